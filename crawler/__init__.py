@@ -1,0 +1,55 @@
+"""A concurrent URL fetcher and crawler: one truthful record for every URL, whatever the network does.
+
+from crawler import fetch_all
+
+for record in fetch_all(["https://example.com/", "https://example.org/"]):
+    print(record.url, record.status, record.error)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crawler.version import __version__
+
+if TYPE_CHECKING:
+    from crawler.api import Crawler, fetch_all, fetch_all_async, stream
+    from crawler.config import Config
+    from crawler.errors import CODES, CodedError
+    from crawler.models import Record
+    from crawler.sources import ConfigError
+
+__all__ = [
+    "CODES",
+    "CodedError",
+    "Config",
+    "ConfigError",
+    "Crawler",
+    "Record",
+    "__version__",
+    "fetch_all",
+    "fetch_all_async",
+    "stream",
+]
+
+_HOME = {
+    "CODES": "errors",
+    "CodedError": "errors",
+    "Config": "config",
+    "ConfigError": "sources",
+    "Crawler": "api",
+    "Record": "models",
+    "fetch_all": "api",
+    "fetch_all_async": "api",
+    "stream": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `python -m crawler --help` shall not wait for Twisted (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'crawler' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"crawler.{home}"), name)

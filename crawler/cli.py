@@ -1,0 +1,281 @@
+"""The command line: argv -> Config -> run -> exit code. Results go to stdout, words to stderr.
+
+What is needed to run is imported when it runs, so that --help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, NoReturn
+
+from crawler.config import CONFIG_FILE, NAMES, OPTIONS, ConfigError, Settings, Source, resolve, to_toml
+from crawler.options import Choice, Flag, Option, shown, suggestion
+from crawler.sources import from_environment, read
+
+EXAMPLES: Final = {
+    "crawler urls.txt": "fetch every URL of a file",
+    "crawler urls.txt -o out.jsonl": "write the records to a new file",
+    "crawler -c 200 list.csv --column url": "a column of CSV, 200 at once",
+    "grep /docs/ urls.txt | crawler -": "URLs from standard input",
+    "crawler https://example.org/": "a URL, or several",
+    "crawler demo": "the built-in site: no internet needed",
+}
+EXIT_CODES: Final = {
+    0: "finished",
+    1: "a bug in this program",
+    2: "the command line or the configuration cannot be used",
+    3: "finished; with --fail: a URL failed for good",
+    4: "finished; with --fail: URLs failed, but another try may help",
+    5: "an output cannot be written",
+    130: "interrupted by Ctrl-C",
+    143: "interrupted by SIGTERM",
+}
+
+_OTHER: Final = "Other"
+QUESTIONS: Final = (
+    Option(Flag(), _OTHER, "Show this help", ("-h", "--help"), name="help"),
+    Option(Flag(), _OTHER, "Show the versions of this program and its libraries", ("--version",), name="version"),
+    Option(Flag(), _OTHER, "Print the JSON Schema of a record", ("--schema",), name="schema"),
+    Option(
+        Choice(("bash", "zsh", "fish")),
+        _OTHER,
+        "Print a completion script for bash, zsh or fish",
+        ("--completion",),
+        "SHELL",
+        "completion",
+    ),
+    Option(
+        Flag(),
+        _OTHER,
+        "Print every option, its value and where that comes from, as TOML",
+        ("--print-config",),
+        name="print_config",
+    ),
+)
+"""Options that ask for a text in place of a run."""
+
+FLAGS: Final = (*OPTIONS.values(), CONFIG_FILE, *QUESTIONS)
+"""All that --help and completion show."""
+
+
+class Command(NamedTuple):
+    """A first word that is not an input."""
+
+    help: str
+    run: Callable[[Settings], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; give the exit code. Whatever this raises is a bug, or Ctrl-C before the run."""
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except ConfigError as error:
+        return _complain(str(error))
+
+
+def _main(arguments: list[str]) -> int:
+    about = {name: command.help for name, command in COMMANDS.items()}
+    if not {"-h", "--help"}.isdisjoint(arguments[: _end(arguments)]):  # whatever else is wrong with them
+        from crawler.help import help_text
+
+        return _put(help_text(FLAGS, about, EXAMPLES, EXIT_CODES))
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    written = parse(arguments[1:] if command else arguments)
+    asked = written.values
+    if "version" in asked:
+        return _put(version_text())
+    if "schema" in asked:
+        return _put(schema_text())
+    if "completion" in asked:
+        from crawler.completion import script
+
+        option = next(option for option in QUESTIONS if option.name == "completion")
+        return _put(script(str(read(option, asked["completion"], "--completion")), FLAGS, about))
+    settings = resolve(
+        Source({name: raw for name, raw in asked.items() if name in NAMES}, written.label),
+        from_environment(os.environ, NAMES),
+    )
+    if "print_config" in asked:
+        return _put(to_toml(settings.config, settings.origins))
+    return (command.run if command else fetch)(settings)
+
+
+def fetch(settings: Settings) -> int:
+    """Fetch the inputs: what is done when the first word is no command."""
+    config = settings.config
+    if not config.inputs:
+        from crawler.help import rows
+
+        return _complain(
+            "nothing to fetch: name files of URLs, URLs, or - for standard input", [*rows(EXAMPLES.items(), 42)][:3]
+        )
+    from crawler.seeds import check
+
+    try:
+        check(config.inputs, config.column)
+    except ValueError as error:
+        first, *more = str(error).splitlines()  # one for each bad input
+        return _complain(first, more)
+    from crawler.terminal import run_command
+
+    return run_command(config)
+
+
+def demo(settings: Settings) -> int:
+    """Fetch the good and bad pages of the built-in site."""
+    if settings.config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: demo brings its own URLs (for a file of that name: ./demo)")
+    from msgspec.structs import replace
+
+    from crawler.terminal import run_command
+    from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, start_demo
+
+    config = settings.config
+    # One page is slow on purpose: nobody wants to wait a minute for it.
+    if "timeout" not in settings.origins:
+        config = replace(config, timeout=DEMO_TIMEOUT)
+    if "retries" not in settings.origins:
+        config = replace(config, retries=DEMO_RETRIES)
+    with start_demo() as urls:
+        return run_command(config, urls)
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "demo": Command("Fetch the good and bad pages of the built-in site; no internet needed", demo),
+}
+
+
+class _Written(argparse.Namespace):
+    """What was written, by the option's name, and the flag that was used for it."""
+
+    inputs: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, object] = {}
+        self.flags: dict[str, str] = {}
+
+    def label(self, name: str) -> str:
+        return self.flags.get(name, "INPUT")
+
+
+class _Note(argparse.Action):
+    """Notes a value as it was written. The last one counts; those of a list add up."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        assert isinstance(namespace, _Written)
+        value = self.const if self.nargs == 0 else values
+        option = OPTIONS.get(self.dest)
+        if option is not None and option.repeatable:
+            earlier = namespace.values.get(self.dest, [])
+            assert isinstance(earlier, list)
+            value = [*earlier, value]
+        namespace.values[self.dest] = value
+        namespace.flags[self.dest] = option_string or ""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message.removeprefix("argument "))
+
+
+def parse(arguments: Sequence[str]) -> _Written:
+    """Divide arguments into options and inputs, in any order; after -- all are inputs. Raises ConfigError."""
+    parser = _Parser(prog="crawler", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    known: list[str] = []
+    for option in FLAGS:
+        if not option.flags:
+            continue
+        known += (*option.flags, *option.opposites)
+        if not isinstance(option.kind, Flag):
+            parser.add_argument(*option.flags, dest=option.name, action=_Note, metavar=option.metavar)
+            continue
+        parser.add_argument(*option.flags, dest=option.name, action=_Note, nargs=0, const=True)
+        if option.opposites:
+            parser.add_argument(*option.opposites, dest=option.name, action=_Note, nargs=0, const=False)
+    parser.add_argument("inputs", nargs="*")
+    # Versions of argparse differ in what -- means between inputs and options.
+    end = _end(arguments)
+    written, unknown = parser.parse_known_intermixed_args(arguments[:end], _Written())
+    if unknown:
+        flag = unknown[0].partition("=")[0]
+        raise ConfigError(f"unknown option {shown(flag)}{suggestion(flag, known)}")
+    if inputs := [*written.inputs, *arguments[end + 1 :]]:
+        written.values["inputs"] = inputs
+    return written
+
+
+def _end(arguments: Sequence[str]) -> int:
+    """Where the options end: at the first --."""
+    return arguments.index("--") if "--" in arguments else len(arguments)
+
+
+def version_text() -> str:
+    """One line for this program and one for what it stands on; nothing of it is imported to know."""
+    from importlib import metadata
+
+    from crawler.version import __version__
+
+    below = ["Python " + ".".join(map(str, sys.version_info[:3]))]
+    for name in ("Twisted", "treq", "httptools", "uvloop"):
+        try:
+            below.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            below.append(f"no {name}")
+    return f"crawler {__version__}\n{', '.join(below)}\n"
+
+
+def schema_text() -> str:
+    """The JSON Schema (2020-12) of one line of JSON Lines, as it is written without --fields."""
+    import json
+
+    import msgspec
+
+    from crawler.models import SCHEMA_VERSION, Record
+
+    definitions = msgspec.json.schema(Record)["$defs"]
+    record = definitions.pop("Record")
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:crawler:record:{SCHEMA_VERSION}",
+        **record,
+        "title": f"crawler record, version {SCHEMA_VERSION}",
+        "description": "The one truth about one input. Seconds are numbers, sizes are bytes.",
+        # The defaults are Python's; on the wire every key is there.
+        "required": list(record["properties"]),
+        "$defs": definitions,
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _put(text: str) -> int:
+    """Write to standard output. A reader that has gone away is no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON and TOML are UTF-8, whatever the terminal's locale
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        # What is left in the buffer would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0
+        print(f"crawler: error: cannot write to standard output: {error.strerror}", file=sys.stderr)
+        return 5
+    return 0
+
+
+def _complain(message: str, more: Sequence[str] = ()) -> int:
+    from crawler.printable import printable
+
+    print("\n".join(map(printable, (f"crawler: error: {message}", *more))), file=sys.stderr)
+    return 2

@@ -1,0 +1,386 @@
+"""Config: every option once, with its kind, unit, default, help and flags; and the one way in for all its sources.
+
+The command line goes before the environment (CRAWLER_CONCURRENCY=8), that before the file of --config, that before the
+defaults. A pyproject.toml that happens to lie in the current folder is not read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal, NamedTuple, get_args
+
+import msgspec
+
+from crawler.options import (
+    GIB,
+    MIB,
+    TIB,
+    Choice,
+    Flag,
+    Header,
+    Headers,
+    Line,
+    Many,
+    Option,
+    Path,
+    Seconds,
+    Size,
+    Whole,
+    pair,
+    shown,
+    suggestion,
+)
+from crawler.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
+from crawler.version import __version__
+
+__all__ = [
+    "CONFIG_FILE",
+    "NAMES",
+    "OPTIONS",
+    "Config",
+    "ConfigError",
+    "Method",
+    "Settings",
+    "Source",
+    "resolve",
+    "to_toml",
+]
+
+Method = Literal["GET", "HEAD"]
+
+INPUT: Final = "Input"
+REQUEST: Final = "Request"
+POLITENESS: Final = "Concurrency and politeness"
+LIMITS: Final = "Limits"
+OUTPUT: Final = "Output"
+PEOPLE: Final = "People"
+
+_DAY: Final = 86_400.0
+_STREAM: Final = "-"
+
+
+class Fields(Many, frozen=True):
+    """Names of the record's fields; the parts of `input` and `error` may be named too (error_code), as in CSV."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
+
+        items = super().read(raw)
+        names = tuple(name for item in items for name in self.split(str(item)))
+        if items and not names:
+            raise ValueError(f"{shown(raw)} names no field")
+        parts = [
+            f"{field}_{part}" for field, of in (("input", Input), ("error", ErrorInfo)) for part in of.__struct_fields__
+        ]
+        fields = Record.__struct_encode_fields__
+        for name in names:
+            if name not in fields and name not in parts:
+                hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
+                raise ValueError(f"{shown(name)} is not a field of the record{hint}")
+        return names
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All options, read and checked; seconds are float, sizes are bytes. Made by `build`, `from_toml` or `from_env`."""
+
+    inputs: Annotated[
+        tuple[str, ...],
+        Option(Many(Path("a file, a URL or -")), INPUT, "Files of URLs, URLs, or - for standard input", (), "INPUT"),
+    ] = ()
+    column: Annotated[
+        str | None,
+        Option(Line(), INPUT, "Take URLs from this column of CSV, or key of JSON Lines", metavar="NAME"),
+    ] = None
+
+    method: Annotated[
+        Method,
+        Option(Choice(get_args(Method)), REQUEST, "Request method", ("-X",), "METHOD"),
+    ] = "GET"
+    headers: Annotated[
+        tuple[str, ...],
+        Option(
+            Headers(Header()),
+            REQUEST,
+            'Add a request header: "Name: value", or "Name;" for an empty one',
+            ("-H", "--header"),
+            "HEADER",
+        ),
+    ] = ()
+    user_agent: Annotated[
+        str,
+        Option(Line(), REQUEST, 'Say who asks, best with an address: "name (+https://...)"', ("-A",), "TEXT"),
+    ] = f"crawler/{__version__}"
+    insecure: Annotated[
+        bool,
+        Option(Flag(), REQUEST, "Accept any TLS certificate", ("-k",)),
+    ] = False
+    https_only: Annotated[
+        bool,
+        Option(Flag(), REQUEST, "Do not follow redirects from https to http"),
+    ] = False
+    allow_private: Annotated[
+        bool,
+        Option(Flag(), REQUEST, "Let redirects and links lead to private addresses"),
+    ] = False
+
+    concurrency: Annotated[
+        int,
+        Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs at once", ("-c",), "N"),
+    ] = 64
+    per_host: Annotated[
+        int,
+        Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs of one host at once", metavar="N"),
+    ] = 8
+    delay: Annotated[
+        float,
+        Option(Seconds(0, _DAY), POLITENESS, "Wait between the starts of two requests to one host", metavar="TIME"),
+    ] = 0.0
+    adaptive: Annotated[
+        bool,
+        Option(Flag(), POLITENESS, "Slow down for hosts that answer 429 or 503, time out or reset"),
+    ] = True
+    retries: Annotated[
+        int,
+        Option(Whole(0, 100), POLITENESS, "Try a URL again at most N times when that may help", metavar="N"),
+    ] = 2
+    retry_after_cap: Annotated[
+        float,
+        Option(Seconds(0, _DAY), POLITENESS, "Longest Retry-After to wait for; beyond, retry last", metavar="TIME"),
+    ] = 120.0
+
+    timeout: Annotated[
+        float,
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest time for a fetch as a whole", ("-t",), "TIME"),
+    ] = 60.0
+    dns_timeout: Annotated[
+        float,
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest time to look up a host's addresses", metavar="TIME"),
+    ] = 5.0
+    connect_timeout: Annotated[
+        float,
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest time to connect", metavar="TIME"),
+    ] = 10.0
+    tls_timeout: Annotated[
+        float,
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest time for the TLS handshake", metavar="TIME"),
+    ] = 10.0
+    headers_timeout: Annotated[
+        float,
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest time from the request to the end of the headers", metavar="TIME"),
+    ] = 20.0
+    idle_timeout: Annotated[
+        float,
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest silence inside a body", metavar="TIME"),
+    ] = 20.0
+    min_rate: Annotated[
+        int,
+        Option(Size(0, GIB), LIMITS, "Fewest bytes per second after the first 30 s; 0 is off", metavar="SIZE"),
+    ] = 100
+    max_redirects: Annotated[
+        int,
+        Option(Whole(0, 100), LIMITS, "Follow at most N redirects", metavar="N"),
+    ] = 10
+    max_size: Annotated[
+        int,
+        Option(Size(1, TIB), LIMITS, "Largest body, on the wire and decoded", metavar="SIZE"),
+    ] = 10 * MIB
+
+    output: Annotated[
+        tuple[str, ...],
+        Option(
+            Many(Path("a file or -")),
+            OUTPUT,
+            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv); - is standard output",
+            ("-o",),
+            "FILE",
+        ),
+    ] = ()
+    overwrite_output: Annotated[
+        tuple[str, ...],
+        Option(Many(Path("a file or -")), OUTPUT, "The same, replacing FILE", ("-O",), "FILE"),
+    ] = ()
+    fields: Annotated[
+        tuple[str, ...],
+        Option(
+            Fields(Line("the name of a field"), separators=", \t\n"),
+            OUTPUT,
+            "Write only these fields of the record, in this order: url,status,...",
+            metavar="NAMES",
+        ),
+    ] = ()
+    include_body: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Write the body into the record, as text or base64"),
+    ] = False
+    bodies: Annotated[
+        str | None,
+        Option(
+            Path("a folder", folder=True), OUTPUT, "Keep each body in a file of DIR, named by its hash", metavar="DIR"
+        ),
+    ] = None
+    ordered: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Write records in the order of the inputs"),
+    ] = False
+    no_headers: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Leave the response headers out of the records"),
+    ] = False
+    csv_raw: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Write CSV cells as they are, even those a spreadsheet would run as formulas"),
+    ] = False
+
+    quiet: Annotated[
+        bool,
+        Option(Flag(), PEOPLE, "Say nothing but errors", ("-q",)),
+    ] = False
+    verbose: Annotated[
+        bool,
+        Option(Flag(), PEOPLE, "Say more about what happens", ("-v",)),
+    ] = False
+    progress: Annotated[
+        bool,
+        Option(Flag(), PEOPLE, "Show progress"),
+    ] = True
+    fail: Annotated[
+        bool,
+        Option(Flag(), PEOPLE, "Exit with 3 or 4 when a URL failed"),
+    ] = False
+
+    @property
+    def header_pairs(self) -> tuple[tuple[str, str], ...]:
+        """The request headers as (name, value)."""
+        return tuple(pair(header) for header in self.headers)
+
+    @classmethod
+    def build(cls, **keywords: object) -> Config:
+        """Make a Config of keyword arguments: options by name; `config` names a TOML file that is weaker than they.
+
+        Raises ConfigError.
+        """
+        return resolve(from_keywords(keywords, NAMES)).config
+
+    @classmethod
+    def from_toml(cls, path: str) -> Config:
+        """Make a Config of a file. Raises ConfigError."""
+        return resolve(from_file(path, OPTIONS)).config
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Make a Config of the variables CRAWLER_*, those of this process unless told. Raises ConfigError."""
+        return resolve(from_environment(os.environ if environ is None else environ, NAMES)).config
+
+
+def _options() -> Iterator[Option]:
+    for field in msgspec.structs.fields(Config):
+        option: Option = field.type.__metadata__[0]
+        long = () if option.metavar == "INPUT" else (f"--{field.name.replace('_', '-')}",)
+        has_long = any(flag.startswith("--") for flag in option.flags)
+        flags = option.flags if has_long else (*option.flags, *long)
+        yield option._replace(name=field.name, default=field.default, flags=flags)
+
+
+OPTIONS: Final = {option.name: option for option in _options()}
+"""Every option of Config by its name, in the order of the help."""
+
+CONFIG_FILE: Final = Option(
+    Path("a file"),
+    INPUT,
+    "Read options from FILE, or from the table [tool.crawler] of a pyproject.toml",
+    ("--config",),
+    "FILE.toml",
+    "config",
+)
+"""Not a field of Config: what the file says becomes part of it."""
+
+NAMES: Final = {**OPTIONS, CONFIG_FILE.name: CONFIG_FILE}
+"""What may be named everywhere but in a file."""
+
+
+class Settings(NamedTuple):
+    """A Config, and for each option that somebody set the place where that was."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def resolve(*sources: Source) -> Settings:
+    """Make the Config of these sources, the strongest first; a `config` in one names a file that is weaker than all.
+
+    Raises ConfigError.
+    """
+    naming = next((source for source in sources if CONFIG_FILE.name in source.values), None)
+    if naming is not None:
+        label = naming.label(CONFIG_FILE.name)
+        path = read(CONFIG_FILE, naming.values[CONFIG_FILE.name], label)
+        sources = (*sources, from_file(str(path), OPTIONS, label))
+    values, origins = combine(reversed(sources), NAMES)
+    values.pop(CONFIG_FILE.name, None)
+    config = msgspec.convert(values, Config)
+    _check_together(config, origins)
+    return Settings(config, origins)
+
+
+def _check_together(config: Config, origins: Mapping[str, str]) -> None:
+    """Refuse options that are good each by itself but not with one another."""
+    if config.quiet and config.verbose:
+        raise ConfigError(f"{origins['quiet']}: cannot be combined with {origins['verbose']}")
+    taken: dict[str, str] = {}
+    for name in ("output", "overwrite_output"):
+        for path in getattr(config, name):
+            place = _place(path)
+            if place in taken:
+                raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[place]})")
+            taken[place] = origins[name]
+    if config.bodies is not None and (place := _place(config.bodies)) in taken:
+        raise ConfigError(f"{origins['bodies']}: {shown(config.bodies)} is already an output ({taken[place]})")
+    # An output that replaces one of the inputs would empty it before it is read.
+    for path in config.inputs if taken else ():
+        if path != _STREAM and "://" not in path and (place := _place(path)) in taken:
+            raise ConfigError(f"{taken[place]}: {shown(path)} is also an input")
+
+
+def _place(path: str) -> str:
+    return path if path == _STREAM else os.path.realpath(path)
+
+
+def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
+    """Write every option with its value as TOML that `from_toml` reads; comments give help, default and origin.
+
+    Raises ConfigError for a file name that is not UTF-8: TOML cannot hold it.
+    """
+    from crawler.printable import printable
+
+    lines = [f"# The options of crawler {__version__}, for --config FILE"]
+    group = ""
+    for option in OPTIONS.values():
+        if option.group != group:
+            group = option.group
+            lines += ["", "", f"# === {group} ==="]
+        value = getattr(config, option.name)
+        default = option.kind.show(option.default) if option.default not in {None, ()} else "none"
+        origin = (origins or {}).get(option.name)
+        lines += [
+            "",
+            f"# {option.help}",
+            f"# {option.kind.expected}; default: {default}" + (f"; from {printable(origin)}" if origin else ""),
+            f"# {option.name} =" if value is None else f"{option.name} = {_toml(value, option.name)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object, name: str) -> str:
+    if isinstance(value, str):
+        import json
+
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{name}: {shown(value)} is not valid UTF-8 and cannot be written as TOML") from None
+        # A JSON string is a TOML basic string, except that TOML wants DEL escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item, name) for item in value)}]"
+    return "true" if value is True else "false" if value is False else repr(value)

@@ -1,0 +1,335 @@
+"""Content codings (gzip, deflate, br, zstd), decoded as the bytes arrive and never beyond a limit. Pure.
+
+Bytes are decoded in steps of at most 64 KiB and counted after each, so that a bomb costs one step, not its size.
+The same rules serve a response body, a compressed sitemap and a compressed list of URLs.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from crawler.errors import CodedError
+
+try:
+    import brotli
+except ImportError:
+    brotli = None
+try:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+except ImportError:
+    zstd = None  # type: ignore[assignment]
+
+MAX_CODINGS: Final = 3
+MAX_RATIO: Final = 1000
+RATIO_FREE: Final = 1 << 20  # a short body may be very repetitive
+_STEP: Final = 1 << 16
+_SLICE: Final = 1 << 14  # every member of a slice copies what follows it: short slices keep that linear
+_BROTLI_LIMIT: Final = 1 << 14  # brotli fills its first block (32 KiB) whatever smaller number it is given
+_ZSTD_WINDOW_LOG: Final = 23  # RFC 9659: 8 MiB, what every browser accepts
+_FREE_MEMBERS: Final = 1000
+_MIN_MEMBER: Final = 64
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f: RFC 8878 section 3.1.2
+
+
+class _Member(Protocol):
+    """One gzip member, one zstd frame, or the whole stream of a coding without such parts."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What followed the end."""
+
+    def steps(self, data: bytes) -> Iterator[bytes]: ...
+
+
+class _Zlib:
+    """gzip with its CRC-32 and length, zlib with its Adler-32, or raw deflate, which has nothing to check."""
+
+    def __init__(self, wbits: int) -> None:
+        self._stream = zlib.decompressobj(wbits)
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        stream = self._stream
+        while True:
+            piece = stream.decompress(data, _STEP)
+            if piece:
+                yield piece
+            if stream.eof or len(piece) < _STEP:
+                return
+            data = stream.unconsumed_tail
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._stream = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        stream = self._stream
+        while True:
+            piece = stream.decompress(data, _STEP)
+            if piece:
+                yield piece
+            if stream.eof or stream.needs_input:
+                return
+            data = b""
+
+
+class _Brotli:
+    """Bytes after the end are a `decode_error`, as in curl: the library does not say where the end was."""
+
+    def __init__(self) -> None:
+        self._stream: Any = brotli.Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.is_finished())
+
+    @property
+    def unused_data(self) -> bytes:
+        return b""
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        process = self._stream.process
+        # That all input was taken does not mean that all output was given: only an empty piece says so.
+        while piece := process(data, output_buffer_limit=_BROTLI_LIMIT):
+            yield piece
+            if self.eof:
+                return
+            data = b""
+
+
+def _open_deflate(start: bytes) -> _Member | None:
+    """RFC 9110 section 8.4.1.2 means the zlib format, but some send raw deflate: the first two bytes tell."""
+    if len(start) < 2:
+        return None
+    # RFC 1950 section 2.2. A raw stream cannot look like this unless its encoder left junk in padding bits.
+    wrapped = start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0
+    return _Zlib(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+
+
+_OPEN: Final[dict[str, Callable[[bytes], _Member | None]]] = {
+    "gzip": lambda _: _Zlib(zlib.MAX_WBITS | 16),
+    "deflate": _open_deflate,
+}
+if brotli is not None and hasattr(
+    brotli.Decompressor, "can_accept_more_data"
+):  # 1.2: the first whose output has a limit
+    _OPEN["br"] = lambda _: _Brotli()
+if zstd is not None:
+    _OPEN["zstd"] = lambda _: _Zstd()
+_DECODE_ERRORS: Final[tuple[type[Exception], ...]] = (
+    zlib.error,
+    *(() if brotli is None else (brotli.error,)),
+    *(() if zstd is None else (zstd.ZstdError,)),
+)
+
+ACCEPT_ENCODING: Final = ", ".join(_OPEN)
+"""The value of Accept-Encoding: what can be decoded here, and nothing else."""
+
+
+def parse_encodings(values: Sequence[str]) -> list[str]:
+    """The codings of all Content-Encoding header values in the order of their application, without "identity".
+
+    An unknown coding stays in the list: a Decoder then leaves the body as it is. Raises CodedError `decode_error` for
+    more than three codings.
+    """
+    codings = []
+    for value in values:
+        for item in value.lower().split(","):
+            coding = item.strip(" \t")
+            if coding and coding != "identity":
+                codings.append("gzip" if coding == "x-gzip" else coding)
+    if len(codings) > MAX_CODINGS:
+        raise CodedError(
+            "decode_error", f"{len(codings)} content codings on top of each other (allowed: {MAX_CODINGS})"
+        )
+    return codings
+
+
+class Decoder:
+    """Decodes one body. Feed it the bytes of the wire as they come, then call `finish`.
+
+    `encodings` is in the order in which the codings were applied, as `parse_encodings` gives it. With one that is not
+    known nothing is decoded: the body stays raw and `warnings` says `unknown_encoding`. Bytes after the end of the
+    stream are ignored and warned of as `trailing_junk`. An empty body is an empty body in any coding.
+
+    `feed` and `finish` raise CodedError: `decode_error`, `body_truncated` or `body_too_large`. What the failing call
+    had decoded until then is in `salvaged`; together with what the calls before returned it is never more than
+    `max_size`. When not a byte could ever be decoded, `salvaged` is the raw body instead (its first 64 KiB).
+    """
+
+    def __init__(self, encodings: Sequence[str], *, max_size: int) -> None:
+        self.warnings: list[str] = []
+        self.salvaged = b""
+        known = all(coding in _OPEN for coding in encodings)
+        if not known:
+            self.warnings.append("unknown_encoding")
+        self._stages = [_Stage(coding, self.warnings) for coding in reversed(encodings)] if known else []
+        self._max_size = max_size
+        self._wire = 0
+        self._size = 0
+        self._error: CodedError | None = None
+        self._raw = b""  # kept only until the first byte is decoded
+
+    def feed(self, data: bytes) -> bytes:
+        """Decode what can be decoded by now. After an error: that error again, with nothing more salvaged."""
+        if self._error is not None:
+            self.salvaged = b""
+            raise self._error
+        self._wire += len(data)
+        if not self._size:
+            self._raw = (self._raw + data)[:_STEP]
+        pieces: list[bytes] = []
+        try:
+            for piece in self._through(self._stages, data):
+                room = self._max_size - self._size
+                pieces.append(piece[:room])
+                self._size += len(piece)
+                self._check_size(self._size, self._max_size)
+        except CodedError as error:
+            self._error = error
+            self.salvaged = b"".join(pieces) if self._size else self._raw
+            raise
+        if self._size:
+            self._raw = b""
+        return b"".join(pieces)
+
+    def finish(self) -> None:
+        """Call at the end of the body. Raises CodedError `body_truncated` when the stream has not come to its end."""
+        for stage in self._stages:
+            if not stage.finish():
+                self.salvaged = self._raw
+                raise CodedError("body_truncated", f"the {stage.coding} stream is cut short", phase="decode")
+
+    def _through(self, stages: Sequence[_Stage], data: bytes) -> Iterator[bytes]:
+        if len(stages) <= 1:
+            return stages[0].steps(data) if stages else iter((data,))
+        return self._through_many(stages, data)
+
+    def _through_many(self, stages: Sequence[_Stage], data: bytes) -> Iterator[bytes]:
+        first, *others = stages
+        for piece in first.steps(data):
+            yield from self._through(others, piece)
+            # What one coding makes for the next is a bomb too, even if the last one makes nothing of it. But the
+            # encoded form of a small body may be a little larger than the body.
+            self._check_size(first.size, 2 * self._max_size + _STEP)
+
+    def _check_size(self, size: int, limit: int) -> None:
+        if size > limit:
+            message = f"more than {self._max_size:,} bytes when decoded"
+        elif size > RATIO_FREE and size > MAX_RATIO * self._wire:
+            message = f"{self._wire:,} bytes decode to more than {MAX_RATIO} times as much"
+        else:
+            return
+        raise CodedError("body_too_large", message, phase="decode")
+
+
+class _Stage:
+    """One coding: member after member. `size` counts what it has decoded."""
+
+    def __init__(self, coding: str, warnings: list[str]) -> None:
+        self.coding = coding
+        self.size = 0
+        self._open = _OPEN[coding]
+        self._warnings = warnings
+        self._member: _Member | None = None
+        self._members = 0
+        self._held = b""  # too few bytes yet to know what they begin
+        self._ended = False
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _SLICE):
+            if self._ended:
+                return
+            try:
+                yield from self._slice(data[start : start + _SLICE])
+            except _DECODE_ERRORS as error:
+                raise CodedError("decode_error", f"not a valid {self.coding} stream: {error}") from error
+
+    def finish(self) -> bool:
+        """Whether the stream came to its end, or never began."""
+        if self._held and self._members:
+            self._junk()
+        return self._member is None and not self._held
+
+    def _slice(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            member = self._member
+            if member is None:
+                data = self._between(self._held + data)
+                member = self._member
+                if member is None:
+                    return
+            for piece in member.steps(data):
+                self.size += len(piece)
+                yield piece
+            if not member.eof:
+                return
+            data = member.unused_data
+            self._member = None
+            self._members += 1
+
+    def _between(self, data: bytes) -> bytes:
+        """Open the member that begins here, hold the bytes back, or give them up as junk. Returns what to feed it."""
+        if self._members:
+            if self._members > _FREE_MEMBERS and self.size < self._members * _MIN_MEMBER:
+                # Opening one takes up to 3 us: an endless row of empty ones would be a bomb of time.
+                raise CodedError(
+                    "decode_error", f"{self._members:,} {self.coding} members with next to nothing in them"
+                )
+            if self.coding == "br":  # refused here too, so that it does not depend on where the network cuts
+                raise CodedError("decode_error", "bytes after the end of the br stream")
+            if self.coding == "gzip":
+                data = data.lstrip(b"\0")  # tapes and block devices pad with zeros: gzip(1) ignores them too
+            follows = self._next_begins(data)
+            if follows is False:
+                self._junk()
+                return b""
+        else:
+            follows = True
+        self._member = self._open(data) if follows else None
+        self._held = b"" if self._member else data
+        return data
+
+    def _next_begins(self, data: bytes) -> bool | None:
+        """Whether another member begins here; None: not enough bytes to say."""
+        if self.coding == "gzip":
+            return data[:2] == _GZIP_MAGIC if len(data) > 1 else None if _GZIP_MAGIC.startswith(data) else False
+        if self.coding == "zstd":
+            if data[:1] and 0x50 <= data[0] <= 0x5F:
+                data, magic = data[1:4], _ZSTD_SKIPPABLE
+            else:
+                data, magic = data[:4], _ZSTD_MAGIC
+            return data == magic if len(data) == len(magic) else None if magic.startswith(data) else False
+        return False
+
+    def _junk(self) -> None:
+        self._held = b""
+        self._ended = True
+        self._warnings.append("trailing_junk")

@@ -1,0 +1,202 @@
+"""The error codes that records carry, and the one exception that carries a code.
+
+A code is public API: documented, never renamed; new ones may be added. `phase` says where in the life of a request it
+happened, `transient` whether another try may help. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Final, NamedTuple
+
+MESSAGE_LIMIT: Final = 500
+
+
+class Code(NamedTuple):
+    phase: str
+    transient: bool
+    meaning: str
+
+
+CODES: Final[dict[str, Code]] = {
+    # input: the line or the link itself
+    "url_invalid": Code("input", False, "the URL cannot be parsed, or names an impossible host or port"),
+    "scheme_unsupported": Code("input", False, "only http and https are fetched"),
+    "duplicate": Code("input", False, "the same URL was already given"),
+    # policy: we decided not to fetch
+    "robots_denied": Code("policy", False, "robots.txt disallows the URL"),
+    "robots_unreachable": Code("policy", True, "robots.txt could not be read, so the host is treated as disallowed"),
+    "out_of_scope": Code("policy", False, "outside the scope of the crawl"),
+    "address_blocked": Code("policy", False, "a discovered URL leads to an address that is not public"),
+    "depth_limit": Code("policy", False, "deeper than --depth"),
+    "budget_exceeded": Code("policy", False, "the host's or the run's budget is used up"),
+    "trap_suspected": Code("policy", False, "looks like an endless URL space"),
+    "content_type_skipped": Code("policy", False, "the content type was not asked for"),
+    # dns
+    "dns_nxdomain": Code("dns", True, "the host name does not exist (tried once more)"),
+    "dns_nodata": Code("dns", False, "the host name exists but has no address"),
+    "dns_timeout": Code("dns", True, "the resolver did not answer in time"),
+    "dns_error": Code("dns", True, "the resolver failed"),
+    # connect
+    "connect_refused": Code("connect", True, "nothing listens on the port"),
+    "connect_timeout": Code("connect", True, "no answer to the connection attempt in time"),
+    "connect_unreachable": Code("connect", True, "no route to the host or network"),
+    "connect_error": Code("connect", True, "the connection failed for another reason"),
+    "local_fd_limit": Code("connect", True, "this process ran out of file descriptors"),
+    "local_port_exhausted": Code("connect", True, "this machine ran out of local ports"),
+    # tls
+    "tls_handshake": Code("tls", True, "the connection was closed during the TLS handshake"),
+    "timeout_tls": Code("tls", True, "the TLS handshake did not finish in time"),
+    "tls_protocol": Code("tls", False, "the server does not speak an acceptable version of TLS"),
+    "tls_cert_expired": Code("tls", False, "the certificate has expired"),
+    "tls_cert_not_yet_valid": Code("tls", False, "the certificate is not valid yet"),
+    "tls_cert_self_signed": Code("tls", False, "the certificate is self-signed"),
+    "tls_cert_untrusted": Code("tls", False, "the certificate's issuer is not trusted"),
+    "tls_cert_revoked": Code("tls", False, "the certificate was revoked"),
+    "tls_host_mismatch": Code("tls", False, "the certificate is not for this host"),
+    "tls_client_cert": Code("tls", False, "the server asks for a client certificate"),
+    # http: the answer's head and framing
+    "empty_reply": Code("headers", True, "the server closed the connection without an answer"),
+    "conn_reset": Code("headers", True, "the connection was reset before the answer"),
+    "timeout_headers": Code("headers", True, "the answer's headers did not arrive in time"),
+    "http_truncated_headers": Code("headers", True, "the connection ended inside the headers"),
+    "http_not_http": Code("headers", False, "the answer is not HTTP/1.x"),
+    "http_bad_status": Code("headers", False, "the status is not a three-digit number from 100 to 999"),
+    "http_bad_header": Code("headers", False, "a header holds a NUL or a bare CR"),
+    "headers_too_large": Code("headers", False, "more than 256 KiB or 1,000 lines of headers"),
+    "http_bad_framing": Code("headers", False, "Content-Length or Transfer-Encoding make no sense"),
+    "http_bad_chunk": Code("body", False, "the chunked body is malformed"),
+    "http_too_many_1xx": Code("headers", False, "more than 16 interim answers"),
+    "http_desync": Code("headers", True, "bytes arrived that no request had asked for"),
+    "http_protocol": Code("headers", False, "the server switched protocols unasked"),
+    # redirect
+    "too_many_redirects": Code("headers", False, "more redirects than --max-redirects"),
+    "redirect_loop": Code("headers", False, "the redirects lead back to a URL of the chain"),
+    "redirect_invalid": Code("headers", False, "the Location is not a usable URL"),
+    "redirect_scheme": Code("headers", False, "the Location leads out of http and https"),
+    "redirect_downgrade": Code("headers", False, "https redirects to http and --https-only is set"),
+    # body
+    "body_truncated": Code("body", True, "the body ended before its announced end"),
+    "body_too_large": Code("body", False, "the body is larger than --max-size, on the wire or decoded"),
+    "timeout_idle": Code("body", True, "no byte of the body arrived in time"),
+    "timeout_total": Code("body", True, "the whole fetch took longer than --timeout"),
+    "too_slow": Code("body", True, "the body arrived slower than --min-rate"),
+    "decode_error": Code("decode", False, "the body does not decode as its Content-Encoding says"),
+    # parse
+    "parse_error": Code("parse", False, "the document cannot be parsed"),
+    "parse_timeout": Code("parse", False, "parsing took too long"),
+    # store: these end the run
+    "disk_full": Code("store", True, "no space left to write"),
+    "write_error": Code("store", True, "an output cannot be written"),
+    # proxy
+    "proxy_connect": Code("connect", True, "the proxy cannot be reached"),
+    "proxy_auth": Code("connect", False, "the proxy refuses our credentials"),
+    "proxy_protocol": Code("connect", False, "the proxy's answer makes no sense"),
+    # other
+    "interrupted": Code("internal", True, "the run was stopped before this URL was fetched"),
+    "internal": Code("internal", False, "a bug in this program; the log has the traceback"),
+}
+
+WARNINGS: Final[dict[str, str]] = {
+    "bad_header": "a malformed header line was skipped",
+    "extra_bytes": "bytes after the end of the answer; the connection was not reused",
+    "framing_conflict": "both Content-Length and Transfer-Encoding; the latter won",
+    "unusual_status": "a status from 600 to 999",
+    "no_location": "a redirect without a usable Location header is the final answer",
+    "unknown_encoding": "the Content-Encoding is not one that can be decoded; the body is as it came",
+    "trailing_junk": "bytes after the end of the compressed body were ignored",
+    "charset": "the declared charset is unknown or wrong; another one was used",
+    "truncated": "the body was cut",
+    "parse_truncated": "the parser gave up before the end of the document",
+}
+
+
+class CodedError(Exception):
+    """An expected failure: `code` is a key of CODES, `message` says what happened in words, with the root cause.
+
+    `phase` and `transient` are those of the code unless said otherwise.
+    """
+
+    def __init__(
+        self, code: str, message: str = "", *, phase: str | None = None, transient: bool | None = None
+    ) -> None:
+        entry = CODES[code]
+        self.code = code
+        self.message = (message or entry.meaning)[:MESSAGE_LIMIT]
+        self.phase = entry.phase if phase is None else phase
+        self.transient = entry.transient if transient is None else transient
+        super().__init__(f"{code}: {self.message}")
+
+
+def errno_of(error: BaseException) -> int | None:
+    """The system's number behind an OSError or one of Twisted's connection errors (they keep it as `osError`)."""
+    number = getattr(error, "errno", None)
+    if number is None:
+        number = getattr(error, "osError", None)
+    return number if isinstance(number, int) else None
+
+
+def from_dns(error: Exception, host: str) -> CodedError:
+    """What the system's resolver raised, as a code."""
+    if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_NONAME:
+            return CodedError("dns_nxdomain", f"no such host: {host}")
+        if error.errno == getattr(socket, "EAI_NODATA", None):
+            return CodedError("dns_nodata", f"{host} has no address")
+        return CodedError("dns_error", f"{host}: {error.strerror or error}")
+    if errno_of(error) in _OUT_OF_DESCRIPTORS:
+        return CodedError("local_fd_limit", f"while resolving {host}: {error}")
+    return CodedError("dns_error", f"{host}: {type(error).__name__}: {error}")
+
+
+def from_connect(error: BaseException, where: str) -> CodedError:
+    """Why a TCP connection could not be made, as a code. `where` is the address and port."""
+    number = errno_of(error)
+    code = _CONNECT.get(number or 0)
+    if code is None:
+        code = (
+            "connect_timeout"
+            if isinstance(error, TimeoutError) or "TimeoutError" in type(error).__name__
+            else "connect_error"
+        )
+    return CodedError(code, f"{where}: {os.strerror(number) if number else error}")
+
+
+def from_tls(error: Exception, host: str) -> CodedError:
+    """Why a TLS handshake (or a later record) failed, as a code."""
+    import ssl  # 40 ms that --help does not need
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        code = _VERIFY.get(error.verify_code, "tls_cert_untrusted")
+        return CodedError(code, f"{host}: {error.verify_message}")
+    reason = getattr(error, "reason", None) or str(error)
+    if "CERTIFICATE_REQUIRED" in reason or "ALERT_BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason:
+        return CodedError("tls_client_cert", f"{host}: {reason}")
+    if "EOF" in reason:
+        return CodedError("tls_handshake", f"{host}: {reason}")
+    return CodedError("tls_protocol", f"{host}: {reason}")
+
+
+_OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_CONNECT: Final = {
+    errno.ECONNREFUSED: "connect_refused",
+    errno.ETIMEDOUT: "connect_timeout",
+    errno.EHOSTUNREACH: "connect_unreachable",
+    errno.ENETUNREACH: "connect_unreachable",
+    errno.ENETDOWN: "connect_unreachable",
+    errno.EMFILE: "local_fd_limit",
+    errno.ENFILE: "local_fd_limit",
+    errno.EADDRNOTAVAIL: "local_port_exhausted",
+}
+# X509_V_ERR_*: openssl's x509_vfy.h
+_VERIFY: Final = {
+    9: "tls_cert_not_yet_valid",
+    10: "tls_cert_expired",
+    18: "tls_cert_self_signed",
+    19: "tls_cert_self_signed",
+    23: "tls_cert_revoked",
+    62: "tls_host_mismatch",
+    64: "tls_host_mismatch",
+}

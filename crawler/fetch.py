@@ -1,0 +1,334 @@
+"""One Request to one Response: deadlines, limits, decoding and the clock of the phases. The only importer of treq.
+
+A fetch never fails: whatever happens becomes a Response whose `error` says so, with what had arrived until then. A redirect
+is not followed here; it is a hop that goes back through the frontier.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
+
+from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
+from crawler.errors import CodedError
+from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
+from crawler.http11.response import WireResponse
+from crawler.models import Request, Response, Timings
+from crawler.urls import Url
+
+WATCH_INTERVAL: Final = 0.1
+MIN_RATE_GRACE: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Seconds per phase and in all; `min_rate` in bytes per second, judged after 30 s of body; `max_size` in bytes."""
+
+    total: float = 60.0
+    dns: float = 5.0
+    connect: float = 10.0
+    tls: float = 10.0
+    headers: float = 20.0
+    idle: float = 20.0
+    min_rate: float = 100.0
+    max_size: int = 10 * 1024 * 1024
+
+
+class Fetcher:
+    """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins only."""
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        agent: IAgent,
+        limits: Limits,
+        user_agent: str,
+        headers: Sequence[tuple[str, str]] = (),
+        public_only: Callable[[Request], bool],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._client = HTTPClient(agent, NullJar())
+        self._jar = NullJar()
+        self._limits = limits
+        self._public_only = public_only
+        self._wall_clock = wall_clock
+        named = {name.lower() for name, _ in headers}
+        common = [
+            ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING),
+        ]  # fmt: skip
+        safe = [pair for pair in common if pair[0].lower() not in named]
+        safe += [pair for pair in headers if pair[0].lower() in ("user-agent", "accept", "accept-language")]
+        private = [pair for pair in headers if pair not in safe]
+        self._safe = _lines(safe)
+        self._full = _lines([*safe, *private])
+        self._flights: set[_Flight] = set()
+        self._watch: IDelayedCall | None = None
+
+    def fetch(self, request: Request) -> Deferred[Response]:
+        """Fires with the Response; cancelling closes the socket and fails with CancelledError."""
+        flight = _Flight(self, request, self._clock.seconds(), self._wall_clock())
+        self._flights.add(flight)
+        if self._watch is None:
+            self._watch = self._clock.callLater(WATCH_INTERVAL, self._check)
+        flight.start()
+        return flight.done
+
+    def _check(self) -> None:
+        """Look at every deadline. One timer for all flights: a timer each costs 6 us per URL."""
+        now = self._clock.seconds()
+        for flight in [f for f in self._flights if f.overdue(now)]:
+            flight.expire(now)
+        self._watch = self._clock.callLater(WATCH_INTERVAL, self._check) if self._flights else None
+
+    def _landed(self, flight: _Flight) -> None:
+        self._flights.discard(flight)
+        if not self._flights and self._watch is not None and self._watch.active():
+            self._watch.cancel()
+            self._watch = None
+
+    def _envelope(self, request: Request, trace: Trace) -> Envelope:
+        url = request.url
+        first = request.redirects[0] if request.redirects else None
+        trusted = first is None or _same_origin(first.url, url)
+        block = self._full if trusted and request.input.parent is None else self._safe
+        if url.userinfo and not request.discovered:
+            block += b"Authorization: Basic %b\r\n" % base64.b64encode(unquote_to_bytes(url.userinfo))
+        head = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
+            request.method.encode("ascii"),
+            url.target.encode("ascii"),
+            url.authority.encode("ascii"),
+            block,
+        )
+        return Envelope(
+            scheme=url.scheme,
+            host=url.host,
+            port=url.port,
+            method=request.method,
+            head=head,
+            trace=trace,
+            public_only=self._public_only(request),
+        )
+
+
+class _Flight:
+    """One attempt in the air. It is the Protocol that takes the body."""
+
+    __slots__ = (
+        "_decoder", "_fetcher", "_pieces", "_response", "_sent", "_trace", "done", "request", "result",
+    )  # fmt: skip
+
+    def __init__(self, fetcher: Fetcher, request: Request, now: float, wall: float) -> None:
+        self.request = request
+        self.done: Deferred[Response] = Deferred(self._cancelled)
+        self.result = Response(timings=Timings(), started=wall)
+        self._fetcher = fetcher
+        self._trace = Trace(now)
+        self._sent: Deferred[Any] | None = None
+        self._response: WireResponse | None = None
+        self._decoder: Decoder | None = None
+        self._pieces: list[bytes] = []
+
+    def start(self) -> None:
+        request = self.request
+        fetcher = self._fetcher
+        self._sent = fetcher._client.request(
+            request.method,
+            WireURL(request.url.scheme, request.url.authority),
+            headers=fetcher._envelope(request, self._trace),
+            cookies=fetcher._jar,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=fetcher._clock,
+        )
+        self._sent.addCallbacks(self._answered, self._failed)
+
+    # Deadlines.
+
+    def overdue(self, now: float) -> CodedError | None:
+        """The deadline that has passed, if any."""
+        limits, trace = self._fetcher._limits, self._trace
+        if now - trace.started > limits.total:
+            return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
+        waited = now - trace.phase_started
+        if trace.phase == "body":
+            if now - trace.last_byte > limits.idle:
+                return CodedError("timeout_idle", f"no byte of the body for {limits.idle:g} s")
+            if waited > MIN_RATE_GRACE and trace.received < limits.min_rate * waited:
+                return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")
+            return None
+        code, limit = {
+            "dns": ("dns_timeout", limits.dns),
+            "connect": ("connect_timeout", limits.connect),
+            "tls": ("timeout_tls", limits.tls),
+            "headers": ("timeout_headers", limits.headers),
+        }[trace.phase]
+        return CodedError(code, f"no result after {limit:g} s") if waited > limit else None
+
+    def expire(self, now: float) -> None:
+        error = self.overdue(now)
+        if error is not None and not self.done.called:
+            self._stop(error)
+
+    def _stop(self, error: CodedError) -> None:
+        """End the fetch with an error of ours and close its socket."""
+        response, sent = self._response, self._sent
+        self._finish(error)
+        _close(response, sent)
+
+    def _cancelled(self, _: Deferred[Response]) -> None:
+        self._fetcher._landed(self)
+        _close(self._response, self._sent)
+
+    # The answer.
+
+    def _answered(self, treq_response: Any) -> None:
+        response: WireResponse = treq_response.original
+        self._response = response
+        result = self.result
+        result.status = response.code
+        result.http_version = response.http_version
+        result.raw_headers = response.fields
+        result.headers = headers = by_name(response.fields)
+        limit = self._fetcher._limits.max_size
+        bodiless = self.request.method == "HEAD"
+        if response.length is not UNKNOWN_LENGTH and response.length > limit and not bodiless:
+            self._stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
+            return
+        if "content-encoding" in headers and not bodiless:
+            try:
+                codings = parse_encodings(headers["content-encoding"])
+                self._decoder = Decoder(codings, max_size=limit) if codings else None
+            except CodedError as error:
+                self._stop(error)
+                return
+        response.deliverBody(self)
+
+    def _failed(self, failure: Failure) -> None:
+        if self.done.called:
+            return
+        error = failure.value
+        if isinstance(error, CancelledError):
+            return  # we did it: whoever cancels has the last word
+        if not isinstance(error, CodedError):
+            error = CodedError("internal", f"{type(error).__name__}: {error}")
+        self._finish(error)
+
+    # IProtocol, for the body.
+
+    def makeConnection(self, transport: Any) -> None:
+        """The response itself is our handle on the transport."""
+
+    def dataReceived(self, data: bytes) -> None:
+        limit = self._fetcher._limits.max_size
+        beyond = self._trace.received - limit
+        try:
+            self._keep(data if beyond <= 0 else data[: len(data) - beyond])
+            if beyond > 0:
+                raise CodedError("body_too_large", f"more than {limit} bytes on the wire")
+        except CodedError as error:
+            self._stop(error)
+
+    def _keep(self, data: bytes) -> None:
+        decoder = self._decoder
+        if decoder is not None:
+            try:
+                data = decoder.feed(data)
+            except CodedError:
+                self._pieces.append(decoder.salvaged)
+                raise
+        self._pieces.append(data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        if self.done.called:
+            return
+        error = reason.value
+        if isinstance(error, ResponseDone):
+            try:
+                if self._decoder is not None:
+                    self._decoder.finish()
+            except CodedError as problem:
+                assert self._decoder is not None
+                self._pieces.append(self._decoder.salvaged)
+                self._finish(problem)
+            else:
+                self._finish(None)
+        elif isinstance(error, CodedError):
+            self._finish(error)
+        else:
+            self._finish(CodedError("internal", f"{type(error).__name__}: {error}"))
+
+    def _finish(self, error: CodedError | None) -> None:
+        trace, result, pieces = self._trace, self.result, self._pieces
+        start = trace.started
+        timings = result.timings
+        if trace.resolved is not None:
+            timings.namelookup = trace.resolved - start
+        if trace.connected is not None:
+            timings.connect = trace.connected - start
+        if trace.secured is not None:
+            timings.appconnect = trace.secured - start
+        if trace.first_byte is not None:
+            timings.starttransfer = trace.first_byte - start
+        timings.total = self._fetcher._clock.seconds() - start
+        result.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        result.size_download = trace.received
+        result.remote_ip = trace.remote_ip
+        if trace.remote_ip is not None:
+            result.reused = trace.reused
+        if self._response is not None and self._response.warnings:
+            result.warnings = list(self._response.warnings)
+        if self._decoder is not None and self._decoder.warnings:
+            result.warnings = [*result.warnings, *self._decoder.warnings]
+        if error is not None:
+            result.error = error
+            result.truncated = result.status is not None
+        self._fetcher._landed(self)
+        # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
+        self._response = self._sent = None
+        self.done.callback(result)
+
+
+def _close(response: WireResponse | None, sent: Deferred[Any] | None) -> None:
+    if response is not None:
+        response.abort()
+    elif sent is not None:
+        sent.cancel()
+
+
+def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in pairs)
+
+
+def _same_origin(first: str, url: Url) -> bool:
+    return first.startswith(f"{url.scheme}://{url.authority}/")
+
+
+@lru_cache(maxsize=4096)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
+
+
+def by_name(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, list[str]]:
+    """Raw header pairs as lower-case name -> values, latin-1 (RFC 9110 section 5.5)."""
+    headers: dict[str, list[str]] = {}
+    for raw, value in fields:
+        name = _name(raw)
+        if name in headers:
+            headers[name].append(value.decode("latin-1"))
+        else:
+            headers[name] = [value.decode("latin-1")]
+    return headers

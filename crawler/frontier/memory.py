@@ -1,0 +1,226 @@
+"""The frontier in memory: nothing is left behind when the run ends.
+
+Each host has its own queue, and each queue that holds something is in one of three places:
+
+- `_ready`, the line in which hosts take turns: it may start a request now, as far as is known;
+- `_waiting`, a heap by time: its delay, a block or the time of its next retry must pass first;
+- in neither: it has as many requests in flight as it may, and the end of one of them brings it back.
+
+What the line promises is checked when a host reaches its head: one that may not start after all moves on to where it
+belongs. So nothing ever searches the line or the heap, and every step is O(1), or O(log hosts) where the heap is used.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from itertools import count
+from operator import attrgetter
+from typing import Final
+
+from crawler.frontier import Counts, HostView
+from crawler.models import Outcome, Request
+from crawler.politeness import HostControl, Politeness
+
+_NEVER: Final = float("inf")
+
+
+class _Queue:
+    """The requests of one host. The fresh ones are in two stacks: lists are small where hosts are many and URLs few."""
+
+    __slots__ = ("begun", "control", "inbox", "is_ready", "key", "outbox", "pending", "wake")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.inbox: list[Request] = []
+        self.outbox: list[Request] | None = None
+        self.begun: list[tuple[float, int, Request]] | None = None  # a heap: hops and retries by time, then in order
+        self.control: HostControl | None = None  # while something is leased
+        self.pending = 0  # queued or leased
+        self.is_ready = False
+        self.wake = _NEVER  # the time of its one valid entry in the heap of waiting hosts
+
+    def pop(self, now: float) -> Request:
+        if self.begun and self.begun[0][0] <= now:
+            return heapq.heappop(self.begun)[2]
+        if not self.outbox:
+            self.outbox, self.inbox = self.inbox, self.outbox or []
+            self.outbox.reverse()
+        return self.outbox.pop()
+
+
+class MemoryFrontier:
+    """Implements `crawler.frontier.Frontier`. A list may name a URL twice: `add` refuses nothing."""
+
+    def __init__(self, politeness: Politeness) -> None:
+        self._politeness = politeness
+        self._queues: dict[str, _Queue] = {}
+        self._ready: deque[_Queue] = deque()
+        self._waiting: list[tuple[float, int, _Queue]] = []
+        self._parked: list[tuple[float, Request]] = []
+        self._leases: dict[int, _Queue] = {}
+        self._queued = 0
+        self._ended: dict[Outcome, int] = {"ok": 0, "failed": 0, "skipped": 0}
+        self._order = count()
+
+    def add(self, request: Request) -> bool:
+        queue = self._enter(request)
+        if not queue.is_ready and not queue.inbox and not queue.outbox:
+            # Whatever the host waited for, it may have been the time of a retry. The line's head will know.
+            queue.is_ready = True
+            self._ready.append(queue)
+        queue.inbox.append(request)
+        return True
+
+    def claim(self, now: float) -> Request | None:
+        queue = self._next(now)
+        if queue is None:
+            return None
+        request = queue.pop(now)
+        if request.id in self._leases:
+            raise KeyError(f"request {request.id} is leased already: two inputs share an id")
+        control = queue.control = self._politeness.host(queue.key, now)
+        control.start(now)
+        self._leases[request.id] = queue
+        self._queued -= 1
+        # To the end of the line.
+        self._ready.popleft()
+        queue.is_ready = False
+        self._place(queue, now)
+        return request
+
+    def ready_at(self, now: float) -> float | None:
+        if self._next(now) is not None:
+            return now
+        waiting = self._waiting
+        while waiting:
+            wake, _, queue = waiting[0]
+            when = self._when(queue, now)
+            if wake == queue.wake == when:
+                return wake
+            heapq.heappop(waiting)
+            if wake == queue.wake:
+                queue.wake = _NEVER
+                self._place(queue, now)
+        return None
+
+    def retry(self, request: Request, now: float, delay: float = 0.0) -> None:
+        left = self._end(request)
+        self._begin_again(request, now + delay, now)
+        self._settle(left, now)
+
+    def park(self, request: Request, now: float, delay: float) -> None:
+        left = self._end(request)
+        self._parked.append((now + delay, request))
+        self._settle(left, now)
+
+    def finish(self, request: Request, outcome: Outcome, now: float) -> None:
+        left = self._end(request)
+        self._ended[outcome] += 1
+        self._settle(left, now)
+
+    def counts(self) -> Counts:
+        ended = self._ended
+        return Counts(
+            self._queued, len(self._parked), len(self._leases), ended["ok"], ended["failed"], ended["skipped"]
+        )
+
+    def busiest(self, n: int, now: float) -> list[HostView]:
+        return [self._view(q, now) for q in heapq.nlargest(n, self._queues.values(), key=attrgetter("pending"))]
+
+    def close(self) -> None:
+        """Nothing to let go of: the books may still be read."""
+
+    def _view(self, queue: _Queue, now: float) -> HostView:
+        host = self._politeness.host(queue.key, now)
+        queued = queue.pending - host.in_flight
+        return HostView(queue.key, queued, host.in_flight, host.limit, host.delay, host.binding(now))
+
+    def _enter(self, request: Request) -> _Queue:
+        """The queue of this request's host, its books counting the request already."""
+        key = request.url.host_key
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue(key)
+        queue.pending += 1
+        self._queued += 1
+        return queue
+
+    def _begin_again(self, request: Request, when: float, now: float) -> None:
+        queue = self._enter(request)
+        if queue.begun is None:
+            queue.begun = []
+        heapq.heappush(queue.begun, (when, next(self._order), request))
+        self._place(queue, now)
+
+    def _end(self, request: Request) -> _Queue:
+        queue = self._leases.pop(request.id, None)
+        if queue is None or queue.control is None:
+            raise KeyError(f"request {request.id} ({request.url.href}) is not leased")
+        queue.control.end()
+        queue.pending -= 1
+        return queue
+
+    def _settle(self, queue: _Queue, now: float) -> None:
+        """After a lease ended: the host has room again, or nothing left to do."""
+        if queue.pending:
+            self._place(queue, now)
+        else:
+            del self._queues[queue.key]
+
+    def _when(self, queue: _Queue, now: float) -> float:
+        """When this host may start its next request, were it not for the other hosts."""
+        host = self._politeness.host(queue.key, now)
+        if host.in_flight >= host.limit:
+            return _NEVER
+        if queue.inbox or queue.outbox:
+            return host.next_start
+        if queue.begun:
+            return max(host.next_start, queue.begun[0][0])
+        return _NEVER
+
+    def _place(self, queue: _Queue, now: float) -> None:
+        """Put the host where it belongs now. One in the line stays there: its turn will tell."""
+        if queue.is_ready:
+            return
+        when = self._when(queue, now)
+        if when <= now:
+            queue.is_ready = True
+            self._ready.append(queue)
+        elif when < queue.wake:
+            queue.wake = when
+            heapq.heappush(self._waiting, (when, next(self._order), queue))
+            if len(self._waiting) > 2 * len(self._queues) + 64:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop the heap's entries that are valid no more, before they outnumber the hosts."""
+        self._waiting = [entry for entry in self._waiting if entry[0] == entry[2].wake]
+        heapq.heapify(self._waiting)
+
+    def _next(self, now: float) -> _Queue | None:
+        """The host whose turn it is, at the head of the line; None when no host may start anything now."""
+        changed = self._politeness.changed
+        if changed:
+            for key in changed:
+                if key in self._queues:
+                    self._place(self._queues[key], now)
+            changed.clear()
+        while self._waiting and self._waiting[0][0] <= now:
+            wake, _, queue = heapq.heappop(self._waiting)
+            if wake == queue.wake:
+                queue.wake = _NEVER
+                self._place(queue, now)
+        while self._ready:
+            queue = self._ready[0]
+            if self._when(queue, now) <= now:
+                return queue
+            self._ready.popleft()
+            queue.is_ready = False
+            self._place(queue, now)
+        if self._parked and not self._queued and not self._leases:
+            parked, self._parked = self._parked, []
+            for when, request in parked:
+                self._begin_again(request, when, now)
+            return self._next(now)
+        return None

@@ -1,0 +1,76 @@
+"""The text of --help, from the tables of options. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from crawler.options import Flag, Option
+
+_WIDTH: Final = 80
+_COLUMN: Final = 30
+
+
+def help_text(
+    options: Sequence[Option], commands: Mapping[str, str], examples: Mapping[str, str], exit_codes: Mapping[int, str]
+) -> str:
+    lines = [
+        "Usage: crawler [OPTION]... INPUT...",
+        *(f"       crawler {command} [OPTION]..." for command in commands),
+        "",
+        *textwrap.wrap(
+            "Fetch URLs, many at once, and give one record for each, whatever the network does: JSON Lines when piped "
+            "or with -o FILE, a short line per URL on a terminal.",
+            _WIDTH,
+        ),
+        "",
+        "Examples:",
+        *rows(examples.items(), 42),
+        "",
+        "Commands (as the first word):",
+        *rows(commands.items()),
+    ]
+    for group in dict.fromkeys(option.group for option in options):
+        members = [option for option in options if option.group == group]
+        lines += ["", f"{group}:", *rows((_invocation(option), _meaning(option)) for option in members)]
+    lines += [
+        "",
+        "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G",
+        "(k is 1024). Every switch has its opposite: --ordered and --no-ordered. Options",
+        "come from the command line, then CRAWLER_CONCURRENCY=8 and the like, then the",
+        "file of --config, then the defaults in brackets.",
+        "",
+        "Exit codes:",
+        *rows(((str(code), meaning) for code, meaning in exit_codes.items()), 8),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def rows(pairs: Iterable[tuple[str, str]], column: int = _COLUMN) -> Iterator[str]:
+    """Lines with what is on the left and, from `column` on, what it means."""
+    for left, right in pairs:
+        wrapped = textwrap.wrap(right, _WIDTH - column)
+        if len(left) > column - 4:
+            yield f"  {left}"
+        else:
+            yield f"  {left:<{column - 2}}{wrapped.pop(0)}"
+        yield from (" " * column + line for line in wrapped)
+
+
+def _invocation(option: Option) -> str:
+    if not option.flags:
+        return option.metavar
+    flags = option.flags
+    if option.default is True:
+        flags = (f"--[no-]{flags[-1].removeprefix('--')}",)
+    indent = "    " if flags[0].startswith("--") else ""  # long flags stand below each other
+    return f"{indent}{', '.join(flags)} {option.metavar}".rstrip()
+
+
+def _meaning(option: Option) -> str:
+    if option.repeatable:
+        return option.help if option.name == "fields" or not option.flags else f"{option.help} (repeatable)"
+    if option.default is None or (isinstance(option.kind, Flag) and option.default is not True):
+        return option.help
+    return f"{option.help} [{option.kind.show(option.default)}]"

@@ -1,0 +1,1 @@
+"""HTTP/1.1 under treq: our own IAgent. It knows nothing of crawler but errors."""

@@ -1,0 +1,364 @@
+"""One HTTP/1.1 connection: httptools in a Twisted Protocol, one exchange at a time, no pipelining.
+
+Rules:
+- Bytes are fed to httptools whole; callbacks only note what they saw. Deferreds fire after the parser has returned,
+  so nothing that we call can re-enter it.
+- Any anomaly (a mended head, bytes that nobody asked for, a malformed chunk) closes the connection after the exchange:
+  what is out of step is never reused.
+- The clock is read once per segment.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol as Interface
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError
+from crawler.http11.envelope import Envelope, Now
+from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, mend
+from crawler.http11.response import DONE, WireResponse
+
+CHUNK_OVERHEAD: Final = 1024  # chunk extensions per chunk
+TRAILER_LIMIT: Final = 64 * 1024
+
+
+class StaleConnection(Exception):  # noqa: N818 - an event of the pool, never shown to anyone
+    """A pooled connection was closed by the server before it saw our request (RFC 9112 section 9.3.1)."""
+
+
+class Owner(Interface):
+    """Who wants to know when a connection is free again or gone: the pool."""
+
+    def released(self, connection: Connection) -> None: ...
+
+    def gone(self, connection: Connection) -> None: ...
+
+
+class Connection(Protocol):
+    """Carries requests to one origin, one after the other."""
+
+    def __init__(self, key: tuple[str, str, int, bool], owner: Owner, now: Now) -> None:
+        self.key = key
+        self.remote_ip: str | None = None
+        self.idle_since = 0.0
+        self._owner = owner
+        self._now = now
+        self._chunks: list[bytes] = []
+        self.on_body = self._chunks.append
+        self._parser: HttpResponseParser | None = None
+        self._envelope: Envelope | None = None
+        self._deferred: Deferred[WireResponse] | None = None
+        self._response: WireResponse | None = None
+        self._lost = False
+        self._reused = False
+        self._paused = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget the last exchange."""
+        self._head: list[bytes] | None = []
+        self._head_size = 0
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._warnings: list[str] = []
+        self._interim = 0
+        self._headers_done = False
+        self._complete = False
+        self._extra = False
+        self._mending = False
+        self._close = False
+        self._chunked = False
+        self._length: int | None = None
+        self._overhead = 0
+        self._chunk_count = 0
+
+    # What the agent and the pool ask.
+
+    def send(self, envelope: Envelope) -> Deferred[WireResponse]:
+        """Write the request. Fires with a WireResponse once its head is there; cancelling closes the socket.
+
+        Fails with CodedError, or StaleConnection when a reused connection was closed before any byte came back.
+        """
+        now = self._now()
+        trace = envelope.trace
+        trace.enter("headers", now)
+        trace.remote_ip = self.remote_ip
+        trace.reused = self._reused
+        self._envelope = envelope
+        self._deferred = deferred = Deferred(self._cancelled)
+        if self._parser is None:
+            self._parser = HttpResponseParser(self)
+        self.transport.write(envelope.head)  # type: ignore[union-attr]
+        return deferred
+
+    def abort(self) -> None:
+        """Close the socket now; the exchange in progress, if any, is forgotten."""
+        self._envelope = None
+        self._deferred = None
+        self._response = None
+        self._drop()
+
+    @property
+    def usable(self) -> bool:
+        return not self._lost
+
+    def pauseProducing(self) -> None:
+        if not self._paused and not self._lost:
+            self._paused = True
+            self.transport.pauseProducing()  # type: ignore[union-attr]
+
+    def resumeProducing(self) -> None:
+        if self._paused and not self._lost:
+            self._paused = False
+            self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def _cancelled(self, _: Deferred[Any]) -> None:
+        self._deferred = None
+        self.abort()
+
+    def _drop(self) -> None:
+        if not self._lost:
+            self._lost = True
+            self.transport.abortConnection()  # type: ignore[union-attr]
+            self._parser = None
+            self._owner.gone(self)
+
+    # What the transport tells.
+
+    def dataReceived(self, data: bytes) -> None:
+        envelope = self._envelope
+        if envelope is None:
+            if not self._lost:
+                self._drop()  # late bytes on an idle connection would become the next URL's response
+            return
+        trace = envelope.trace
+        trace.last_byte = now = self._now()
+        if trace.first_byte is None:
+            trace.first_byte = now
+        if self._head is not None:
+            self._head.append(data)
+            self._head_size += len(data)
+        try:
+            if self._mending:
+                self._mend()
+            else:
+                self._feed(data)
+        except CodedError as error:
+            self._fail(error)
+            return
+        self._dispatch(envelope)
+
+    def connectionLost(self, reason: Failure = DONE) -> None:
+        was_lost, self._lost = self._lost, True
+        self._parser = None
+        if not was_lost:
+            self._owner.gone(self)
+        envelope = self._envelope
+        if envelope is None:
+            return
+        clean = reason.check(ConnectionDone) is not None
+        if self._headers_done:
+            if self._length is None and not self._chunked and clean:
+                self._complete = True  # RFC 9112 section 6.3: the close is the end
+                self._dispatch(envelope)
+                return
+            how = "closed" if clean else "cut"
+            self._fail(CodedError("body_truncated", f"the connection was {how} inside the body"))
+        elif envelope.trace.first_byte is None:
+            if self._reused:
+                self._fail(StaleConnection())
+            elif clean:
+                self._fail(CodedError("empty_reply"))
+            else:
+                self._fail(CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
+        else:
+            self._fail(CodedError("http_truncated_headers"))
+
+    # Parsing.
+
+    def _feed(self, data: bytes) -> None:
+        parser = self._parser
+        assert parser is not None
+        chunks, overhead = self._chunk_count, len(data)
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade:
+            raise CodedError("http_protocol", "the server switched protocols unasked") from None
+        except HttpParserError as error:
+            cause = error.__context__
+            if isinstance(error, HttpParserCallbackError) and not isinstance(cause, HttpParserError):
+                raise cause or error from None  # a CodedError of ours, or a bug to be seen
+            if self._complete:
+                self._extra = True
+            elif self._headers_done:
+                code = "http_bad_chunk" if self._chunked else "http_bad_framing"
+                raise CodedError(code, f"the body is malformed: {error}") from None
+            else:
+                self._mending = True
+                self._mend()
+                return
+        if not self._headers_done:
+            if self._head_size > MAX_HEAD_BYTES:
+                raise CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")
+        elif self._chunked and not self._complete and self._head is None:
+            # llhttp bounds neither chunk extensions nor trailers: count what is neither data nor a plain chunk line.
+            overhead -= sum(map(len, self._chunks))
+            self._overhead += overhead - CHUNK_OVERHEAD * (self._chunk_count - chunks)
+            if self._overhead > TRAILER_LIMIT:
+                raise CodedError("http_bad_chunk", "more than 64 KiB of chunk extensions or trailers")
+            self._overhead = max(self._overhead, 0)
+
+    def _mend(self) -> None:
+        """httptools refused the head: read all of it again, tolerantly, and give a clean one to a fresh parser."""
+        assert self._head is not None
+        data = b"".join(self._head)
+        head = mend(data)
+        if head is None:
+            if len(data) > MAX_HEAD_BYTES:
+                raise CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")
+            return
+        self._begin()
+        self._warnings = head.warnings
+        self._close = head.close
+        self._parser = HttpResponseParser(self)
+        self._feed(head.clean)
+        if self._mending:
+            raise CodedError("http_not_http", "the answer's head cannot be read")
+        self._version = head.version
+        self._head = None
+        if head.used < len(data):
+            self._feed(data[head.used :])
+
+    # httptools' callbacks.
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._extra = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._headers_done:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._complete:
+            return
+        parser = self._parser
+        assert parser is not None
+        status: int = parser.get_status_code()
+        if status < 200:
+            if status < 100:
+                raise CodedError("http_bad_status", f"the status is {status} (allowed: 100 to 999)")
+            return
+        if len(self._fields) > MAX_HEAD_LINES:
+            raise CodedError("headers_too_large", f"{len(self._fields)} header lines (allowed: {MAX_HEAD_LINES})")
+        if self._head and not self._head[0].startswith(b"HTTP/"):
+            raise HttpParserError("a split or strange start (llhttp takes RTSP/ and ICE/ too): mend() decides")
+        if status > 599:
+            self._warnings.append("unusual_status")
+        self._status = status
+        self._version = parser.get_http_version()
+        if self._version not in ("1.1", "1.0"):
+            raise CodedError("http_not_http", f"HTTP/{self._version} is not HTTP/1.x")
+        for name, value in self._fields:
+            size = len(name)
+            if size == 14 and name.lower() == b"content-length":
+                self._length = int(value)
+            elif size == 17 and name.lower() == b"transfer-encoding":
+                if value.lower() != b"chunked":
+                    raise HttpParserError("only plain chunked is read here: mend() decides on the others")
+                self._chunked = True
+        self._headers_done = True
+        assert self._envelope is not None
+        if self._envelope.method == "HEAD" or status in (204, 304):
+            self._length = 0
+            self._chunked = False
+
+    def on_chunk_header(self) -> None:
+        self._chunk_count += 1
+
+    def on_message_complete(self) -> None:
+        if not self._headers_done:  # an interim answer
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise CodedError("http_too_many_1xx")
+            self._fields = []
+            return
+        if not self._complete:
+            self._complete = True
+            assert self._parser is not None
+            self._close = self._close or not self._parser.should_keep_alive()
+
+    # Results.
+
+    def _dispatch(self, envelope: Envelope) -> None:
+        """Tell what the last segment brought: the response, pieces of its body, its end."""
+        if not self._headers_done:
+            return
+        if envelope.method == "HEAD":
+            # httptools cannot be told that no body follows: the parser is spent, and bytes after the head are extra.
+            self._complete = True
+            self._parser = None
+            self._extra = self._extra or bool(self._chunks)
+            self._chunks.clear()
+            connection = b",".join(v.lower() for n, v in self._fields if n.lower() == b"connection")
+            self._close = self._close or self._version == "1.0" or b"close" in connection
+        response = self._response
+        if response is None:
+            self._head = None
+            envelope.trace.enter("body", envelope.trace.last_byte)
+            response = self._response = WireResponse(
+                self, self._version, self._status, self._fields, self._length, self._warnings
+            )
+            deferred, self._deferred = self._deferred, None
+            assert deferred is not None
+            deferred.callback(response)
+            if self._response is not response:
+                return  # aborted by whoever got it
+        if self._chunks:
+            data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            self._chunks.clear()
+            envelope.trace.received += len(data)
+            response.feed(data)
+            if self._response is not response:
+                return
+        if self._complete:
+            self._end(response)
+        elif not response.delivering:
+            self.pauseProducing()
+
+    def _end(self, response: WireResponse) -> None:
+        if self._extra:
+            self._warnings.append("extra_bytes")
+        reusable = not (self._extra or self._close or self._lost or self._warnings)
+        self._envelope = None
+        self._response = None
+        if reusable:
+            self._reused = True
+            self._begin()
+            self.resumeProducing()
+            self._owner.released(self)
+        else:
+            self._drop()
+        response.finish(DONE)
+
+    def _fail(self, error: Exception) -> None:
+        """End the exchange with an error; what had arrived of the body is delivered first."""
+        response, deferred, envelope = self._response, self._deferred, self._envelope
+        if response is None and self._headers_done and deferred is not None and envelope is not None:
+            self._dispatch(envelope)  # the head was fine: the response is told, then its body fails
+            response, deferred = self._response, None
+        elif response is not None and self._chunks:
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            response.feed(data)
+            response = self._response
+        self._envelope = self._response = self._deferred = None
+        self._drop()
+        if response is not None:
+            response.finish(Failure(error))
+        elif deferred is not None:
+            deferred.errback(Failure(error))

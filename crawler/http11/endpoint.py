@@ -1,0 +1,165 @@
+"""From an origin to a ready connection: resolve, apply the address policy to the exact IP, dial, TLS.
+
+Addresses are raced as RFC 8305 says: the next attempt starts 250 ms after the last one, or at once when that failed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError, from_connect
+from crawler.http11.address import BAD_PORTS, forbidden
+from crawler.http11.connection import Connection
+from crawler.http11.dial import Dial
+from crawler.http11.envelope import Envelope
+from crawler.http11.pool import Pool
+from crawler.http11.resolver import Addresses, Resolver
+from crawler.http11.tls import TLSLayer
+
+ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
+
+
+class Endpoint:
+    """Makes connections. `connect(envelope)` fires with a Connection that is registered in the pool.
+
+    Fails with CodedError (phases dns, connect, tls, policy). Cancelling closes whatever socket was being opened.
+    Deadlines are the caller's: the trace in the envelope says which phase is running.
+    """
+
+    def __init__(
+        self, *, clock: IReactorTime, dial: Dial, resolver: Resolver, tls_context: ssl.SSLContext, pool: Pool
+    ) -> None:
+        self._clock = clock
+        self._dial = dial
+        self._resolver = resolver
+        self._tls_context = tls_context
+        self._pool = pool
+
+    def connect(self, envelope: Envelope) -> Deferred[Connection]:
+        if envelope.public_only and envelope.port in BAD_PORTS:
+            return fail(CodedError("address_blocked", f"port {envelope.port} is blocked for discovered URLs"))
+        addresses = self._resolver.resolve(envelope.host)
+        addresses.addCallback(self._race, envelope)
+        return addresses  # type: ignore[return-value] - a Deferred changes its type as it goes
+
+    def _race(self, addresses: Addresses, envelope: Envelope) -> Deferred[Connection]:
+        now = self._clock.seconds()
+        trace = envelope.trace
+        trace.resolved = now
+        trace.enter("connect", now)
+        if envelope.public_only:
+            allowed = [address for address in addresses if not forbidden(address)]
+            if not allowed:
+                raise CodedError("address_blocked", f"{envelope.host}: {forbidden(addresses[0])}")
+            addresses = allowed
+        race = _Race(self._clock, addresses, lambda address: self._attempt(address, envelope))
+        won = race.start()
+        won.addCallback(self._secure, envelope)
+        return won
+
+    def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
+        key = (envelope.scheme, envelope.host, envelope.port, envelope.public_only)
+        connection = Connection(key, self._pool, self._clock.seconds)
+        connection.remote_ip = address
+        wire: Protocol = connection
+        if envelope.scheme == "https":
+            wire = TLSLayer(connection, self._tls_context, envelope.host)
+        dialing: Deferred[Any] = self._dial(address, envelope.port, wire)
+        where = f"[{address}]:{envelope.port}" if ":" in address else f"{address}:{envelope.port}"
+
+        def refused(failure: Failure) -> Any:
+            if failure.check(CancelledError):
+                return failure
+            raise from_connect(failure.value, where) from None
+
+        return dialing.addCallbacks(lambda _: (address, wire, connection), refused)
+
+    def _secure(self, winner: tuple[str, Protocol, Connection], envelope: Envelope) -> Any:
+        address, wire, connection = winner
+        trace = envelope.trace
+        now = self._clock.seconds()
+        trace.connected = now
+        trace.remote_ip = address
+        if not isinstance(wire, TLSLayer):
+            self._pool.opened(connection)
+            return connection
+        trace.enter("tls", now)
+
+        def secured(connection: Connection) -> Connection:
+            trace.secured = self._clock.seconds()
+            self._pool.opened(connection)
+            return connection
+
+        return wire.ready.addCallback(secured)
+
+
+class _Race:
+    """Happy Eyeballs over a list of addresses: the first attempt that connects wins, the others are closed."""
+
+    def __init__(self, clock: IReactorTime, addresses: Addresses, attempt: Any) -> None:
+        self._clock = clock
+        self._left = _interleave(addresses)
+        self._attempt = attempt
+        self._running: set[Deferred[Any]] = set()
+        self._next: IDelayedCall | None = None
+        self._first_error: Failure | None = None
+        self._over = False
+        self._result: Deferred[Any] = Deferred(lambda _: self._stop())
+
+    def start(self) -> Deferred[Any]:
+        self._start_next()
+        return self._result
+
+    def _start_next(self) -> None:
+        self._next = None
+        attempt = self._attempt(self._left.pop(0))
+        self._running.add(attempt)
+        if self._left:
+            self._next = self._clock.callLater(ATTEMPT_DELAY, self._start_next)
+        attempt.addCallbacks(self._won, self._lost, callbackArgs=(attempt,), errbackArgs=(attempt,))
+
+    def _won(self, winner: Any, attempt: Deferred[Any]) -> None:
+        self._running.discard(attempt)
+        if self._over:
+            winner[1].transport.abortConnection()
+            return
+        self._stop()
+        self._result.callback(winner)
+
+    def _lost(self, failure: Failure, attempt: Deferred[Any]) -> None:
+        self._running.discard(attempt)
+        if self._over:
+            return
+        self._first_error = self._first_error or failure
+        if self._left:
+            if self._next is not None:
+                self._next.cancel()
+            self._start_next()
+        elif not self._running:
+            self._over = True
+            self._result.errback(self._first_error)
+
+    def _stop(self) -> None:
+        self._over = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        self._left = []
+        for attempt in list(self._running):
+            attempt.cancel()
+
+
+def _interleave(addresses: Addresses) -> Addresses:
+    """Alternate the families, starting with that of the first address (RFC 8305 section 4)."""
+    first = [a for a in addresses if (":" in a) == (":" in addresses[0])]
+    second = [a for a in addresses if (":" in a) != (":" in addresses[0])]
+    mixed: Addresses = []
+    for index in range(max(len(first), len(second))):
+        mixed += first[index : index + 1] + second[index : index + 1]
+    return mixed

@@ -1,0 +1,153 @@
+"""What travels through treq between fetch and our agent: the request in its wire form, and the trace of its phases.
+
+treq wraps each request in a cookie agent and a content decoder that copy, parse and rewrite headers; with ours they have
+nothing to do. Measured: 110 us per request as it comes, 25 us with an Envelope for headers, a WireURL and a NullJar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from http.cookiejar import Cookie, CookieJar
+from typing import Any, Self
+
+from hyperlink import EncodedURL
+from twisted.web.http_headers import Headers
+
+
+class Trace:
+    """When the phases of one attempt ended, in monotonic seconds; None where a phase did not happen (yet).
+
+    Written by the agent, the endpoint and the connection as things happen; read by whoever keeps the deadlines.
+    `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "headers" or "body".
+    """
+
+    __slots__ = (
+        "connected",
+        "first_byte",
+        "last_byte",
+        "phase",
+        "phase_started",
+        "received",
+        "remote_ip",
+        "resolved",
+        "reused",
+        "secured",
+        "started",
+    )
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.phase = "dns"
+        self.phase_started = started
+        self.resolved: float | None = None
+        self.connected: float | None = None
+        self.secured: float | None = None
+        self.first_byte: float | None = None
+        self.last_byte = started
+        self.received = 0
+        self.remote_ip: str | None = None
+        self.reused = False
+
+    def enter(self, phase: str, now: float) -> None:
+        self.phase = phase
+        self.phase_started = now
+
+
+class Envelope(Headers):
+    """One request as our agent wants it, dressed as the Headers that treq hands down untouched.
+
+    `head` is everything from the request line to the empty line. `public_only` forbids addresses that are not public.
+    """
+
+    def __init__(
+        self, *, scheme: str, host: str, port: int, method: str, head: bytes, trace: Trace, public_only: bool
+    ) -> None:
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.method = method
+        self.head = head
+        self.trace = trace
+        self.public_only = public_only
+
+    # treq asks these; the true headers are in `head` already.
+    def hasHeader(self, name: str | bytes) -> bool:
+        return True
+
+    def copy(self) -> Self:
+        return self
+
+    def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
+        """Accept-Encoding is ours to say."""
+
+
+class ResponseHeaders(Headers):
+    """The received headers for readers of IResponse, built when first asked for.
+
+    Content-Encoding is withheld: treq would decode gzip without any cap (252 bytes became 50 MiB). fetch decodes.
+    """
+
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._loaded = False
+
+    def _load(self) -> None:
+        if not self._loaded:
+            self._loaded = True
+            super().__init__()
+            for name, value in self._raw:
+                if name.lower() != b"content-encoding":
+                    super().addRawHeader(name, value)
+
+    def getRawHeaders(self, name: Any, default: Any = None) -> Any:
+        if name == b"Content-Encoding":
+            return default
+        self._load()
+        return super().getRawHeaders(name, default)
+
+    def setRawHeaders(self, name: Any, values: Any) -> None:
+        """treq's decoder writes back an empty Content-Encoding; nobody else writes to received headers."""
+
+    def getAllRawHeaders(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        self._load()
+        return super().getAllRawHeaders()
+
+    def hasHeader(self, name: str | bytes) -> bool:
+        self._load()
+        return super().hasHeader(name)
+
+
+class WireURL(EncodedURL):
+    """The origin of the request, as an EncodedURL that holds its text already. The target is in the Envelope.
+
+    hyperlink's parsing costs 45 us and refuses hosts that browsers take; and the standard library's URL splitting, which
+    treq's cookie agent goes through, remembers the few last origins but would split every full URL anew.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, scheme: str, authority: str) -> None:
+        self._text = f"{scheme}://{authority}/"
+
+    def to_uri(self) -> Self:
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:  # noqa: ARG002 - EncodedURL's signature
+        return self._text
+
+
+class NullJar(CookieJar):
+    """A cookie jar that holds nothing and remembers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def add_cookie_header(self, request: Any) -> None: ...
+
+    def extract_cookies(self, response: Any, request: Any) -> None: ...
+
+    def __iter__(self) -> Iterator[Cookie]:
+        return iter(())
+
+
+Now = Callable[[], float]

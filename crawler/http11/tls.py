@@ -1,0 +1,154 @@
+"""TLS over any Twisted transport with the standard library's ssl: one path for every reactor, fail-closed.
+
+OpenSSL itself checks the chain and the host name (X509_VERIFY_PARAM_set1_host); a certificate without a matching subject
+alternative name is refused. The handshake's reason for failing reaches us as a number, not as a sentence.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError, from_tls
+from crawler.http11.connection import Connection
+
+_READ_SIZE: Final = 256 * 1024
+
+
+def client_context(*, insecure: bool = False) -> ssl.SSLContext:
+    """The policy: TLS 1.2 or later, the system's authorities, host names by subjectAltName only, ALPN http/1.1.
+
+    `insecure` accepts any certificate.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    context.set_alpn_protocols(["http/1.1"])
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class TLSLayer(Protocol):
+    """The Protocol on the raw transport and the transport of the Connection above it.
+
+    `ready` fires with the Connection after the handshake, or fails with a CodedError of phase tls. A connection cut without
+    close_notify is reported upwards as ConnectionLost: a body without a length may have been truncated (RFC 8446 6.1).
+    """
+
+    def __init__(self, connection: Connection, context: ssl.SSLContext, host: str) -> None:
+        self.ready: Deferred[Connection] = Deferred(lambda _: self.abortConnection())
+        self._above: Connection | None = connection
+        self._host = host
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
+        self._handshaking = True
+
+    # Protocol, from below.
+
+    def connectionMade(self) -> None:
+        self._shake_hands()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._incoming.write(data)
+        if self._handshaking:
+            self._shake_hands()
+            if self._handshaking or not self._incoming.pending:
+                return
+        self._read()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 - Twisted's signature
+        if self._handshaking:
+            self._refuse(CodedError("tls_handshake", f"{self._host}: {reason.getErrorMessage()}"))
+        else:
+            self._end(Failure(ConnectionLost("cut without close_notify")))
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            self._flush()  # the alert that tells the server why
+            self._refuse(from_tls(error, self._host))
+            return
+        self._flush()
+        self._handshaking = False
+        connection = self._above
+        if connection is not None:
+            connection.makeConnection(self)
+            self.ready.callback(connection)
+
+    def _refuse(self, error: CodedError) -> None:
+        self._handshaking = False
+        self._above = None
+        self._raw.abortConnection()
+        if not self.ready.called:
+            self.ready.errback(Failure(error))
+
+    def _read(self) -> None:
+        pieces: list[bytes] = []
+        ended: Failure | None = None
+        while True:
+            try:
+                piece = self._tls.read(_READ_SIZE)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                ended = Failure(from_tls(error, self._host))
+                break
+            if not piece:
+                ended = Failure(ConnectionDone("close_notify"))
+                break
+            pieces.append(piece)
+            if not self._incoming.pending and not self._tls.pending():
+                break  # spares the exception that says so
+        if self._outgoing.pending:
+            self._flush()
+        above = self._above
+        if above is not None and pieces:
+            above.dataReceived(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if ended is not None:
+            self._end(ended)
+            self._raw.abortConnection()
+
+    def _end(self, reason: Failure) -> None:
+        above, self._above = self._above, None
+        if above is not None:
+            above.connectionLost(reason)
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data:
+            self._raw.write(data)
+
+    @property
+    def _raw(self) -> Any:
+        return self.transport
+
+    # Transport, from above.
+
+    def write(self, data: bytes) -> None:
+        self._tls.write(data)
+        self._flush()
+
+    def abortConnection(self) -> None:
+        self._above = None
+        self._handshaking = False
+        self._raw.abortConnection()
+
+    loseConnection = abortConnection
+
+    def pauseProducing(self) -> None:
+        self._raw.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._raw.resumeProducing()

@@ -1,0 +1,268 @@
+"""The values that travel: Request, Response and Record (the wire schema). Frozen; nothing here does I/O."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from crawler.charset import decode_text, from_content_type
+from crawler.errors import CodedError
+from crawler.urls import Url
+
+if TYPE_CHECKING:
+    import parsel
+
+SCHEMA_VERSION: Final = 1
+Outcome = Literal["ok", "failed", "skipped"]
+
+
+class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a URL came from: a line of a source (`line` counts from 1), or a link of a page (`parent`, `depth`)."""
+
+    source: str | None = None
+    line: int | None = None
+    parent: str | None = None
+    depth: int | None = None
+
+
+class Redirect(msgspec.Struct, frozen=True, gc=False):
+    url: str
+    status: int
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
+    code: str
+    phase: str
+    transient: bool
+    message: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One accepted input on its way. A hop or another try is a new Request with the same `id`.
+
+    `id` counts accepted inputs from 0; `written` is the URL as it was given (without userinfo); `url` is what is fetched
+    next; `attempt` counts tries from 1; `accepted` is the monotonic time at which it was accepted.
+    """
+
+    id: int
+    url: Url
+    written: str
+    input: Input
+    accepted: float
+    method: str = "GET"
+    attempt: int = 1
+    redirects: tuple[Redirect, ...] = ()
+    parked: bool = False
+
+    @property
+    def discovered(self) -> bool:
+        """True when the URL was not typed by the user: a link or a redirect led here."""
+        return bool(self.redirects) or self.input.parent is not None
+
+
+class Timings(msgspec.Struct, gc=False):
+    """curl's cumulative seconds since the attempt's start; None where the phase did not happen."""
+
+    namelookup: float | None = None
+    connect: float | None = None
+    appconnect: float | None = None
+    starttransfer: float | None = None
+    total: float | None = None
+
+
+class Response(msgspec.Struct):
+    """What one fetch got. `error` is set when it failed; what had arrived until then is kept.
+
+    `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
+    (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
+    the epoch.
+    """
+
+    timings: Timings
+    started: float
+    status: int | None = None
+    http_version: str | None = None
+    raw_headers: list[tuple[bytes, bytes]] = []
+    headers: dict[str, list[str]] = {}
+    body: bytes = b""
+    size_download: int = 0
+    truncated: bool = False
+    warnings: list[str] = []
+    remote_ip: str | None = None
+    reused: bool | None = None
+    error: CodedError | None = None
+
+    def first(self, name: str) -> str | None:
+        """The first value of the header with this lower-case name."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire_body": "body"}):
+    """The one truth about one input. Every key is always present on the wire; seconds are float, sizes are bytes.
+
+    In Python `.body`, `.text`, `.selector`, `.json()` and `.ok` work on what was fetched, whether or not the body is
+    part of the record's wire form (`--include-body`).
+    """
+
+    url: str
+    final_url: str | None = None
+    input: Input
+    outcome: Outcome
+    error: ErrorInfo | None = None
+    warnings: list[str] = []
+    method: str = "GET"
+    status: int | None = None
+    http_version: str | None = None
+    headers: dict[str, list[str]] | None = None
+    content_type: str | None = None
+    charset: str | None = None
+    size_download: int = 0
+    size_body: int = 0
+    truncated: bool = False
+    sha256: str | None = None
+    redirects: tuple[Redirect, ...] = ()
+    attempts: int = 0
+    remote_ip: str | None = None
+    reused: bool | None = None
+    started: str | None = None
+    time_queue: float | None = None
+    time_namelookup: float | None = None
+    time_connect: float | None = None
+    time_appconnect: float | None = None
+    time_starttransfer: float | None = None
+    time_total: float | None = None
+    title: str | None = None
+    links: int | None = None
+    data: Any = None
+    wire_body: str | None = None
+    body_encoding: Literal["base64"] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """An answer arrived whole and its status is below 400."""
+        return self.outcome == "ok" and self.status is not None and self.status < 400
+
+    @property
+    def body(self) -> bytes:
+        """The decoded body; empty when nothing arrived, or when the record was read from a file without bodies."""
+        kept = self.__dict__.get("body_bytes")
+        if kept is not None:
+            return bytes(kept)
+        if self.wire_body is None:
+            return b""
+        return base64.b64decode(self.wire_body) if self.body_encoding == "base64" else self.wire_body.encode()
+
+    @property
+    def text(self) -> str:
+        """The body as text: byte order mark, then the declared charset, then what the document says, then UTF-8."""
+        return decode_text(self.body, self.charset, self.content_type).text
+
+    @property
+    def selector(self) -> parsel.Selector:
+        """A parsel Selector over the body: of type "json" or "xml" where the content type says so, else "html"."""
+        import parsel  # lxml takes 8 MiB and 60 ms: only for those who ask
+
+        media = self.content_type or ""
+        kind = "json" if media.endswith("json") else "xml" if media.endswith("xml") and "html" not in media else "html"
+        # parsel refuses an empty body (Selector(body=b"") raises).
+        return parsel.Selector(
+            text=self.text or ("null" if kind == "json" else "<html/>"), type=kind, base_url=self.final_url
+        )
+
+    def json(self) -> Any:
+        """The body parsed as JSON. Raises ValueError when it is not."""
+        return json.loads(self.body)
+
+    def with_body(self, body: bytes) -> Record:
+        """This record, carrying the bytes for Python's use; they do not become part of the wire form."""
+        self.__dict__["body_bytes"] = body
+        return self
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def timestamp(epoch: float) -> str:
+    """RFC 3339, UTC, milliseconds."""
+    millis = int(epoch * 1000)
+    return f"{_second(millis // 1000)}.{millis % 1000:03d}Z"
+
+
+def record_of(
+    request: Request, response: Response, queued: float, *, headers: bool = True, wire_body: bool = False
+) -> Record:
+    """The record of a request that has come to its end.
+
+    `queued` is seconds from acceptance to the start of the last attempt. The body rides along for Python's use;
+    `wire_body` makes it part of the wire form too.
+    """
+    error = response.error
+    timings = response.timings
+    body = response.body
+    content_type, charset = from_content_type(response.first("content-type") or "")
+    text, encoding = body_on_the_wire(body) if wire_body and response.status is not None else (None, None)
+    warnings = response.warnings
+    if response.truncated and "truncated" not in warnings:
+        warnings = [*warnings, "truncated"]
+    record = Record(
+        url=request.written,
+        final_url=request.url.href if response.status is not None or request.redirects else None,
+        input=request.input,
+        outcome="ok" if error is None else "failed",
+        error=None if error is None else error_info(error),
+        warnings=warnings,
+        method=request.method,
+        status=response.status,
+        http_version=response.http_version,
+        headers=response.headers if headers and response.status is not None else None,
+        content_type=content_type,
+        charset=charset,
+        size_download=response.size_download,
+        size_body=len(body),
+        truncated=response.truncated,
+        sha256=sha256(body).hexdigest() if response.status is not None else None,
+        redirects=request.redirects,
+        attempts=request.attempt,
+        remote_ip=response.remote_ip,
+        reused=response.reused,
+        started=timestamp(response.started),
+        time_queue=round(queued, 6),
+        time_namelookup=_micros(timings.namelookup),
+        time_connect=_micros(timings.connect),
+        time_appconnect=_micros(timings.appconnect),
+        time_starttransfer=_micros(timings.starttransfer),
+        time_total=_micros(timings.total),
+        wire_body=text,
+        body_encoding=encoding,
+    )
+    return record.with_body(body)
+
+
+def unfetched(written: str, source: Input, outcome: Outcome, error: CodedError) -> Record:
+    """The record of an input for which no request was made: a bad line, or a URL that policy skipped."""
+    return Record(url=written, input=source, outcome=outcome, error=error_info(error))
+
+
+def error_info(error: CodedError) -> ErrorInfo:
+    return ErrorInfo(error.code, error.phase, error.transient, error.message)
+
+
+def body_on_the_wire(body: bytes) -> tuple[str, Literal["base64"] | None]:
+    """A body as JSON can carry it: as text where it is UTF-8, else in base64."""
+    try:
+        return body.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode("ascii"), "base64"
+
+
+def _micros(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

@@ -1,0 +1,1 @@
+"""Monitors read `stats.snapshot()`; nothing imports them but api and cli."""

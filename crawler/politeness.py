@@ -1,0 +1,304 @@
+"""Politeness: one controller per host that joins every signal on how often it may be asked. Pure: time is passed in.
+
+What limits a host is the strictest of these, and `HostControl.binding` tells which one it is now:
+
+- `per_host`: that many requests at once (configured).
+- `delay`, `crawl_delay`: seconds from the start of one request to the start of the next (configured; from robots.txt).
+- `retry_after`, `ratelimit`: the host said how long to leave it alone. Always obeyed, up to the cap.
+- `backoff`: 429, 503, timeouts and resets halve the requests at once and double the delay; ten good answers give one
+  request back and halve what was added to the delay (AIMD, as TCP does). `adaptive=False` turns only this off.
+
+Three verbs, each called once per request: the frontier calls `HostControl.start` when it leases a request and
+`HostControl.end` when the lease ends; in between, whoever fetched calls `Politeness.observe` with what came back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import re
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from crawler.models import Response
+
+Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff"]
+
+CRAWL_DELAY_CAP: Final = 30.0
+BACKOFF_START: Final = 0.25
+BACKOFF_CAP: Final = 60.0
+BACKOFF_MEMORY: Final = 600.0  # an idle host is taken for recovered after that many seconds
+GOOD_ANSWERS: Final = 10
+LONGEST: Final = 366 * 86_400.0  # no host is believed to mean more than a year
+
+# 504, 522 and 524 are timeouts too, told by the gateway in front of the host.
+OVERLOAD_STATUSES: Final = frozenset({429, 503, 504, 522, 524})
+# An empty reply is how rate limiters in front of a host hang up (nginx's status 444).
+# A body cut short is none of these: it is as often a page with a wrong Content-Length.
+OVERLOAD_CODES: Final = frozenset(
+    {
+        "connect_timeout",
+        "timeout_tls",
+        "timeout_headers",
+        "timeout_idle",
+        "timeout_total",
+        "too_slow",
+        "conn_reset",
+        "empty_reply",
+        "tls_handshake",
+    }
+)
+
+_REMAINING_RESET: Final = (
+    ("ratelimit-remaining", "ratelimit-reset"),  # draft-ietf-httpapi-ratelimit-headers-06
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ("x-rate-limit-remaining", "x-rate-limit-reset"),
+)
+_TELLING: Final = frozenset({"retry-after", "ratelimit", *(name for name, _ in _REMAINING_RESET)})
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_ZERO: Final = re.compile(r"\s*0+(?:\.0*)?\s*(?:[,;]|$)")
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_EPOCH: Final = 1_000_000_000.0  # as a span it would be 31 years, so it is a time of day
+_EPOCH_MS: Final = 100 * _EPOCH
+
+
+class HostControl:
+    """What one host allows. The frontier reads `limit`, `in_flight` and `next_start`; nobody else writes them.
+
+    `delay` is in force from start to start; it is `floor` (what was configured or asked for by robots.txt) plus what
+    back-off added.
+    """
+
+    __slots__ = (
+        "_blocked_by",
+        "_blocked_until",
+        "_configured",
+        "_good",
+        "_slowed_at",
+        "answered",
+        "delay",
+        "floor",
+        "in_flight",
+        "limit",
+        "next_start",
+        "per_host",
+        "slowed",
+    )
+
+    def __init__(self, per_host: int, delay: float) -> None:
+        self.per_host = per_host
+        self.limit = per_host
+        self.in_flight = 0
+        self.floor = delay
+        self.delay = delay
+        self.next_start = 0.0
+        self.answered = False  # with any status, ever
+        self.slowed = False  # back-off allows less than what was configured
+        self._configured = delay
+        self._good = 0
+        self._slowed_at = float("-inf")
+        self._blocked_until = 0.0
+        self._blocked_by: Binding = "retry_after"
+
+    def start(self, now: float) -> None:
+        """A request to the host starts. Only while `in_flight < limit` and not before `next_start`."""
+        self.in_flight += 1
+        self.next_start = now + self.delay
+
+    def end(self) -> None:
+        """A request to the host has ended, however."""
+        self.in_flight -= 1
+
+    def binding(self, now: float) -> Binding | None:
+        """Which signal keeps the host from starting one more request now; None when it may."""
+        if now < self._blocked_until:
+            return self._blocked_by
+        if self.in_flight >= self.limit:
+            return "backoff" if self.limit < self.per_host else "per_host"
+        if now >= self.next_start:
+            return None
+        if self.delay > self.floor:
+            return "backoff"
+        return "crawl_delay" if self.floor > self._configured else "delay"
+
+    def crawl_delay(self, seconds: float, now: float) -> None:
+        """Keep at least that distance between starts, as robots.txt asks.
+
+        Say it in every visit: the same value again changes nothing, and an idle host may have been forgotten.
+        """
+        floor = max(self._configured, min(seconds, CRAWL_DELAY_CAP))
+        if floor == self.floor:
+            return
+        self.delay = floor + (self.delay - self.floor)  # in this order: without back-off it is `floor` exactly
+        self.floor = floor
+        # The request under whose lease robots.txt was read has started already: count the distance from now.
+        self.next_start = max(self.next_start, now + self.delay)
+
+    def block(self, seconds: float, now: float, by: Binding) -> None:
+        """Start nothing for that many seconds: the host said so."""
+        until = now + seconds
+        if until > self._blocked_until:
+            self._blocked_until = until
+            self._blocked_by = by
+        self.next_start = max(self.next_start, until)
+
+    def overloaded(self, started: float, now: float) -> None:
+        """One sign of overload, from a request started at `started`.
+
+        Requests that were in flight when the host was slowed down last tell the same news again: one halving a round.
+        """
+        if started <= self._slowed_at:
+            return
+        self._slowed_at = now
+        self.slowed = True
+        self._good = 0
+        self.limit = max(1, self.limit // 2)
+        self.delay = max(self.floor, min(BACKOFF_CAP, max(2 * self.delay, BACKOFF_START)))
+        self.next_start = max(self.next_start, now + self.delay)
+
+    def recovering(self, started: float) -> bool:
+        """One good answer from a slowed host. True when that raised `limit`."""
+        if started <= self._slowed_at:
+            return False
+        self._good += 1
+        if self._good < GOOD_ANSWERS:
+            return False
+        self._good = 0
+        added = (self.delay - self.floor) / 2
+        self.delay = self.floor + (added if added >= BACKOFF_START else 0.0)
+        raised = self.limit < self.per_host
+        if raised:
+            self.limit += 1
+        self.slowed = self.limit < self.per_host or self.delay > self.floor
+        return raised
+
+    def forgettable(self, now: float) -> bool:
+        """True when a new controller would allow the same: nothing runs, nothing waits, nothing is slowed."""
+        if self.in_flight or now < self.next_start:
+            return False
+        return not self.slowed or now - self._slowed_at > BACKOFF_MEMORY
+
+
+class Politeness:
+    """The controllers of all hosts, by `Url.host_key`. Idle hosts are forgotten as new ones come.
+
+    `changed` names the hosts that may now start sooner than their controller said before; the frontier empties it.
+    """
+
+    def __init__(
+        self, *, per_host: int = 8, delay: float = 0.0, adaptive: bool = True, retry_after_cap: float = 120.0
+    ) -> None:
+        self.changed: dict[str, None] = {}  # a set that keeps its order
+        self._per_host = per_host
+        self._delay = delay
+        self._adaptive = adaptive
+        self._cap = retry_after_cap
+        self._hosts: dict[str, HostControl] = {}
+        self._sweep_at = 1024
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def host(self, key: str, now: float) -> HostControl:
+        """The controller of this host. Keep it only from its `start` to its `end`: an idle one may be forgotten."""
+        host = self._hosts.get(key)
+        if host is None:
+            if len(self._hosts) >= self._sweep_at:
+                self._sweep(now)
+            host = self._hosts[key] = HostControl(self._per_host, self._delay)
+        return host
+
+    def _sweep(self, now: float) -> None:
+        """Forget idle hosts. Twice what is left must come before the next sweep, so that one host costs O(1)."""
+        self._hosts = {key: host for key, host in self._hosts.items() if not host.forgettable(now)}
+        self._sweep_at = max(1024, 2 * len(self._hosts))
+
+    def observe(self, key: str, response: Response, *, started: float, now: float) -> float | None:
+        """Learn from what one try brought; called before its lease ends. `started` and `now` are monotonic seconds.
+
+        Returns how many seconds this URL shall wait if the host said so in an answer of 4xx or 5xx, not capped.
+        """
+        host = self._hosts.get(key) or self.host(key, now)
+        wait = None
+        if not response.headers.keys().isdisjoint(_TELLING):
+            wait = self._told(host, response, now)
+        status, error = response.status, response.error
+        if status is not None:
+            host.answered = True
+        if not self._adaptive:
+            return wait
+        if status in OVERLOAD_STATUSES or (error is not None and _overload(error.code, host)):
+            host.overloaded(started, now)
+        elif host.slowed and error is None and status is not None and status < 500 and host.recovering(started):
+            self.changed[key] = None
+        return wait
+
+    def _told(self, host: HostControl, response: Response, now: float) -> float | None:
+        """Obey the headers in which a host says how long to leave it alone."""
+        # The clock of this answer, so that none needs to be passed: an HTTP-date is a time of day.
+        wall_now = response.started + (response.timings.total or 0.0)
+        used_up = _used_up(response, wall_now)
+        if used_up is not None:
+            host.block(min(used_up, self._cap), now, "ratelimit")
+        if response.status is None or response.status < 400:
+            return None
+        value = response.first("retry-after")
+        wait = None if value is None else retry_after(value, wall_now)
+        if wait is None:
+            return used_up
+        host.block(min(wait, self._cap), now, "retry_after")
+        return wait
+
+
+def _overload(code: str, host: HostControl) -> bool:
+    # What never answered is dead rather than overloaded: asking it more slowly only makes the run longer.
+    return code in OVERLOAD_CODES and (host.answered or code != "connect_timeout")
+
+
+def retry_after(value: str, wall_now: float) -> float | None:
+    """Seconds to wait by RFC 9110 section 10.2.3: a number (fractions are seen in the wild) or an HTTP-date.
+
+    From 0 (a date in the past) to `LONGEST`; None when the value is neither. `wall_now` is seconds since the epoch.
+    """
+    value = value.strip()
+    if _NUMBER.fullmatch(value):
+        return min(float(value), LONGEST)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=dt.UTC)  # asctime's form names no zone; all HTTP-dates are GMT
+        return min(max(0.0, date.timestamp() - wall_now), LONGEST)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _used_up(response: Response, wall_now: float) -> float | None:
+    """Seconds until the quota that is used up begins anew; None when none is, or the host does not say when."""
+    quotas = [(response.first(remaining), response.first(reset)) for remaining, reset in _REMAINING_RESET]
+    for value in response.headers.get("ratelimit", ()):
+        quotas.extend(_quotas(value))
+    spans = [_span(reset, wall_now) for remaining, reset in quotas if remaining and reset and _ZERO.match(remaining)]
+    return max((span for span in spans if span is not None), default=None)
+
+
+def _quotas(value: str) -> Iterator[tuple[str | None, str | None]]:
+    """(remaining, reset) of each policy in a RateLimit field: `"a";r=0;t=5, "b";r=9;t=60`, or as draft -07 had it."""
+    value = _QUOTED.sub("", value[:1000])
+    if "remaining" in value:  # limit=10, remaining=0, reset=5: one policy
+        value = value.replace(",", ";")
+    for policy in value.split(","):
+        params = dict(param.strip().partition("=")[::2] for param in policy.split(";"))
+        yield params.get("r", params.get("remaining")), params.get("t", params.get("reset"))
+
+
+def _span(reset: str, wall_now: float) -> float | None:
+    """Seconds until a reset: a span in the IETF's forms, but in the X- forms as often a time of day in s or ms."""
+    match = _NUMBER.match(reset.strip())
+    if match is None:
+        return None
+    number = float(match[0])
+    if number >= _EPOCH_MS:
+        number /= 1000
+    if number >= _EPOCH:
+        number = max(0.0, number - wall_now)
+    return min(number, LONGEST)

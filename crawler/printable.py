@@ -1,0 +1,36 @@
+"""Text from the network, made safe to show on a terminal and to write into a log. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# What acts on the terminal or on the order of reading instead of being seen: C0, DEL and C1 controls, BiDi controls and
+# isolates, zero-width characters and other invisible formats, line and paragraph separators, lone surrogates.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+_ELLIPSIS: Final = "..."
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""The text with unsafe characters as visible escapes: `\x1b`, `\u202e`, `\U000e0041`.
+
+    With a limit (at least 3) the result has no more characters than that; what was cut ends in "...".
+    """
+    whole = text
+    if limit is not None:
+        text = text[: limit + 1]  # escapes only make it longer: megabytes need no escaping to show one line
+    if not (text.isascii() and text.isprintable()):
+        text = _UNSAFE.sub(_escape, text)
+    if limit is not None and max(len(whole), len(text)) > limit:
+        return text[: limit - len(_ELLIPSIS)] + _ELLIPSIS
+    return text
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,55 @@
+"""A redirect is a hop: the same input with another URL, which goes back through the frontier. Pure.
+
+RFC 9110 section 15.4 and the Fetch Standard's HTTP-redirect fetch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from crawler.errors import CodedError
+from crawler.models import Redirect, Request, Response
+from crawler.urls import join
+
+STATUSES: Final = frozenset((301, 302, 303, 307, 308))
+_NOT_ASCII: Final = re.compile("[\x80-\xff]")
+
+
+def next_hop(request: Request, response: Response, *, max_redirects: int, https_only: bool) -> Request | None:
+    """The request that follows a redirect, or None when the response is final (then perhaps with a warning).
+
+    Raises CodedError: redirect_invalid, redirect_scheme, redirect_downgrade, redirect_loop, too_many_redirects.
+    """
+    if response.status not in STATUSES or max_redirects == 0:
+        return None
+    locations = {value for value in response.headers.get("location", ()) if value}
+    if not locations:
+        response.warnings = [*response.warnings, "no_location"]
+        return None
+    if len(locations) > 1:
+        raise CodedError("redirect_invalid", f"{len(locations)} different Location headers")
+    location = locations.pop()
+    try:
+        url = join(request.url, _as_text(location))
+    except CodedError as error:
+        code = "redirect_scheme" if error.code == "scheme_unsupported" else "redirect_invalid"
+        raise CodedError(code, f"Location {location[:200]!r}: {error.message}") from None
+    if https_only and request.url.scheme == "https" and url.scheme == "http":
+        raise CodedError("redirect_downgrade", f"to {url.href[:200]}")
+    chain = (*request.redirects, Redirect(request.url.href, response.status))
+    if any(hop.url == url.href for hop in chain):
+        raise CodedError("redirect_loop", f"back to {url.href[:200]} after {len(chain)} redirects")
+    if len(chain) > max_redirects:
+        raise CodedError("too_many_redirects", f"more than {max_redirects} redirects")
+    return msgspec.structs.replace(request, url=url, redirects=chain)
+
+
+def _as_text(location: str) -> str:
+    """A Location as it was meant: header values are latin-1 to us, UTF-8 to most servers; other bytes stay as %XX."""
+    try:
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return _NOT_ASCII.sub(lambda match: f"%{ord(match[0]):02X}", location)

@@ -1,0 +1,72 @@
+"""Whether a failed try is worth another one, and when. Pure: randomness is injected, time does not occur."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from crawler.errors import CodedError
+from crawler.models import Request
+
+BACKOFF_START: Final = 1.0
+BACKOFF_CAP: Final = 60.0
+LOCAL_PAUSE: Final = 1.0
+
+RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 522, 524})
+# What may be sent twice without asking (RFC 9110 section 9.2.2); other methods come with request bodies.
+IDEMPOTENT: Final = frozenset({"GET", "HEAD"})
+# This machine ran short of something: no news about the URL, so not one of its tries.
+LOCAL_CODES: Final = frozenset({"local_fd_limit", "local_port_exhausted"})
+# Transient for a later run, not for this one: our own decisions, the end of the run, our own disk.
+_OUR_PHASES: Final = frozenset({"input", "policy", "store", "internal"})
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try once more: queue `request` (its attempt counted already) not before `delay` seconds from now.
+
+    `park` means to the end of the run, `Frontier.park` instead of `Frontier.retry`.
+    """
+
+    request: Request
+    delay: float
+    park: bool = False
+
+
+class Retry:
+    """Full jitter over a doubling span (up to 1 s, 2 s, 4 s ... `BACKOFF_CAP`), unless the host names its own time."""
+
+    def __init__(self, *, retries: int = 2, retry_after_cap: float = 120.0, rng: random.Random) -> None:
+        self._retries = retries
+        self._retry_after_cap = retry_after_cap
+        self._rng = rng
+
+    def decide(
+        self, request: Request, *, status: int | None, error: CodedError | None, retry_after: float | None
+    ) -> Again | None:
+        """What to do after a try that brought `status`, or `error`, or both; None: it stands.
+
+        `retry_after` is what `Politeness.observe` returned. A parked request has its last try: whatever comes is final,
+        short of running out of something on this machine.
+        """
+        if error is not None and error.code in LOCAL_CODES:
+            return Again(request, self._rng.uniform(LOCAL_PAUSE / 2, LOCAL_PAUSE))
+        transient = error is not None and error.transient and error.phase not in _OUR_PHASES
+        if not (transient or status in RETRY_STATUSES) or request.method not in IDEMPOTENT or request.parked:
+            return None
+        # A name that does not exist rarely comes to exist, but a resolver's hiccup looks the same.
+        retries = min(1, self._retries) if error is not None and error.code == "dns_nxdomain" else self._retries
+        if request.attempt > retries:
+            return None
+        if retry_after is not None and retry_after > self._retry_after_cap:
+            # Waiting as long as a host pleases could keep a run from ever ending.
+            last = msgspec.structs.replace(request, attempt=request.attempt + 1, parked=True)
+            return Again(last, self._retry_after_cap, park=True)
+        # 2 ** 30 is far beyond the cap; a larger power would leave the floats at some --retries.
+        span = min(BACKOFF_CAP, BACKOFF_START * 2 ** min(request.attempt - 1, 30))
+        # Zero or a date in the past says nothing: the span still spreads the tries.
+        delay = retry_after or self._rng.uniform(0.0, span)
+        return Again(msgspec.structs.replace(request, attempt=request.attempt + 1), delay)

@@ -1,0 +1,117 @@
+"""Records in memory: as a list in input order, or handed over to another thread one by one."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from twisted.internet.defer import Deferred
+
+from crawler.models import Record, Response
+
+CAPACITY: Final = 1000
+
+
+class ListSink:
+    """Keeps all records."""
+
+    def __init__(self) -> None:
+        self._records: dict[int, Record] = {}
+
+    @property
+    def records(self) -> list[Record]:
+        """What has been written so far, in the order of the inputs."""
+        return [self._records[sequence] for sequence in sorted(self._records)]
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> None:  # noqa: ARG002
+        self._records[sequence] = record
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        """The records stay."""
+
+
+class QueueReactor(Protocol):
+    """What a QueueSink needs of a reactor: IReactorFromThreads."""
+
+    def callFromThread(self, function: object, /) -> None: ...
+
+
+class QueueSink:
+    """Hands records over to the thread that iterates over it; while `capacity` of them wait there, the crawl waits.
+
+    The sink's methods and `fail` belong to the reactor's thread, iteration and `stop` to the consumer's. Iteration ends
+    when the sink is closed and everything was taken: nothing is lost, even if the reactor is gone by then.
+    """
+
+    def __init__(self, reactor: QueueReactor, *, capacity: int = CAPACITY) -> None:
+        self._reactor = reactor
+        self._capacity = capacity
+        self._changed = threading.Condition()  # guards what follows it, but not _waiting: that is the reactor's
+        self._records: deque[Record] = deque()
+        self._ended = False
+        self._error: BaseException | None = None
+        self._full = False
+        self._waiting: list[Deferred[None]] = []
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
+        with self._changed:
+            if self._ended:  # the consumer has stopped
+                return None
+            self._records.append(record)
+            self._changed.notify()
+            if len(self._records) < self._capacity:
+                return None
+            self._full = True
+        waiter: Deferred[None] = Deferred()  # no canceller: the record is taken; who cancels only stops waiting
+        self._waiting.append(waiter)
+        return waiter
+
+    def flush(self) -> None:
+        """Nothing is buffered here that the consumer could not see."""
+
+    def close(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._resume()
+
+    def fail(self, error: BaseException) -> None:
+        """Close; the consumer gets the error after the last record."""
+        with self._changed:
+            self._error = error
+        self.close()
+
+    def stop(self) -> None:
+        """The consumer wants no more: what waits is dropped, and so is what is still written."""
+        with self._changed:
+            self._records.clear()
+            if not self._ended:
+                self._ended = True
+                self._reactor.callFromThread(self._resume)
+
+    def __iter__(self) -> Iterator[Record]:
+        while True:
+            with self._changed:
+                while not self._records and not self._ended:
+                    self._changed.wait()
+                if not self._records:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                record = self._records.popleft()
+                # Not at each record: waking the reactor costs more than handing over a hundred. And never once we
+                # are closed, for then the reactor may be gone; the lock is kept because close() takes it.
+                if self._full and not self._ended and len(self._records) <= self._capacity // 2:
+                    self._full = False
+                    self._reactor.callFromThread(self._resume)
+            yield record
+
+    def _resume(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)

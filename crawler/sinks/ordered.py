@@ -1,0 +1,125 @@
+"""Records in the order of their inputs (`--ordered`).
+
+The buffer is bounded where inputs are accepted (`admit`), not where records are written, for this reason: the record
+that everybody waits for may belong to a URL that is *not* in flight. It waits in the frontier for its host's delay, for
+its next try, or, parked, for the moment when nothing else is leased. If `write` made the younger ones wait, each would
+keep its slot and its lease meanwhile; with all slots waiting, the oldest could never be claimed: a deadlock. So `write`
+never waits for the order; only inputs younger than the window are not accepted yet. What is accepted needs nothing of
+them and comes to its end in finite time, the oldest among it; then the window moves. At most `window` records are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.defer import Deferred, fail, inlineCallbacks
+from twisted.python.failure import Failure
+
+from crawler.models import Record, Response
+from crawler.sinks import Sink
+
+WINDOW: Final = 10_000
+
+
+class Ordered:
+    """Gives the records to `sink` in the order of their sequence numbers, the first of which is `first`.
+
+    For sinks that write the record alone: they get neither the response nor the body that rides along with the record,
+    since a window of bodies would be memory without bound.
+
+    A number that never comes holds up the younger ones until `close`, which writes them all, still in order. `flush`
+    flushes what was given to the sink; what waits for its turn goes on waiting.
+    """
+
+    def __init__(self, sink: Sink, *, window: int = WINDOW, first: int = 0) -> None:
+        self._sink = sink
+        self._window = window
+        self._next = first
+        self._held: dict[int, Record] = {}
+        self._emitting = False
+        self._error: BaseException | None = None
+        self._writers: list[Deferred[None]] = []
+        self._admissions: list[tuple[int, Deferred[None]]] = []
+
+    def admit(self, sequence: int) -> Deferred[None] | None:
+        """Ask before accepting this input. None: go on. A Deferred: fires when the window reaches it."""
+        if self._error is not None:
+            return fail(self._error)
+        if sequence < self._next + self._window:
+            return None
+        waiter: Deferred[None] = Deferred()  # no canceller: nothing was begun
+        self._admissions.append((sequence, waiter))
+        return waiter
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
+        """Take one record. The Deferred is the sink's back-pressure alone."""
+        if self._error is not None:
+            return fail(self._error)
+        self._held[sequence] = msgspec.structs.replace(record)  # a copy has nothing that rides along
+        if sequence == self._next and not self._emitting:
+            self._start(self._in_line())
+        return self._until_emitted()
+
+    def flush(self) -> Deferred[None] | None:
+        return self._sink.flush()
+
+    @inlineCallbacks
+    def close(self) -> Generator[Any, Any, None]:
+        try:
+            yield self._until_emitted()
+            self._start(sorted(self._held))
+            yield self._until_emitted()
+        finally:
+            yield self._sink.close()  # the Deferred or None: both may be yielded
+
+    def _start(self, order: Iterable[int]) -> None:
+        self._emitting = True
+        self._emit(order).addCallbacks(self._emitted, self._failed)
+
+    def _in_line(self) -> Iterator[int]:
+        while self._next in self._held:
+            yield self._next
+
+    @inlineCallbacks
+    def _emit(self, order: Iterable[int]) -> Generator[Any, Any, None]:
+        for sequence in order:
+            self._next = sequence + 1
+            wait = self._sink.write(self._held.pop(sequence), None, sequence)
+            if wait is not None:
+                yield wait
+                self._admit_waiting()
+
+    def _emitted(self, _: None) -> None:
+        self._emitting = False
+        self._admit_waiting()
+        writers, self._writers = self._writers, []
+        for waiter in writers:
+            waiter.callback(None)
+
+    def _failed(self, failure: Failure) -> None:
+        self._emitting = False
+        self._error = failure.value
+        waiters = [*self._writers, *(waiter for _, waiter in self._admissions)]
+        self._writers, self._admissions = [], []
+        for waiter in waiters:
+            waiter.errback(failure)
+
+    def _until_emitted(self) -> Deferred[None] | None:
+        if self._error is not None:
+            return fail(self._error)
+        if not self._emitting:
+            return None
+        waiter: Deferred[None] = Deferred()  # no canceller: the record is taken; who cancels only stops waiting
+        self._writers.append(waiter)
+        return waiter
+
+    def _admit_waiting(self) -> None:
+        if not self._admissions:
+            return
+        end = self._next + self._window
+        admitted = [waiter for sequence, waiter in self._admissions if sequence < end]
+        self._admissions = [entry for entry in self._admissions if entry[0] >= end]
+        for waiter in admitted:
+            waiter.callback(None)

@@ -1,0 +1,190 @@
+"""URLs as the WHATWG standard reads them (can_ada): parse, join, host key. Pure: nothing here does I/O.
+
+Where the standard is more forgiving than a fetcher may be (control characters, an empty authority, labels that DNS
+cannot carry), `parse` refuses with a sentence that says what is wrong. No message and no `href` ever holds userinfo.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import can_ada
+import msgspec
+
+from crawler.errors import CodedError
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_EMPTY_AUTHORITY: Final = re.compile(r"https?:(?:[/\\]{3}|[/\\]{0,2}$|[/\\]{2}[?#])", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_PORT: Final = re.compile(r"https?:[/\\]*(?:\[[^\]]*\]|[^/\\?#:\[]*):([^/\\?#]*)", re.IGNORECASE)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_MAX_HOST: Final = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
+_MAX_LABEL: Final = 63
+_SHOWN: Final = 200
+
+# For redact. The standard drops tabs and newlines anywhere, and control characters and spaces at the start.
+_DROPPED: Final = str.maketrans("", "", "\t\r\n")
+_LEADING: Final = "".join(map(chr, range(0x21)))
+# A "special" scheme and any number of slashes, or two slashes without a scheme: then comes the authority.
+_SPECIAL: Final = re.compile(r"(?:(?:https?|wss?|ftp):[/\\]*|[/\\]{2,})", re.IGNORECASE)
+_AUTHORITY_END: Final = re.compile(r"[/\\?#]|\Z")
+_EMBEDDED: Final = re.compile(r"//[^/?#]*@")
+_ADDRESSES: Final = ("mailto:", "sip:", "sips:", "xmpp:")
+
+
+class Url(msgspec.Struct, frozen=True, gc=False):
+    """A parsed http or https URL.
+
+    `href` is the whole URL in WHATWG form without userinfo and fragment; `host` is ASCII (an IPv6 address without
+    brackets); `target` is what stands in the request line; `authority` what stands in the Host header.
+    `userinfo` ("user:password", percent-encoded) is kept apart so that it can never be written by accident.
+    """
+
+    href: str
+    scheme: str
+    host: str
+    port: int
+    authority: str
+    target: str
+    userinfo: str = ""
+
+    @property
+    def host_key(self) -> str:
+        """Names the server for politeness and books: `host:port`, without the root dot of a DNS name."""
+        return f"{self.host.rstrip('.')}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """RFC 6454 section 4: scheme, host, port."""
+        return (self.scheme, self.host, self.port)
+
+    def __repr__(self) -> str:
+        return f"Url({self.href!r})"
+
+
+def parse(text: str) -> Url:
+    """Parse an absolute URL that a person wrote. Leading and trailing white space does not count.
+
+    Raises CodedError: `url_invalid`, or `scheme_unsupported` for anything but http and https.
+    """
+    text = text.strip(" \t\r\n\f")
+    if not text:
+        raise CodedError("url_invalid", "the URL is empty")
+    # str.isprintable is true for nearly every URL and 4 times as fast as the search.
+    if not text.isprintable() and _CONTROL.search(text):
+        raise CodedError("url_invalid", "the URL contains a control character (write it percent-encoded)")
+    if _EMPTY_AUTHORITY.match(text):
+        raise CodedError("url_invalid", "the URL has no host")
+    return _from_standard(text, None)
+
+
+def join(base: Url, reference: str) -> Url:
+    """Resolve a link against the URL of its page, as browsers do (tabs and newlines inside are dropped).
+
+    The base's userinfo is not inherited. Raises CodedError as `parse` does.
+    """
+    return _from_standard(reference, base.href)
+
+
+def _from_standard(text: str, base: str | None) -> Url:
+    try:
+        href: str = (can_ada.parse(text) if base is None else can_ada.parse(base) + text).href
+    except (ValueError, TypeError):  # TypeError: a lone surrogate has no UTF-8 form
+        href = ""
+    if not href:  # out here, so that this error does not carry the other's traceback along
+        raise _explain(text, base)
+    # Reading one attribute costs 0.1 us, and slicing keeps what the others hide (the "?" of an empty query). In the
+    # standard's form a "#" only starts the fragment, and an "@" before the path only ends the userinfo.
+    scheme, separator, rest = href.partition("://")
+    default_port = DEFAULT_PORTS.get(scheme)
+    if default_port is None or not separator:
+        raise _explain(text, base, href.partition(":")[0])
+    rest = rest.partition("#")[0]
+    slash = rest.index("/")
+    authority, target = rest[:slash], rest[slash:]
+    userinfo = ""
+    if "@" in authority:
+        userinfo, _, authority = authority.partition("@")
+        if ":" not in userinfo:
+            userinfo += ":"
+    if authority[0] == "[":
+        host, _, port_text = authority[1:].partition("]")
+        port_text = port_text[1:]
+    else:
+        host, _, port_text = authority.partition(":")
+        if len(host) > _MAX_LABEL or ".." in host or host[0] == ".":
+            _check_labels(host)
+    port = int(port_text) if port_text else default_port
+    if port == 0:
+        raise CodedError("url_invalid", "port 0 cannot be connected to (allowed: 1 to 65535)")
+    return Url(f"{scheme}://{authority}{target}", scheme, host, port, authority, target, userinfo)
+
+
+def _check_labels(host: str) -> None:
+    name = host.removesuffix(".")
+    if not name:
+        raise CodedError("url_invalid", "the URL has no host")
+    if len(name) > _MAX_HOST:
+        raise CodedError("url_invalid", f"the host name has {len(name)} characters (allowed: {_MAX_HOST})")
+    for label in name.split("."):
+        if not label:
+            raise CodedError("url_invalid", f"the host {host[:80]!r} has an empty label")
+        if len(label) > _MAX_LABEL:
+            raise CodedError("url_invalid", f"a label of the host has {len(label)} characters (allowed: {_MAX_LABEL})")
+
+
+def _explain(text: str, base: str | None, scheme: str = "") -> CodedError:
+    """The standard's parser says only "no": find the words a person needs. Shows nothing but redacted text."""
+    if _SURROGATE.search(text):
+        return CodedError("url_invalid", "the URL is not Unicode text (bytes that are not UTF-8?)")
+    shown = scrub(text).strip()
+    match = _SCHEME.match(shown)
+    if match is None and base is None:
+        hint = f"https://{shown[:_SHOWN].lstrip('/')}"
+        return CodedError("url_invalid", f"the URL has no scheme (did you mean {hint!r} ?)")
+    scheme = scheme or (match[1].lower() if match else "")
+    if scheme and scheme not in DEFAULT_PORTS:
+        if "." in scheme or scheme == "localhost" or re.match(rf"{re.escape(scheme)}:\d", shown, re.IGNORECASE):
+            return CodedError("url_invalid", f"the URL has no scheme (did you mean {'http://' + shown[:_SHOWN]!r} ?)")
+        return CodedError("scheme_unsupported", f"the scheme {scheme[:40]!r} is not fetched (allowed: http, https)")
+    port = _PORT.match(shown)
+    if port and port[1] and not (port[1].isdecimal() and len(port[1]) <= 5 and int(port[1]) <= 0xFFFF):
+        return CodedError("url_invalid", f"the port {port[1][:20]!r} is not a number from 1 to 65535")
+    if len(shown) < len(text.strip()) and "@" in text:
+        return CodedError(
+            "url_invalid", "not a valid URL (in a user name or password, percent-encode all but letters and digits)"
+        )
+    return CodedError("url_invalid", f"not a valid URL: {shown[:_SHOWN]!r}")
+
+
+def redact(text: str) -> str:
+    """The text of a URL without its userinfo: what may be shown, logged and recorded."""
+    if "@" not in text:
+        return text
+    plain = (text if text.isprintable() else text.translate(_DROPPED)).lstrip(_LEADING)
+    special = _SPECIAL.match(plain)
+    start = special.end() if special else 0
+    end = next(_AUTHORITY_END.finditer(plain, start)).start()
+    at = plain.rfind("@", start, end)
+    if special is None:
+        # No URL of ours: it may be "user:password@host", or hold a URL further inside.
+        if ":" not in plain[: max(at, 0)] or plain.lower().startswith(_ADDRESSES):
+            at = -1
+        return _EMBEDDED.sub("//", plain[at + 1 :])
+    if not _is_server(plain[max(at + 1, start) : end]):
+        # No URL, then: a "/", "?" or "#" may stand unescaped in a password, as in "user:pass/word@host".
+        at = max(at, plain.rfind("@", end))
+    return text if at < 0 else plain[:start] + plain[at + 1 :]
+
+
+def scrub(text: str) -> str:
+    """What is left of a text that is no usable URL. Errs on the side of hiding: passwords stand in such lines, too."""
+    return _EMBEDDED.sub("//", redact(text)) if "@" in text else text
+
+
+def _is_server(authority: str) -> bool:
+    """True for a host with or without a port; the host's characters do not matter."""
+    _, _, port = authority.rpartition("]")[2].partition(":")
+    return bool(authority) and (not port or (port.isascii() and port.isdigit()))

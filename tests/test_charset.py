@@ -1,0 +1,276 @@
+"""crawler.charset: the text of any body, by the rules of browsers, and never at a server's mercy."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.charset import Decoded, canonical, decode_text, from_content_type
+from crawler.errors import WARNINGS
+
+HTML = "text/html"
+
+LABELS = [
+    ("utf-8", "utf-8"),
+    ("UTF8", "utf-8"),
+    (" Latin1\t", "windows-1252"),
+    ("us-ascii", "windows-1252"),
+    ("ISO-8859-1", "windows-1252"),
+    ("iso-8859-9", "windows-1254"),
+    ("iso-8859-11", "windows-874"),
+    ("gb2312", "gbk"),
+    ("sjis", "shift_jis"),
+    ("ks_c_5601-1987", "euc-kr"),
+    ("utf-16", "utf-16le"),
+    ("unicodefffe", "utf-16be"),
+    ("logical", "iso-8859-8-i"),
+    ("x-mac-ukrainian", "x-mac-cyrillic"),
+]
+NO_LABELS = [
+    "utf-7", "utf7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "base64", "zlib", "rot13", "undefined", "mbcs",
+    "utf-32", "utf_8", "latin-1", "cp037", "hz-gb-2312", "iso-2022-kr", "x-user-defined", "bogus", "", "utf-8;", "\ud800", "a" * 9999,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "name"), LABELS)
+def test_labels_of_the_standard(label, name):
+    """A label stands for the encoding that browsers use for it, whatever its case and the white space around it."""
+    assert canonical(label) == name
+
+
+@pytest.mark.parametrize("label", NO_LABELS)
+def test_other_labels_are_refused(label):
+    """Python's codecs are not reachable: any other label counts as none, with a warning."""
+    assert canonical(label) is None
+    if label:
+        assert decode_text(b"caf\xc3\xa9", label, "text/plain") == Decoded("caf\xe9", "utf-8", ["charset"])
+
+
+SAMPLES = [
+    ("utf-16le", "Ж€", b"\x16\x04\xac\x20"),
+    ("utf-16be", "Ж€", b"\x04\x16\x20\xac"),
+    ("ibm866", "Ж", b"\x86"),
+    ("iso-8859-2", "ő", b"\xf5"),
+    ("iso-8859-3", "ħ", b"\xb1"),
+    ("iso-8859-4", "ŗ", b"\xb3"),
+    ("iso-8859-5", "Ж", b"\xb6"),
+    ("iso-8859-6", "ش", b"\xd4"),
+    ("iso-8859-7", "Ω", b"\xd9"),
+    ("iso-8859-8", "ש", b"\xf9"),
+    ("iso-8859-8-i", "ש", b"\xf9"),
+    ("iso-8859-10", "ŋ", b"\xbf"),
+    ("iso-8859-13", "ž", b"\xfe"),
+    ("iso-8859-14", "ŵ", b"\xf0"),
+    ("iso-8859-15", "€", b"\xa4"),
+    ("iso-8859-16", "ș", b"\xba"),
+    ("koi8-r", "Ж", b"\xf6"),
+    ("koi8-u", "ї", b"\xa7"),
+    ("macintosh", "é", b"\x8e"),
+    ("windows-874", "ก", b"\xa1"),
+    ("windows-1250", "ő", b"\xf5"),
+    ("windows-1251", "Ж", b"\xc6"),
+    ("windows-1252", "€", b"\x80"),
+    ("windows-1253", "Ω", b"\xd9"),
+    ("windows-1254", "ğ", b"\xf0"),
+    ("windows-1255", "ש", b"\xf9"),
+    ("windows-1256", "ش", b"\xd4"),
+    ("windows-1257", "ž", b"\xfe"),
+    ("windows-1258", "ơ", b"\xf5"),
+    ("x-mac-cyrillic", "ї", b"\xbb"),
+    ("gbk", "汉€", b"\xba\xba\xa2\xe3"),
+    ("gb18030", "汉😀", b"\xba\xba\x94\x39\xfc\x36"),
+    ("big5", "漢", b"\xba\x7e"),
+    ("euc-jp", "漢ｱ", b"\xb4\xc1\x8e\xb1"),
+    ("iso-2022-jp", "漢ｱa", b"\x1b$B4A\x1b(I1\x1b(Ba"),
+    ("shift_jis", "漢①", b"\x8a\xbf\x87\x40"),
+    ("euc-kr", "한똠", b"\xc7\xd1\x8c\x63"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "body"), SAMPLES)
+def test_every_encoding_decodes(name, text, body):
+    """The declared charset decodes the body, and the name reported is the standard's."""
+    assert decode_text(body, name.upper(), "text/plain") == Decoded(text, name, [])
+
+
+ORDER = [
+    # a byte order mark beats everything and is no part of the text
+    (b"\xef\xbb\xbfcaf\xc3\xa9", "utf-8", HTML, Decoded("caf\xe9", "utf-8", [])),
+    (b"\xef\xbb\xbfcaf\xc3\xa9", "latin1", HTML, Decoded("caf\xe9", "utf-8", ["charset"])),
+    (b"\xef\xbb\xbfx", "bogus", HTML, Decoded("x", "utf-8", ["charset"])),
+    (b"\xff\xfea\0", None, None, Decoded("a", "utf-16le", [])),
+    (b"\xfe\xff\0a", "utf-16", None, Decoded("a", "utf-16be", [])),
+    # then the header's label, which no document overrules
+    (b"<meta charset=utf-8>caf\xe9", "latin1", HTML, Decoded("<meta charset=utf-8>caf\xe9", "windows-1252", [])),
+    (b"caf\xe9", None, "text/plain; charset=latin1", Decoded("caf\xe9", "windows-1252", [])),
+    (b"caf\xe9", "utf-8", HTML, Decoded("caf\ufffd", "utf-8", [])),
+    # then what the document says
+    (b"<meta charset=koi8-r>\xf6", None, HTML, Decoded("<meta charset=koi8-r>Ж", "koi8-r", [])),
+    (b"<meta charset=koi8-r>\xf6", "bogus", HTML, Decoded("<meta charset=koi8-r>Ж", "koi8-r", ["charset"])),
+    (b"\n<meta charset=koi8-r>\xf6", None, None, Decoded("\n<meta charset=koi8-r>Ж", "koi8-r", [])),
+    (b"<meta charset=koi8-r>\xf6", None, "text/plain", Decoded("<meta charset=koi8-r>ö", "windows-1252", [])),
+    (b"<?xml version='1.0' encoding='koi8-r'?>\xf6", None, "application/rss+xml", Decoded("<?xml version='1.0' encoding='koi8-r'?>Ж", "koi8-r", [])),
+    # then UTF-8 if it is, else windows-1252
+    (b"caf\xc3\xa9", None, HTML, Decoded("caf\xe9", "utf-8", [])),
+    (b"caf\xe9 \x80", None, HTML, Decoded("caf\xe9 €", "windows-1252", [])),
+    (b"caf\xe9", None, HTML, Decoded("caf\xe9", "windows-1252", [])),
+    (b"", None, None, Decoded("", "utf-8", [])),
+    (b"a\0b", None, "application/octet-stream", Decoded("a\0b", "utf-8", [])),
+    # a body cut within a character
+    (b"caf\xc3\xa9 \xe2\x82", None, HTML, Decoded("caf\xe9 \ufffd", "utf-8", [])),
+    # JSON is UTF-8
+    (b'"caf\xe9"', None, "application/json", Decoded('"caf\ufffd"', "utf-8", [])),
+    (b'"caf\xe9"', None, "application/ld+json; x=y", Decoded('"caf\ufffd"', "utf-8", [])),
+    (b'"caf\xe9"', "latin1", "application/json", Decoded('"caf\xe9"', "windows-1252", [])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "declared", "content_type", "decoded"), ORDER)
+def test_order_of_the_signs(body, declared, content_type, decoded):
+    """Byte order mark, header, document, UTF-8, windows-1252; a label that was not followed gives a warning."""
+    assert decode_text(body, declared, content_type) == decoded
+    assert set(decoded.warnings) <= set(WARNINGS)
+
+
+SAID = [
+    (b'<META CHARSET="KOI8-R">', "koi8-r"),
+    (b"<meta charset = 'koi8-r' />", "koi8-r"),
+    (b"<meta/charset=koi8-r>", "koi8-r"),
+    (b"<html><head><title>a</title><link rel='x'><meta name=a content=b><meta charset=koi8-r>", "koi8-r"),
+    (b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">', "koi8-r"),
+    (b"<meta content='text/html;charset=\"koi8-r\"' http-equiv=content-type>", "koi8-r"),
+    (b"<meta http-equiv=content-type content='text/html; CHARSET = koi8-r; x'>", "koi8-r"),
+    (b"<p class=it's><meta charset=koi8-r>", "koi8-r"),
+    (b"<a title='<meta charset=big5>'><meta charset=koi8-r>", "koi8-r"),
+    (b"<!-- <meta charset=big5> --><meta charset=koi8-r>", "koi8-r"),
+    (b"<!--><meta charset=koi8-r>", "koi8-r"),
+    (b"<!doctype html><?php x ?></p x='>'><meta charset=koi8-r>", "koi8-r"),
+    (b"<meta charset=koi8-r charset=big5>", "koi8-r"),
+    (b"<meta name=x content='text/html; charset=big5'><meta charset=koi8-r>", "koi8-r"),
+    # whoever can read this far does not read UTF-16
+    (b"<meta charset=utf-16>", "utf-8"),
+    (b"<?xml version='1.0' encoding='utf-16'?>", "utf-8"),
+    # nothing said
+    (b"<!-- <meta charset=koi8-r>", "utf-8"),
+    (b"<metadata charset=koi8-r>", "utf-8"),
+    (b"</meta charset=koi8-r", "utf-8"),
+    (b"<meta charset=''>", "utf-8"),
+    (b"x" * 1024 + b"<meta charset=koi8-r>", "utf-8"),
+    ("<?xml version='1.0'?>".encode("utf-16-le"), "utf-16le"),
+    ("<?xml version='1.0'?>".encode("utf-16-be"), "utf-16be"),
+]
+
+
+@pytest.mark.parametrize(("head", "charset"), SAID)
+def test_what_a_document_says_of_itself(head, charset):
+    """The first 1,024 bytes are scanned as HTML section 13.2.3.2 says: tags, comments and attributes are what they are."""
+    decoded = decode_text(head, None, HTML)
+    assert (decoded.charset, decoded.warnings) == (charset, [])
+
+
+def test_a_bogus_meta_is_passed_over():
+    """A meta with an unknown charset gives a warning, and the next one counts."""
+    body = b"<meta charset=utf-7><meta charset=koi8-r>\xf6"
+    assert decode_text(body, None, HTML) == Decoded(body[:-1].decode() + "Ж", "koi8-r", ["charset"])
+
+
+CONTENT_TYPES = [
+    ("text/html", ("text/html", None)),
+    ("text/html; charset=utf-8", ("text/html", "utf-8")),
+    ("Text/HTML;Charset=UTF-8", ("text/html", "UTF-8")),
+    (' text/html ; charset = "utf-8" ', ("text/html", "utf-8")),
+    ("text/html; charset='utf-8'", ("text/html", "utf-8")),
+    ('text/html; charset="utf-8', ("text/html", "utf-8")),
+    ("text/html;charset=utf-8;charset=latin1", ("text/html", "utf-8")),
+    ("text/html; charset=; charset=latin1", ("text/html", "latin1")),
+    ('multipart/mixed; boundary="a;charset=big5"; charset=utf-8', ("multipart/mixed", "utf-8")),
+    ('a/b; x="\\";charset=big5"; charset=utf-8', ("a/b", "utf-8")),
+    ("application/vnd.api+json; profile=x", ("application/vnd.api+json", None)),
+    ("text/html, text/html; charset=utf-8", ("text/html", "utf-8")),
+    ("; charset=utf-8", (None, "utf-8")),
+    ("charset=utf-8", (None, None)),
+    ("text", (None, None)),
+    ("text/", (None, None)),
+    ("text/html charset=utf-8", (None, None)),
+    ("*/*", ("*/*", None)),
+    ("t\xe9xt/html", (None, None)),
+    (";;;=;=\"';charset", (None, None)),
+    ("", (None, None)),
+    ("text/html; charset=" + "x" * 9999, ("text/html", "x" * 64)),
+]
+
+
+@pytest.mark.parametrize(("value", "parts"), CONTENT_TYPES)
+def test_content_type(value, parts):
+    """A Content-Type gives its media type and its charset label, or None for what makes no sense."""
+    assert from_content_type(value) == parts
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([None, *(name for name, _, _ in SAMPLES)]),
+    st.sampled_from([None, HTML, "text/xml"]),
+)
+def test_any_body_gives_text(body, declared, content_type):
+    """Any bytes under any charset give text that can be written as UTF-8."""
+    decoded = decode_text(body, declared, content_type)
+    decoded.text.encode()
+    assert canonical(decoded.charset) == decoded.charset
+
+
+@given(st.text("ab/;=\",\\ \t'charset", max_size=40) | st.text())
+def test_any_content_type_is_read(value):
+    """No value of the header raises."""
+    media_type, label = from_content_type(value)
+    assert media_type is None or media_type == media_type.lower()
+    assert label is None or label
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"<",
+                b"meta",
+                b" ",
+                b"charset",
+                b"=",
+                b"'",
+                b'"',
+                b">",
+                b"<!--",
+                b"-->",
+                b"<?xml ",
+                b"/",
+                b"utf-8",
+                b"\xff",
+            ]
+        )
+    )
+)
+def test_any_markup_is_scanned(pieces):
+    """No markup raises, and a known label is found or not."""
+    assert decode_text(b"".join(pieces), None, HTML).charset in {"utf-8", "windows-1252"}
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<a", b"<a ", b"<a b='", b"<!--", b"<?xml encoding ", b"<", b" ", b"<meta content=charset"]
+)
+def test_hostile_markup_costs_little(piece):
+    """The scan ends with the first 1,024 bytes, and is linear in them."""
+    body = (piece * 1024)[:200_000]
+    start = time.perf_counter()
+    decode_text(body, None, HTML)
+    assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize("piece", [";", ";charset", '; a="\\"', "; ", "a", ";a=", "a/a,"])
+def test_hostile_content_types_cost_little(piece):
+    """A header field of 200 kB is not read to its end."""
+    value = piece * (200_000 // len(piece))
+    start = time.perf_counter()
+    from_content_type(value)
+    assert time.perf_counter() - start < 0.05

@@ -1,0 +1,480 @@
+"""The command line as its users see it: what is printed where, exit codes, and what is not loaded before it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pytest
+
+from crawler import cli
+from crawler.config import OPTIONS, Config
+from crawler.errors import CODES
+from crawler.models import ErrorInfo, Input, Record, Redirect
+from crawler.options import Flag
+
+ROOT = Path(__file__).parent.parent
+
+
+class Runs:
+    """Stands for crawler.api: notes what would run, with which URLs in place of the inputs."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Config, list[str] | None]] = []
+        self.exit_code = 0
+
+    def run_command(self, config: Config, urls: list[str] | None = None) -> int:
+        self.seen.append((config, urls))
+        return self.exit_code
+
+    @property
+    def config(self) -> Config:
+        ((config, _),) = self.seen
+        return config
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith("CRAWLER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "urls.txt").write_text("https://example.org/\n")
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    runs = Runs()
+    api = ModuleType("crawler.api")
+    api.run_command = runs.run_command  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "crawler.api", api)
+    return runs
+
+
+def python(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["urls.txt"], Config(inputs=("urls.txt",))),
+        (["-"], Config(inputs=("-",))),
+        (["urls.txt", "-c", "8", "https://a/", "--ordered", "-"], Config(inputs=("urls.txt", "https://a/", "-"), concurrency=8, ordered=True)),
+        (["-c8", "--timeout=2m", "urls.txt"], Config(inputs=("urls.txt",), concurrency=8, timeout=120.0)),
+        (["-kqc", "8", "urls.txt"], Config(inputs=("urls.txt",), insecure=True, quiet=True, concurrency=8)),
+        (["-c", "1", "-c", "2", "urls.txt"], Config(inputs=("urls.txt",), concurrency=2)),
+        (["-o", "a.jsonl", "urls.txt", "--output", "b.csv"], Config(inputs=("urls.txt",), output=("a.jsonl", "b.csv"))),
+        (["-H", "X-A: b", "--header", "X-B;", "urls.txt"], Config(inputs=("urls.txt",), headers=("X-A: b", "X-B;"))),
+        (["--fields", "url,status", "--fields", "error", "urls.txt"], Config(inputs=("urls.txt",), fields=("url", "status", "error"))),
+        (["--no-adaptive", "--no-progress", "urls.txt"], Config(inputs=("urls.txt",), adaptive=False, progress=False)),
+        (["--ordered", "--no-ordered", "urls.txt"], Config(inputs=("urls.txt",))),
+        (["--no-headers", "urls.txt"], Config(inputs=("urls.txt",), no_headers=True)),
+        (["--no-headers", "--headers", "urls.txt"], Config(inputs=("urls.txt",))),
+        (["-o", "-", "urls.txt"], Config(inputs=("urls.txt",), output=("-",))),
+        (["-q", "--", "https://a/", "-"], Config(inputs=("https://a/", "-"), quiet=True)),
+    ],
+)  # fmt: skip
+def test_arguments(runs: Runs, arguments: list[str], expected: Config) -> None:
+    """Options and inputs come in any order; the last of a value counts, those of a list add up."""
+    assert cli.main(arguments) == 0
+    assert runs.config == expected
+
+
+@pytest.mark.parametrize("name", ["demo", "-c"])
+def test_files_with_awkward_names(runs: Runs, name: str) -> None:
+    """A file named like a command or an option can be given with ./ before it."""
+    Path(name).touch()
+    assert cli.main([f"./{name}"]) == 0
+    assert runs.config.inputs == (f"./{name}",)
+
+
+def test_input_after_the_end_of_options(runs: Runs) -> None:
+    """What follows -- is an input, whatever it looks like."""
+    Path("--help").touch()
+    assert cli.main(["--", "--help"]) == 0
+    assert runs.config.inputs == ("--help",)
+
+
+def test_every_flag_is_accepted() -> None:
+    """Each flag of the table can be written, each switch both ways."""
+    switches = [option for option in OPTIONS.values() if isinstance(option.kind, Flag)]
+    valued = [option for option in OPTIONS.values() if option.flags and option not in switches]
+    assert cli.parse([flag for option in switches for flag in option.flags]).values == {o.name: True for o in switches}
+    assert cli.parse([flag for option in switches for flag in option.opposites]).values == {
+        o.name: False for o in switches
+    }
+    for place in (0, -1):  # the short flag, the long one
+        values = cli.parse([word for option in valued for word in (option.flags[place], "x")]).values
+        assert values == {option.name: ["x"] if option.repeatable else "x" for option in valued}
+
+
+def test_exit_code(runs: Runs) -> None:
+    """The exit code is that of the run."""
+    runs.exit_code = 5
+    assert cli.main(["urls.txt"]) == 5
+
+
+def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment and a file count too, each below the one before."""
+    Path("c.toml").write_text("concurrency = 3\nretries = 3\ndelay = 3\ninputs = ['urls.txt']\n")
+    monkeypatch.setenv("CRAWLER_RETRIES", "4")
+    monkeypatch.setenv("CRAWLER_DELAY", "4")
+    assert cli.main(["--config", "c.toml", "--delay", "5"]) == 0
+    assert runs.config == Config(inputs=("urls.txt",), concurrency=3, retries=4, delay=5.0)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--concurency", "8", "urls.txt"], "unknown option '--concurency' (did you mean --concurrency?)"),
+        (["--concurency=8", "urls.txt"], "unknown option '--concurency' (did you mean --concurrency?)"),
+        (["--conc", "8", "urls.txt"], "unknown option '--conc' (did you mean --concurrency?)"),
+        (["--bogus", "urls.txt"], "unknown option '--bogus'"),
+        (["urls.txt", "-Z"], "unknown option '-Z'"),
+        (["--no-schema", "urls.txt"], "unknown option '--no-schema' (did you mean --schema?)"),
+        (["-c", "x", "urls.txt"], "-c: 'x' is not a whole number from 1 to 10,000"),
+        (["--concurrency=0", "urls.txt"], "--concurrency: '0' is not a whole number from 1 to 10,000"),
+        (["--delay", "-1", "urls.txt"], "--delay: '-1' is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        (["-X", "POST", "urls.txt"], "-X: 'POST' is not one of GET, HEAD"),
+        (["-H", "Content-Length: 1", "urls.txt"], "-H: 'Content-Length' is refused: it follows from the body"),
+        (["-c"], "-c/--concurrency: expected one argument"),
+        (["--ordered=1", "urls.txt"], "--ordered: ignored explicit argument '1'"),
+        (["-q", "-v", "urls.txt"], "-q: cannot be combined with -v"),
+        (["-o", "x.csv", "-O", "x.csv", "urls.txt"], "-O: 'x.csv' is already an output (-o)"),
+        (["-O", "urls.txt", "urls.txt"], "-O: 'urls.txt' is also an input"),
+        (["--fields", "statsu", "urls.txt"], "--fields: 'statsu' is not a field of the record (did you mean status?)"),
+        (["--config", "no.toml"], "--config: cannot read 'no.toml': No such file or directory"),
+        (["--completion", "ksh"], "--completion: 'ksh' is not one of bash, zsh, fish"),
+        (["no-such.txt"], "'no-such.txt': there is no such file"),
+        ([""], "INPUT: '' is not a file, a URL or -"),
+        (["--\x1b[31m\u202e", "urls.txt"], r"unknown option '--\x1b[31m\u202e'"),
+        (["demo", "urls.txt"], "INPUT: demo brings its own URLs (for a file of that name: ./demo)"),
+    ],
+)  # fmt: skip
+def test_mistakes(runs: Runs, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    """A mistake is one line on stderr that names the option as written and says what is allowed; nothing runs."""
+    assert refused(capsys, *arguments) == f"crawler: error: {message}\n"
+    assert runs.seen == []
+
+
+def test_unknown_variable(runs: Runs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that means nothing is a mistake."""
+    monkeypatch.setenv("CRAWLER_TIMEOT", "3")
+    expected = "crawler: error: unknown environment variable 'CRAWLER_TIMEOT' (did you mean CRAWLER_TIMEOUT?)\n"
+    assert refused(capsys, "urls.txt") == expected
+    assert runs.seen == []
+
+
+def test_several_bad_inputs(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each input that cannot be read has its line."""
+    lines = refused(capsys, "a.txt", "urls.txt", "b\x1b.txt").splitlines()
+    assert lines[0].startswith("crawler: error: 'a.txt'")
+    assert lines[1].startswith(r"'b\x1b.txt'")
+    assert len(lines) == 2
+    assert runs.seen == []
+
+
+def test_no_inputs(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without inputs three examples show what to write."""
+    first, *examples = refused(capsys).splitlines()
+    assert first == "crawler: error: nothing to fetch: name files of URLs, URLs, or - for standard input"
+    assert len(examples) == 3
+    assert all(re.match(r"  crawler \S", example) for example in examples)
+    assert runs.seen == []
+
+
+def test_a_bug_is_not_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that nobody expects keeps its traceback (and python's exit code 1)."""
+
+    def broken(arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "parse", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["urls.txt"])
+
+
+# demo
+
+
+@contextmanager
+def _two_urls() -> Iterator[list[str]]:
+    yield ["http://127.0.0.1:1/", "no URL"]
+
+
+@pytest.fixture
+def _site(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = ModuleType("crawler.site")
+    vars(site).update(start_demo=_two_urls, DEMO_TIMEOUT=1.0, DEMO_RETRIES=1)
+    monkeypatch.setitem(sys.modules, "crawler.site", site)
+
+
+@pytest.mark.usefixtures("_site")
+def test_demo(runs: Runs) -> None:
+    """The first word `demo` fetches the list of the built-in site, with limits that suit its slow page."""
+    assert cli.main(["demo", "-c", "4"]) == 0
+    assert runs.seen == [(Config(concurrency=4, timeout=1.0, retries=1), ["http://127.0.0.1:1/", "no URL"])]
+
+
+@pytest.mark.usefixtures("_site")
+def test_demo_with_own_limits(runs: Runs) -> None:
+    """What the user says counts in the demo too."""
+    assert cli.main(["demo", "--timeout", "60", "--retries", "2"]) == 0
+    assert runs.config == Config(timeout=60.0, retries=2)
+
+
+# What is printed in place of a run
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help shows examples on top, then every option once with its default, then the exit codes; 80 columns."""
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
+    titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
+    assert titles[0] == "Examples:"
+    assert titles[2:] == ["Input:", "Request:", "Concurrency and politeness:", "Limits:", "Output:", "People:", "Other:", "Exit codes:"]  # fmt: skip
+    for option in cli.FLAGS:
+        flag = option.flags[-1] if option.flags else option.metavar
+        if option.default is True:
+            flag = f"--[no-]{flag.removeprefix('--')}"
+        assert len(re.findall(rf"^  +(?:-\w, )?{re.escape(flag)}(?: |$)", text, re.MULTILINE)) == 1, flag
+    flat = " ".join(text.split())
+    assert "--concurrency N Fetch at most N URLs at once [64]" in flat
+    assert "decoded [10MiB]" in flat
+    assert re.search(r"^  130 +interrupted", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-h"], ["urls.txt", "--bogus", "--help"], ["demo", "--help"], ["-c", "x", "-h"]]
+)
+def test_help_anywhere(runs: Runs, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Who asks for help gets it, whatever else is wrong."""
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out.startswith("Usage: crawler ")
+    assert runs.seen == []
+
+
+HEAVY = [
+    "twisted",
+    "treq",
+    "rich",
+    "asyncio",
+    "crawler.api",
+    "crawler.models",
+    "crawler.seeds",
+    "can_ada",
+    "lxml",
+    "ssl",
+]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--bogus"], ["--print-config"], ["--completion", "bash"], ["--version"]]
+)
+def test_instant(arguments: list[str]) -> None:
+    """No answer but a run loads what only a run needs: that is what makes --help instant."""
+    code = (
+        f"import sys; from crawler import cli; cli.main({arguments!r}); print(sorted({HEAVY!r} & sys.modules.keys()))"
+    )
+    assert python("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version names this program and what it stands on."""
+    assert cli.main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"crawler \d+\.\d+\.\d+", first)
+    assert re.match(r"Python 3\.\d+\.\d+, Twisted \d+\.\S+, treq \d+\.\S+, httptools ", second)
+
+
+def test_print_config(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """--print-config prints the options in force as TOML, each with its origin; inputs are not looked at."""
+    monkeypatch.setenv("CRAWLER_DELAY", "500ms")
+    assert cli.main(["-c", "9", "gone.txt", "größe.txt", "--print-config"]) == 0
+    text = capsys.readouterr().out
+    table = tomllib.loads(text)
+    assert (table["concurrency"], table["delay"], table["inputs"]) == (9, 0.5, ["gone.txt", "größe.txt"])
+    assert "; from -c\nconcurrency = 9\n" in text
+    assert "; from CRAWLER_DELAY\ndelay = 0.5\n" in text
+    Path("c.toml").write_text(text, encoding="utf-8")
+    assert Config.from_toml("c.toml") == Config(concurrency=9, delay=0.5, inputs=("gone.txt", "größe.txt"))
+
+
+def test_print_config_of_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bad option is a mistake here too."""
+    assert refused(capsys, "--print-config", "-c", "0").startswith("crawler: error: -c: '0' is not")
+
+
+def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """--schema is a JSON Schema with an identity, and its required keys are exactly those of a line of output."""
+    assert cli.main(["--schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == "urn:crawler:record:1"
+    assert schema["title"] == "crawler record, version 1"
+    assert schema["type"] == "object"
+    assert set(schema["$defs"]) == {"Input", "Redirect", "ErrorInfo"}
+    line = msgspec.to_builtins(Record(url="u", input=Input(), outcome="ok"))
+    assert schema["required"] == list(schema["properties"]) == list(line)
+    assert "body" in line
+
+
+RECORDS = [
+    Record(
+        url="u", input=Input(source="urls.txt", line=3), outcome="ok", status=200, headers={"a": ["b"]}, time_total=0.5
+    ),
+    Record(
+        url="u",
+        input=Input(parent="p", depth=1),
+        outcome="ok",
+        redirects=(Redirect("u", 301),),
+        wire_body="x",
+        data=[1],
+    ),
+    *(
+        Record(url="u", input=Input(), outcome="failed", error=ErrorInfo(code, "dns", True, "m"))
+        for code in list(CODES)[:1]
+    ),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_records_fit_the_schema(record: Record) -> None:
+    """A record as it is written is what the schema says."""
+    schema = json.loads(cli.schema_text())
+    assert fits(json.loads(msgspec.json.encode(record)), schema, schema["$defs"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": "200"}, {"outcome": "fine"}, {"input": None}, {"error": {"code": "x"}}, {"redirects": [{"url": 1}]}],
+)
+def test_other_lines_do_not_fit_the_schema(change: Mapping[str, object]) -> None:
+    """The schema can say no."""
+    schema = json.loads(cli.schema_text())
+    assert not fits({**json.loads(msgspec.json.encode(RECORDS[0])), **change}, schema, schema["$defs"])
+
+
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}  # fmt: skip
+
+
+def fits(value: object, schema: Mapping[str, object], definitions: Mapping[str, Mapping[str, object]]) -> bool:
+    """The part of JSON Schema that the schema of a record uses; another keyword in it is an error here."""
+    for keyword, rule in schema.items():
+        match keyword, rule:
+            case "$ref", str():
+                ok = fits(value, definitions[rule.removeprefix("#/$defs/")], definitions)
+            case "anyOf", list():
+                ok = any(fits(value, option, definitions) for option in rule)
+            case "enum", list():
+                ok = value in rule
+            case "type", str():
+                ok = isinstance(value, TYPES[rule])
+            case "required", list():
+                ok = isinstance(value, dict) and value.keys() >= set(rule)
+            case "properties", dict():
+                ok = isinstance(value, dict) and all(fits(v, rule[k], definitions) for k, v in value.items())
+            case "additionalProperties", dict():
+                ok = isinstance(value, dict) and all(fits(v, rule, definitions) for v in value.values())
+            case "items", dict():
+                ok = isinstance(value, list) and all(fits(item, rule, definitions) for item in value)
+            case (("$schema" | "$id" | "$defs" | "title" | "description" | "default"), _):
+                continue
+            case _:
+                raise AssertionError((keyword, rule))
+        if not ok:
+            return False
+    return True
+
+
+# The process
+
+
+@pytest.mark.parametrize("argument", ["--help", "--schema", "--print-config"])
+def test_reader_that_goes_away(argument: str) -> None:
+    """`| head -1` is quiet."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "crawler", argument],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk() -> None:
+    """Text that cannot be written is told, with exit code 5."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "crawler", "--schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 5
+    assert done.stderr == b"crawler: error: cannot write to standard output: No space left on device\n"
+
+
+def test_utf8_whatever_the_locale() -> None:
+    """TOML and JSON are UTF-8."""
+    done = subprocess.run(
+        [sys.executable, "-m", "crawler", "--print-config", "größe.txt"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"},
+    )
+    assert 'inputs = ["größe.txt"]'.encode() in done.stdout
+
+
+def test_exit_code_of_the_process() -> None:
+    """`python -m crawler` ends with the code of main."""
+    done = python("-m", "crawler", "--bogus")
+    assert done.returncode == 2
+    assert done.stderr == "crawler: error: unknown option '--bogus'\n"
+
+
+def test_interrupted_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the program still loads is no bug."""
+    from crawler import __main__
+
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert caught.value.code == 130

@@ -1,0 +1,410 @@
+"""Config: the table of options, where options come from, which of them counts, and how a Config is written down."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve, to_toml
+from crawler.models import Record
+from crawler.options import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
+from crawler.sources import from_environment
+
+
+def refusal(**keywords: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Config.build(**keywords)
+    return str(caught.value)
+
+
+def written(directory: FilePath, text: str, name: str = "crawler.toml") -> str:
+    path = directory / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> FilePath:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# The table
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
+def test_every_option_is_described(option: Option) -> None:
+    """An option has a sentence of help, a group, a way to be written, and a metavar if it takes a value."""
+    assert len(option.help) > 10
+    assert "\n" not in option.help
+    assert option.group in {"Input", "Request", "Concurrency and politeness", "Limits", "Output", "People"}
+    assert option.flags or option.name == "inputs"
+    assert bool(option.metavar) is not isinstance(option.kind, Flag)
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
+def test_every_default_is_allowed(option: Option) -> None:
+    """A default passes the check that every value passes."""
+    if option.default is not None:
+        assert option.kind.read(option.default) == option.default
+
+
+def test_flags_are_unique() -> None:
+    """No flag means two things, opposites included."""
+    flags = [flag for option in NAMES.values() for flag in (*option.flags, *option.opposites)]
+    assert len(flags) == len(set(flags))
+
+
+def test_defaults() -> None:
+    """Without any source a Config is that of design and README."""
+    config = Config.build()
+    assert config == Config()
+    assert (config.concurrency, config.per_host, config.retries, config.max_redirects) == (64, 8, 2, 10)
+    assert (config.timeout, config.connect_timeout, config.headers_timeout, config.max_size) == (60, 10, 20, 10 << 20)
+    assert "Mozilla" not in config.user_agent
+
+
+def test_frozen() -> None:
+    """A Config is a value: it cannot change under those who read it."""
+    with pytest.raises(AttributeError):
+        Config().concurrency = 3  # type: ignore[misc]
+
+
+# Keyword arguments
+
+
+def test_keywords() -> None:
+    """Python gives real types, in the forms that Python people use."""
+    config = Config.build(
+        inputs=FilePath("urls.txt"),
+        concurrency=8,
+        timeout=1,
+        max_size="2MiB",
+        headers={"X-A": "b", "X-B": ""},
+        output="out.jsonl",
+        fields=["url", "error_code"],
+        column=None,
+    )
+    assert config == Config(
+        inputs=("urls.txt",),
+        concurrency=8,
+        timeout=1.0,
+        max_size=2 << 20,
+        headers=("X-A: b", "X-B;"),
+        output=("out.jsonl",),
+        fields=("url", "error_code"),
+    )
+    assert config.header_pairs == (("X-A", "b"), ("X-B", ""))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"concurency": 8}, "unknown keyword argument 'concurency' (did you mean concurrency?)"),
+        ({"zzz": 8}, "unknown keyword argument 'zzz'"),
+        ({"concurrency": 0}, "keyword concurrency: 0 is not a whole number from 1 to 10,000"),
+        ({"method": "POST"}, "keyword method: 'POST' is not one of GET, HEAD"),
+        ({"column": ""}, "keyword column: '' is not one line of text"),
+        ({"timeout": None}, "keyword timeout: None is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        ({"headers": {"Connection": "close"}}, "keyword headers: 'Connection' is refused: it belongs to the connection, which is kept for you"),
+        ({"fields": "url,statsu"}, "keyword fields: 'statsu' is not a field of the record (did you mean status?)"),
+        ({"fields": ","}, "keyword fields: ',' names no field"),
+        ({"config": "no-such.toml"}, "keyword config: cannot read 'no-such.toml': No such file or directory"),
+    ],
+)  # fmt: skip
+def test_bad_keywords(keywords: dict[str, object], message: str) -> None:
+    """A message names the keyword, the bad value and what is allowed."""
+    assert refusal(**keywords) == message
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"quiet": True, "verbose": True}, "keyword quiet: cannot be combined with keyword verbose"),
+        ({"output": ["a.jsonl", "./a.jsonl"]}, "keyword output: './a.jsonl' is already an output (keyword output)"),
+        (
+            {"output": "a.csv", "overwrite_output": "a.csv"},
+            "keyword overwrite_output: 'a.csv' is already an output (keyword output)",
+        ),
+        ({"output": ["-", "-"]}, "keyword output: '-' is already an output (keyword output)"),
+        ({"output": "a", "bodies": "./a"}, "keyword bodies: './a' is already an output (keyword output)"),
+        ({"inputs": ["u.csv"], "overwrite_output": "./u.csv"}, "keyword overwrite_output: 'u.csv' is also an input"),
+    ],
+)
+def test_options_that_exclude_each_other(keywords: dict[str, object], message: str) -> None:
+    """Nothing is written twice at one place, and no output empties an input."""
+    assert refusal(**keywords) == message
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"method": "HEAD", "include_body": True},
+        {"per_host": 500, "concurrency": 2},
+        {"inputs": ["-"], "output": ["-", "a.jsonl"], "bodies": "bodies"},
+        {"inputs": ["https://a/x", "https://a/x"], "output": "x"},
+    ],
+)
+def test_options_that_go_together(keywords: dict[str, object]) -> None:
+    """What is odd but harmless is allowed."""
+    assert Config.build(**keywords)
+
+
+def test_output_through_a_link_to_an_input(tmp_path: FilePath) -> None:
+    """An input is known under every name."""
+    (tmp_path / "urls.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "urls.txt")
+    message = refusal(inputs=str(tmp_path / "urls.txt"), overwrite_output=str(tmp_path / "link"))
+    assert message.endswith("is also an input")
+
+
+# The environment
+
+
+def test_environment() -> None:
+    """Values are text; lists have one item per line, fields also commas and spaces; other variables do not count."""
+    config = Config.from_env(
+        {
+            "HOME": "/root",
+            "CRAWLERS": "1",
+            "CRAWLER_CONCURRENCY": "8",
+            "CRAWLER_ORDERED": "yes",
+            "CRAWLER_ADAPTIVE": "0",
+            "CRAWLER_MAX_SIZE": "500k",
+            "CRAWLER_TIMEOUT": "500ms",
+            "CRAWLER_HEADERS": "X-A: b c\nX-B: d\n",
+            "CRAWLER_INPUTS": "my urls.txt\nhttps://example.org/",
+            "CRAWLER_FIELDS": "url, status error",
+            "CRAWLER_OUTPUT": "",
+        }
+    )
+    assert config == Config(
+        concurrency=8,
+        ordered=True,
+        adaptive=False,
+        max_size=500 << 10,
+        timeout=0.5,
+        headers=("X-A: b c", "X-B: d"),
+        inputs=("my urls.txt", "https://example.org/"),
+        fields=("url", "status", "error"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"CRAWLER_CONCURENCY": "8"}, "unknown environment variable 'CRAWLER_CONCURENCY' (did you mean CRAWLER_CONCURRENCY?)"),
+        ({"CRAWLER_CONCURRENCY": ""}, "CRAWLER_CONCURRENCY: '' is not a whole number from 1 to 10,000"),
+        ({"CRAWLER_ORDERED": "maybe"}, "CRAWLER_ORDERED: 'maybe' is not true or false (1, 0, yes, no)"),
+        ({"CRAWLER_CONFIG": "no.toml"}, "CRAWLER_CONFIG: cannot read 'no.toml': No such file or directory"),
+    ],
+)  # fmt: skip
+def test_bad_environment(environ: Mapping[str, str], message: str) -> None:
+    """A message names the variable; a variable that means nothing is an error and not ignored."""
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env(environ)
+    assert str(caught.value) == message
+
+
+# The file
+
+
+def test_file(tmp_path: FilePath) -> None:
+    """A TOML file has the options at its top level, in TOML's own types or as text with units."""
+    path = written(tmp_path, 'concurrency = 8\ntimeout = "2m"\nheaders = ["X-A: b"]\nordered = true\nmax_size = 4096\n')
+    assert Config.from_toml(path) == Config(
+        concurrency=8, timeout=120.0, headers=("X-A: b",), ordered=True, max_size=4096
+    )
+
+
+def test_file_with_a_table_of_headers(tmp_path: FilePath) -> None:
+    """Headers may be a table."""
+    path = written(tmp_path, '[headers]\nX-A = "b"\n')
+    assert Config.from_toml(path).headers == ("X-A: b",)
+
+
+def test_pyproject(tmp_path: FilePath) -> None:
+    """In a pyproject.toml the options are those of [tool.crawler]."""
+    path = written(tmp_path, '[project]\nname = "x"\n[tool.crawler]\nconcurrency = 8\n', "pyproject.toml")
+    assert Config.from_toml(path) == Config(concurrency=8)
+
+
+def test_pyproject_is_not_read_unasked(in_tmp: FilePath) -> None:
+    """A folder's pyproject.toml changes nothing by being there."""
+    written(in_tmp, "[tool.crawler]\nconcurrency = 8\n", "pyproject.toml")
+    assert Config.build() == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c.toml", "concurency = 8", "unknown option 'concurency' in c.toml (did you mean concurrency?)"),
+        ("c.toml", "per-host = 8", "unknown option 'per-host' in c.toml (did you mean per_host?)"),
+        ("c.toml", "config = 'd.toml'", "unknown option 'config' in c.toml"),
+        ("c.toml", "method = 'POST'", "method in c.toml: 'POST' is not one of GET, HEAD"),
+        ("c.toml", "delay = -1", "delay in c.toml: -1 is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        ("c.toml", "delay = nan", "delay in c.toml: nan is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        ("c.toml", "delay", "'c.toml' is not valid TOML: Expected '=' after a key in a key/value pair (at end of document)"),
+        ("pyproject.toml", "concurrency = 8", "'pyproject.toml' has no table [tool.crawler]"),
+        ("pyproject.toml", "tool = 8", "'pyproject.toml' has no table [tool.crawler]"),
+        ("pyproject.toml", "[tool.crawler]\ndelya = 1", "unknown option 'delya' in pyproject.toml (did you mean delay?)"),
+    ],
+)  # fmt: skip
+def test_bad_file(in_tmp: FilePath, name: str, text: str, message: str) -> None:
+    """A message names the option and the file."""
+    written(in_tmp, text, name)
+    with pytest.raises(ConfigError) as caught:
+        Config.from_toml(name)
+    assert str(caught.value) == message
+
+
+def test_file_that_is_not_utf8(tmp_path: FilePath) -> None:
+    """A file in another encoding is refused in words."""
+    path = tmp_path / "c.toml"
+    path.write_bytes(b"user_agent = '\xff'")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        Config.from_toml(str(path))
+
+
+# Precedence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "file", "expected"),
+    [
+        ({"concurrency": "1"}, {"CRAWLER_CONCURRENCY": "2"}, "concurrency = 3", (1, "--concurrency")),
+        ({}, {"CRAWLER_CONCURRENCY": "2"}, "concurrency = 3", (2, "CRAWLER_CONCURRENCY")),
+        ({}, {}, "concurrency = 3", (3, "concurrency in c.toml")),
+        ({}, {}, "", (64, None)),
+    ],
+)
+def test_precedence(
+    in_tmp: FilePath, arguments: dict[str, object], environ: dict[str, str], file: str, expected: tuple[int, str | None]
+) -> None:
+    """The command line goes before the environment, that before the file, that before the default."""
+    written(in_tmp, file, "c.toml")
+    command_line = Source({"config": "c.toml", **arguments}, lambda name: f"--{name}")
+    config, origins = resolve(command_line, from_environment(environ, NAMES))
+    assert (config.concurrency, origins.get("concurrency")) == expected
+
+
+def test_precedence_of_file_names(tmp_path: FilePath) -> None:
+    """The file named on the command line is read in place of that of the environment, which may then be missing."""
+    path = written(tmp_path, "concurrency = 3")
+    command_line = Source({"config": path}, lambda name: f"--{name}")
+    assert resolve(command_line, from_environment({"CRAWLER_CONFIG": "gone.toml"}, NAMES)).config.concurrency == 3
+
+
+def test_file_under_keywords(tmp_path: FilePath) -> None:
+    """Python may name a file too; other keywords go before it. The environment is not read."""
+    path = written(tmp_path, "concurrency = 3\ndelay = 1")
+    assert Config.build(config=path, delay=2) == Config(concurrency=3, delay=2.0)
+
+
+def test_lists_replace_each_other(tmp_path: FilePath) -> None:
+    """The list of a stronger source is the whole list."""
+    path = written(tmp_path, 'headers = ["X-A: b", "X-C: d"]')
+    assert Config.build(config=path, headers="X-E: f").headers == ("X-E: f",)
+
+
+def test_overruled_values_are_checked(tmp_path: FilePath) -> None:
+    """A mistake is told even where a stronger source has the last word."""
+    path = written(tmp_path, "concurrency = 0")
+    with pytest.raises(ConfigError, match=r"concurrency in .*: 0 is not"):
+        Config.build(config=path, concurrency=1)
+
+
+# to_toml
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+LINE = st.text(st.characters(codec="utf-8", min_codepoint=0x20, exclude_characters="\x7f"), min_size=1).map(str.strip)
+HEADER_NAME = st.from_regex(r"X-[!#$%&'*+.^_`|~0-9A-Za-z-]{1,9}", fullmatch=True)
+
+
+def values(option: Option) -> st.SearchStrategy[object]:
+    kind = option.kind
+    if isinstance(kind, Fields):
+        return st.lists(st.sampled_from(Record.__struct_encode_fields__)).map(tuple)
+    if isinstance(kind, Many):
+        return st.lists(one(kind.item), unique=True, max_size=3).map(tuple)
+    return one(kind) if option.default is not None else st.none() | one(kind)
+
+
+def one(kind: object) -> st.SearchStrategy[object]:
+    match kind:
+        case Flag():
+            return st.booleans()
+        case Whole(low, high) | Size(low, high):
+            return st.integers(low, high)
+        case Seconds(low, high):
+            return st.floats(low, high)
+        case Choice(words):
+            return st.sampled_from(words)
+        case Line():
+            return LINE.filter(bool)
+        case Path():
+            return TEXT
+        case Header():
+            return st.tuples(HEADER_NAME, LINE).map(
+                lambda parts: f"{parts[0]}: {parts[1]}" if parts[1] else f"{parts[0]};"
+            )
+    raise AssertionError(kind)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.fixed_dictionaries({}, optional={name: values(option) for name, option in OPTIONS.items()}))
+def test_toml_round_trip(keywords: dict[str, object]) -> None:
+    """What --print-config writes is TOML that gives the same Config again."""
+    keywords.pop("verbose", None)  # not beside quiet
+    try:
+        config = Config.build(**keywords)
+    except ConfigError as error:
+        assert "is already an output" in str(error) or "is also an input" in str(error)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        path = written(FilePath(directory), to_toml(config))
+        assert Config.from_toml(path) == config
+
+
+def test_toml_names_everything() -> None:
+    """Each option stands there with its help and default, and one that was set with the place where that was."""
+    config, origins = resolve(Source({"concurrency": 8, "column": "href"}, lambda name: f"--{name}"))
+    text = to_toml(config, origins)
+    for option in OPTIONS.values():
+        assert f"\n# {option.help}\n" in text
+        assert f"\n{option.name} = " in text or f"\n# {option.name} =\n" in text
+    assert "\n# a whole number from 1 to 10,000; default: 64; from --concurrency\nconcurrency = 8\n" in text
+    assert "; default: 10MiB\nmax_size = 10485760\n" in text
+    assert '\ncolumn = "href"\n' in text
+    assert "\n# bodies =\n" in text
+
+
+def test_toml_comments_hold_one_line() -> None:
+    """The name of a file cannot end the comment that holds it."""
+    text = to_toml(Config(concurrency=8), {"concurrency": "concurrency in a\nretries = 9.toml"})
+    assert tomllib.loads(text)["retries"] == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+def test_toml_cannot_hold_every_file_name() -> None:
+    """A file name that is not UTF-8 is refused in words and not written wrongly."""
+    with pytest.raises(ConfigError, match=r"^inputs: '\\udcff' is not valid UTF-8"):
+        to_toml(Config.build(inputs="\udcff"))
+
+
+def test_config_is_checked_by_type_too() -> None:
+    """What goes around `build` still cannot have another type when it is decoded, nor unknown names."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"concurrency": "8"}, Config)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"concurency": 8}, Config)

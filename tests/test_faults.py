@@ -1,0 +1,599 @@
+"""What broken and hostile servers do to the real client, case by case: one record each, with the promised code.
+
+The raw cases are the FAULTS of the loopback site; those that take more than one server, or none, follow after them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+
+from crawler import fetch_all
+from crawler.errors import CODES
+from crawler.models import Record
+from crawler.site import FAULTS, PAGES, RunningSite, refused_port, running_site
+from crawler.site.faults.script import PAGE
+from crawler.site.pages import GREETINGS, PLAIN
+
+# Faults whose page is another than the usual one, or none.
+BODIES = {
+    **dict.fromkeys(("gzip-members", "gzip-junk", "gzip-upper-case", "x-gzip", "deflate-raw"), PLAIN),
+    **dict.fromkeys(("204-with-body", "304-with-body"), b""),
+    "nul-in-body": b"<title>a\0b</title>\0",
+    "binary-as-html": bytes(range(256)),
+}
+ELSEWHERE = {"escape-in-title", "redirect-space", "redirect-utf-8", "redirect-latin-1", "redirect-downgrade"}
+
+
+def fetch(
+    urls: Sequence[str], *, per_host: int = 64, retries: int = 0, timeout: float = 2.0, **options: object
+) -> list[Record]:
+    """fetch_all with the patience of a test."""
+    return fetch_all(
+        urls,
+        per_host=per_host,
+        retries=retries,
+        timeout=timeout,
+        connect_timeout=1.0,
+        tls_timeout=1.0,
+        headers_timeout=1.0,
+        idle_timeout=1.0,
+        retry_after_cap=0.0,  # some faults ask the whole host to wait
+        max_size=1024 * 1024,
+        adaptive=False,
+        **options,
+    )
+
+
+def outcome(record: Record) -> str:
+    return record.outcome if record.error is None else record.error.code
+
+
+def descriptors() -> int:
+    gc.collect()
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def eventually(true: object, seconds: float = 2.0) -> bool:
+    """Whether something becomes true: another thread may still be closing sockets."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:  # type: ignore[operator]
+        time.sleep(0.005)
+    return bool(true())  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[RunningSite]:
+    with running_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory) -> Iterator[trustme.CA]:
+    """A certificate authority that this process trusts for the time of the module."""
+    authority = trustme.CA()
+    bundle = tmp_path_factory.mktemp("tls") / "authority.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(bundle))
+        yield authority
+
+
+def server_context(leaf: trustme.LeafCert) -> DefaultOpenSSLContextFactory:
+    with leaf.private_key_pem.tempfile() as key, leaf.cert_chain_pems[0].tempfile() as certificate:
+        return DefaultOpenSSLContextFactory(key, certificate)
+
+
+@pytest.fixture(scope="module")
+def tls_site(authority) -> Iterator[RunningSite]:
+    with running_site(tls=server_context(authority.issue_cert("127.0.0.1"))) as running:
+        yield running
+
+
+# The faults of the site
+
+
+@dataclass(frozen=True)
+class Run:
+    """What fetching many faults at once left behind."""
+
+    records: dict[str, Record]
+    count: int
+    descriptors: tuple[int, int]
+    connections: int
+
+
+def run_faults(site: RunningSite, names: Sequence[str], **options: object) -> Run:
+    urls = [site.url(f"/fault/{name}") for name in names]
+    fetch([site.url("/plain.txt")], **options)  # what a first run keeps for good is no leak
+    assert eventually(lambda: site.site.open_connections == 0)
+    before = descriptors()
+    # Late bytes may meet whoever uses the connection next: that fault is fetched alone.
+    alone = [url for url in urls if url.endswith("/late-bytes")]
+    records = fetch([url for url in urls if url not in alone], **options) + fetch(alone, **options)
+    records.sort(key=lambda record: urls.index(record.url))
+    eventually(lambda: site.site.open_connections == 0)
+    after = descriptors()
+    assert [record.url for record in records] == urls
+    return Run(dict(zip(names, records, strict=True)), len(records), (before, after), site.site.open_connections)
+
+
+@pytest.fixture(scope="module")
+def plain_run(site) -> Run:
+    return run_faults(site, [name for name, fault in FAULTS.items() if not fault.tls])
+
+
+@pytest.fixture(scope="module")
+def tls_run(tls_site) -> Run:
+    return run_faults(tls_site, [name for name, fault in FAULTS.items() if fault.tls], https_only=True)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_gets_its_record(name, plain_run, tls_run):
+    """Each fault ends in one record with the promised outcome, warnings and, where there is one, page."""
+    fault = FAULTS[name]
+    record = (tls_run if fault.tls else plain_run).records[name]
+    assert outcome(record) == fault.expect, record.error
+    if record.error is None:
+        assert record.status == fault.status
+        assert record.warnings == list(fault.warnings)
+        if name not in ELSEWHERE:
+            assert record.body == BODIES.get(name, PAGE)
+    else:
+        assert record.outcome == "failed"
+        assert record.error.transient == CODES[fault.expect].transient
+        assert record.error.message
+    assert record.attempts == 1
+    line = json.loads(json.dumps(record.error.message if record.error else record.status))
+    assert line is not None
+
+
+def test_no_fault_is_a_bug_of_ours(plain_run, tls_run):
+    """Whatever a server does, no record says `internal`."""
+    codes = [outcome(record) for run in (plain_run, tls_run) for record in run.records.values()]
+    assert "internal" not in codes
+
+
+def test_no_fault_leaves_a_socket(plain_run, tls_run):
+    """After the run every descriptor is closed, as the client's system and the server see it."""
+    for run in (plain_run, tls_run):
+        assert run.descriptors[1] == run.descriptors[0]
+        assert run.connections == 0
+
+
+def test_what_had_arrived_is_kept(plain_run):
+    """A body that ends too early is kept as far as it came, and marked as cut."""
+    for name in ("body-short", "body-short-reset", "no-length-reset", "body-stall"):
+        record = plain_run.records[name]
+        assert (record.body, record.truncated, record.status) == (PAGE, True, 200)
+    assert plain_run.records["chunks-unfinished"].body == b"hello"
+
+
+def test_bombs_are_cut_at_the_limit(plain_run):
+    """Nothing larger than --max-size is kept, packed or not."""
+    for name in ("gzip-bomb", "body-endless", "chunks-endless", "body-too-large", "chunk-size-huge"):
+        record = plain_run.records[name]
+        assert len(record.body) <= 1024 * 1024
+        assert record.size_download <= 1280 * 1024  # the bytes of the last read count: they were on the wire
+
+
+def test_redirects_of_odd_bytes_are_followed(plain_run):
+    """A space or other bytes in a Location are percent-encoded, UTF-8 as it is meant and Latin-1 as it came."""
+    finals = {
+        "redirect-space": "/found/a%20b",
+        "redirect-utf-8": "/found/K%C3%B6ln",
+        "redirect-latin-1": "/found/K%F6ln",
+    }
+    for name, path in finals.items():
+        final_url = plain_run.records[name].final_url
+        assert final_url is not None
+        assert final_url.endswith(path)
+
+
+def test_endless_redirects_end_after_ten(plain_run):
+    """The chain is in the record, and no hop beyond the limit was fetched."""
+    chain = plain_run.records["redirect-endless"].redirects
+    assert [hop.status for hop in chain] == [302] * len(chain)
+    assert len(chain) == 10
+
+
+def test_hostile_text_stays_out_of_messages(plain_run):
+    """Control characters never reach the words of an error."""
+    for record in plain_run.records.values():
+        if record.error is not None:
+            assert record.error.message.isprintable()
+            assert len(record.error.message) <= 500
+
+
+# Good pages
+
+
+def test_good_pages_are_ok(site):
+    """Every good page is one ok record without warnings, whatever its status, and comes as it was sent."""
+    paths = [path for path in PAGES if path not in {"/slow.html", "/echo"}]
+    for path, record in zip(paths, fetch([site.url(path) for path in paths]), strict=True):
+        assert (outcome(record), record.warnings) == ("ok", []), path
+        answer = PAGES[path].answer
+        if isinstance(answer, bytes) and not record.redirects and "/encoded/" not in path and path != "/chunked.html":
+            assert record.body == answer.partition(b"\r\n\r\n")[2], path
+            assert record.status == int(answer[9:12]), path
+
+
+def test_content_codings_are_undone(site):
+    """gzip, deflate, br and zstd are decoded; a gzip file that is the content itself stays as it is."""
+    codings = ("gzip", "deflate", "brotli", "zstd")
+    for record in fetch([site.url(f"/encoded/{coding}.html") for coding in codings]):
+        assert record.body == PLAIN
+        assert record.size_download < record.size_body == len(PLAIN)
+    assert fetch([site.url("/archive.xml.gz")])[0].body[:2] == b"\x1f\x8b"
+
+
+def test_greetings_can_be_read(site):
+    """The text of a page comes from the charset that its header, its meta tag or its byte order mark names."""
+    records = fetch([site.url(f"/hello/{name}.html") for name in GREETINGS])
+    for greeting, record in zip(GREETINGS.values(), records, strict=True):
+        assert greeting.title in record.text
+        assert greeting.text in record.text
+
+
+def test_every_redirect_status_is_followed(site):
+    """301, 302, 303, 307 and 308 lead on; each hop is relative to the one before it."""
+    paths = ["/moved", "/moved/twice", "/moved/303", "/moved/307", "/moved/308"]
+    for record in fetch([site.url(path) for path in paths]):
+        assert record.final_url == site.url("/hello/english.html")
+        assert record.status == 200
+    (record,) = fetch([site.url("/moved/relative/one/")])
+    assert [hop.url for hop in record.redirects] == [site.url("/moved/relative/one/"), site.url("/moved/relative/two/")]
+    assert record.final_url == site.url("/moved/relative/two/three.html")
+
+
+# Connections that are kept
+
+
+def connections(site: RunningSite, urls: Sequence[str]) -> list[list[int]]:
+    """The connections on which each URL was asked for, in order."""
+    return [[hit.connection for hit in site.site.log if site.url(hit.path) == url] for url in urls]
+
+
+def test_stale_connection_costs_no_attempt(site):
+    """A kept connection that the server has closed is replaced in silence: the page comes, as the first attempt."""
+    urls = [site.url(f"/fault/keep-alive-stale?{i}") for i in (1, 2)]
+    records = fetch(urls, per_host=1)
+    assert [(outcome(record), record.body, record.attempts) for record in records] == [("ok", PAGE, 1)] * 2
+    (first,), (stale, fresh) = connections(site, urls)
+    assert first == stale != fresh
+
+
+def test_connection_is_kept_after_a_good_answer(site):
+    """Good answers share one connection."""
+    urls = [site.url(f"/plain.txt?kept-{i}") for i in range(3)]
+    fetch(urls, per_host=1)
+    assert len({connection for (connection,) in connections(site, urls)}) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_late_bytes_are_nobodys_answer(site, method):
+    """Bytes on an idle connection end it: the next page on that host is its own."""
+    urls = [site.url(f"/fault/late-bytes?{method}"), site.url(f"/plain.txt?late-{method}")]
+    late, plain = fetch(urls, per_host=1, delay=0.2, method=method)
+    assert (outcome(late), outcome(plain)) == ("ok", "ok")
+    assert plain.headers is not None
+    assert plain.headers["content-type"] == ["text/plain; charset=utf-8"]
+    assert plain.body == (b"" if method == "HEAD" else b"Nothing but text.\n")
+    (first,), (second,) = connections(site, urls)
+    assert first != second
+
+
+ODD = [
+    "answer-twice",
+    "extra-bytes",
+    "204-with-body",
+    "304-with-body",
+    "length-and-chunked",
+    "header-no-colon",
+    "close-upper-case",
+    "http-1.0",
+]
+
+
+def test_odd_answers_are_the_last_on_their_connection(site):
+    """After anything out of step a new connection is made, and the next answer is the right one."""
+    urls = [url for name in ODD for url in (site.url(f"/fault/{name}?odd"), site.url(f"/plain.txt?after-{name}"))]
+    records = fetch(urls, per_host=1, concurrency=1)
+    assert [record.body for record in records[1::2]] == [b"Nothing but text.\n"] * len(ODD)
+    used = [connection for (connection,) in connections(site, urls)]
+    assert all(odd != after for odd, after in zip(used[::2], used[1::2], strict=True))
+
+
+def test_head_with_a_body_is_the_last_on_its_connection(site):
+    """HEAD has no body, whatever is sent after the head."""
+    urls = [site.url("/fault/length-list?head"), site.url("/plain.txt?after-head")]
+    with_body, plain = fetch(urls, per_host=1, concurrency=1, method="HEAD")
+    assert (outcome(with_body), with_body.body, outcome(plain)) == ("ok", b"", "ok")
+    (first,), (second,) = connections(site, urls)
+    assert first != second
+
+
+def test_transient_failures_are_tried_again(site):
+    """A transient failure gets --retries more attempts, a definitive one none."""
+    urls = [site.url("/fault/empty-reply?again"), site.url("/fault/icy?again")]
+    records = fetch(urls, retries=1, timeout=5.0)
+    assert [(outcome(record), record.attempts) for record in records] == [("empty_reply", 2), ("http_not_http", 1)]
+    assert [len(hits) for hits in connections(site, urls)] == [2, 1]
+
+
+# Servers that do not wait for the request
+
+
+@contextmanager
+def accepting(answer: Callable[[socket.socket], object]) -> Iterator[int]:
+    """A port where each connection is given to `answer` in a thread, and then closed."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        open_ = True
+
+        def serve() -> None:
+            while True:
+                client, _ = server.accept()
+                with client:
+                    if not open_:
+                        return
+                    answer(client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            open_ = False
+            socket.create_connection(server.getsockname()).close()
+            thread.join()
+
+
+def hang_up(client: socket.socket) -> None:
+    """Close as soon as the first bytes have come."""
+    client.recv(65536)
+
+
+def hang_up_rudely(client: socket.socket) -> None:
+    """Leave bytes unread: the close becomes a reset."""
+    client.recv(1)
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def banner(client: socket.socket) -> None:
+    """Speak first, as mail and SSH servers do, and stay until the client leaves."""
+    client.settimeout(2)
+    client.sendall(b"220 mail.example ESMTP\r\n")
+    with suppress(OSError):
+        while client.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            lambda _: None,
+            {"empty_reply", "conn_reset"},
+        ),  # our request may meet the closed socket: the system resets then
+        (reset, {"conn_reset", "connect_error"}),  # before or while the connection is taken up
+        (banner, {"http_not_http", "http_desync"}),  # before or after our request was written
+    ],
+    ids=["closes", "resets", "speaks"],
+)
+def test_server_that_acts_before_the_request(answer, expected):
+    """A server that closes, resets or speaks as soon as it has accepted gets a code of its own, never a bug or a wait."""
+    with accepting(answer) as port:
+        records = fetch([f"http://127.0.0.1:{port}/{i}" for i in range(20)])
+    assert {outcome(record) for record in records} <= expected
+    assert all(record.time_total is not None and record.time_total < 0.9 for record in records)
+
+
+# No server, or two
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """A port whose queue of new connections is full: the system drops every further SYN without a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
+        port: int = server.getsockname()[1]
+        for _ in range(16):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.1)
+            try:
+                waiting.connect(("127.0.0.1", port))
+            except TimeoutError:
+                yield port
+                return
+        pytest.skip("this system accepts connections beyond the backlog")
+
+
+def test_ports_that_do_not_answer(site):
+    """A refused connection and one without any answer are told apart."""
+    with refused_port() as refused, full_backlog() as silent:
+        records = fetch([f"http://127.0.0.1:{refused}/", f"http://127.0.0.1:{silent}/", site.url("/plain.txt")])
+    assert [outcome(record) for record in records] == ["connect_refused", "connect_timeout", "ok"]
+
+
+def test_bad_lines_cost_one_record_each(site):
+    """URLs that are none do not stop the others."""
+    bad = [
+        "http://127.0.0.1:99999/",
+        "http:///x",
+        "",
+        "http://127.0.0.1:port/",
+        "http://a..b/",
+        f"http://{'a' * 64}.invalid/",
+    ]
+    records = fetch([*bad, site.url("/plain.txt"), "ftp://127.0.0.1/"])
+    assert [outcome(record) for record in records] == ["url_invalid"] * len(bad) + ["ok", "scheme_unsupported"]
+    assert all(record.outcome == "failed" for record in records[: len(bad)])
+
+
+def test_headers_do_not_follow_to_another_origin(site):
+    """A redirect to another origin gets none of the user's own headers; one within the origin gets them all."""
+    own = ("Authorization: Bearer s3cret", "X-Api-Key: s3cret")
+    with running_site() as other:
+        away = site.url(f"/redirect?to={other.url('/echo')}")
+        home = site.url("/redirect?to=/echo")
+        abroad, at_home = fetch([away, home], headers=own, allow_private=True)
+    assert (outcome(abroad), outcome(at_home)) == ("ok", "ok")
+    assert b"s3cret" not in abroad.body
+    assert b"User-Agent: " in abroad.body
+    assert at_home.body.count(b"s3cret") == 2
+
+
+def test_redirect_to_a_private_address_is_blocked(site):
+    """Where a redirect leads must be public, unless its host and port were typed or private addresses are allowed."""
+    with running_site() as other:
+        away = site.url(f"/redirect?to={other.url('/plain.txt')}")
+        (blocked,) = fetch([away])
+        (allowed,) = fetch([away], allow_private=True)
+        typed, _ = fetch([away, other.url("/plain.txt?typed")])
+    assert (outcome(blocked), outcome(allowed), outcome(typed)) == ("address_blocked", "ok", "ok")
+    assert blocked.redirects[0].url == away
+
+
+# TLS
+
+
+def dated(authority: trustme.CA, *, days_from: int, days_to: int) -> trustme.LeafCert:
+    now = datetime.now(UTC)
+    return authority.issue_cert(
+        "127.0.0.1", not_before=now + timedelta(days=days_from), not_after=now + timedelta(days=days_to)
+    )
+
+
+class OldProtocol(DefaultOpenSSLContextFactory):
+    """A server of TLS 1.1 at most."""
+
+    def cacheContext(self) -> None:
+        super().cacheContext()
+        self._context.set_min_proto_version(SSL.TLS1_VERSION)
+        self._context.set_max_proto_version(SSL.TLS1_1_VERSION)
+        self._context.set_cipher_list(b"ALL:@SECLEVEL=0")
+
+
+def leaf(name: x509.GeneralName, authority: trustme.CA | None) -> trustme.LeafCert:
+    """A certificate for a name that trustme would refuse, or one that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "tests")])
+    issuer, signer = subject, key
+    if authority is not None:
+        issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
+        signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return trustme.LeafCert(private, certificate.public_bytes(serialization.Encoding.PEM), [])
+
+
+@pytest.fixture(scope="module")
+def handshakes(authority) -> Iterator[dict[str, str]]:
+    """URLs of servers whose handshake goes wrong, by the case's name."""
+    good = authority.issue_cert("127.0.0.1")
+    address = x509.IPAddress(IPv4Address("127.0.0.1"))
+    contexts = {
+        "expired": server_context(dated(authority, days_from=-20, days_to=-10)),
+        "not yet valid": server_context(dated(authority, days_from=10, days_to=20)),
+        "self-signed": server_context(leaf(address, None)),
+        "unknown authority": server_context(trustme.CA().issue_cert("127.0.0.1")),
+        "wrong host": server_context(authority.issue_cert("other.example")),
+        "common name only": server_context(authority.issue_cert(common_name="127.0.0.1")),
+        "e-mail name only": server_context(authority.issue_cert("someone@127.0.0.1")),
+        "star": server_context(leaf(x509.DNSName("*"), authority)),
+        "client certificate": server_context(good),
+    }
+    wants_certificate = contexts["client certificate"].getContext()
+    wants_certificate.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    with good.private_key_pem.tempfile() as key, good.cert_chain_pems[0].tempfile() as certificate:
+        contexts["old protocol"] = OldProtocol(key, certificate)
+    with ExitStack() as stack:
+        urls = {
+            name: stack.enter_context(running_site(tls=context)).url("/plain.txt") for name, context in contexts.items()
+        }
+        urls["good"] = stack.enter_context(running_site(tls=server_context(good))).url("/plain.txt")
+        urls["plain HTTP"] = stack.enter_context(running_site()).url("/plain.txt").replace("http:", "https:")
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        urls["silence"] = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        urls["closed"] = f"https://127.0.0.1:{stack.enter_context(accepting(hang_up))}/"
+        urls["reset"] = f"https://127.0.0.1:{stack.enter_context(accepting(hang_up_rudely))}/"
+        yield urls
+
+
+HANDSHAKES = {
+    "good": "ok",
+    "expired": "tls_cert_expired",
+    "not yet valid": "tls_cert_not_yet_valid",
+    "self-signed": "tls_cert_self_signed",
+    "unknown authority": "tls_cert_untrusted",
+    "wrong host": "tls_host_mismatch",
+    "common name only": "tls_host_mismatch",
+    "e-mail name only": "tls_host_mismatch",
+    "star": "tls_host_mismatch",
+    "silence": "timeout_tls",
+    "plain HTTP": "tls_protocol",
+    "closed": "tls_handshake",
+    "reset": "tls_handshake",
+    "old protocol": "tls_protocol",
+    "client certificate": "tls_client_cert",
+}
+
+
+@pytest.fixture(scope="module")
+def handshake_records(handshakes) -> dict[str, Record]:
+    fetch([handshakes["good"]])
+    before = descriptors()
+    records = fetch(list(handshakes.values()))
+    assert eventually(lambda: descriptors() <= before)
+    return dict(zip(handshakes, records, strict=True))
+
+
+@pytest.mark.parametrize("name", HANDSHAKES)
+def test_handshake_gets_its_record(name, handshake_records):
+    """Every way for a handshake to go wrong has its code, found in phase tls."""
+    record = handshake_records[name]
+    assert outcome(record) == HANDSHAKES[name], record.error
+    if record.error is not None:
+        assert record.error.phase == "tls"
+
+
+def test_insecure_takes_any_certificate(handshakes):
+    """--insecure fetches whatever the certificate; it does not mend protocols."""
+    names = ["expired", "self-signed", "unknown authority", "wrong host", "common name only", "old protocol"]
+    records = fetch([handshakes[name] for name in names], insecure=True)
+    assert [outcome(record) for record in records] == ["ok"] * 5 + ["tls_protocol"]

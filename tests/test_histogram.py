@@ -1,0 +1,78 @@
+"""histogram.py: percentiles within 5 % of the truth, in fixed memory."""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import pytest
+
+from crawler.histogram import Histogram, Percentiles
+
+
+def filled(values: list[float]) -> Histogram:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    return histogram
+
+
+def percentiles(values: list[float]) -> Percentiles:
+    found = filled(values).percentiles()
+    assert found is not None
+    return found
+
+
+def test_nothing_has_no_percentiles() -> None:
+    """Of nothing there is no half."""
+    assert Histogram().percentiles() is None
+
+
+@pytest.mark.parametrize("count", [10, 999, 1_000, 1_001, 4_321])
+def test_percentiles_are_within_five_percent(count: int) -> None:
+    """Whatever the number of values, each percentile is near the value that so many do not exceed; mean and max are exact."""
+    rng = random.Random(count)
+    values = [rng.lognormvariate(-3, 2) for _ in range(count)]
+    found = percentiles(values)
+    ranked = sorted(values)
+    for share, told in ((0.5, found.p50), (0.9, found.p90), (0.95, found.p95), (0.99, found.p99)):
+        truth = ranked[-int(-share * count // 1) - 1]
+        assert told == pytest.approx(truth, rel=0.05)
+    assert found.max == ranked[-1]
+    assert found.mean == pytest.approx(sum(values) / count)
+    assert found.count == count
+
+
+def test_one_value_is_all_percentiles() -> None:
+    """No percentile is above the largest value."""
+    found = percentiles([0.25])
+    assert found.p50 <= found.p99 <= found.max == 0.25
+    assert found.p50 == pytest.approx(0.25, rel=0.05)
+
+
+def test_values_out_of_range_are_counted() -> None:
+    """No time at all, a negative one (never seen, but no reason to fail) and a week are counted at the edges."""
+    found = percentiles([0.0, -1.0, 700_000.0, 700_000.0])
+    assert found.count == 4
+    assert found.p50 < 1e-4
+    assert found.p99 == found.max == 700_000.0
+
+
+def test_asking_does_not_change_the_answer() -> None:
+    """Percentiles may be asked for at any time and again."""
+    histogram = filled([0.1] * 1_500)
+    assert histogram.percentiles() == histogram.percentiles()
+    histogram.add(0.2)
+    found = histogram.percentiles()
+    assert found is not None
+    assert (found.count, found.max) == (1_501, 0.2)
+
+
+def test_memory_is_fixed() -> None:
+    """Ten times as many values take no more memory."""
+
+    def held(histogram: Histogram) -> int:
+        return sum(sys.getsizeof(getattr(histogram, name)) for name in Histogram.__slots__)
+
+    few, many = filled([0.1] * 2_000), filled([0.1] * 20_000)
+    assert held(many) <= held(few) + 256
