@@ -153,10 +153,12 @@ def _one_host(host: HostLoad, share: str, wait: float | None, *, full: bool) -> 
     more = "more --concurrency will not help"
     match host.binding:
         case "per_host":
-            now = f"{holds} at {at_once}; {more} (--per-host would)"
             if full:
                 now = f"{holds} at {at_once} and all slots are busy: --per-host and --concurrency bind together"
-            past = f"{name} was at its {at_once}: only more --per-host would have helped"
+                past = f"{name} was at its {at_once} and all slots were busy (--per-host and --concurrency together)"
+            else:
+                now = f"{holds} at {at_once}; {more} (--per-host would)"
+                past = f"{name} was at its {at_once}: only more --per-host would have helped"
         case "delay":
             now = f"{holds} at {apart} (--delay); {more}"
             past = f"{name} was asked only every {seconds(host.delay)} (--delay)"

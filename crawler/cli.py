@@ -131,8 +131,8 @@ def demo(settings: Settings) -> int:
         raise ConfigError(f"{settings.origins['inputs']}: demo brings its own URLs (for a file of that name: ./demo)")
     from msgspec.structs import replace
 
-    from crawler.terminal import run_command
     from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, start_demo
+    from crawler.terminal import run_command
 
     config = settings.config
     # One page is slow on purpose: nobody wants to wait a minute for it.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, inlineCallbacks
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,8 +20,9 @@ from crawler.errors import CodedError
 from crawler.feed import Feed
 from crawler.fetch import Fetcher
 from crawler.frontier import Frontier
-from crawler.models import Record, Request, Response, Timings, record_of, unfetched
+from crawler.models import Record, Request, Response, record_of, unfetched
 from crawler.politeness import Politeness
+from crawler.printable import printable
 from crawler.redirect import next_hop
 from crawler.retry import LOCAL_CODES, Retry
 from crawler.seeds import BadLine
@@ -63,7 +64,7 @@ class Crawl:
         sink: Sink,
         rules: Rules,
         admit: Callable[[int], Deferred[None] | None] | None = None,
-        all_read: Callable[[int], None] = lambda total: None,
+        all_read: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._feed = feed
@@ -83,7 +84,8 @@ class Crawl:
         self._more = False
         self._held: Deferred[None] | None = None
         self._stopping = False
-        self._fatal: Exception | None = None
+        self._ended: Deferred[Any] = Deferred()  # no canceller: it tells, nobody asks
+        self._fatal: BaseException | None = None
         self._wake: Deferred[None] | None = None
         self._log = Logger()
         feed.on_ready = self._woken
@@ -108,14 +110,16 @@ class Crawl:
             yield self._slots.acquire()
             request = self._next()
             if request is not None:
-                self._flights[request.id] = flight = self._visit(request)
-                flight.addBoth(self._landed, request.id)
+                flight = self._visit(request)
+                if not flight.called:
+                    self._flights[request.id] = flight
                 continue
             self._slots.release()
             if self._stopping or (self._feed.exhausted and not self.pending):
                 break
             yield self._something_happens()
         yield DeferredList(list(self._flights.values()))
+        self._ended.callback(None)
         if self._fatal is not None:
             raise self._fatal
 
@@ -125,7 +129,7 @@ class Crawl:
             self._stopping = True
             self._woken()
             timer = self._clock.callLater(grace, self.abort)
-            DeferredList(list(self._flights.values())).addCallback(lambda _: timer.active() and timer.cancel())
+            self._ended.addCallback(_cancel, timer)
 
     def abort(self) -> None:
         """Start nothing new and close every socket now; the URLs in the air go back to the frontier."""
@@ -185,13 +189,14 @@ class Crawl:
             self._held = None
             self._woken()
 
-        wait.addErrback(lambda failure: self._stop(failure.value))
+        wait.addErrback(self._sink_failed)
         wait.addCallback(go_on)
         return self._held is not None
 
     def _something_happens(self) -> Deferred[None]:
         """Fires when a task ends, when there is more to read, or at the next host's time."""
-        self._wake = wake = Deferred()
+        wake: Deferred[None] = Deferred()
+        self._wake = wake
         now = self._clock.seconds()
         if now < self._paused_until:
             at: float | None = self._paused_until
@@ -199,7 +204,7 @@ class Crawl:
             at = now if self._more else self._frontier.ready_at(now)
         if at is not None:
             timer = self._clock.callLater(max(0.0, at - now), self._woken)
-            wake.addCallback(lambda _: timer.cancel() if timer.active() else None)
+            wake.addCallback(_cancel, timer)
         return wake
 
     def _woken(self) -> None:
@@ -207,14 +212,7 @@ class Crawl:
         if wake is not None:
             wake.callback(None)
 
-    def _landed(self, result: Any, number: int) -> None:
-        del self._flights[number]
-        if isinstance(result, Failure):  # a bug in the visit itself
-            self._log.failure("a visit failed", failure=result)
-            self._stop(result.value)
-        self._woken()
-
-    def _stop(self, error: Exception) -> None:
+    def _stop(self, error: BaseException) -> None:
         """Something that no record can tell: the run ends, nothing is reported done that was not written."""
         if self._fatal is None:
             self._fatal = error
@@ -252,11 +250,14 @@ class Crawl:
             yield from self._settle(request, record, response)
         except CancelledError:
             self._frontier.retry(request, self._clock.seconds())
-        except Exception as error:
-            self._log.failure("a bug: {url} could not be visited", url=request.written)
-            yield from self._settle(request, *self._bug(request, error))
+        except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
+            self._log.failure("a visit failed: {url}", url=printable(request.written))
+            self._stop(error)
         finally:
+            self._flights.pop(request.id, None)
             self._slots.release()
+            if self._wake is not None:
+                self._woken()
 
     def _hop(self, request: Request, response: Response) -> Request | None:
         if response.error is not None:
@@ -288,11 +289,15 @@ class Crawl:
         except CodedError as error:
             self._stop(error)
             return None
-        if wait is None:
-            return None
-        return wait.addErrback(lambda failure: self._stop(failure.value))
+        if wait is not None:
+            wait.addErrback(self._sink_failed)
+        return wait
 
-    def _bug(self, request: Request, error: Exception) -> tuple[Record, Response]:
-        response = Response(timings=Timings(), started=0.0)
-        response.error = CodedError("internal", f"{type(error).__name__}: {error}")
-        return record_of(request, response, 0.0), response
+    def _sink_failed(self, failure: Failure) -> None:
+        assert failure.value is not None
+        self._stop(failure.value)
+
+
+def _cancel(_: object, timer: IDelayedCall) -> None:
+    if timer.active():
+        timer.cancel()

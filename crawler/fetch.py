@@ -17,16 +17,18 @@ from urllib.parse import unquote_to_bytes
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 
 from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
-from crawler.http11.response import WireResponse
+from crawler.http11.response import DONE, WireResponse
 from crawler.models import Request, Response, Timings
 from crawler.urls import Url
+
+_log = Logger()
 
 WATCH_INTERVAL: Final = 0.1
 MIN_RATE_GRACE: Final = 30.0
@@ -45,6 +47,15 @@ class Limits:
     min_rate: float = 100.0
     max_size: int = 10 * 1024 * 1024
 
+    def of(self, phase: str) -> tuple[str, float]:
+        """The code and the limit of a phase before the body."""
+        return {
+            "dns": ("dns_timeout", self.dns),
+            "connect": ("connect_timeout", self.connect),
+            "tls": ("timeout_tls", self.tls),
+            "headers": ("timeout_headers", self.headers),
+        }[phase]
+
 
 class Fetcher:
     """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins only."""
@@ -61,8 +72,9 @@ class Fetcher:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        self._client = HTTPClient(agent, NullJar())
         self._jar = NullJar()
+        self._client = HTTPClient(agent, self._jar)
+        self._reactor: Any = clock
         self._limits = limits
         self._public_only = public_only
         self._wall_clock = wall_clock
@@ -73,8 +85,8 @@ class Fetcher:
         safe = [pair for pair in common if pair[0].lower() not in named]
         safe += [pair for pair in headers if pair[0].lower() in ("user-agent", "accept", "accept-language")]
         private = [pair for pair in headers if pair not in safe]
-        self._safe = _lines(safe)
-        self._full = _lines([*safe, *private])
+        self._safe = _lines(safe) + b"\r\n"
+        self._full = _lines([*private, *safe]) + b"\r\n"
         self._flights: set[_Flight] = set()
         self._watch: IDelayedCall | None = None
 
@@ -90,8 +102,10 @@ class Fetcher:
     def _check(self) -> None:
         """Look at every deadline. One timer for all flights: a timer each costs 6 us per URL."""
         now = self._clock.seconds()
-        for flight in [f for f in self._flights if f.overdue(now)]:
-            flight.expire(now)
+        for flight in list(self._flights):
+            error = flight.overdue(now)
+            if error is not None:
+                flight.stop(error)
         self._watch = self._clock.callLater(WATCH_INTERVAL, self._check) if self._flights else None
 
     def _landed(self, flight: _Flight) -> None:
@@ -102,59 +116,48 @@ class Fetcher:
 
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
-        first = request.redirects[0] if request.redirects else None
-        trusted = first is None or _same_origin(first.url, url)
-        block = self._full if trusted and request.input.parent is None else self._safe
-        if url.userinfo and not request.discovered:
-            block += b"Authorization: Basic %b\r\n" % base64.b64encode(unquote_to_bytes(url.userinfo))
-        head = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
-            request.method.encode("ascii"),
-            url.target.encode("ascii"),
-            url.authority.encode("ascii"),
-            block,
-        )
-        return Envelope(
-            scheme=url.scheme,
-            host=url.host,
-            port=url.port,
-            method=request.method,
-            head=head,
-            trace=trace,
-            public_only=self._public_only(request),
-        )
+        block = self._full
+        if request.discovered and not (request.redirects and _same_origin(request.redirects[0].url, url)):
+            block = self._safe
+        elif url.userinfo and not request.discovered:
+            block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(url.userinfo)), block)
+        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
+        key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
+        return Envelope(key, request.method, line.encode("ascii") + block, trace)
 
 
 class _Flight:
     """One attempt in the air. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_fetcher", "_pieces", "_response", "_sent", "_trace", "done", "request", "result",
+        "_decoder", "_fetcher", "_headers", "_pieces", "_request", "_response", "_sent", "_trace", "_wall", "done",
     )  # fmt: skip
 
     def __init__(self, fetcher: Fetcher, request: Request, now: float, wall: float) -> None:
-        self.request = request
         self.done: Deferred[Response] = Deferred(self._cancelled)
-        self.result = Response(timings=Timings(), started=wall)
         self._fetcher = fetcher
+        self._request = request
         self._trace = Trace(now)
+        self._wall = wall
         self._sent: Deferred[Any] | None = None
         self._response: WireResponse | None = None
+        self._headers: dict[str, list[str]] = {}
         self._decoder: Decoder | None = None
         self._pieces: list[bytes] = []
 
     def start(self) -> None:
-        request = self.request
+        request = self._request
         fetcher = self._fetcher
-        self._sent = fetcher._client.request(
+        self._sent = sent = fetcher._client.request(
             request.method,
             WireURL(request.url.scheme, request.url.authority),
             headers=fetcher._envelope(request, self._trace),
             cookies=fetcher._jar,
             allow_redirects=False,
             unbuffered=True,
-            reactor=fetcher._clock,
+            reactor=fetcher._reactor,
         )
-        self._sent.addCallbacks(self._answered, self._failed)
+        sent.addCallbacks(self._answered, self._failed)
 
     # Deadlines.
 
@@ -170,24 +173,15 @@ class _Flight:
             if waited > MIN_RATE_GRACE and trace.received < limits.min_rate * waited:
                 return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")
             return None
-        code, limit = {
-            "dns": ("dns_timeout", limits.dns),
-            "connect": ("connect_timeout", limits.connect),
-            "tls": ("timeout_tls", limits.tls),
-            "headers": ("timeout_headers", limits.headers),
-        }[trace.phase]
+        code, limit = limits.of(trace.phase)
         return CodedError(code, f"no result after {limit:g} s") if waited > limit else None
 
-    def expire(self, now: float) -> None:
-        error = self.overdue(now)
-        if error is not None and not self.done.called:
-            self._stop(error)
-
-    def _stop(self, error: CodedError) -> None:
+    def stop(self, error: CodedError) -> None:
         """End the fetch with an error of ours and close its socket."""
         response, sent = self._response, self._sent
-        self._finish(error)
-        _close(response, sent)
+        if not self.done.called:
+            self._finish(error)
+            _close(response, sent)
 
     def _cancelled(self, _: Deferred[Response]) -> None:
         self._fetcher._landed(self)
@@ -196,36 +190,26 @@ class _Flight:
     # The answer.
 
     def _answered(self, treq_response: Any) -> None:
-        response: WireResponse = treq_response.original
-        self._response = response
-        result = self.result
-        result.status = response.code
-        result.http_version = response.http_version
-        result.raw_headers = response.fields
-        result.headers = headers = by_name(response.fields)
+        self._response = response = treq_response.original
+        self._headers = headers = by_name(response.fields)
         limit = self._fetcher._limits.max_size
-        bodiless = self.request.method == "HEAD"
-        if response.length is not UNKNOWN_LENGTH and response.length > limit and not bodiless:
-            self._stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
-            return
-        if "content-encoding" in headers and not bodiless:
-            try:
-                codings = parse_encodings(headers["content-encoding"])
-                self._decoder = Decoder(codings, max_size=limit) if codings else None
-            except CodedError as error:
-                self._stop(error)
+        if self._request.method != "HEAD":
+            if response.length is not UNKNOWN_LENGTH and response.length > limit:
+                self.stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
                 return
+            if "content-encoding" in headers:
+                try:
+                    codings = parse_encodings(headers["content-encoding"])
+                except CodedError as error:
+                    self.stop(error)
+                    return
+                self._decoder = Decoder(codings, max_size=limit) if codings else None
         response.deliverBody(self)
 
     def _failed(self, failure: Failure) -> None:
-        if self.done.called:
-            return
-        error = failure.value
-        if isinstance(error, CancelledError):
-            return  # we did it: whoever cancels has the last word
-        if not isinstance(error, CodedError):
-            error = CodedError("internal", f"{type(error).__name__}: {error}")
-        self._finish(error)
+        # After a cancellation whoever cancelled has the last word.
+        if not self.done.called and not failure.check(CancelledError):
+            self._finish(_coded(failure))
 
     # IProtocol, for the body.
 
@@ -237,10 +221,11 @@ class _Flight:
         beyond = self._trace.received - limit
         try:
             self._keep(data if beyond <= 0 else data[: len(data) - beyond])
-            if beyond > 0:
-                raise CodedError("body_too_large", f"more than {limit} bytes on the wire")
         except CodedError as error:
-            self._stop(error)
+            self.stop(error)
+        else:
+            if beyond > 0:
+                self.stop(CodedError("body_too_large", f"more than {limit} bytes on the wire"))
 
     def _keep(self, data: bytes) -> None:
         decoder = self._decoder
@@ -255,51 +240,57 @@ class _Flight:
     def connectionLost(self, reason: Failure) -> None:
         if self.done.called:
             return
-        error = reason.value
-        if isinstance(error, ResponseDone):
+        error = None if reason is DONE else _coded(reason)
+        decoder = self._decoder
+        if error is None and decoder is not None:
             try:
-                if self._decoder is not None:
-                    self._decoder.finish()
+                decoder.finish()
             except CodedError as problem:
-                assert self._decoder is not None
-                self._pieces.append(self._decoder.salvaged)
-                self._finish(problem)
-            else:
-                self._finish(None)
-        elif isinstance(error, CodedError):
-            self._finish(error)
-        else:
-            self._finish(CodedError("internal", f"{type(error).__name__}: {error}"))
+                self._pieces.append(decoder.salvaged)
+                error = problem
+        self._finish(error)
 
     def _finish(self, error: CodedError | None) -> None:
-        trace, result, pieces = self._trace, self.result, self._pieces
+        trace, response, pieces = self._trace, self._response, self._pieces
         start = trace.started
-        timings = result.timings
-        if trace.resolved is not None:
-            timings.namelookup = trace.resolved - start
-        if trace.connected is not None:
-            timings.connect = trace.connected - start
-        if trace.secured is not None:
-            timings.appconnect = trace.secured - start
-        if trace.first_byte is not None:
-            timings.starttransfer = trace.first_byte - start
-        timings.total = self._fetcher._clock.seconds() - start
-        result.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        result.size_download = trace.received
-        result.remote_ip = trace.remote_ip
-        if trace.remote_ip is not None:
-            result.reused = trace.reused
-        if self._response is not None and self._response.warnings:
-            result.warnings = list(self._response.warnings)
-        if self._decoder is not None and self._decoder.warnings:
-            result.warnings = [*result.warnings, *self._decoder.warnings]
-        if error is not None:
-            result.error = error
-            result.truncated = result.status is not None
+        warnings: list[str] = []
+        if response is not None and response.warnings:
+            warnings += response.warnings
+        if self._decoder is not None:
+            warnings += self._decoder.warnings
+        result = Response(
+            timings=Timings(
+                None if trace.resolved is None else trace.resolved - start,
+                None if trace.connected is None else trace.connected - start,
+                None if trace.secured is None else trace.secured - start,
+                None if trace.first_byte is None else trace.first_byte - start,
+                self._fetcher._clock.seconds() - start,
+            ),
+            started=self._wall,
+            status=None if response is None else response.code,
+            http_version=None if response is None else response.http_version,
+            raw_headers=[] if response is None else response.fields,
+            headers=self._headers,
+            body=pieces[0] if len(pieces) == 1 else b"".join(pieces),
+            size_download=trace.received,
+            truncated=error is not None and response is not None,
+            warnings=warnings,
+            remote_ip=trace.remote_ip,
+            reused=None if trace.remote_ip is None else trace.reused,
+            error=error,
+        )
         self._fetcher._landed(self)
         # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
         self._response = self._sent = None
         self.done.callback(result)
+
+
+def _coded(failure: Failure) -> CodedError:
+    error = failure.value
+    if isinstance(error, CodedError):
+        return error
+    _log.failure("a bug in a fetch", failure=failure)
+    return CodedError("internal", f"{type(error).__name__}: {error}")
 
 
 def _close(response: WireResponse | None, sent: Deferred[Any] | None) -> None:
@@ -310,7 +301,9 @@ def _close(response: WireResponse | None, sent: Deferred[Any] | None) -> None:
 
 
 def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in pairs)
+    return b"".join(
+        b"%b: %b\r\n" % (name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
+    )
 
 
 def _same_origin(first: str, url: Url) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Redirect, Request, Response
-from crawler.urls import join
+from crawler.urls import join, scrub
 
 STATUSES: Final = frozenset((301, 302, 303, 307, 308))
 _NOT_ASCII: Final = re.compile("[\x80-\xff]")
@@ -36,7 +36,7 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
         url = join(request.url, _as_text(location))
     except CodedError as error:
         code = "redirect_scheme" if error.code == "scheme_unsupported" else "redirect_invalid"
-        raise CodedError(code, f"Location {location[:200]!r}: {error.message}") from None
+        raise CodedError(code, f"Location {scrub(location)[:200]!r}: {error.message}") from None
     if https_only and request.url.scheme == "https" and url.scheme == "http":
         raise CodedError("redirect_downgrade", f"to {url.href[:200]}")
     chain = (*request.redirects, Redirect(request.url.href, response.status))

@@ -78,7 +78,7 @@ def check(inputs: Sequence[str], column: str | None) -> None:
         try:
             _check_file(name, column)
         except InputError as error:
-            problems.append(f"{name!r}: {error}")
+            problems.append(f"{name[:TEXT_LIMIT]!r}: {error}")
     if inputs.count(STDIN) > 1:
         problems.append("'-' is given more than once, but standard input can be read only once")
     if column is not None and not any(map(_structure, files)):
@@ -194,6 +194,8 @@ class _Lines:
     def __iter__(self) -> Iterator[bytes]:
         limit: int = self._readline.args[0]
         for line in iter(self._readline, b""):
+            if self.number == 0 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise CodedError("url_invalid", "it is UTF-16 (allowed: UTF-8)")
             self.number += 1
             if len(line) == limit and not line.endswith(b"\n"):
                 self.too_long += 1
@@ -201,13 +203,7 @@ class _Lines:
                     pass
                 yield b""
             else:
-                yield line if self.number > 1 else _without_mark(line)
-
-
-def _without_mark(line: bytes) -> bytes:
-    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise CodedError("url_invalid", "it is UTF-16 (allowed: UTF-8)")
-    return line.removeprefix(codecs.BOM_UTF8) or b"\n"
+                yield line if self.number > 1 else line.removeprefix(codecs.BOM_UTF8) or b"\n"
 
 
 def _read_input(name: str, column: str | None, stdin: BinaryIO | None) -> Iterator[Seed | BadLine]:
@@ -225,7 +221,8 @@ def _read_input(name: str, column: str | None, stdin: BinaryIO | None) -> Iterat
                 yield from _read_lines(lines, source)
     except (OSError, EOFError, zlib.error, ValueError, CodedError) as error:
         place = Input(source=source, line=lines.number + 1 if lines else None)
-        yield _bad(name, place, f"the input cannot be read on: {_reason(error)}")
+        what = "the rest of the input" if lines and lines.number else "the input"
+        yield _bad(name, place, f"{what} cannot be read: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
@@ -237,14 +234,10 @@ def _reason(error: Exception) -> str:
 def _read_lines(lines: _Lines, source: str) -> Iterator[Seed | BadLine]:
     for line in lines:
         place = Input(source=source, line=lines.number)
-        try:
-            text = line.decode("utf-8").strip()
-        except UnicodeDecodeError as error:
-            octet = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
-            yield _bad(_shown(line), place, f"the line is not UTF-8 ({octet})")
-            continue
         if not line:
             yield _bad("", place, lines.complaint)
+        # A comment may hold any bytes; in a URL, parse refuses those that are not UTF-8.
+        text = line.decode("utf-8", "surrogateescape").strip()
         if not text or text[0] == "#":
             continue
         if "#" in text and (comment := _COMMENT.search(text)):
@@ -336,6 +329,7 @@ def _choose(rows: list[list[str]], column: str | None) -> tuple[int, bool]:
         return 0, False
     names = [name.strip().casefold() for name in rows[0]]
     wanted = "url" if column is None else column.strip().casefold()
+    number = int(wanted[:9]) if wanted.isascii() and wanted.isdigit() else 0
     if wanted in names:
         return names.index(wanted), True
     if column is None:
@@ -345,8 +339,8 @@ def _choose(rows: list[list[str]], column: str | None) -> tuple[int, bool]:
                 "no column is named 'url' and no cell of the first two rows is a URL (name it with --column)"
             )
         index = found
-    elif wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:9]) <= len(names):
-        index = int(wanted) - 1
+    elif 1 <= number <= len(names):
+        index = number - 1
     else:
         raise InputError(f"there is no column {column!r} (there are: {', '.join(map(repr, rows[0]))[:300]})")
     return index, index >= len(names) or not re.search(r"[.:/]", names[index])

@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -70,12 +70,12 @@ class _Terminal:
         self._signals: list[int] = []
 
     @inlineCallbacks
-    def run(self) -> Iterator[Deferred[Any]]:
+    def run(self) -> Generator[Deferred[Any], Any, Snapshot]:
         """Fetch, with the progress shown meanwhile; fires with the final Snapshot."""
         reactor, config = self._reactor, self._config
         stderr = Writer(os.dup(_STDERR), "standard error", reactor)
         progress = Progress(snapshot=self._snapshot, clock=reactor, console=self._console, output=stderr)
-        sinks = [] if config.output or config.overwrite_output else [self._standard_output(progress)]
+        sinks: list[Sink] = [] if config.output or config.overwrite_output else [self._standard_output(progress)]
         self._crawler = crawler = Crawler(config, reactor=reactor, urls=self._urls, sinks=sinks, dial=self._dial)
         if config.progress and not config.quiet:
             progress.start()

@@ -72,7 +72,7 @@ def parse(text: str) -> Url:
     text = text.strip(" \t\r\n\f")
     if not text:
         raise CodedError("url_invalid", "the URL is empty")
-    # str.isprintable is true for nearly every URL and 4 times as fast as the search.
+    # str.isprintable is true for nearly every URL, and cheaper than the search.
     if not text.isprintable() and _CONTROL.search(text):
         raise CodedError("url_invalid", "the URL contains a control character (write it percent-encoded)")
     if _EMPTY_AUTHORITY.match(text):
@@ -138,7 +138,7 @@ def _check_labels(host: str) -> None:
 def _explain(text: str, base: str | None, scheme: str = "") -> CodedError:
     """The standard's parser says only "no": find the words a person needs. Shows nothing but redacted text."""
     if _SURROGATE.search(text):
-        return CodedError("url_invalid", "the URL is not Unicode text (bytes that are not UTF-8?)")
+        return CodedError("url_invalid", "the URL is not Unicode text (it holds bytes that are not UTF-8)")
     shown = scrub(text).strip()
     match = _SCHEME.match(shown)
     if match is None and base is None:

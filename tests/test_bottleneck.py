@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -189,6 +189,29 @@ def test_a_situation_has_its_sentence(situation: str) -> None:
     """Each situation gives the sentence that is true of it, or none."""
     said, expected = SITUATIONS[situation]
     assert said == expected
+
+
+def test_every_sentence_has_its_past() -> None:
+    """Whatever binds can be told when it is over, in other words than while it lasts."""
+    for binding in get_args(Binding):
+        for count in (1, 3):
+            hosts = [host(f"{n}.example", 5, binding) for n in range(count)]
+            found = bottleneck(hosts=hosts, concurrency=64, in_flight=2 * count, queued=5 * count)
+            assert found is not None
+            assert found.kind == binding
+            assert found.host == ("0.example:443" if count == 1 else "")
+            assert found.past
+            assert found.past != found.sentence
+
+
+def test_a_limit_beside_full_slots_is_not_blamed_alone() -> None:
+    """When the run is over: more of one option alone would not have helped, so neither is named alone."""
+    view = host("example.com", 9, in_flight=8, limit=8)
+    found = bottleneck(hosts=[view], concurrency=8, in_flight=8, queued=9)
+    assert found is not None
+    assert found.past == (
+        "example.com was at its 8 connections and all slots were busy (--per-host and --concurrency together)"
+    )
 
 
 def test_a_port_is_named_where_the_scheme_does_not_imply_it() -> None:

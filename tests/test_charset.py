@@ -209,6 +209,21 @@ def test_content_type(value, parts):
     assert from_content_type(value) == parts
 
 
+def test_gaps_of_single_byte_charsets():
+    """As in browsers, a gap below 0xA0 is the control character of that number, and any other is U+FFFD."""
+    assert decode_text(b"\x80\x81\xff", "windows-1252", HTML).text == "€\x81\xff"
+    assert decode_text(b"\x81\xd9", "windows-1255", HTML).text == "\x81\ufffd"
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in SAMPLES])
+def test_no_declared_charset_costs_seconds(name):
+    """Bytes that do not fit the declared charset are not much dearer than others."""
+    body = b"\x81\xff\xd9\xd4" * 25_000
+    start = time.perf_counter()
+    decode_text(body, name, HTML)
+    assert time.perf_counter() - start < 0.1
+
+
 @given(
     st.binary(max_size=300),
     st.sampled_from([None, *(name for name, _, _ in SAMPLES)]),

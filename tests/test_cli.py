@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Runs:
-    """Stands for crawler.api: notes what would run, with which URLs in place of the inputs."""
+    """Stands for crawler.terminal: notes what would run, with which URLs in place of the inputs."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Config, list[str] | None]] = []
@@ -54,9 +54,9 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     runs = Runs()
-    api = ModuleType("crawler.api")
-    api.run_command = runs.run_command  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "crawler.api", api)
+    terminal = ModuleType("crawler.terminal")
+    terminal.run_command = runs.run_command  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "crawler.terminal", terminal)
     return runs
 
 

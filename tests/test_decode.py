@@ -99,6 +99,13 @@ def test_no_bytes_at_all(coding, encode):
 
 
 @each_coding
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 65_700, 65_794, 131_072, 131_100, 196_900])
+def test_around_a_step(coding, encode, size):
+    """What a decoder still holds back when a step is full belongs to the body too."""
+    assert decode(coding, [encode(bytes(size))]) == bytes(size)
+
+
+@each_coding
 def test_truncated_at_every_byte(coding, encode):
     """A stream that stops before its end, be it in its checksum, is never a success."""
     data = encode(TEXT)

@@ -6,11 +6,11 @@ The raw cases are the FAULTS of the loopback site; those that take more than one
 from __future__ import annotations
 
 import gc
-import json
 import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgspec
 import pytest
 import trustme
 from cryptography import x509
@@ -30,7 +31,7 @@ from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from crawler import fetch_all
 from crawler.errors import CODES
 from crawler.models import Record
-from crawler.site import FAULTS, PAGES, RunningSite, refused_port, running_site
+from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, FAULTS, PAGES, RunningSite, refused_port, running_site, start_demo
 from crawler.site.faults.script import PAGE
 from crawler.site.pages import GREETINGS, PLAIN
 
@@ -163,8 +164,7 @@ def test_fault_gets_its_record(name, plain_run, tls_run):
         assert record.error.transient == CODES[fault.expect].transient
         assert record.error.message
     assert record.attempts == 1
-    line = json.loads(json.dumps(record.error.message if record.error else record.status))
-    assert line is not None
+    assert msgspec.json.decode(msgspec.json.encode(record))["url"] == record.url  # it can be written
 
 
 def test_no_fault_is_a_bug_of_ours(plain_run, tls_run):
@@ -474,6 +474,25 @@ def test_redirect_to_a_private_address_is_blocked(site):
         typed, _ = fetch([away, other.url("/plain.txt?typed")])
     assert (outcome(blocked), outcome(allowed), outcome(typed)) == ("address_blocked", "ok", "ok")
     assert blocked.redirects[0].url == away
+
+
+def test_demo_shows_good_and_bad_in_a_few_seconds():
+    """The newcomer's list takes under five seconds and shows success, slowness, limits and every kind of failure."""
+    with start_demo() as lines:
+        urls = [line for line in lines if "no-such-host" not in line]  # DNS is another machine's business
+        started = time.monotonic()
+        records = fetch_all(urls, timeout=DEMO_TIMEOUT, retries=DEMO_RETRIES)
+        assert time.monotonic() - started < 5
+    assert Counter(map(outcome, records)) == {
+        "ok": 13,
+        "timeout_total": 1,
+        "redirect_loop": 1,
+        "body_truncated": 1,
+        "body_too_large": 1,
+        "http_not_http": 1,
+        "connect_refused": 1,
+        "url_invalid": 1,
+    }
 
 
 # TLS

@@ -223,6 +223,20 @@ def test_what_others_wrote_is_not_cut(tmp_path, clock, monkeypatch):
     assert path.read_bytes() == b"0123other\n"
 
 
+def test_who_writes_next_leaves_no_hole(tmp_path, clock, monkeypatch):
+    """`(crawler; other) >out`: after our torn record is taken back, the next program goes on where the file ends."""
+    path = tmp_path / "out"
+    with path.open("wb", buffering=0) as shared:
+        writer = Writer(os.dup(shared.fileno()), "out", clock)
+        monkeypatch.setattr(os, "write", Disk(room=6))
+        writer.write(b"one\n")
+        writer.write(b"two\n")
+        assert error_of(writer.close()).code == "disk_full"
+        monkeypatch.undo()
+        shared.write(b"other\n")
+    assert path.read_bytes() == b"one\nother\n"
+
+
 def test_appends_to_what_is_there(tmp_path, clock, monkeypatch):
     """`>>out`: a full disk takes back our torn record and nothing that was there before."""
     path = tmp_path / "out"
@@ -265,7 +279,8 @@ def test_gz_and_a_full_disk(tmp_path, clock, monkeypatch):
     writer.write(b"one\n")
     writer.flush()
     monkeypatch.setattr(os, "write", Disk(room=20))
-    writer.write(b"two\n" * 100)
+    for _ in range(100):
+        writer.write(b"two\n")
     assert error_of(writer.flush()).code == "disk_full"
     assert gzip.decompress(path.read_bytes()) == b"one\n"
     assert error_of(writer.close()).code == "disk_full"

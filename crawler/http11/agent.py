@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from crawler.errors import CodedError
@@ -29,9 +29,7 @@ class Agent:
         self._pool = pool
         self._endpoint = endpoint
 
-    def request(
-        self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None
-    ) -> Deferred[WireResponse]:
+    def request(self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None) -> Deferred[IResponse]:
         """Fire with a WireResponse once its head has arrived.
 
         `headers` must be an Envelope, which holds the whole request head; `bodyProducer` None (bodies are not sent yet).
@@ -39,10 +37,11 @@ class Agent:
         """
         if not isinstance(headers, Envelope) or bodyProducer is not None:
             raise TypeError(f"{method!r} {uri!r}: this agent sends Envelopes without a body")
-        connection = self._pool.take((headers.scheme, headers.host, headers.port, headers.public_only))
+        connection = self._pool.take(headers.key)
         if connection is None:
             return self._connect(headers)
-        return connection.send(headers).addErrback(self._resend, headers)
+        sent: Deferred[Any] = connection.send(headers)
+        return sent.addErrback(self._resend, headers)
 
     def _connect(self, envelope: Envelope) -> Deferred[Any]:
         envelope.trace.enter("dns", self._clock.seconds())

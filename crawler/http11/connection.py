@@ -14,16 +14,17 @@ from typing import Any, Final, Protocol as Interface
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
-from crawler.http11.envelope import Envelope, Now
+from crawler.http11.envelope import Envelope, Key, Now
 from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, mend
 from crawler.http11.response import DONE, WireResponse
 
-CHUNK_OVERHEAD: Final = 1024  # chunk extensions per chunk
+CHUNK_LINE: Final = 64  # more than any chunk size and its line ends take
+EXTENSION_LIMIT: Final = 1024  # chunk extensions in one segment
 TRAILER_LIMIT: Final = 64 * 1024
 
 
@@ -42,7 +43,7 @@ class Owner(Interface):
 class Connection(Protocol):
     """Carries requests to one origin, one after the other."""
 
-    def __init__(self, key: tuple[str, str, int, bool], owner: Owner, now: Now) -> None:
+    def __init__(self, key: Key, owner: Owner, now: Now) -> None:
         self.key = key
         self.remote_ip: str | None = None
         self.idle_since = 0.0
@@ -55,6 +56,7 @@ class Connection(Protocol):
         self._deferred: Deferred[WireResponse] | None = None
         self._response: WireResponse | None = None
         self._lost = False
+        self._why_lost = Failure(StaleConnection())
         self._reused = False
         self._paused = False
         self._begin()
@@ -75,6 +77,8 @@ class Connection(Protocol):
         self._length: int | None = None
         self._overhead = 0
         self._chunk_count = 0
+        self._in_last_chunk = False
+        self._body_end = 0
 
     # What the agent and the pool ask.
 
@@ -89,7 +93,12 @@ class Connection(Protocol):
         trace.remote_ip = self.remote_ip
         trace.reused = self._reused
         self._envelope = envelope
-        self._deferred = deferred = Deferred(self._cancelled)
+        deferred: Deferred[WireResponse] = Deferred(self._cancelled)
+        self._deferred = deferred
+        if self._lost:  # the server closed, or spoke out of turn, between connecting and sending
+            self._envelope = self._deferred = None
+            deferred.errback(self._why_lost)
+            return deferred
         if self._parser is None:
             self._parser = HttpResponseParser(self)
         self.transport.write(envelope.head)  # type: ignore[union-attr]
@@ -132,8 +141,12 @@ class Connection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         envelope = self._envelope
         if envelope is None:
-            if not self._lost:
-                self._drop()  # late bytes on an idle connection would become the next URL's response
+            if not self._lost:  # late bytes on an idle connection would become the next URL's response
+                if self._reused:
+                    self._why_lost = Failure(StaleConnection())
+                else:
+                    self._why_lost = Failure(_spoke_first(data))
+                self._drop()
             return
         trace = envelope.trace
         trace.last_byte = now = self._now()
@@ -159,31 +172,41 @@ class Connection(Protocol):
             self._owner.gone(self)
         envelope = self._envelope
         if envelope is None:
+            if not was_lost:
+                self._why_lost = Failure(self._before_answer(reason))
             return
-        clean = reason.check(ConnectionDone) is not None
         if self._headers_done:
+            clean = reason.check(ConnectionDone) is not None
             if self._length is None and not self._chunked and clean:
                 self._complete = True  # RFC 9112 section 6.3: the close is the end
+                self._body_end = len(self._chunks)
                 self._dispatch(envelope)
                 return
             how = "closed" if clean else "cut"
             self._fail(CodedError("body_truncated", f"the connection was {how} inside the body"))
         elif envelope.trace.first_byte is None:
-            if self._reused:
-                self._fail(StaleConnection())
-            elif clean:
-                self._fail(CodedError("empty_reply"))
-            else:
-                self._fail(CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
+            self._fail(self._before_answer(reason))
         else:
             self._fail(CodedError("http_truncated_headers"))
+
+    def _before_answer(self, reason: Failure) -> Exception:
+        """What it means that the connection ended before the first byte of an answer."""
+        if self._reused:
+            return StaleConnection()
+        if isinstance(reason.value, CodedError):  # TLS 1.3 tells only now that it wants a client certificate
+            return reason.value
+        if reason.check(ConnectionDone):
+            return CodedError("empty_reply")
+        if reason.check(ConnectionLost):
+            return CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}")
+        return CodedError("internal", f"{type(reason.value).__name__}: {reason.value}")
 
     # Parsing.
 
     def _feed(self, data: bytes) -> None:
         parser = self._parser
         assert parser is not None
-        chunks, overhead = self._chunk_count, len(data)
+        chunks = self._chunk_count
         try:
             parser.feed_data(data)
         except HttpParserUpgrade:
@@ -195,6 +218,8 @@ class Connection(Protocol):
             if self._complete:
                 self._extra = True
             elif self._headers_done:
+                if "overflow" in str(error):
+                    raise CodedError("body_too_large", f"a chunk announces more than can be counted: {error}") from None
                 code = "http_bad_chunk" if self._chunked else "http_bad_framing"
                 raise CodedError(code, f"the body is malformed: {error}") from None
             else:
@@ -203,14 +228,23 @@ class Connection(Protocol):
                 return
         if not self._headers_done:
             if self._head_size > MAX_HEAD_BYTES:
-                raise CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")
-        elif self._chunked and not self._complete and self._head is None:
-            # llhttp bounds neither chunk extensions nor trailers: count what is neither data nor a plain chunk line.
-            overhead -= sum(map(len, self._chunks))
-            self._overhead += overhead - CHUNK_OVERHEAD * (self._chunk_count - chunks)
-            if self._overhead > TRAILER_LIMIT:
-                raise CodedError("http_bad_chunk", "more than 64 KiB of chunk extensions or trailers")
-            self._overhead = max(self._overhead, 0)
+                raise _too_large()
+        elif self._chunked:
+            self._check_overhead(data, chunks)
+        if self._complete and len(self._chunks) > self._body_end:
+            del self._chunks[self._body_end :]  # the body of an answer that nobody asked for
+
+    def _check_overhead(self, data: bytes, chunks: int) -> None:
+        """Bound what is neither data nor chunk size: llhttp bounds neither chunk extensions nor trailers."""
+        overhead = len(data) - sum(map(len, self._chunks))
+        if self._head:
+            overhead -= data.find(b"\r\n\r\n") + 4
+        chunks = self._chunk_count - chunks
+        if chunks and not self._in_last_chunk:
+            self._overhead = 0
+        self._overhead += overhead
+        if self._overhead > (TRAILER_LIMIT if self._in_last_chunk else EXTENSION_LIMIT) + CHUNK_LINE * chunks:
+            raise CodedError("http_bad_chunk", "chunk extensions of more than 1 KiB, or trailers of more than 64 KiB")
 
     def _mend(self) -> None:
         """httptools refused the head: read all of it again, tolerantly, and give a clean one to a fresh parser."""
@@ -219,7 +253,7 @@ class Connection(Protocol):
         head = mend(data)
         if head is None:
             if len(data) > MAX_HEAD_BYTES:
-                raise CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")
+                raise _too_large()
             return
         self._begin()
         self._warnings = head.warnings
@@ -253,6 +287,8 @@ class Connection(Protocol):
             if status < 100:
                 raise CodedError("http_bad_status", f"the status is {status} (allowed: 100 to 999)")
             return
+        if self._head_size > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in self._fields) > MAX_HEAD_BYTES:
+            raise _too_large()
         if len(self._fields) > MAX_HEAD_LINES:
             raise CodedError("headers_too_large", f"{len(self._fields)} header lines (allowed: {MAX_HEAD_LINES})")
         if self._head and not self._head[0].startswith(b"HTTP/"):
@@ -279,6 +315,10 @@ class Connection(Protocol):
 
     def on_chunk_header(self) -> None:
         self._chunk_count += 1
+        self._in_last_chunk = True  # until its data ends: the last one has none
+
+    def on_chunk_complete(self) -> None:
+        self._in_last_chunk = False
 
     def on_message_complete(self) -> None:
         if not self._headers_done:  # an interim answer
@@ -289,6 +329,7 @@ class Connection(Protocol):
             return
         if not self._complete:
             self._complete = True
+            self._body_end = len(self._chunks)
             assert self._parser is not None
             self._close = self._close or not self._parser.should_keep_alive()
 
@@ -348,6 +389,7 @@ class Connection(Protocol):
     def _fail(self, error: Exception) -> None:
         """End the exchange with an error; what had arrived of the body is delivered first."""
         response, deferred, envelope = self._response, self._deferred, self._envelope
+        self._complete = False  # it may have been, for the parser; not for us
         if response is None and self._headers_done and deferred is not None and envelope is not None:
             self._dispatch(envelope)  # the head was fine: the response is told, then its body fails
             response, deferred = self._response, None
@@ -362,3 +404,13 @@ class Connection(Protocol):
             response.finish(Failure(error))
         elif deferred is not None:
             deferred.errback(Failure(error))
+
+
+def _spoke_first(data: bytes) -> CodedError:
+    if data.startswith(b"HTTP/"):
+        return CodedError("http_desync", "an answer arrived before the request was sent")
+    return CodedError("http_not_http", f"the server spoke first: {data[:40]!r}")
+
+
+def _too_large() -> CodedError:
+    return CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")

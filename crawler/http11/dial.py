@@ -58,7 +58,8 @@ class _Adapter(asyncio.Protocol):
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self.data_received = protocol.dataReceived  # type: ignore[method-assign] - no frame between loop and protocol
+        # The loop calls the protocol itself: no frame of ours in between.
+        self.data_received = protocol.dataReceived  # type: ignore[method-assign]
 
     def connection_made(self, transport: Any) -> None:
         self.write = transport.write
@@ -66,7 +67,7 @@ class _Adapter(asyncio.Protocol):
         self.loseConnection = transport.close
         self.pauseProducing = transport.pause_reading
         self.resumeProducing = transport.resume_reading
-        self._protocol.makeConnection(self)  # type: ignore[arg-type] - the part of ITransport that we use
+        self._protocol.makeConnection(self)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None:

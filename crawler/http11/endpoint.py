@@ -42,21 +42,22 @@ class Endpoint:
         self._pool = pool
 
     def connect(self, envelope: Envelope) -> Deferred[Connection]:
-        if envelope.public_only and envelope.port in BAD_PORTS:
-            return fail(CodedError("address_blocked", f"port {envelope.port} is blocked for discovered URLs"))
-        addresses = self._resolver.resolve(envelope.host)
-        addresses.addCallback(self._race, envelope)
-        return addresses  # type: ignore[return-value] - a Deferred changes its type as it goes
+        _, host, port, public_only = envelope.key
+        if public_only and port in BAD_PORTS:
+            return fail(CodedError("address_blocked", f"port {port} is blocked for discovered URLs"))
+        addresses: Deferred[Any] = self._resolver.resolve(host)
+        return addresses.addCallback(self._race, envelope)
 
     def _race(self, addresses: Addresses, envelope: Envelope) -> Deferred[Connection]:
         now = self._clock.seconds()
         trace = envelope.trace
         trace.resolved = now
         trace.enter("connect", now)
-        if envelope.public_only:
+        _, host, _, public_only = envelope.key
+        if public_only:
             allowed = [address for address in addresses if not forbidden(address)]
             if not allowed:
-                raise CodedError("address_blocked", f"{envelope.host}: {forbidden(addresses[0])}")
+                raise CodedError("address_blocked", f"{host}: {forbidden(addresses[0])}")
             addresses = allowed
         race = _Race(self._clock, addresses, lambda address: self._attempt(address, envelope))
         won = race.start()
@@ -64,18 +65,19 @@ class Endpoint:
         return won
 
     def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
-        key = (envelope.scheme, envelope.host, envelope.port, envelope.public_only)
-        connection = Connection(key, self._pool, self._clock.seconds)
+        scheme, host, port, _ = envelope.key
+        connection = Connection(envelope.key, self._pool, self._clock.seconds)
         connection.remote_ip = address
         wire: Protocol = connection
-        if envelope.scheme == "https":
-            wire = TLSLayer(connection, self._tls_context, envelope.host)
-        dialing: Deferred[Any] = self._dial(address, envelope.port, wire)
-        where = f"[{address}]:{envelope.port}" if ":" in address else f"{address}:{envelope.port}"
+        if scheme == "https":
+            wire = TLSLayer(connection, self._tls_context, host)
+        dialing: Deferred[Any] = self._dial(address, port, wire)
+        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
         def refused(failure: Failure) -> Any:
             if failure.check(CancelledError):
                 return failure
+            assert failure.value is not None
             raise from_connect(failure.value, where) from None
 
         return dialing.addCallbacks(lambda _: (address, wire, connection), refused)

@@ -7,8 +7,8 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from crawler.http11.connection import Connection
+from crawler.http11.envelope import Key
 
-Key = tuple[str, str, int, bool]
 IDLE_SECONDS: Final = 15.0
 IDLE_TOTAL: Final = 256
 

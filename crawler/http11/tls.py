@@ -84,7 +84,7 @@ class TLSLayer(Protocol):
         self._handshaking = False
         connection = self._above
         if connection is not None:
-            connection.makeConnection(self)
+            connection.makeConnection(self)  # type: ignore[no-untyped-call]
             self.ready.callback(connection)
 
     def _refuse(self, error: CodedError) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from math import ceil
 from typing import Final, NamedTuple, Protocol, TextIO
 
 from rich.console import Console
@@ -248,7 +249,7 @@ def _all_fields(snapshot: Snapshot) -> list[_Field]:
         _Field(9 if snapshot.eta is not None else 2, clock(snapshot.elapsed), "dim"),
     )
     if snapshot.eta is not None:
-        fields.append(_Field(2, f"ETA {clock(snapshot.eta)}", "cyan"))
+        fields.append(_Field(2, f"ETA {clock(ceil(snapshot.eta))}", "cyan"))
     return fields
 
 
@@ -264,6 +265,7 @@ def plain_line(snapshot: Snapshot) -> str:
         words.append(f"skipped {amount(snapshot.skipped)}")
     words += (rate(snapshot.rate_now), size(snapshot.size_download), f"{amount(snapshot.in_flight)} in flight")
     if snapshot.eta is not None:
-        words.append(f"ETA {duration(snapshot.eta)}")
+        eta = ceil(snapshot.eta)
+        words.append(f"ETA {eta} s" if eta < 60 else f"ETA {duration(eta)}")
     line = ", ".join(words)
     return f"{line}; {printable(snapshot.bottleneck, 200)}" if snapshot.bottleneck else line

@@ -25,7 +25,7 @@ OFFLINE: Final = (
     "This machine looks offline: no host name could be resolved. Try `python -m crawler demo`, which needs no internet."
 )
 _ENDLESS: Final = 10_000  # columns: a line of a log is as long as it needs to be
-_NAMELESS: Final = 24  # columns of the numbers beside a host's name
+_NAMELESS: Final = 26  # columns of the numbers beside a host's name
 _STATUS_STYLES: Final = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
 
@@ -45,14 +45,15 @@ def print_summary(snapshot: Snapshot, console: Console) -> None:
     )
     for section in sections:
         if section:
-            console.print(Text("\n").join(section), soft_wrap=True)
             console.print()
+            console.print(Text("\n").join(section), soft_wrap=True)
 
 
 def _head(snapshot: Snapshot, width: int) -> list[Text]:
-    left = snapshot.queued + snapshot.parked + snapshot.in_flight
-    if snapshot.total is not None:
-        left = max(left, snapshot.total - snapshot.done)
+    if snapshot.total is None:
+        left = snapshot.queued + snapshot.parked + snapshot.in_flight
+    else:
+        left = max(0, snapshot.total - snapshot.done)
     first = f"{urls(snapshot.done)} in {duration(snapshot.elapsed)}"
     if snapshot.done:
         first += f" ({rate(snapshot.rate_mean)})"

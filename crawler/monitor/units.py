@@ -37,6 +37,8 @@ def clock(seconds: float) -> str:
 
 def duration(seconds: float) -> str:
     """850 us, 12 ms, 2.1 s, 45 s, 3 min 05 s, 2 h 10 min, 3 d 4 h."""
+    if not seconds:
+        return "0 s"
     if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} us"
     if seconds < 0.9995:

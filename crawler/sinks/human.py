@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.style import Style
@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
 from crawler.printable import printable
-from crawler.sinks.writer import Writer
 
 _STYLES: Final = {
     "ok": "green",
@@ -25,10 +24,20 @@ _URL_LIMIT: Final = 2083
 _MESSAGE_LIMIT: Final = 200
 
 
+class Lines(Protocol):
+    """Takes whole lines: a Writer, or the progress that shares the terminal with them."""
+
+    def write(self, data: bytes) -> Deferred[None] | None: ...
+
+    def flush(self) -> Deferred[None] | None: ...
+
+    def close(self) -> Deferred[None] | None: ...
+
+
 class Human:
     """Writes `format_line` of each record, in colour where `console` says that the terminal has colours."""
 
-    def __init__(self, writer: Writer, console: Console) -> None:
+    def __init__(self, writer: Lines, console: Console) -> None:
         self._writer = writer
         self._encoding = console.encoding
         # Rendered once: rich takes 100 us to colour a line, two pieces of text take none.

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from zope.interface import implementer
-
-if TYPE_CHECKING:  # Failure is generic in the stubs only
-    from twisted.python.failure import Failure
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 RESET_AFTER: Final = 0.05  # seconds in which what was sent reaches the client before the reset does

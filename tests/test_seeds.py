@@ -1,0 +1,470 @@
+"""crawler.seeds: every line of every input gives one Seed or one BadLine, lazily, whatever is in it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tracemalloc
+import zlib
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.errors import CodedError
+from crawler.models import Input
+from crawler.seeds import LINE_LIMIT, TEXT_LIMIT, BadLine, InputError, Seed, check, from_iterable, read
+from crawler.urls import parse
+
+FLUSHED = zlib.compressobj(wbits=31)
+A, B, C = "http://a.example/", "http://b.example/", "http://c.example/"
+
+
+def brief(seeds):
+    """Seeds as (line, URL), bad lines as (line, words of the message)."""
+    return [(seed.input.line, seed.url.href if isinstance(seed, Seed) else seed.error.message) for seed in seeds]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a file of this name and content; gives the name, which is relative."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name, content):
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    return write
+
+
+def read_bytes(content, **options):
+    return list(read(["-"], stdin=io.BytesIO(content), **options))
+
+
+class TestPlainFiles:
+    @pytest.mark.parametrize(
+        ("content", "seeds"),
+        [
+            (b"", []),
+            (b"\n \n\t\r\n", []),
+            (f"{A}\n{B}\n".encode(), [(1, A), (2, B)]),
+            (f"{A}\r\n{B}".encode(), [(1, A), (2, B)]),
+            (f"\ufeff{A}\n".encode(), [(1, A)]),
+            ("\ufeff".encode(), []),
+            ("\ufeff# x\n".encode(), []),
+            (f"# a comment\n  # another\n\n  {A}  \n".encode(), [(4, A)]),
+            (f"{A} # x\n{B}\t#{C}\n{C}#fragment\n{A}x #\n".encode(), [(1, A), (2, B), (3, C), (4, A + "x")]),
+            ("http://é.example/ü\n".encode(), [(1, "http://xn--9ca.example/%C3%BC")]),
+        ],
+    )
+    def test_lines(self, content, seeds):
+        """A URL a line; blank lines and comments are skipped and counted; any end of line will do."""
+        assert brief(read_bytes(content)) == seeds
+
+    def test_a_seed_knows_where_it_came_from(self, write):
+        """A seed has the URL to fetch, what was written, and the place."""
+        name = write("list.txt", "\nHTTP://A.example#f\n")
+        assert list(read([name])) == [Seed(parse(A), "HTTP://A.example#f", Input(source="list.txt", line=2))]
+
+    def test_a_bad_line_is_one_bad_line(self, write):
+        """A line that is no URL gives its text, its place and the reason, and reading goes on."""
+        name = write("list.txt", f"{A}\nnonsense\nftp://x/\n{B}\n")
+        first, bad, ftp, last = read([name])
+        assert isinstance(first, Seed) and isinstance(last, Seed)
+        assert bad.text == "nonsense" and bad.input == Input(source="list.txt", line=2)
+        assert (bad.error.code, ftp.error.code) == ("url_invalid", "scheme_unsupported")
+        assert bad.error.__traceback__ is None
+
+    def test_a_password_is_not_kept(self):
+        """What is recorded of a line has no userinfo, good line or bad."""
+        good, bad, worse = read_bytes(b"http://u:hunter2@a/\nhttp://u:hunter2@a:x/\nx http://u:hunter2@a/\n")
+        assert (good.written, good.url.userinfo) == ("http://a/", "u:hunter2")
+        assert (bad.text, worse.text) == ("http://a:x/", "x http://a/")
+
+    def test_bytes_that_are_not_utf8(self):
+        """A URL in another encoding gives a bad line that says so; a comment may hold any bytes."""
+        first, bad, last = read_bytes(f"{A}\n".encode() + b"# caf\xe9\nhttp://a/caf\xe9\n" + B.encode() + b" # caf\xe9")
+        assert (first.url.href, last.url.href) == (A, B)
+        assert (bad.text, bad.input.line) == ("http://a/caf?", 3)
+        assert "not UTF-8" in bad.error.message
+
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf16_is_said_once(self, encoding, write):
+        """A UTF-16 file gives one bad line that says so, and the next input follows."""
+        name = write("list.txt", f"\ufeff{A}\n{B}\n".encode(encoding))
+        bad, good = read([name, C])
+        assert bad.error.message == "the input cannot be read: it is UTF-16 (allowed: UTF-8)"
+        assert bad.input.line == 1
+        assert good.url.href == C
+
+    @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+    def test_the_longest_line(self, end):
+        """A line has at most 64 KiB with its end; a longer one gives a bad line, and the next line is read."""
+        room = LINE_LIMIT - len(A) - len(end) - (not end)
+        longest = A.encode() + b"x" * room + end
+        assert brief(read_bytes(longest)) == [(1, A + "x" * room)]
+        over = A.encode() + b"x" * (room + 1) + end
+        seeds = read_bytes(over + (B.encode() if end else b""))
+        assert brief(seeds) == [(1, "the line is longer than 64 KiB"), *([(2, B)] if end else [])]
+
+    def test_endless_lines_do_not_fill_memory(self, write):
+        """The rest of a long line is dropped piece by piece."""
+        name = write("list.txt", b"x" * 5_000_000 + b"\n" + A.encode())
+        tracemalloc.start()
+        try:
+            assert brief(read([name])) == [(1, "the line is longer than 64 KiB"), (2, A)]
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_read_lazily(self):
+        """A line is read when it is asked for: an endless input starts at once, and its stream stays open."""
+        stream = io.BytesIO(f"{A}\n".encode() * 100_000)
+        seeds = read(["-"], stdin=stream)
+        assert len(list(islice(seeds, 10))) == 10
+        assert stream.tell() < 100_000
+        seeds.close()
+        assert not stream.closed
+
+    @pytest.mark.parametrize("content", [f"{A}\n{B}\n".encode(), gzip.compress(f"{A}\n{B}\n".encode())])
+    def test_files_are_closed(self, content, monkeypatch):
+        """A reader that stops early leaves no file open."""
+        file = io.BufferedReader(io.BytesIO(content))
+        monkeypatch.setattr("pathlib.Path.open", lambda *_: file)
+        seeds = read(["list.txt"])
+        next(seeds)
+        assert not file.closed
+        seeds.close()
+        assert file.closed
+
+
+class TestInputs:
+    def test_urls_files_and_stdin_in_order(self, write):
+        """Inputs are read in the order given; a URL's line is its position among them."""
+        name = write("list.txt", B)
+        seeds = list(read([A, name, "-", "HTTP:a.example", "ftp://x"], stdin=io.BytesIO(C.encode())))
+        assert [seed.input for seed in seeds] == [
+            Input(source="arguments", line=1),
+            Input(source="list.txt", line=1),
+            Input(source="-", line=1),
+            Input(source="arguments", line=4),
+            Input(source="arguments", line=5),
+        ]
+        assert brief(seeds)[:4] == [(1, A), (1, B), (1, C), (4, A)]
+        assert isinstance(seeds[4], BadLine)
+
+    def test_a_file_that_vanished(self, write):
+        """A file that cannot be opened in the run gives one bad line with its name, and the next input follows."""
+        write("x", "")
+        bad, good = read(["gone.txt", A])
+        assert (bad.text, bad.input) == ("gone.txt", Input(source="gone.txt"))
+        assert "No such file" in bad.error.message
+        assert isinstance(good, Seed)
+
+    def test_names_can_be_recorded(self, write):
+        """The name of a source can always be written as UTF-8."""
+        write("x", "")
+        (bad,) = read(["caf\udce9.txt"])
+        assert bad.text == bad.input.source == "caf?.txt"
+
+
+class TestGzip:
+    @pytest.mark.parametrize("name", ["list.txt.gz", "list.GZ", "list.txt"])
+    def test_known_by_suffix_or_by_its_bytes(self, name, write):
+        """A gzipped file is read as what it holds, all members of it."""
+        write(name, gzip.compress(f"{A}\n".encode()) + gzip.compress(B.encode()))
+        assert brief(read([name])) == [(1, A), (2, B)]
+
+    def test_on_stdin(self):
+        """Standard input may be gzipped, too."""
+        assert brief(read_bytes(gzip.compress(A.encode()))) == [(1, A)]
+
+    def test_empty(self, write):
+        """An empty file of that name holds nothing."""
+        assert list(read([write("x.gz", b"")])) == []
+
+    LINES = "".join(f"http://a.example/{number * 7919}\n" for number in range(5000)).encode()
+    WHOLE = gzip.compress(LINES)
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (WHOLE[:-3], "end-of-stream marker"),
+            (WHOLE[: len(WHOLE) // 2], "end-of-stream marker"),
+            (WHOLE[:-8] + b"abcd" + WHOLE[-4:], "CRC"),
+            (WHOLE + b"junk", "Not a gzipped file"),
+            (FLUSHED.compress(LINES) + FLUSHED.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 99, "invalid block type"),
+        ],
+        ids=["trailer", "cut", "crc", "junk", "corrupt"],
+    )
+    def test_a_damaged_file(self, content, words, write):
+        """The good lines come first, then one bad line names the fault and where, then the next input follows."""
+        *good, bad, last = read([write("list.gz", content), A])
+        assert len(good) > 1000
+        assert [seed.written for seed in good] == self.LINES.decode().splitlines()[: len(good)]
+        assert bad.error.message.startswith("the rest of the input cannot be read: ") and words in bad.error.message
+        assert bad.text == "list.gz" and bad.input.line == len(good) + 1
+        assert last.url.href == A
+
+    def test_not_gzip_at_all(self, write):
+        """A file that only calls itself .gz is one bad line, not thousands."""
+        (bad,) = read([write("list.gz", f"{A}\n" * 1000)])
+        assert "gzip" in bad.error.message
+
+    def test_a_bomb_stays_small(self, write):
+        """Decompression goes as reading goes."""
+        name = write("bomb.gz", gzip.compress(b"x" * 5_000_000))
+        tracemalloc.start()
+        try:
+            assert brief(read([name])) == [(1, "the line is longer than 64 KiB")]
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+
+
+class TestTables:
+    @pytest.mark.parametrize(
+        ("content", "column", "seeds"),
+        [
+            ("", None, []),
+            ("\n\n", None, []),
+            # by name
+            (f"id,url\n1,{A}\n2,{B}\n", None, [(2, A), (3, B)]),
+            (f"\ufeffURL ,id\r\n{A},1\r\n\r\n{B},2", None, [(2, A), (4, B)]),
+            (f"url,Link\nx,{A}\n", "link", [(2, A)]),
+            (f"url,link,Link\nx,y,{A}\n", "link", [(2, "the URL has no scheme (did you mean 'https://y' ?)")]),
+            ("url\n", None, []),
+            # by number
+            (f"{A},x\n{B},y\n", "1", [(1, A), (2, B)]),
+            (f"link,x\n{B},y\n", "1", [(2, B)]),
+            (f"a.example,x\n{B},y\n", "1", [(1, "the URL has no scheme (did you mean 'https://a.example' ?)"), (2, B)]),
+            # by looking
+            (f"1,{A}\n2,{B}\n", None, [(1, A), (2, B)]),
+            (f"id,link\n1,{A}\n", None, [(2, A)]),
+            (f"id\n1,{A}\n", None, [(2, A)]),
+            # rows
+            (f"id,url\n1,{A}\n2\n3,\n", None, [(2, A), (3, "the row has no column 2"), (4, "the URL is empty")]),
+            (f'title,url\n"a, ""b""\nc",{A}\nx,"{B}?a,b"\n', None, [(2, A), (4, B + "?a,b")]),
+        ],
+    )
+    def test_csv(self, content, column, seeds, write):
+        """The column is chosen by name, by number, or by looking at two rows; every row gives one seed or bad line."""
+        name = write("list.csv", content)
+        check([name], column) if seeds else None
+        assert brief(read([name], column=column)) == seeds
+
+    def test_tsv_and_gzip(self, write):
+        """Tabs separate in .tsv; .gz goes with both."""
+        names = [write("x.tsv", f"url\tb\n{A}\tc,d\n"), write("y.csv.gz", gzip.compress(f"url,b\n{B},\n".encode()))]
+        check(names, None)
+        assert brief(read(names)) == [(2, A), (2, B)]
+
+    def test_other_columns_may_hold_any_bytes(self, write):
+        """Only the cell of the URL has to be UTF-8."""
+        name = write("x.csv", b"title,url\ncaf\xe9," + A.encode() + b"\nx,http://caf\xe9/\n")
+        good, bad = read([name])
+        assert good.url.href == A
+        assert (bad.text, bad.input.line) == ("http://caf?/", 3)
+        assert "UTF-8" in bad.error.message
+
+    def test_an_open_quote_does_not_swallow_the_file(self, write):
+        """A cell that never ends is one bad line once it is too large; the rows behind it are read."""
+        name = write("x.csv", f'url\n{A}\n"' + "x\n" * 70_000 + f"{B}\n")
+        seeds = list(read([name]))
+        assert seeds[0].url.href == A and seeds[-1].url.href == B
+        assert "field larger" in seeds[1].error.message and seeds[1].input.line == 3
+
+    def test_a_long_line(self, write, monkeypatch):
+        """A line over the limit is one bad line in a table, too."""
+        monkeypatch.setattr("crawler.seeds.ROW_LIMIT", 100)
+        name = write("x.csv", f"url\n{A}\n" + "x" * 101 + f"\n{B}\n")
+        assert brief(read([name]))[0::2] == [(2, A), (4, B)]
+
+    @pytest.mark.parametrize(
+        ("content", "column", "words"),
+        [
+            ("id,link\n1,x\n", None, "no column is named 'url'"),
+            ("id,link\n1,x\n", "url", "'id', 'link'"),
+            ("id,link\n1,x\n", "3", "no column '3'"),
+            ("id,link\n1,x\n", "0", "no column '0'"),
+            ("id,link\n1,x\n", "-1", "no column '-1'"),
+            ("id,link\n1,x\n", "9" * 5000, "no column '999"),
+            ("id,link\n1,x\n", "", "no column ''"),
+        ],
+    )
+    def test_a_missing_column(self, content, column, words, write):
+        """It is an error before the run; a pipe, which is not looked into, gives one bad line."""
+        name = write("x.csv", content)
+        with pytest.raises(InputError, match=words):
+            check([name], column)
+        (bad,) = read([name], column=column)
+        assert words in bad.error.message
+
+
+class TestJsonLines:
+    @pytest.mark.parametrize(
+        ("line", "column", "result"),
+        [
+            ({"url": A}, None, A),
+            ({"id": 1, "link": A}, "link", A),
+            ({"page": {"link": [], "url": A}}, "page.url", A),
+            ({"page.url": A, "page": 1}, "page.url", A),
+            (A, None, A),
+            (A, "link", A),
+            ({"link": A}, None, "the object has no key 'url'"),
+            ({"page": A}, "page.url", "the object has no key 'page.url'"),
+            ({"url": None}, None, "the value of 'url' is not a string"),
+            ({"url": {}}, "url.", "the object has no key 'url.'"),
+            ([A], None, "the line is neither a string nor an object"),
+            (1, None, "the line is neither a string nor an object"),
+            ("x", None, "the URL has no scheme (did you mean 'https://x' ?)"),
+        ],
+    )
+    def test_values(self, line, column, result, write):
+        """A line is an object with the key, perhaps within another object, or a string."""
+        name = write("x.jsonl", json.dumps(line))
+        check([name], column)
+        assert brief(read([name], column=column)) == [(1, result)]
+
+    @pytest.mark.parametrize("line", [b"x", b'"\xff"', b"[" * 50_000, b'{"url":"http://a/"', b'"\\ud800"', b'"a" "b"'])
+    def test_a_line_that_is_not_json(self, line, write):
+        """It is one bad line, and blank lines are skipped."""
+        name = write("x.ndjson", b"\n" + line + b"\r\n\n" + json.dumps(B).encode())
+        bad, good = read([name])
+        assert bad.error.message.startswith("the line is not JSON")
+        assert bad.input.line == 2 and len(bad.text) <= TEXT_LIMIT
+        assert brief([good]) == [(4, B)]
+
+    def test_records_with_bodies(self, write):
+        """A line may be as long as a record with its body: our own output can be read again."""
+        name = write("x.jsonl.gz", gzip.compress(json.dumps({"body": "x" * 1_000_000, "url": A}).encode()))
+        assert brief(read([name])) == [(1, A)]
+
+
+class TestCheck:
+    def test_good_inputs(self, write):
+        """What can be read passes; URLs and standard input are not touched."""
+        check([write("list.txt", ""), "-", A, "http:x", "ftp://x", "http://u@[/"], None)
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("gone.txt", r"^'gone.txt': there is no such file$"),
+            ("data/gone.urls", r"there is no such file$"),
+            ("example.com", r"\(for a URL, write https://example.com\)$"),
+            ("www.example.com/a?b", r"write https://www.example.com/a\?b\)"),
+            ("example.com:8080/a", r"write https://example.com:8080/a\)"),
+            ("localhost:8080", r"write http://localhost:8080\)"),
+            ("127.0.0.1/x", r"write http://127.0.0.1/x\)"),
+            (".", "is a directory"),
+            ("x\0y", "cannot be read: embedded null"),
+            ("a" * 5000, "cannot be read: File name too long"),
+        ],
+    )
+    def test_what_cannot_be_read(self, name, words, write):
+        """A file that is not there, a directory, an impossible name: one clear sentence."""
+        write("x", "")
+        with pytest.raises(InputError, match=words):
+            check([A, name], None)
+
+    def test_all_problems_at_once(self, write):
+        """Every bad input has its line."""
+        name = write("x.csv", "a,b\n")
+        with pytest.raises(InputError) as caught:
+            check(["gone.txt", "-", name, "-"], None)
+        assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+            "'gone.txt'",
+            "'x.csv'",
+            "'-' is given more than once, but standard input can be read only once",
+        ]
+
+    def test_a_column_without_a_table(self, write):
+        """A column asks for an input that has columns."""
+        name = write("list.txt", A)
+        with pytest.raises(InputError, match="no input has columns"):
+            check([name, A, "-"], "url")
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+    def test_a_file_without_permission(self, write):
+        """A file that we may not read is known before the run."""
+        Path(write("list.txt", A)).chmod(0)
+        with pytest.raises(InputError, match="Permission denied"):
+            check(["list.txt"], None)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+    def test_pipes_are_not_opened(self, tmp_path):
+        """Looking into a pipe would lose what is in it, and opening one may wait for ever."""
+        os.mkfifo(tmp_path / "pipe.csv")
+        check([str(tmp_path / "pipe.csv")], "url")
+
+    def test_damage_is_for_the_run(self, write):
+        """A corrupt table gets its record like any other fault: it does not stop the other inputs."""
+        name = write("x.csv.gz", b"not gzip")
+        check([name], None)
+        assert len(list(read([name]))) == 1
+
+
+class TestIterables:
+    def test_every_item_counts(self):
+        """Every item gives a Seed or a BadLine, with its number."""
+        url = parse("http://u:p@b.example/")
+        seeds = list(from_iterable([f" {A} ", url, "nonsense", "# x", "", None, b"http://u:p@a/\xff", 5, "x\ud800"]))
+        assert [isinstance(seed, Seed) for seed in seeds] == [True, True] + [False] * 7
+        assert [seed.input for seed in seeds] == [Input(source="urls", line=n) for n in range(1, 10)]
+        assert (seeds[1].url, seeds[1].written) == (url, B)
+        assert seeds[5].error.message == "a URL must be a str, not NoneType"
+        assert (seeds[6].text, seeds[6].error.message) == ("http://a/\ufffd", "a URL must be a str, not bytes")
+        assert seeds[8].text == "x?"
+
+    def test_lazily(self):
+        """An endless iterator is read as it is asked."""
+        assert len(list(islice(from_iterable(iter(lambda: A, None), source="mine"), 5))) == 5
+
+    @pytest.mark.parametrize("urls", [A, A.encode()])
+    def test_one_url_is_not_a_list(self, urls):
+        """A single str would be read letter by letter: it is refused at once."""
+        with pytest.raises(TypeError, match="iterable"):
+            from_iterable(urls)
+
+    @given(st.lists(st.text() | st.none() | st.binary() | st.integers()))
+    def test_as_many_out_as_in(self, items):
+        """No item is lost, doubled or fatal, and what is recorded of it can be written."""
+        seeds = list(from_iterable(items))
+        assert len(seeds) == len(items)
+        for seed in seeds:
+            if isinstance(seed, BadLine):
+                assert isinstance(seed.error, CodedError)
+                assert len(seed.text.encode()) <= 4 * TEXT_LIMIT and len(seed.text) <= TEXT_LIMIT
+
+
+@given(
+    st.lists(
+        st.binary(max_size=12).filter(lambda line: b"\n" not in line)
+        | st.sampled_from([b"http://a/", b"# x", b"", b"\xff\xfe"])
+    )
+)
+def test_any_bytes_can_be_read(lines):
+    """Of any file, every line that is not blank or a comment gives one Seed or BadLine with its number."""
+    content = b"\n".join(lines)
+    seeds = read_bytes(b"\n" + content)  # the first line may be a mark
+    texts = [line.decode("utf-8", "replace").strip() for line in lines]
+    wanted = [number for number, text in enumerate(texts, 2) if text and text[0] != "#"]
+    assert [seed.input.line for seed in seeds] == wanted
+
+
+@given(
+    st.binary(max_size=60),
+    st.sampled_from(["x.csv", "x.tsv.gz", "x.jsonl", "x.gz", "x"]),
+    st.none() | st.text(max_size=3),
+)
+def test_any_file_can_be_read(content, name, column):
+    """No content of any format raises."""
+    stream = io.BytesIO(gzip.compress(content) if name.endswith(".gz") and len(content) % 2 else content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pathlib.Path.open", lambda *_: io.BufferedReader(stream))
+        for seed in read([name], column=column):
+            assert isinstance(seed, (Seed, BadLine))
