@@ -45,6 +45,10 @@ _HOME = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `python -m crawler --help` shall not wait for Twisted (PEP 562)."""
     home = _HOME.get(name)

@@ -34,6 +34,7 @@ CODES: Final[dict[str, Code]] = {
     "budget_exceeded": Code("policy", False, "the host's or the run's budget is used up"),
     "trap_suspected": Code("policy", False, "looks like an endless URL space"),
     "content_type_skipped": Code("policy", False, "the content type was not asked for"),
+    "host_unavailable": Code("policy", True, "the host kept failing, so the rest of its URLs were not tried"),
     # dns
     "dns_nxdomain": Code("dns", True, "the host name does not exist (tried once more)"),
     "dns_nodata": Code("dns", False, "the host name exists but has no address"),
@@ -110,6 +111,7 @@ WARNINGS: Final[dict[str, str]] = {
     "charset": "the declared charset is unknown or wrong; another one was used",
     "truncated": "the body was cut",
     "parse_truncated": "the parser gave up before the end of the document",
+    "extract_error": "a value that was to be extracted could not be had, or not as its type; it is null",
 }
 
 

@@ -9,12 +9,11 @@ from typing import Any, Final, Protocol
 
 from crawler.seeds import BadLine, Seed
 
-BATCH: Final = 256
 READ_AHEAD: Final = 1024
 
 
 class Feed(Protocol):
-    """`take` gives the next seed, or None: then either `exhausted` is true, or `on_ready` is called when there is more."""
+    """`take` gives the next seed, or None: then `exhausted` is true, or `on_ready` is called when there is more."""
 
     exhausted: bool
     on_ready: Callable[[], None]
@@ -44,72 +43,75 @@ class DirectFeed:
 
 
 class ThreadFeed:
-    """Reads in a daemon thread, a little ahead: for pipes and for the caller's own iterators, which may block."""
+    """Reads in a daemon thread, a little ahead: for pipes and for the caller's own iterators, which may block.
+
+    Each seed can be taken as soon as it was read. The reactor is woken only when it has asked in vain.
+    """
 
     def __init__(self, seeds: Iterator[Seed | BadLine], reactor: Any) -> None:
         self._seeds = seeds
         self._reactor = reactor
-        self._ready: deque[Seed | BadLine] = deque()
-        self._handed = 0  # written by the thread
-        self._taken = 0  # written by the reactor
+        self._ready: deque[Seed | BadLine] = deque()  # the thread appends, the reactor takes
         self._room = threading.Event()
         self._lock = threading.Lock()
+        self._hungry = False
         self._closed = False
         self._ended = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self.exhausted = False
         self.on_ready: Callable[[], None] = lambda: None
         threading.Thread(target=self._read, name="seeds", daemon=True).start()
 
     def take(self) -> Seed | BadLine | None:
         """As Feed says; raises what the caller's iterator raised."""
-        if self._ready:
-            seed = self._ready.popleft()
-            self._taken += 1
-            if self._taken % BATCH == 0 or not self._ready:
-                self._room.set()
-            return seed
-        if self._ended:
-            self.exhausted = True
-            if self._error is not None:
-                error, self._error = self._error, None
-                raise error
-        return None
+        if not self._ready:
+            self._hungry = True  # before looking again: what is appended after that look wakes the reactor
+            ended = self._ended  # before looking again: what was read last is there by then
+            if not self._ready:
+                if ended:
+                    self.exhausted = True
+                    error, self._error = self._error, None
+                    if error is not None:
+                        raise error
+                return None
+        seed = self._ready.popleft()
+        if len(self._ready) == READ_AHEAD // 2:
+            self._room.set()
+        return seed
 
     def close(self) -> None:
         with self._lock:  # the reactor may be gone once we are closed
             self._closed = True
         self.exhausted = True
+        self._ready.clear()
         self._room.set()
 
     def _read(self) -> None:
-        batch: list[Seed | BadLine] = []
-        error: Exception | None = None
         try:
             for seed in self._seeds:
-                batch.append(seed)
-                # The first lines of a slow pipe are wanted at once, those of a fast one in batches.
-                if len(batch) >= BATCH or self._handed == self._taken:
-                    self._hand_over(batch, None, ended=False)
-                    batch = []
+                self._ready.append(seed)
+                if self._hungry:
+                    self._wake()
+                self._await_room()
                 if self._closed:
                     return
-        except Exception as problem:  # raised again where the seeds are taken
-            error = problem
-        self._hand_over(batch, error, ended=True)
+        except BaseException as problem:  # raised again where the seeds are taken: here it would only end the thread
+            self._error = problem
+        self._ended = True
+        self._wake()
 
-    def _hand_over(self, batch: list[Seed | BadLine], error: Exception | None, *, ended: bool) -> None:
-        self._room.clear()
-        while self._handed - self._taken >= READ_AHEAD and not self._closed:
-            self._room.wait()
+    def _await_room(self) -> None:
+        while len(self._ready) >= READ_AHEAD and not self._closed:
             self._room.clear()
-        with self._lock:
-            self._handed += len(batch)
-            if not self._closed:
-                self._reactor.callFromThread(self._arrived, batch, error, ended)
+            # Looked at again, for it may have been taken from meanwhile.
+            if len(self._ready) >= READ_AHEAD and not self._closed:
+                self._room.wait()
 
-    def _arrived(self, batch: list[Seed | BadLine], error: Exception | None, ended: bool) -> None:  # noqa: FBT001
-        self._ready.extend(batch)
-        self._error = error
-        self._ended = ended
+    def _wake(self) -> None:
+        self._hungry = False
+        with self._lock:
+            if not self._closed:
+                self._reactor.callFromThread(self._arrived)
+
+    def _arrived(self) -> None:
         self.on_ready()

@@ -1,7 +1,7 @@
 """One Request to one Response: deadlines, limits, decoding and the clock of the phases. The only importer of treq.
 
-A fetch never fails: whatever happens becomes a Response whose `error` says so, with what had arrived until then. A redirect
-is not followed here; it is a hop that goes back through the frontier.
+A fetch never fails: whatever happens becomes a Response whose `error` says so, with what had arrived until then. A
+redirect is not followed here; it is a hop that goes back through the frontier.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,7 +26,6 @@ from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
 from crawler.http11.response import DONE, WireResponse
 from crawler.models import Request, Response, Timings
-from crawler.urls import Url
 
 _log = Logger()
 
@@ -58,7 +57,7 @@ class Limits:
 
 
 class Fetcher:
-    """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins only."""
+    """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins."""
 
     def __init__(
         self,
@@ -85,6 +84,7 @@ class Fetcher:
         safe = [pair for pair in common if pair[0].lower() not in named]
         safe += [pair for pair in headers if pair[0].lower() in ("user-agent", "accept", "accept-language")]
         private = [pair for pair in headers if pair not in safe]
+        self._may_authorize = "authorization" not in named  # there is one credential in a request; as curl has it
         self._safe = _lines(safe) + b"\r\n"
         self._full = _lines([*private, *safe]) + b"\r\n"
         self._flights: set[_Flight] = set()
@@ -117,9 +117,9 @@ class Fetcher:
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
         block = self._full
-        if request.discovered and not (request.redirects and _same_origin(request.redirects[0].url, url)):
+        if not _trusted(request):
             block = self._safe
-        elif url.userinfo and not request.discovered:
+        elif url.userinfo and self._may_authorize and not request.discovered:
             block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(url.userinfo)), block)
         line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
         key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
@@ -178,14 +178,22 @@ class _Flight:
 
     def stop(self, error: CodedError) -> None:
         """End the fetch with an error of ours and close its socket."""
-        response, sent = self._response, self._sent
         if not self.done.called:
+            # In this order: whoever hears of the end may at once open the next connection to the same host.
+            self._close()
             self._finish(error)
-            _close(response, sent)
 
     def _cancelled(self, _: Deferred[Response]) -> None:
         self._fetcher._landed(self)
-        _close(self._response, self._sent)
+        self._close()
+
+    def _close(self) -> None:
+        """Close the socket. Whoever does has the last word: what the agent says to that is no news."""
+        sent, self._sent = self._sent, None
+        if self._response is not None:
+            self._response.abort()
+        elif sent is not None:
+            sent.cancel()
 
     # The answer.
 
@@ -207,8 +215,7 @@ class _Flight:
         response.deliverBody(self)
 
     def _failed(self, failure: Failure) -> None:
-        # After a cancellation whoever cancelled has the last word.
-        if not self.done.called and not failure.check(CancelledError):
+        if self._sent is not None:
             self._finish(_coded(failure))
 
     # IProtocol, for the body.
@@ -293,21 +300,23 @@ def _coded(failure: Failure) -> CodedError:
     return CodedError("internal", f"{type(error).__name__}: {error}")
 
 
-def _close(response: WireResponse | None, sent: Deferred[Any] | None) -> None:
-    if response is not None:
-        response.abort()
-    elif sent is not None:
-        sent.cancel()
-
-
 def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
     return b"".join(
         b"%b: %b\r\n" % (name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
     )
 
 
-def _same_origin(first: str, url: Url) -> bool:
-    return first.startswith(f"{url.scheme}://{url.authority}/")
+def _trusted(request: Request) -> bool:
+    """Whether the user's headers may be sent: to a URL that was typed, and on while its redirects stay with its origin.
+
+    They do not come back with it: another origin then chose the URL (the Fetch Standard's HTTP-redirect fetch).
+    """
+    if request.input.parent is not None:
+        return False
+    if not request.redirects:
+        return True
+    origin = f"{request.url.scheme}://{request.url.authority}/"
+    return all(hop.url.startswith(origin) for hop in request.redirects)
 
 
 @lru_cache(maxsize=4096)

@@ -12,17 +12,18 @@ Rules:
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cache
 from typing import Final
-from urllib.parse import quote_from_bytes
 
 import msgspec
 
 from crawler.charset import canonical, decode_text
+from crawler.directives import refresh_target, robots_directives, srcset_targets
 from crawler.errors import CodedError
-from crawler.markup import attribute, raw_text_end, tokens, unescape
+from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
 from crawler.urls import Url, join, parse
 
 # The elements that refer to something, and the attributes that say to what.
@@ -38,17 +39,32 @@ REFERENCES: Final[dict[str, tuple[str, ...]]] = {
 }
 A_AREA: Final = frozenset({"a", "area"})
 
-_RAW_TEXT: Final = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
-_READ: Final = _RAW_TEXT | {"plaintext", "template", "svg", "math", "base", "meta", "link"}
-_TITLE_LIMIT: Final = 10_000  # bytes: a title that is never closed lasts to the end of the page
+_RAW_TEXT: Final = frozenset((b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes"))
+_METADATA: Final = frozenset((b"base", b"link", b"meta"))
+_CONTENT: Final = {b"svg": "svg", b"math": "math", b"template": "html"}
+_READ: Final = _RAW_TEXT | _METADATA | _CONTENT.keys() | {b"plaintext"}
+_SHOWN: Final = ("open", "closed")
 # HTML Standard section 13.2.6.5: these start tags end the svg or math that they stand in.
 _HTML_ONLY: Final = frozenset(
-    "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
-    "nobr ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
+    b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
+    b"nobr ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
 )
+_FONT: Final = ("color", "face", "size")  # with one of these, font is one of them
+_TITLE_LIMIT: Final = 10_000  # bytes: a title that is never closed lasts to the end of the page
+_WHITE_SPACE: Final = re.compile("[\t\n\f\r ]+")
+_NOTHING: Final[frozenset[str]] = frozenset()
 _CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
+_UTF_16_MARKS: Final = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
+_NOT_ASCII_MARKUP: Final = frozenset(("utf-16be", "utf-16le", "iso-2022-jp"))
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
 _FETCHED: Final = ("http", "https")
+# References that are resolved by putting strings together, in a third of the time: no dots but at the start or inside
+# of names, nothing that the URL Standard would change. Groups: "/" or None; "../../"; the rest.
+_PLAIN: Final = re.compile(
+    r"(?!\?|\Z)(?:(/)|(?:\./)?+((?:\.\./)*+))"
+    r"((?:[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+/)*+(?:[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+)?+(?:\?[A-Za-z0-9_=&.~-]*+)?+)"
+)
 
 
 class PageLinks(msgspec.Struct, frozen=True, gc=False):
@@ -61,10 +77,10 @@ class PageLinks(msgspec.Struct, frozen=True, gc=False):
     """
 
     links: list[str]
-    nofollow: frozenset[str] = frozenset()
+    nofollow: frozenset[str] = _NOTHING
     base: str | None = None
     title: str | None = None
-    robots: frozenset[str] = frozenset()
+    robots: frozenset[str] = _NOTHING
     canonical: str | None = None
     refresh: str | None = None
     truncated: bool = False
@@ -87,15 +103,20 @@ def scan(
     page.read()
     found = page.references
     return PageLinks(
-        links=[reference.decode() for reference in found],
-        nofollow=frozenset(reference.decode() for reference in found if not found[reference]),
+        links=_decoded(found),
+        nofollow=frozenset(_decoded([key for key in found if not found[key]])) if False in found.values() else _NOTHING,
         base=page.base,
         title=page.title,
-        robots=frozenset(page.robots),
+        robots=page.robots,
         canonical=page.canonical,
         refresh=page.refresh,
         truncated=page.truncated,
     )
+
+
+def _decoded(references: Collection[bytes]) -> list[str]:
+    # All at once is five times as fast. There is no "#" in them: it starts the fragment.
+    return b"#".join(references).decode().split("#") if references else []
 
 
 def base_of(page: PageLinks, url: Url) -> Url | None:
@@ -114,54 +135,234 @@ def base_of(page: PageLinks, url: Url) -> Url | None:
 def resolve(page: PageLinks, url: Url) -> list[Url]:
     """The http and https URLs that the page links to, each once, in document order. What is no URL is left out."""
     base = base_of(page, url)
+    if base is None:
+        origin, folders = "", []
+    else:
+        origin, folders = base.href[: -len(base.target)], _folders(base.target)
     found: dict[str, Url] = {}
     for reference in page.links:
+        plain = _PLAIN.fullmatch(reference) if base else None
+        if base and plain:
+            root, up, path = plain.groups()
+            target = f"/{path}" if root else folders[min(len(up) // 3, len(folders) - 1)] + path
+            href = origin + target
+            if href not in found:
+                found[href] = Url(href, base.scheme, base.host, base.port, base.authority, target)
+            continue
         scheme = _SCHEME.match(reference)
         if scheme[1].lower() not in _FETCHED if scheme else base is None:
             continue
         try:
-            target = join(base, reference) if base else parse(reference)
+            link = join(base, reference) if base else parse(reference)
         except CodedError:
             continue
-        found.setdefault(target.href, target)
+        found.setdefault(link.href, link)
     return list(found.values())
 
 
+def _folders(target: str) -> list[str]:
+    """The folder of a URL's path, the one above, and so on up to "/"."""
+    folder = target.partition("?")[0]
+    folders = []
+    while folder:
+        folder = folder[: folder.rindex("/") + 1]
+        folders.append(folder)
+        folder = folder[:-1]
+    return folders
+
+
 class _Page:
-    """One page being read, from `position` to its end."""
+    """One page being read."""
 
     def __init__(self, body: bytes, charset: str | None, want: frozenset[str], agent: str, limit: int) -> None:
         self.body, self.charset = _ascii_compatible(body, charset)
         self.tokens, self.wanted = _vocabulary(want)
-        self.agent = agent.lower()
+        self.agent = agent.lower().encode() or b"robots"
         self.limit = limit
-        self.within = _Enclosures()
-        # Each reference, and whether anything says that it may be followed.
+        self.within: Enclosures | None = None
+        # Each reference, and whether any element lets it be followed.
         self.references: dict[bytes, bool] = {}
         self.base: str | None = None
         self.title: str | None = None
-        self.robots: set[str] = set()
+        self.robots = _NOTHING
         self.canonical: str | None = None
         self.refresh: str | None = None
         self.truncated = False
 
     def read(self) -> None:
-        position = 0
-        while 0 <= position < len(self.body) and not self.truncated:
-            position = self._read_enclosed(position) if self.within.stack else self._read_html(position)
+        position, end = 0, len(self.body)
+        while 0 <= position < end:
+            position = self._read_enclosed(position, self.within) if self.within else self._read_html(position)
+            while len(self.references) > self.limit:
+                self.references.popitem()
+                self.truncated = True
+                position = end
 
     def _read_html(self, position: int) -> int:
-        """Read on until raw text, svg, math or a template. Returns where to go on behind it, or -1."""
+        """Read up to raw text, svg, math or a template, or the limit. Returns where to go on; -1 at the end."""
         references, limit = self.references, self.limit
         for token in self.tokens.finditer(self.body, position):
             href = token[1]
             if href is not None:
                 references[href] = True
-                if len(references) > limit:
-                    break
             elif token[4]:
-                go_on = self._start_tag(token)
-                if go_on >= 0:
-                    return go_on
-        self._truncate()
+                after = self._start_tag(token[2].lower(), token)
+                if after:
+                    return after
+            if len(references) > limit:
+                break
         return -1
+
+    def _read_enclosed(self, position: int, within: Enclosures) -> int:
+        """Read on in svg, math or a template, tag by tag, as `_read_html` does."""
+        for token in tokens(None).finditer(self.body, position):
+            if token[1] is not None:
+                if b"a" in self.wanted and not within.inert:
+                    self.references[token[1]] = True
+            elif token[4]:
+                after = self._enclosed_tag(token[2].lower(), token, within)
+                if after:
+                    return after
+            elif within.cdata and self.body.startswith(b"<![CDATA[", token.start()):
+                end = self.body.find(b"]]>", token.start())
+                return end + 3 if end >= 0 else -1
+            if len(self.references) > self.limit:
+                break
+        return -1
+
+    def _enclosed_tag(self, name: bytes, token: re.Match[bytes], within: Enclosures) -> int:
+        if name.startswith(b"/"):
+            within.close(name[1:])
+        elif not within.is_foreign(name):
+            return self._start_tag(name, token, inert=within.inert)
+        elif name in _HTML_ONLY or (
+            name == b"font" and any(self._attribute(font, token[3]) is not None for font in _FONT)
+        ):
+            within.leave_foreign()
+            return self._start_tag(name, token, inert=within.inert) or token.end()
+        else:
+            if name == b"a" and name in self.wanted and not within.inert:
+                self._reference(name, token[3])
+            if not _self_closing(token):
+                encoding = self._value("encoding", token[3]) if name == b"annotation-xml" else ""
+                within.enter_foreign(name, encoding)
+        return 0 if within else token.end()
+
+    def _start_tag(self, name: bytes, token: re.Match[bytes], *, inert: bool = False) -> int:
+        """Read an HTML start tag, and the raw text behind it. Returns where to go on, or 0: right behind the tag."""
+        if not inert:
+            if name in self.wanted:
+                self._reference(name, token[3])
+            if name in _METADATA:
+                self._metadata(name, token[3])
+                return 0
+        start = token.end()
+        if name in _RAW_TEXT:
+            end = raw_text_end(self.body, name, start)
+            if name == b"title" and self.title is None and not inert:
+                text = self._text(self.body[start : min(end, start + _TITLE_LIMIT)], in_attribute=False)
+                self.title = _WHITE_SPACE.sub(" ", text).strip(" ")
+            # The search goes on by itself when the end tag is the next "<".
+            return 0 if self.body.find(b"<", start) == end else end
+        if name == b"plaintext":
+            return len(self.body)
+        content = _CONTENT.get(name)
+        # A declarative shadow root is no template: it is shown.
+        is_shown = name == b"template" and not inert and self._value("shadowrootmode", token[3]).lower() in _SHOWN
+        if content is None or is_shown or (name != b"template" and _self_closing(token)):
+            return 0
+        self.within = self.within or Enclosures()
+        self.within.enter(name, content)
+        return start
+
+    def _metadata(self, name: bytes, attributes: bytes) -> None:
+        # Nearly all link and meta elements are not for us. To see that without reading their attributes is faster.
+        said = attributes.lower()
+        if name == b"base":
+            href = self._attribute("href", attributes)
+            if self.base is None and href is not None:
+                self.base = self._text(href).strip(_CONTROL_OR_SPACE)
+        elif name == b"link":
+            may_be = self.canonical is None and (b"canonical" in said or b"&" in said)
+            if may_be and "canonical" in self._value("rel", attributes).lower().split():
+                self.canonical = self._value("href", attributes).strip(_CONTROL_OR_SPACE) or None
+        elif b"robots" in said or self.agent in said or b"refresh" in said or b"&" in said:
+            content = self._value("content", attributes)
+            if self._value("name", attributes).lower().encode() in (b"robots", self.agent):
+                self.robots |= robots_directives(content)
+            if self.refresh is None and self._value("http-equiv", attributes).lower() == "refresh":
+                self.refresh = refresh_target(content)
+
+    def _reference(self, name: bytes, attributes: bytes) -> None:
+        """Keep what an element refers to."""
+        rel = self._attribute("rel", attributes)
+        followed = not rel or "nofollow" not in self._text(rel).lower().split()
+        for attribute_name in self.wanted[name]:
+            raw = self._attribute(attribute_name, attributes)
+            if raw is None:
+                continue
+            if not raw.isascii() and self._charset_name() != "utf-8":
+                # URL Standard: a query is encoded in the page's charset; all else of a URL in UTF-8.
+                path, mark, query = raw.partition(b"?")
+                raw = path + mark + _NOT_ASCII.sub(lambda octets: b"%" + octets[0].hex("%").upper().encode(), query)
+            text = self._text(raw)
+            for reference in srcset_targets(text) if attribute_name == "srcset" else (text,):
+                target = reference.strip(_CONTROL_OR_SPACE).partition("#")[0]
+                # An empty link leads to the page itself; an empty src or action to nothing worth a request.
+                if target or attribute_name == "href":
+                    key = target.encode()
+                    self.references[key] = followed or self.references.get(key, False)
+
+    def _attribute(self, name: str, attributes: bytes) -> bytes | None:
+        """An attribute's value as written, or None if it is not there."""
+        found = attribute(name).match(attributes)
+        return found[found.lastindex or 0] if found and found.lastindex else b"" if found else None
+
+    def _value(self, name: str, attributes: bytes) -> str:
+        """An attribute's value, "" if it is not there."""
+        return self._text(self._attribute(name, attributes) or b"")
+
+    def _text(self, raw: bytes, *, in_attribute: bool = True) -> str:
+        if raw.isascii() or self._charset_name() == "utf-8":
+            text = raw.decode("utf-8", "replace")
+        else:
+            # The space in front: bytes that look like a byte order mark are none in the middle of a page.
+            text = decode_text(b" " + raw, self.charset, None).text[1:]
+        if "\0" in text:
+            text = text.replace("\0", "\ufffd")
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return unescape(text, in_attribute=in_attribute)
+
+    def _charset_name(self) -> str:
+        """The WHATWG name of the page's charset. Found out only when something is not ASCII: it may take a while."""
+        if self.charset is None:
+            self.charset = decode_text(self.body, None, "text/html").charset
+        return self.charset
+
+
+@cache
+def _vocabulary(want: frozenset[str]) -> tuple[re.Pattern[bytes], dict[bytes, tuple[str, ...]]]:
+    """What to look for, and which attributes of the wanted elements refer to something."""
+    wanted = {name.encode(): REFERENCES[name] for name in want}
+    if b"img" in wanted:
+        wanted[b"image"] = wanted[b"img"]  # section 13.2.6.4.7: "Don't ask."
+    return tokens(frozenset(map(bytes.decode, _READ | wanted.keys()))), wanted
+
+
+def _ascii_compatible(body: bytes, label: str | None) -> tuple[bytes, str | None]:
+    """The page in a charset in which markup is ASCII, and that charset's WHATWG name if it is easily known."""
+    name = canonical(label) if label else None
+    start = body[:3]
+    if start == codecs.BOM_UTF8:
+        return body, "utf-8"
+    if name in _NOT_ASCII_MARKUP or b"\x1b" in body or b"\0" in start or start[:2] in _UTF_16_MARKS:
+        decoded = decode_text(body, label, "text/html")
+        if decoded.charset in _NOT_ASCII_MARKUP:
+            return decoded.text.encode(), "utf-8"
+        name = decoded.charset
+    return body, name
+
+
+def _self_closing(token: re.Match[bytes]) -> bool:
+    return token[0].endswith(b"/>") and token.end(3) < token.end() - 1

@@ -186,6 +186,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
         return self
 
 
+_SHA256: Final = sha256()
+
+
+def _sha256(body: bytes) -> str:
+    """Copying an empty hash costs half of what OpenSSL takes to find the algorithm anew."""
+    digest = _SHA256.copy()
+    digest.update(body)
+    return digest.hexdigest()
+
+
 @lru_cache(maxsize=64)
 def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
@@ -229,7 +239,7 @@ def record_of(
         size_download=response.size_download,
         size_body=len(body),
         truncated=response.truncated,
-        sha256=sha256(body).hexdigest() if response.status is not None else None,
+        sha256=_sha256(body) if response.status is not None else None,
         redirects=request.redirects,
         attempts=request.attempt,
         remote_ip=response.remote_ip,
@@ -250,6 +260,21 @@ def record_of(
 def unfetched(written: str, source: Input, outcome: Outcome, error: CodedError) -> Record:
     """The record of an input for which no request was made: a bad line, or a URL that policy skipped."""
     return Record(url=written, input=source, outcome=outcome, error=error_info(error))
+
+
+def untried(request: Request, error: CodedError) -> Record:
+    """The record of a request that was given up before this try of it: as failed, with what was done until then."""
+    redirects = request.redirects
+    return Record(
+        url=request.written,
+        final_url=request.url.href if redirects else None,
+        input=request.input,
+        outcome="failed",
+        error=error_info(error),
+        method=request.method,
+        redirects=redirects,
+        attempts=request.attempt - 1 or min(1, len(redirects)),  # a hop belongs to a try that had begun
+    )
 
 
 def error_info(error: CodedError) -> ErrorInfo:

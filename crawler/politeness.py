@@ -6,7 +6,11 @@ What limits a host is the strictest of these, and `HostControl.binding` tells wh
 - `delay`, `crawl_delay`: seconds from the start of one request to the start of the next (configured; from robots.txt).
 - `retry_after`, `ratelimit`: the host said how long to leave it alone. Always obeyed, up to the cap.
 - `backoff`: 429, 503, timeouts and resets halve the requests at once and double the delay; ten good answers give one
-  request back and halve what was added to the delay (AIMD, as TCP does). `adaptive=False` turns only this off.
+  request back and halve what was added to the delay (AIMD, as TCP does).
+
+A host that is slowed down ten times in a row without one good answer is given up: from then on `Politeness.refusal`
+says why none of its URLs shall be fetched, and nothing limits how fast they are disposed of. A thousand URLs of a host
+that only says 503 would take two days otherwise. `adaptive=False` turns back-off and giving up off, and nothing else.
 
 Three verbs, each called once per request: the frontier calls `HostControl.start` when it leases a request and
 `HostControl.end` when the lease ends; in between, whoever fetched calls `Politeness.observe` with what came back.
@@ -20,6 +24,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
+from crawler.errors import CodedError
 from crawler.models import Response
 
 Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff"]
@@ -29,6 +34,7 @@ BACKOFF_START: Final = 0.25
 BACKOFF_CAP: Final = 60.0
 BACKOFF_MEMORY: Final = 600.0  # an idle host is taken for recovered after that many seconds
 GOOD_ANSWERS: Final = 10
+GIVE_UP_AFTER: Final = 10  # by then a host has been asked ever more slowly for two minutes
 LONGEST: Final = 366 * 86_400.0  # no host is believed to mean more than a year
 
 # 504, 522 and 524 are timeouts too, told by the gateway in front of the host.
@@ -75,6 +81,7 @@ class HostControl:
         "_configured",
         "_good",
         "_slowed_at",
+        "_slowings",
         "answered",
         "delay",
         "floor",
@@ -83,6 +90,7 @@ class HostControl:
         "next_start",
         "per_host",
         "slowed",
+        "trouble",
     )
 
     def __init__(self, per_host: int, delay: float) -> None:
@@ -94,11 +102,18 @@ class HostControl:
         self.next_start = 0.0
         self.answered = False  # with any status, ever
         self.slowed = False  # back-off allows less than what was configured
+        self.trouble = ""  # what it was slowed down for last
         self._configured = delay
         self._good = 0
         self._slowed_at = float("-inf")
+        self._slowings = 0  # since the last good answer
         self._blocked_until = 0.0
         self._blocked_by: Binding = "retry_after"
+
+    @property
+    def given_up(self) -> bool:
+        """True once it has been slowed down so often in a row that it shall not be asked any more in this run."""
+        return self._slowings >= GIVE_UP_AFTER
 
     def start(self, now: float) -> None:
         """A request to the host starts. Only while `in_flight < limit` and not before `next_start`."""
@@ -127,7 +142,7 @@ class HostControl:
         Say it in every visit: the same value again changes nothing, and an idle host may have been forgotten.
         """
         floor = max(self._configured, min(seconds, CRAWL_DELAY_CAP))
-        if floor == self.floor:
+        if floor == self.floor or self.given_up:
             return
         self.delay = floor + (self.delay - self.floor)  # in this order: without back-off it is `floor` exactly
         self.floor = floor
@@ -142,12 +157,17 @@ class HostControl:
             self._blocked_by = by
         self.next_start = max(self.next_start, until)
 
-    def overloaded(self, started: float, now: float) -> None:
+    def overloaded(self, started: float, now: float, trouble: str = "overload") -> None:
         """One sign of overload, from a request started at `started`.
 
         Requests that were in flight when the host was slowed down last tell the same news again: one halving a round.
         """
         if started <= self._slowed_at:
+            return
+        self.trouble = trouble
+        self._slowings += 1
+        if self.given_up:
+            self._let_go(now)
             return
         self._slowed_at = now
         self.slowed = True
@@ -156,8 +176,16 @@ class HostControl:
         self.delay = max(self.floor, min(BACKOFF_CAP, max(2 * self.delay, BACKOFF_START)))
         self.next_start = max(self.next_start, now + self.delay)
 
+    def _let_go(self, now: float) -> None:
+        """Its URLs are disposed of without being fetched: nothing shall hold them up."""
+        self.limit = self.per_host
+        self.delay = 0.0
+        self.next_start = now
+        self._blocked_until = 0.0
+
     def recovering(self, started: float) -> bool:
         """One good answer from a slowed host. True when that raised `limit`."""
+        self._slowings = 0
         if started <= self._slowed_at:
             return False
         self._good += 1
@@ -174,7 +202,7 @@ class HostControl:
 
     def forgettable(self, now: float) -> bool:
         """True when a new controller would allow the same: nothing runs, nothing waits, nothing is slowed."""
-        if self.in_flight or now < self.next_start:
+        if self.in_flight or now < self.next_start or self.given_up:
             return False
         return not self.slowed or now - self._slowed_at > BACKOFF_MEMORY
 
@@ -213,12 +241,23 @@ class Politeness:
         self._hosts = {key: host for key, host in self._hosts.items() if not host.forgettable(now)}
         self._sweep_at = max(1024, 2 * len(self._hosts))
 
+    def refusal(self, key: str) -> CodedError | None:
+        """Why no URL of this host shall be fetched any more; None while they may be."""
+        host = self._hosts.get(key)
+        if host is None or not host.given_up:
+            return None
+        return CodedError(
+            "host_unavailable", f"{key} failed {GIVE_UP_AFTER} times in a row ({host.trouble}), not asked any more"
+        )
+
     def observe(self, key: str, response: Response, *, started: float, now: float) -> float | None:
         """Learn from what one try brought; called before its lease ends. `started` and `now` are monotonic seconds.
 
         Returns how many seconds this URL shall wait if the host said so in an answer of 4xx or 5xx, not capped.
         """
         host = self._hosts.get(key) or self.host(key, now)
+        if host.given_up:
+            return None
         wait = None
         if not response.headers.keys().isdisjoint(_TELLING):
             wait = self._told(host, response, now)
@@ -228,7 +267,10 @@ class Politeness:
         if not self._adaptive:
             return wait
         if status in OVERLOAD_STATUSES or (error is not None and _overload(error.code, host)):
-            host.overloaded(started, now)
+            trouble = f"http {status}" if status in OVERLOAD_STATUSES or error is None else error.code
+            host.overloaded(started, now, trouble)
+            if host.given_up:
+                self.changed[key] = None
         elif host.slowed and error is None and status is not None and status < 500 and host.recovering(started):
             self.changed[key] = None
         return wait

@@ -29,6 +29,18 @@ def printable(text: str, limit: int | None = None) -> str:
     return text
 
 
+def printable_lines(text: str) -> str:
+    r"""Lines of JSON or CSV with unsafe characters as JSON escapes, but for line ends and tabs: `\u202e`."""
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_json_escape, text)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    if match[0] in "\n\t":
+        return match[0]
+    units = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x100:

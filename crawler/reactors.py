@@ -1,4 +1,7 @@
-"""A reactor of one's own for one run: made, run in the calling thread, closed without leaving a descriptor behind."""
+"""A reactor of one's own for one run: made, run in the calling thread, closed without leaving a descriptor behind.
+
+libuv keeps two descriptors for itself, a pipe for signals, from the first uvloop of a process to its end.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +25,38 @@ def private_reactor() -> Generator[tuple[Any, Dial]]:
     """A new reactor on uvloop (on asyncio's loop where there is no uvloop), and how to dial on it.
 
     Its time is monotonic: Twisted's reactors read the wall clock, and a step of that freezes their timers
-    (https://github.com/twisted/twisted/issues/2424).
+    (https://github.com/twisted/twisted/issues/2424). One thread may make it, another run and close it.
     """
     from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 
+    loop = _new_loop()
     try:
-        import uvloop
-
-        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    except ImportError:  # Windows, PyPy
-        loop = asyncio.SelectorEventLoop()
-    reactor: Any = AsyncioSelectorReactor(loop)
-    reactor.seconds = time.monotonic
-    try:
-        yield reactor, loop_dial(loop)
+        reactor: Any = AsyncioSelectorReactor(loop)
+        reactor.seconds = time.monotonic
+        # Starting would claim the process-wide title of "the reactor's thread", which the global reactor may hold.
+        reactor._registerAsIOThread = False
+        try:
+            yield reactor, loop_dial(loop)
+        finally:
+            for waker in list(reactor._internalReaders):  # Twisted never closes them
+                reactor._internalReaders.discard(waker)
+                reactor.removeReader(waker)
+                waker.connectionLost(None)
     finally:
-        for reader in list(reactor._internalReaders):  # the waker: Twisted never closes it
-            reactor._internalReaders.discard(reader)
-            reactor.removeReader(reader)
-            reader.connectionLost(None)
         loop.close()
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # Windows, PyPy
+        return asyncio.SelectorEventLoop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 def run(reactor: Any, start: Callable[[], Deferred[Any]]) -> Any:
-    """Run the reactor until the Deferred that `start` returns has fired; give its result or raise its error.
+    """Run a private reactor until the Deferred that `start` returns has fired; give its result or raise its error.
 
     The reactor stops through a DeferredList, whatever the outcome; it is then spent.
     """
@@ -54,22 +65,29 @@ def run(reactor: Any, start: Callable[[], Deferred[Any]]) -> Any:
     def begin() -> None:
         try:
             running = start()
-        except Exception:  # raised below, in the caller's frame
+        except BaseException:  # raised below, in the caller's frame
             running = Deferred()
             running.errback(Failure())
         running.addBoth(outcome.append)
         DeferredList([running]).addCallback(lambda _: reactor.stop())
 
     reactor.callWhenRunning(begin)
-    before = threadable.ioThread
-    reactor.startRunning(installSignalHandlers=False)
-    # Starting claims the process-wide title of "the reactor's thread": it belongs to whoever had it.
-    threadable.ioThread = before
-    reactor._asyncioEventloop.run_forever()
+    try:
+        reactor.run(installSignalHandlers=False)
+    finally:
+        _finish(reactor._asyncioEventloop)
     result = outcome[0] if outcome else None
     if isinstance(result, Failure):
         result.raiseException()
     return result
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    """Give connections and attempts that were given up last the turns of the loop in which they close their sockets."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.wait(tasks) if tasks else asyncio.sleep(0))
 
 
 def descriptor_limit() -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import gzip
 import io
 import re
@@ -161,7 +162,7 @@ def _structure(name: str) -> str:
 
 @contextmanager
 def _opened(name: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
-    with _borrowed(stdin or sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as stream:
+    with _standard_input(stdin) if name == STDIN else Path(name).open("rb") as stream:
         if name.lower().endswith(".gz") or stream.peek(len(_GZIP)).startswith(_GZIP):
             with gzip.GzipFile(fileobj=stream) as unzipped:
                 yield cast(BinaryIO, unzipped)
@@ -170,10 +171,15 @@ def _opened(name: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _borrowed(stream: BinaryIO) -> Iterator[io.BufferedReader]:
-    """Somebody else's stream, with a buffer in which one can look ahead; it stays open."""
-    if isinstance(stream, io.BufferedReader):
-        yield stream
+def _standard_input(stream: BinaryIO | None) -> Iterator[io.BufferedReader]:
+    """Standard input, or the stream that stands for it, with a buffer in which one can look ahead; it stays open."""
+    if stream is None:
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "standard input is closed")
+        # Not sys.stdin.buffer: a thread that still waits in it makes the interpreter abort at its end
+        # (https://github.com/python/cpython/issues/86883).
+        with open(sys.stdin.fileno(), "rb", closefd=False) as own:
+            yield own
         return
     buffered = io.BufferedReader(cast(Any, stream))
     try:

@@ -1,4 +1,7 @@
-"""One run on a terminal: where results and words go, what signals do, and the exit code."""
+"""One run on a terminal: where results and words go, what signals do, and the exit code.
+
+Nothing here writes to a terminal or a pipe by itself: whoever reads there may have stopped, and then Ctrl-C must work.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -14,8 +17,8 @@ from typing import Any, Final
 from rich.console import Console
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 
-from crawler.api import DRAIN_SECONDS, Crawler
-from crawler.config import Config
+from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
+from crawler.config import Config, ConfigError
 from crawler.errors import CODES, CodedError
 from crawler.http11.dial import Dial
 from crawler.monitor.progress import Progress, same_terminal
@@ -26,7 +29,7 @@ from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
 from crawler.sinks.human import Human
 from crawler.sinks.jsonl import JsonLines
-from crawler.sinks.writer import Writer
+from crawler.sinks.writer import STDOUT, Writer
 from crawler.stats import Snapshot
 
 FINISHED: Final = 0
@@ -34,7 +37,6 @@ USAGE: Final = 2
 FAILED: Final = 3
 FAILED_FOR_NOW: Final = 4
 NOT_WRITTEN: Final = 5
-_STDOUT: Final = 1
 _STDERR: Final = 2
 
 
@@ -46,16 +48,8 @@ def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
     with private_reactor() as (reactor, dial):
         terminal = _Terminal(config, urls, reactor, dial)
         with terminal.signals():
-            try:
-                snapshot: Snapshot = run(reactor, terminal.run)
-            except CodedError as error:
-                if CODES[error.code].phase != "store":
-                    raise
-                return terminal.not_written(error)
-            except ValueError as error:
-                terminal.say(f"crawler: error: {printable(str(error))}")
-                return USAGE
-        return terminal.finished(snapshot)
+            code: int = run(reactor, terminal.run)
+    return code
 
 
 class _Terminal:
@@ -65,63 +59,86 @@ class _Terminal:
         self._reactor = reactor
         self._dial = dial
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._stdout: Writer | None = None
+        self._stderr = Writer(_descriptor(_STDERR, sys.stderr), "standard error", reactor)
+        self._progress = Progress(snapshot=self._snapshot, clock=reactor, console=self._console, output=self._stderr)
         self._crawler: Crawler | None = None
         self._signals: list[int] = []
+        self._last_words: Deferred[Any] | None = None
 
     @inlineCallbacks
-    def run(self) -> Generator[Deferred[Any], Any, Snapshot]:
-        """Fetch, with the progress shown meanwhile; fires with the final Snapshot."""
-        reactor, config = self._reactor, self._config
-        stderr = Writer(os.dup(_STDERR), "standard error", reactor)
-        progress = Progress(snapshot=self._snapshot, clock=reactor, console=self._console, output=stderr)
-        sinks: list[Sink] = [] if config.output or config.overwrite_output else [self._standard_output(progress)]
-        self._crawler = crawler = Crawler(config, reactor=reactor, urls=self._urls, sinks=sinks, dial=self._dial)
-        if config.progress and not config.quiet:
-            progress.start()
+    def run(self) -> Generator[Deferred[Any], Any, int]:
+        """Fetch, with the progress shown meanwhile, and say how it went; fires with the exit code."""
         try:
-            snapshot: Snapshot = yield crawler.run()
+            snapshot: Snapshot = yield self._fetch()
+            code = self._finished(snapshot)
+        except CodedError as error:
+            if CODES[error.code].phase != "store":
+                raise
+            code = self._not_written(error)
+        except ConfigError as error:
+            self.say(f"crawler: error: {printable(str(error))}")
+            code = USAGE
         finally:
-            yield maybeDeferred(progress.close)
-            yield maybeDeferred(stderr.close)
-        return snapshot
+            self._end_progress()
+            self._last_words = maybeDeferred(self._stderr.close)
+            self._last_words.addErrback(lambda _: None)  # nobody is left to be told
+            if self._signals:
+                self._reactor.callLater(OUTPUT_SECONDS, self._last_words.cancel)
+            yield self._last_words
+        return 128 + self._signals[0] if self._signals else code
+
+    def _fetch(self) -> Deferred[Snapshot]:
+        config = self._config
+        sinks = [] if config.output or config.overwrite_output else [self._standard_output()]
+        self._crawler = Crawler(
+            config, reactor=self._reactor, urls=self._urls, sinks=sinks, dial=self._dial, bodies=False
+        )
+        if config.progress and not config.quiet:
+            self._progress.start()
+        return self._crawler.run()
 
     def _snapshot(self) -> Snapshot:
         assert self._crawler is not None
         return self._crawler.stats.snapshot()
 
-    def _standard_output(self, progress: Progress) -> Sink:
+    def _standard_output(self) -> Sink:
         """Lines for a person where stdout is a terminal, JSON Lines where it is a pipe or a file."""
-        writer = self._stdout = Writer(os.dup(_STDOUT), "standard output", self._reactor)
-        if not sys.stdout.isatty():
-            return JsonLines(writer, fields=self._config.fields)
-        shown = progress if same_terminal(sys.stdout, sys.stderr) else writer
-        return Human(shown, Console(highlight=False))
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        if is_terminal and sys.stderr is not None and same_terminal(sys.stdout, sys.stderr):
+            return Human(self._progress, Console(highlight=False))
+        writer = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
+        return Human(writer, Console(highlight=False)) if is_terminal else JsonLines(writer, fields=self._config.fields)
 
     # Signals.
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM drains, the second aborts."""
-        numbers = [signal.SIGINT, signal.SIGTERM]
+        """The first Ctrl-C or SIGTERM drains, the second aborts, the third kills. What was ignored still is (nohup)."""
+        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
         before = [signal.signal(number, self._caught) for number in numbers]
         try:
             yield
         finally:
             for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _caught(self, number: int, _: FrameType | None) -> None:
         self._signals.append(number)
+        if len(self._signals) > 1:
+            # Should even that not end it: there are calls that no signal interrupts.
+            signal.signal(number, signal.SIG_DFL)
         self._reactor.callFromThread(self._interrupt, len(self._signals))
 
     def _interrupt(self, count: int) -> None:
         crawler = self._crawler
-        if crawler is None:
+        if self._last_words is not None:
+            self._last_words.cancel()
+        elif crawler is None:
             return
-        if count == 1:
+        elif count == 1:
             if not self._config.quiet:
-                self.say(f"\nStopping: what is in the air has {DRAIN_SECONDS:g} s. Again to stop at once.")
+                after_echo = "\n" if self._console.is_terminal else ""  # of ^C
+                self.say(f"{after_echo}Stopping: what is in the air has {DRAIN_SECONDS:g} s. Again to stop at once.")
             crawler.drain()
         else:
             crawler.abort()
@@ -129,24 +146,40 @@ class _Terminal:
     # The end.
 
     def say(self, words: str) -> None:
-        self._console.print(words, markup=False)
+        self._show(lambda: self._console.print(words, markup=False))
 
-    def not_written(self, error: CodedError) -> int:
+    def _show(self, write: Callable[[], object]) -> None:
+        """Write to stderr what `write` prints, above the progress."""
+        with self._console.capture() as capture:
+            write()
+        text = capture.get().encode(self._console.encoding, "backslashreplace")
+        sent = self._progress.write(text)
+        if sent is not None:
+            sent.addErrback(lambda _: None)  # nobody is left to be told
+
+    def _end_progress(self) -> None:
+        ended = self._progress.close()
+        if ended is not None:
+            ended.addErrback(lambda _: None)
+
+    def _not_written(self, error: CodedError) -> int:
         """A reader that has gone away (`| head`) wants no words; a full disk needs them."""
-        if self._stdout is not None and self._stdout.broken_pipe:
+        self._end_progress()
+        config = self._config
+        outputs = len(config.output) + len(config.overwrite_output)
+        if isinstance(error.__cause__, BrokenPipeError) and outputs < 2:
             return FINISHED
-        self.say(f"crawler: error: {printable(str(error))}")
-        if self._crawler is not None and self._crawler.pending:
-            self.say("The run was ended: what was written is whole, the other URLs have no record.")
+        words = f"crawler: error: {printable(str(error))}"
+        if error.code == "disk_full":
+            words += "; the run was ended, the records written until then are whole"
+        self.say(words)
         return NOT_WRITTEN
 
-    def finished(self, snapshot: Snapshot) -> int:
-        config = self._config
-        if not config.quiet:
-            print_summary(snapshot, self._console)
-        if self._signals:
-            return 128 + self._signals[0]
-        return verdict(snapshot) if config.fail else FINISHED
+    def _finished(self, snapshot: Snapshot) -> int:
+        self._end_progress()
+        if not self._config.quiet:
+            self._show(lambda: print_summary(snapshot, self._console))
+        return verdict(snapshot) if self._config.fail else FINISHED
 
 
 def verdict(snapshot: Snapshot) -> int:
@@ -156,3 +189,11 @@ def verdict(snapshot: Snapshot) -> int:
     if any(status not in RETRY_STATUSES for status in bad) or any(not code.transient for code in codes):
         return FAILED
     return FAILED_FOR_NOW if bad or codes else FINISHED
+
+
+def _descriptor(number: int, stream: object) -> int:
+    """A descriptor of one's own for stdout or stderr; one that takes nothing or everything when the shell closed it."""
+    if stream is not None:
+        return os.dup(number)
+    # By now the number may belong to another file.
+    return os.open(os.devnull, os.O_RDONLY if number == STDOUT else os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""URLs as the WHATWG standard reads them (can_ada): parse, join, host key. Pure: nothing here does I/O.
+"""URLs as the WHATWG standard reads them (can_ada): parse, join, host key, canonical key. Pure: nothing here does I/O.
 
 Where the standard is more forgiving than a fetcher may be (control characters, an empty authority, labels that DNS
 cannot carry), `parse` refuses with a sentence that says what is wrong. No message and no `href` ever holds userinfo.
@@ -7,6 +7,7 @@ cannot carry), `parse` refuses with a sentence that says what is wrong. No messa
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from typing import Final
 
 import can_ada
@@ -32,6 +33,15 @@ _SPECIAL: Final = re.compile(r"(?:(?:https?|wss?|ftp):[/\\]*|[/\\]{2,})", re.IGN
 _AUTHORITY_END: Final = re.compile(r"[/\\?#]|\Z")
 _EMBEDDED: Final = re.compile(r"//[^/?#]*@")
 _ADDRESSES: Final = ("mailto:", "sip:", "sips:", "xmpp:")
+
+# Parameters that tell who sent the visitor; the page is the same without them.
+TRACKERS: Final = frozenset({
+    "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "srsltid", "msclkid", "yclid", "ysclid", "twclid",
+    "ttclid", "igsh", "igshid", "li_fat_id", "epik", "mc_cid", "mc_eid", "mkt_tok", "_hsenc", "_hsmi", "__hssc",
+    "__hstc", "__hsfp", "_ga", "_gl", "_openstat", "oly_anon_id", "oly_enc_id", "vero_id", "rb_clickid", "s_cid",
+    "wickedid",
+})  # fmt: skip
+TRACKER_PREFIX: Final = "utm_"
 
 
 class Url(msgspec.Struct, frozen=True, gc=False):
@@ -86,6 +96,43 @@ def join(base: Url, reference: str) -> Url:
     The base's userinfo is not inherited. Raises CodedError as `parse` does.
     """
     return _from_standard(reference, base.href)
+
+
+def canonical_key(url: Url, *, sort_query: bool = False, drop_trackers: bool = False) -> bytes:
+    """The 16 bytes by which a crawl knows a URL again: of 10 million URLs two share a key once in 10 ** 24 runs."""
+    href = canonical_href(url, sort_query=sort_query, drop_trackers=drop_trackers)
+    return blake2b(href.encode("ascii"), digest_size=16).digest()
+
+
+def canonical_href(url: Url, *, sort_query: bool = False, drop_trackers: bool = False) -> str:
+    """The form in which URLs are compared; what is fetched stays as it was written.
+
+    That is `href`, without the root dot of the host: nobody means two sites by that. `sort_query` sorts the parameters
+    by name and keeps the order of those with the same name, `drop_trackers` leaves out those in TRACKERS and utm_*.
+    """
+    href = url.href
+    if url.host[-1] == ".":
+        href = f"{url.scheme}://{url.host[:-1]}{url.authority[len(url.host) :]}{url.target}"
+    if not (sort_query or drop_trackers):
+        return href
+    page, _, query = href.partition("?")
+    if not query:
+        return href
+    parameters = query.split("&")
+    if drop_trackers:
+        parameters = [parameter for parameter in parameters if not _is_tracker(_name(parameter))]
+    if sort_query:
+        parameters.sort(key=_name)
+    query = "&".join(parameters)
+    return f"{page}?{query}" if query else page
+
+
+def _name(parameter: str) -> str:
+    return parameter.partition("=")[0]
+
+
+def _is_tracker(name: str) -> bool:
+    return name.startswith(TRACKER_PREFIX) or name in TRACKERS
 
 
 def _from_standard(text: str, base: str | None) -> Url:
@@ -143,7 +190,8 @@ def _explain(text: str, base: str | None, scheme: str = "") -> CodedError:
     match = _SCHEME.match(shown)
     if match is None and base is None:
         hint = f"https://{shown[:_SHOWN].lstrip('/')}"
-        return CodedError("url_invalid", f"the URL has no scheme (did you mean {hint!r} ?)")
+        meant = f" (did you mean {hint!r} ?)" if can_ada.can_parse(hint) else ""
+        return CodedError("url_invalid", f"the URL has no scheme{meant}")
     scheme = scheme or (match[1].lower() if match else "")
     if scheme and scheme not in DEFAULT_PORTS:
         if "." in scheme or scheme == "localhost" or re.match(rf"{re.escape(scheme)}:\d", shown, re.IGNORECASE):

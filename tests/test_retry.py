@@ -52,7 +52,7 @@ def test_other_statuses_stand(status):
     assert decide(status=status) is None
 
 
-NEVER_AGAIN = {"robots_unreachable", "disk_full", "write_error", "interrupted"}
+NEVER_AGAIN = {"robots_unreachable", "host_unavailable", "disk_full", "write_error", "interrupted"}
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crawler.errors import CodedError
-from crawler.urls import Url, join, parse, redact, scrub
+from crawler.urls import Url, canonical_href, canonical_key, join, parse, redact, scrub
 
 BASE = parse("http://example.com/a/b?q")
 SECRET = "hunter2"
@@ -129,6 +129,13 @@ def test_refuses_in_words(text, code, words):
         parse(text)
     assert caught.value.code == code
     assert words in caught.value.message
+
+
+def test_suggests_only_what_would_be_accepted():
+    """A line of prose is no URL that lacks its scheme."""
+    with pytest.raises(CodedError) as caught:
+        parse("this is not a URL")
+    assert caught.value.message == "the URL has no scheme"
 
 
 def test_parts():
@@ -373,3 +380,84 @@ def test_hostile_text_costs_linear_time(text):
     with pytest.raises(CodedError):
         parse(text)
     assert time.perf_counter() - start < 0.2
+
+
+SAME = [
+    # 7: the root dot makes no other site
+    ("http://example.com./x?y", "http://example.com/x?y"),
+    ("http://example.com.:8080/", "http://example.com:8080/"),
+    ("HTTP://EXAMPLE.com:80/a/../b#c", "http://example.com/b"),
+    ("http://u:p@example.com/", "http://example.com/"),
+    ("http://2130706433/", "http://127.0.0.1/"),
+]
+DIFFERENT = [
+    ("http://example.com/A", "http://example.com/a"),
+    ("http://example.com/a/", "http://example.com/a"),
+    ("http://example.com/?", "http://example.com/"),
+    ("http://example.com/", "https://example.com/"),
+    ("http://example.com/", "http://www.example.com/"),
+    ("http://example.com/", "http://example.com:8080/"),
+    ("http://example.com/?a=1&b=2", "http://example.com/?b=2&a=1"),
+    ("http://example.com/?utm_source=x", "http://example.com/"),
+    ("http://example.com/%61", "http://example.com/a"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_canonical_key_of_the_same(one, other):
+    """URLs that any browser takes for one have one key, of 16 bytes."""
+    assert canonical_key(parse(one)) == canonical_key(parse(other))
+    assert canonical_href(parse(one)) == other
+    assert len(canonical_key(parse(one))) == 16
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_canonical_key_of_what_differs(one, other):
+    """URLs that may lead to different pages have different keys; the path is never lower-cased."""
+    assert canonical_key(parse(one)) != canonical_key(parse(other))
+
+
+@pytest.mark.parametrize(
+    ("query", "sorted_query"),
+    [
+        ("?b=2&a=1", "?a=1&b=2"),
+        ("?a=2&a=1&A=3", "?A=3&a=2&a=1"),
+        ("?a-b=1&a=2", "?a=2&a-b=1"),
+        ("?b&a=", "?a=&b"),
+        ("?b&&a", "?&a&b"),
+        ("?", "?"),
+        ("", ""),
+    ],
+)
+def test_canonical_sorted_query(query, sorted_query):
+    """Parameters are sorted by name; those of the same name keep their order, which may mean something."""
+    assert canonical_href(parse(f"http://h/x{query}"), sort_query=True) == f"http://h/x{sorted_query}"
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("?utm_source=a&x=1&gclid=b&UTM=2", "?x=1&UTM=2"),
+        ("?fbclid=1", ""),
+        ("?utm_medium", ""),
+        ("?utm_term=?", ""),
+        ("?", "?"),
+        ("?x=utm_source&my_gclid=1&gclids=1", "?x=utm_source&my_gclid=1&gclids=1"),
+        ("", ""),
+    ],
+)
+def test_canonical_without_trackers(query, kept):
+    """What only tells where the visitor came from goes, with the "?" if nothing else is there."""
+    assert canonical_href(parse(f"http://h/x{query}"), drop_trackers=True) == f"http://h/x{kept}"
+
+
+@given(st.lists(st.sampled_from(["a=1", "b", "utm_x=1", "gclid", "", "a", "é=/?"]), max_size=6).map("&".join))
+def test_canonical_form_is_canonical(query):
+    """The canonical form of a canonical form is itself, and a URL to the same page."""
+    url = parse(f"http://h./x?{query}")
+    for sort_query in (False, True):
+        for drop_trackers in (False, True):
+            href = canonical_href(url, sort_query=sort_query, drop_trackers=drop_trackers)
+            assert canonical_href(parse(href), sort_query=sort_query, drop_trackers=drop_trackers) == href
+            again = canonical_key(parse(href), sort_query=sort_query, drop_trackers=drop_trackers)
+            assert again == canonical_key(url, sort_query=sort_query, drop_trackers=drop_trackers)

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Callable, Iterable
 from itertools import count
 from operator import attrgetter
 from typing import Final
 
 from crawler.frontier import Counts, HostView
+from crawler.frontier.known import Known
 from crawler.models import Outcome, Request
 from crawler.politeness import HostControl, Politeness
+from crawler.urls import Url
 
 _NEVER: Final = float("inf")
 
@@ -50,10 +53,16 @@ class _Queue:
 
 
 class MemoryFrontier:
-    """Implements `crawler.frontier.Frontier`. A list may name a URL twice: `add` refuses nothing."""
+    """Implements `crawler.frontier.Frontier`.
 
-    def __init__(self, politeness: Politeness) -> None:
+    With a `key` (`urls.canonical_key`) a URL is taken once: a crawl. Without, `add` refuses nothing: a list may name a
+    URL twice.
+    """
+
+    def __init__(self, politeness: Politeness, key: Callable[[Url], bytes] | None = None) -> None:
         self._politeness = politeness
+        self._key = key
+        self._known = Known()
         self._queues: dict[str, _Queue] = {}
         self._ready: deque[_Queue] = deque()
         self._waiting: list[tuple[float, int, _Queue]] = []
@@ -64,12 +73,9 @@ class MemoryFrontier:
         self._order = count()
 
     def add(self, request: Request) -> bool:
-        queue = self._enter(request)
-        if not queue.is_ready and not queue.inbox and not queue.outbox:
-            # Whatever the host waited for, it may have been the time of a retry. The line's head will know.
-            queue.is_ready = True
-            self._ready.append(queue)
-        queue.inbox.append(request)
+        if self._key is not None and not self._known.add(self._key(request.url)):
+            return False
+        self._stock(self._enter(request), (request,))
         return True
 
     def claim(self, now: float) -> Request | None:
@@ -145,6 +151,14 @@ class MemoryFrontier:
         queue.pending += 1
         self._queued += 1
         return queue
+
+    def _stock(self, queue: _Queue, fresh: Iterable[Request]) -> None:
+        """Give a host fresh requests, which its books count already."""
+        if not queue.is_ready and not queue.inbox and not queue.outbox:
+            # Whatever the host waited for, it may have been the time of a retry. The line's head will know.
+            queue.is_ready = True
+            self._ready.append(queue)
+        queue.inbox.extend(fresh)
 
     def _begin_again(self, request: Request, when: float, now: float) -> None:
         queue = self._enter(request)

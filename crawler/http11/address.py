@@ -1,8 +1,8 @@
 """Which addresses and ports a discovered URL may lead to: public ones. Pure.
 
-`ipaddress.is_global` is not enough: Python 3.11 calls multicast, NAT64, 6to4 and IPv4-compatible addresses global and does
-not count 100.64/10 as private. So the special-purpose registries of IANA (RFC 6890 and its updates) are written out, and an
-IPv4 address inside an IPv6 one is judged as the IPv4 address it leads to.
+`ipaddress.is_global` is not enough: Python 3.11 calls multicast, NAT64, 6to4 and IPv4-compatible addresses global and
+does not count 100.64/10 as private. So the special-purpose registries of IANA (RFC 6890 and its updates) are written
+out, and an IPv4 address inside an IPv6 one is judged as the IPv4 address it leads to.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 # The Fetch Standard's "bad port" list: services that a smuggled HTTP request could talk to.
 BAD_PORTS: Final = frozenset((
-    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111,
-    113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548,
-    554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6379, 6566,
-    6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+    111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+    540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+    6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ))  # fmt: skip
 
 

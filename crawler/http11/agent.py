@@ -22,7 +22,7 @@ IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))  # 
 
 @implementer(IAgent)
 class Agent:
-    """Sends the request of an Envelope. Nothing is ever sent twice, but for an idempotent request on a stale connection."""
+    """Sends the request of an Envelope. Only an idempotent one is ever sent again: once, from a stale connection."""
 
     def __init__(self, *, clock: IReactorTime, pool: Pool, endpoint: Endpoint) -> None:
         self._clock = clock
@@ -32,8 +32,8 @@ class Agent:
     def request(self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None) -> Deferred[IResponse]:
         """Fire with a WireResponse once its head has arrived.
 
-        `headers` must be an Envelope, which holds the whole request head; `bodyProducer` None (bodies are not sent yet).
-        Fails with CodedError. Cancelling closes the socket.
+        `headers` must be an Envelope, which holds the whole request head; `bodyProducer` None (bodies are not sent
+        yet). Fails with CodedError. Cancelling closes the socket.
         """
         if not isinstance(headers, Envelope) or bodyProducer is not None:
             raise TypeError(f"{method!r} {uri!r}: this agent sends Envelopes without a body")
@@ -50,7 +50,7 @@ class Agent:
         return ready
 
     def _resend(self, failure: Failure, envelope: Envelope) -> Any:
-        """RFC 9110 section 9.2.2: an idempotent request may be repeated when the connection closed before any answer."""
+        """RFC 9110 section 9.2.2: an idempotent request may be repeated if the connection closed before any answer."""
         failure.trap(StaleConnection)
         if envelope.method not in IDEMPOTENT:
             raise CodedError("empty_reply", f"the reused connection was closed; {envelope.method} is not sent twice")

@@ -10,7 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol as Interface
+from typing import Any, Final
+from typing import Protocol as Interface
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 from twisted.internet.defer import Deferred
@@ -23,9 +24,10 @@ from crawler.http11.envelope import Envelope, Key, Now
 from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, mend
 from crawler.http11.response import DONE, WireResponse
 
-CHUNK_LINE: Final = 64  # more than any chunk size and its line ends take
-EXTENSION_LIMIT: Final = 1024  # chunk extensions in one segment
+CHUNK_LINE: Final = 256  # a chunk's size, its line ends and a usual extension
+EXTENSION_LIMIT: Final = 1024  # what all chunk extensions of an answer may take beyond that
 TRAILER_LIMIT: Final = 64 * 1024
+SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one only when a line ends
 
 
 class StaleConnection(Exception):  # noqa: N818 - an event of the pool, never shown to anyone
@@ -60,6 +62,7 @@ class Connection(Protocol):
         self._reused = False
         self._paused = False
         self._begin()
+        self._begin_chunks()
 
     def _begin(self) -> None:
         """Forget the last exchange."""
@@ -72,13 +75,17 @@ class Connection(Protocol):
         self._complete = False
         self._extra = False
         self._mending = False
+        self._mended = False
         self._close = False
         self._chunked = False
         self._length: int | None = None
+        self._body_end = 0
+
+    def _begin_chunks(self) -> None:
         self._overhead = 0
         self._chunk_count = 0
-        self._in_last_chunk = False
-        self._body_end = 0
+        self._in_chunk = False
+        self._trailer_size = 0
 
     # What the agent and the pool ask.
 
@@ -157,7 +164,7 @@ class Connection(Protocol):
             self._head_size += len(data)
         try:
             if self._mending:
-                self._mend()
+                self._mend(data)
             else:
                 self._feed(data)
         except CodedError as error:
@@ -183,11 +190,11 @@ class Connection(Protocol):
                 self._dispatch(envelope)
                 return
             how = "closed" if clean else "cut"
-            self._fail(CodedError("body_truncated", f"the connection was {how} inside the body"))
+            self._fail(_cut(reason, CodedError("body_truncated", f"the connection was {how} inside the body")))
         elif envelope.trace.first_byte is None:
             self._fail(self._before_answer(reason))
         else:
-            self._fail(CodedError("http_truncated_headers"))
+            self._fail(_cut(reason, CodedError("http_truncated_headers")))
 
     def _before_answer(self, reason: Failure) -> Exception:
         """What it means that the connection ended before the first byte of an answer."""
@@ -197,20 +204,19 @@ class Connection(Protocol):
             return reason.value
         if reason.check(ConnectionDone):
             return CodedError("empty_reply")
-        if reason.check(ConnectionLost):
-            return CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}")
-        return CodedError("internal", f"{type(reason.value).__name__}: {reason.value}")
+        return _cut(reason, CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
 
     # Parsing.
 
     def _feed(self, data: bytes) -> None:
         parser = self._parser
         assert parser is not None
-        chunks = self._chunk_count
         try:
             parser.feed_data(data)
         except HttpParserUpgrade:
-            raise CodedError("http_protocol", "the server switched protocols unasked") from None
+            if not self._complete:
+                raise CodedError("http_protocol", "the server switched protocols unasked") from None
+            self._extra = True
         except HttpParserError as error:
             cause = error.__context__
             if isinstance(error, HttpParserCallbackError) and not isinstance(cause, HttpParserError):
@@ -222,50 +228,61 @@ class Connection(Protocol):
                     raise CodedError("body_too_large", f"a chunk announces more than can be counted: {error}") from None
                 code = "http_bad_chunk" if self._chunked else "http_bad_framing"
                 raise CodedError(code, f"the body is malformed: {error}") from None
+            elif self._mended:
+                raise CodedError("http_not_http", f"the answer's head cannot be read: {error}") from None
             else:
-                self._mending = True
-                self._mend()
+                self._mend(data)
                 return
         if not self._headers_done:
             if self._head_size > MAX_HEAD_BYTES:
                 raise _too_large()
-        elif self._chunked:
-            self._check_overhead(data, chunks)
+        elif self._chunked and not self._extra:
+            self._check_overhead(data)
         if self._complete and len(self._chunks) > self._body_end:
             del self._chunks[self._body_end :]  # the body of an answer that nobody asked for
 
-    def _check_overhead(self, data: bytes, chunks: int) -> None:
-        """Bound what is neither data nor chunk size: llhttp bounds neither chunk extensions nor trailers."""
-        overhead = len(data) - sum(map(len, self._chunks))
-        if self._head:
-            overhead -= data.find(b"\r\n\r\n") + 4
-        chunks = self._chunk_count - chunks
-        if chunks and not self._in_last_chunk:
-            self._overhead = 0
-        self._overhead += overhead
-        if self._overhead > (TRAILER_LIMIT if self._in_last_chunk else EXTENSION_LIMIT) + CHUNK_LINE * chunks:
-            raise CodedError("http_bad_chunk", "chunk extensions of more than 1 KiB, or trailers of more than 64 KiB")
+    def _check_overhead(self, data: bytes) -> None:
+        """Bound what is neither body nor chunk size: llhttp bounds neither chunk extensions nor trailers."""
+        overhead = self._overhead + len(data) - sum(map(len, self._chunks))
+        if self._head is not None:  # it ended in this segment
+            overhead -= self._head_end() - (self._head_size - len(data))
+        self._overhead = overhead
+        overhead -= CHUNK_LINE * self._chunk_count
+        if overhead > EXTENSION_LIMIT:
+            # Trailers come in the last chunk, which has no data; their size is known when all of them are there.
+            trailers = TRAILER_LIMIT if self._in_chunk else min(self._trailer_size, TRAILER_LIMIT)
+            if overhead > EXTENSION_LIMIT + trailers:
+                raise CodedError("http_bad_chunk", "chunk extensions of over 1 KiB, or trailers of over 64 KiB")
 
-    def _mend(self) -> None:
+    def _head_end(self) -> int:
+        """How many of the bytes that have come belong to the head."""
+        assert self._head is not None
+        return b"".join(self._head).index(b"\r\n\r\n") + 4
+
+    def _mend(self, data: bytes) -> None:
         """httptools refused the head: read all of it again, tolerantly, and give a clean one to a fresh parser."""
         assert self._head is not None
-        data = b"".join(self._head)
-        head = mend(data)
+        head = None
+        if b"\n" in data or self._head_size <= SMALL_HEAD or not self._mending:
+            self._mending = True
+            wire = b"".join(self._head)
+            head = mend(wire[:MAX_HEAD_BYTES])
         if head is None:
-            if len(data) > MAX_HEAD_BYTES:
+            if self._head_size > MAX_HEAD_BYTES:
                 raise _too_large()
             return
+        rest = wire[head.used :]
         self._begin()
+        self._mended = True
         self._warnings = head.warnings
-        self._close = head.close
         self._parser = HttpResponseParser(self)
-        self._feed(head.clean)
-        if self._mending:
-            raise CodedError("http_not_http", "the answer's head cannot be read")
-        self._version = head.version
-        self._head = None
-        if head.used < len(data):
-            self._feed(data[head.used :])
+        # From here on it is as if the clean head had been sent.
+        for piece in (head.clean, rest) if rest else (head.clean,):
+            self._head.append(piece)
+            self._head_size += len(piece)
+            self._feed(piece)
+            self._fields = head.fields
+            self._version = head.version
 
     # httptools' callbacks.
 
@@ -275,7 +292,11 @@ class Connection(Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._headers_done:
+            if value and value[-1] <= 32:
+                value = value.rstrip(b" \t")  # RFC 9112 section 5.1
             self._fields.append((name, value))
+        else:
+            self._trailer_size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
         if self._complete:
@@ -287,12 +308,14 @@ class Connection(Protocol):
             if status < 100:
                 raise CodedError("http_bad_status", f"the status is {status} (allowed: 100 to 999)")
             return
-        if self._head_size > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in self._fields) > MAX_HEAD_BYTES:
-            raise _too_large()
         if len(self._fields) > MAX_HEAD_LINES:
             raise CodedError("headers_too_large", f"{len(self._fields)} header lines (allowed: {MAX_HEAD_LINES})")
-        if self._head and not self._head[0].startswith(b"HTTP/"):
-            raise HttpParserError("a split or strange start (llhttp takes RTSP/ and ICE/ too): mend() decides")
+        head = self._head
+        assert head is not None
+        # llhttp takes RTSP/ and ICE/ too, and a large head may be a head with a part of the body: mend() decides.
+        strange = self._head_size > MAX_HEAD_BYTES or self._interim or not b"".join(head).startswith(b"HTTP/")
+        if strange and not self._mended:
+            raise HttpParserError("a head that has to be looked at")
         if status > 599:
             self._warnings.append("unusual_status")
         self._status = status
@@ -304,21 +327,27 @@ class Connection(Protocol):
             if size == 14 and name.lower() == b"content-length":
                 self._length = int(value)
             elif size == 17 and name.lower() == b"transfer-encoding":
-                if value.lower() != b"chunked":
+                if self._chunked or value.lower() != b"chunked":
                     raise HttpParserError("only plain chunked is read here: mend() decides on the others")
                 self._chunked = True
+                self._begin_chunks()
+                # RFC 9112 section 6.1: who sends it in HTTP/1.0 may not know what it says.
+                self._close = self._version == "1.0"
         self._headers_done = True
         assert self._envelope is not None
-        if self._envelope.method == "HEAD" or status in (204, 304):
+        if self._envelope.method == "HEAD":
+            # httptools cannot be told that no body follows: for us it ends here, whatever the parser makes of the rest.
+            self._complete = True
+        if self._complete or status in (204, 304):
             self._length = 0
             self._chunked = False
 
     def on_chunk_header(self) -> None:
         self._chunk_count += 1
-        self._in_last_chunk = True  # until its data ends: the last one has none
+        self._in_chunk = True
 
     def on_chunk_complete(self) -> None:
-        self._in_last_chunk = False
+        self._in_chunk = False
 
     def on_message_complete(self) -> None:
         if not self._headers_done:  # an interim answer
@@ -340,11 +369,8 @@ class Connection(Protocol):
         if not self._headers_done:
             return
         if envelope.method == "HEAD":
-            # httptools cannot be told that no body follows: the parser is spent, and bytes after the head are extra.
-            self._complete = True
-            self._parser = None
-            self._extra = self._extra or bool(self._chunks)
-            self._chunks.clear()
+            self._parser = None  # it is spent: it waits for a body
+            self._extra = self._extra or self._head_size > self._head_end()
             connection = b",".join(v.lower() for n, v in self._fields if n.lower() == b"connection")
             self._close = self._close or self._version == "1.0" or b"close" in connection
         response = self._response
@@ -410,6 +436,13 @@ def _spoke_first(data: bytes) -> CodedError:
     if data.startswith(b"HTTP/"):
         return CodedError("http_desync", "an answer arrived before the request was sent")
     return CodedError("http_not_http", f"the server spoke first: {data[:40]!r}")
+
+
+def _cut(reason: Failure, error: CodedError) -> CodedError:
+    """The error that a lost connection means; a bug met while reading closes the connection, too, and says so here."""
+    if isinstance(reason.value, CodedError) or reason.check(ConnectionDone, ConnectionLost):
+        return error
+    return CodedError("internal", f"{type(reason.value).__name__}: {reason.value}")
 
 
 def _too_large() -> CodedError:

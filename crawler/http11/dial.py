@@ -7,7 +7,8 @@ transports over the same loop.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol as Interface
+from typing import Any
+from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
@@ -67,7 +68,7 @@ class _Adapter(asyncio.Protocol):
         self.loseConnection = transport.close
         self.pauseProducing = transport.pause_reading
         self.resumeProducing = transport.resume_reading
-        self._protocol.makeConnection(self)  # type: ignore[arg-type]
+        self._protocol.makeConnection(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None:

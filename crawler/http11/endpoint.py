@@ -5,7 +5,6 @@ Addresses are raced as RFC 8305 says: the next attempt starts 250 ms after the l
 
 from __future__ import annotations
 
-import ssl
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -20,9 +19,10 @@ from crawler.http11.dial import Dial
 from crawler.http11.envelope import Envelope
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Addresses, Resolver
-from crawler.http11.tls import TLSLayer
+from crawler.http11.tls import Context, TLSLayer
 
 ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
+MAX_ATTEMPTS: Final = 32  # a name may be given any number of addresses
 
 
 class Endpoint:
@@ -33,7 +33,7 @@ class Endpoint:
     """
 
     def __init__(
-        self, *, clock: IReactorTime, dial: Dial, resolver: Resolver, tls_context: ssl.SSLContext, pool: Pool
+        self, *, clock: IReactorTime, dial: Dial, resolver: Resolver, tls_context: Context, pool: Pool
     ) -> None:
         self._clock = clock
         self._dial = dial
@@ -75,6 +75,8 @@ class Endpoint:
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
         def refused(failure: Failure) -> Any:
+            if isinstance(wire, TLSLayer):  # connected after all, and closed again before we could hear of either
+                wire.ready.addErrback(lambda _: None)
             if failure.check(CancelledError):
                 return failure
             assert failure.value is not None
@@ -106,7 +108,7 @@ class _Race:
 
     def __init__(self, clock: IReactorTime, addresses: Addresses, attempt: Any) -> None:
         self._clock = clock
-        self._left = _interleave(addresses)
+        self._left = _interleave(addresses)[:MAX_ATTEMPTS]
         self._attempt = attempt
         self._running: set[Deferred[Any]] = set()
         self._next: IDelayedCall | None = None
@@ -129,7 +131,7 @@ class _Race:
     def _won(self, winner: Any, attempt: Deferred[Any]) -> None:
         self._running.discard(attempt)
         if self._over:
-            winner[1].transport.abortConnection()
+            winner[1].abort()
             return
         self._stop()
         self._result.callback(winner)

@@ -34,7 +34,8 @@ class Pool:
         return f"<Pool {len(self._open)} open, {len(self._oldest_first)} idle>"
 
     def opened(self, connection: Connection) -> None:
-        self._open.add(connection)
+        if connection.usable:  # else it was lost before anyone could use it, and `gone` has been said
+            self._open.add(connection)
 
     def take(self, key: Key) -> Connection | None:
         """The idle connection of this key that was used last, or None."""

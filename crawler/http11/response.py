@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -13,11 +12,18 @@ from zope.interface import implementer
 
 from crawler.http11.envelope import ResponseHeaders
 
-if TYPE_CHECKING:
-    from crawler.http11.connection import Connection
-
 # One Failure for every body that ended well: making one costs 4 us.
 DONE = Failure(ResponseDone("the body arrived whole"))
+
+
+class Source(Protocol):
+    """What a response asks of its connection."""
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 @implementer(IResponse, IPushProducer)
@@ -25,8 +31,8 @@ class WireResponse:
     """A response whose body is still arriving.
 
     `fields` is the list of raw (name, value) pairs in wire order; `length` the announced body length or UNKNOWN_LENGTH;
-    `warnings` codes of errors.WARNINGS. `deliverBody(protocol)` may be called once; its `connectionLost` gets ResponseDone
-    or a CodedError. `abort()` closes the socket at once and delivers nothing more.
+    `warnings` codes of errors.WARNINGS. `deliverBody(protocol)` may be called once; its `connectionLost` gets
+    ResponseDone or a CodedError. `abort()` closes the socket at once and delivers nothing more.
     """
 
     request: Any = None
@@ -34,16 +40,14 @@ class WireResponse:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Source,
         version: str,
         code: int,
         fields: list[tuple[bytes, bytes]],
         length: Any,
         warnings: list[str],
     ) -> None:
-        self._connection: Connection | None = connection
-        major, _, minor = version.partition(".")
-        self.version = (b"HTTP", int(major), int(minor))
+        self._connection: Source | None = connection
         self.http_version = version
         self.code = code
         self.phrase = b""
@@ -51,9 +55,16 @@ class WireResponse:
         self.length: Any = UNKNOWN_LENGTH if length is None else length
         self.warnings = warnings
         self._protocol: Any = None
+        self._paused = False
         self._waiting: list[bytes] = []
         self._ended: Failure | None = None
+        self._abandoned = False
         self._headers: ResponseHeaders | None = None
+
+    @property
+    def version(self) -> tuple[bytes, int, int]:
+        major, _, minor = self.http_version.partition(".")
+        return (b"HTTP", int(major), int(minor))
 
     @property
     def headers(self) -> Any:
@@ -65,23 +76,25 @@ class WireResponse:
         self.previousResponse = response
 
     def deliverBody(self, protocol: Any) -> None:
-        if self._protocol is not None:
-            msg = "deliverBody() may be called once"
-            raise RuntimeError(msg)
+        if self._protocol is not None or self._abandoned:
+            raise RuntimeError("deliverBody() may be called once, and not after abort()")
         self._protocol = protocol
         protocol.makeConnection(self)
-        for chunk in self._waiting:
-            protocol.dataReceived(chunk)
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        for data in waiting:
+            if not self._abandoned:
+                protocol.dataReceived(data)
+        if self._abandoned:
+            return
         if self._ended is not None:
             protocol.connectionLost(self._ended)
-        elif self._connection is not None:
+        elif self._connection is not None and not self._paused:
             self._connection.resumeProducing()
 
     def abort(self) -> None:
+        self._abandoned = True
         connection, self._connection = self._connection, None
-        if connection is not None and self._ended is None:
-            self._ended = Failure(ConnectionLost("abandoned"))
+        if connection is not None:
             connection.abort()
 
     # From the connection.
@@ -93,11 +106,9 @@ class WireResponse:
             self._waiting.append(data)
 
     def finish(self, reason: Failure) -> None:
-        if self._ended is not None:
-            return
         self._ended = reason
         self._connection = None
-        if self._protocol is not None:
+        if self._protocol is not None and not self._abandoned:
             self._protocol.connectionLost(reason)
 
     @property
@@ -107,14 +118,18 @@ class WireResponse:
     # IPushProducer, for whoever consumes the body.
 
     def pauseProducing(self) -> None:
+        self._paused = True
         if self._connection is not None:
             self._connection.pauseProducing()
 
     def resumeProducing(self) -> None:
+        self._paused = False
         if self._connection is not None:
             self._connection.resumeProducing()
 
     def stopProducing(self) -> None:
         self.abort()
 
+    # What consumers call on the transport that makeConnection gave them: treq's and Twisted's readBody among them.
     loseConnection = stopProducing
+    abortConnection = stopProducing

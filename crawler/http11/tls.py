@@ -1,13 +1,14 @@
 """TLS over any Twisted transport with the standard library's ssl: one path for every reactor, fail-closed.
 
-OpenSSL itself checks the chain and the host name (X509_VERIFY_PARAM_set1_host); a certificate without a matching subject
-alternative name is refused. The handshake's reason for failing reaches us as a number, not as a sentence.
+OpenSSL itself checks the chain and the host name (X509_VERIFY_PARAM_set1_host); a certificate without a matching
+subject alternative name is refused. The handshake's reason for failing reaches us as a number, not as a sentence.
 """
 
 from __future__ import annotations
 
 import ssl
 from typing import Any, Final
+from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -35,15 +36,35 @@ def client_context(*, insecure: bool = False) -> ssl.SSLContext:
     return context
 
 
+class Context(Interface):
+    """What the layer asks of an ssl.SSLContext."""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject: ...
+
+
+class LateContext:
+    """`client_context`, made when the first connection needs it: to read the authorities takes 40 ms."""
+
+    def __init__(self, *, insecure: bool = False) -> None:
+        self._insecure = insecure
+        self._context: ssl.SSLContext | None = None
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject:
+        if self._context is None:
+            self._context = client_context(insecure=self._insecure)
+        return self._context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+
+
 class TLSLayer(Protocol):
     """The Protocol on the raw transport and the transport of the Connection above it.
 
-    `ready` fires with the Connection after the handshake, or fails with a CodedError of phase tls. A connection cut without
-    close_notify is reported upwards as ConnectionLost: a body without a length may have been truncated (RFC 8446 6.1).
+    `ready` fires with the Connection after the handshake, or fails with a CodedError of phase tls. A connection cut
+    without close_notify is reported upwards as ConnectionLost: a body without a length may have been truncated
+    (RFC 8446 section 6.1).
     """
 
-    def __init__(self, connection: Connection, context: ssl.SSLContext, host: str) -> None:
-        self.ready: Deferred[Connection] = Deferred(lambda _: self.abortConnection())
+    def __init__(self, connection: Connection, context: Context, host: str) -> None:
+        self.ready: Deferred[Connection] = Deferred(lambda _: self.abort())
         self._above: Connection | None = connection
         self._host = host
         self._incoming = ssl.MemoryBIO()
@@ -67,8 +88,10 @@ class TLSLayer(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 - Twisted's signature
         if self._handshaking:
             self._refuse(CodedError("tls_handshake", f"{self._host}: {reason.getErrorMessage()}"))
-        else:
+        elif reason.check(ConnectionDone, ConnectionLost):
             self._end(Failure(ConnectionLost("cut without close_notify")))
+        else:  # a bug met while reading
+            self._end(reason)
 
     def _shake_hands(self) -> None:
         try:
@@ -140,12 +163,13 @@ class TLSLayer(Protocol):
         self._tls.write(data)
         self._flush()
 
-    def abortConnection(self) -> None:
+    def abort(self) -> None:
+        """Close the socket now; nobody is told."""
         self._above = None
         self._handshaking = False
         self._raw.abortConnection()
 
-    loseConnection = abortConnection
+    abortConnection = loseConnection = abort
 
     def pauseProducing(self) -> None:
         self._raw.pauseProducing()

@@ -26,4 +26,7 @@ class Sink(Protocol):
         """Bring everything taken so far to the operating system."""
 
     def close(self) -> Deferred[None] | None:
-        """Flush and let go of the file. No write may follow; closing again is fine."""
+        """Flush and let go of the file. No write may follow; closing again is fine.
+
+        To cancel the Deferred is to give up what a reader has not taken; it then fails soon.
+        """

@@ -26,17 +26,27 @@ class Csv:
     """Writes records as rows to `writer`; `fields` picks columns (`error` stands for all its parts), in that order.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe, unless `raw`; numbers stay numbers.
-    Raises ValueError for a field that does not exist.
+    Without `header` there is no header row: when a table goes on that has one. Raises ValueError for a field that does
+    not exist.
     """
 
-    def __init__(self, writer: Writer, *, fields: Sequence[str] = (), delimiter: str = ",", raw: bool = False) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        fields: Sequence[str] = (),
+        delimiter: str = ",",
+        raw: bool = False,
+        header: bool = True,
+    ) -> None:
         self._writer = writer
         self._raw = raw
         self._encode = msgspec.json.Encoder().encode
         self._select = Selection([column for name in fields or COLUMNS for column in _columns(name)])
         # With CRLF as the end of line the csv module quotes a lone CR as well as a lone LF.
         self._row = csv.writer(_Echo(), delimiter=delimiter, lineterminator="\r\n").writerow
-        writer.write(self._line(self._select.names))
+        if header:
+            writer.write(self._line(self._select.names))
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
         # Most cells are null, and most others numbers: only the rest is worth a call.

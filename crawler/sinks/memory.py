@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from crawler.models import Record, Response
 
 CAPACITY: Final = 1000
+CAPACITY_BYTES: Final = 1 << 26
 
 
 class ListSink:
@@ -38,11 +39,12 @@ class ListSink:
 class QueueReactor(Protocol):
     """What a QueueSink needs of a reactor: IReactorFromThreads."""
 
-    def callFromThread(self, function: object, /) -> None: ...
+    def callFromThread(self, function: Callable[[], object], /) -> None: ...
 
 
 class QueueSink:
-    """Hands records over to the thread that iterates over it; while `capacity` of them wait there, the crawl waits.
+    """Hands records over to the thread that iterates over it; the crawl waits while `capacity` records or 64 MiB of
+    bodies wait there.
 
     The sink's methods and `fail` belong to the reactor's thread, iteration and `stop` to the consumer's. Iteration ends
     when the sink is closed and everything was taken: nothing is lost, even if the reactor is gone by then.
@@ -53,6 +55,7 @@ class QueueSink:
         self._capacity = capacity
         self._changed = threading.Condition()  # guards what follows it, but not _waiting: that is the reactor's
         self._records: deque[Record] = deque()
+        self._bytes = 0
         self._ended = False
         self._error: BaseException | None = None
         self._full = False
@@ -63,8 +66,9 @@ class QueueSink:
             if self._ended:  # the consumer has stopped
                 return None
             self._records.append(record)
+            self._bytes += record.size_body
             self._changed.notify()
-            if len(self._records) < self._capacity:
+            if len(self._records) < self._capacity and self._bytes < CAPACITY_BYTES:
                 return None
             self._full = True
         waiter: Deferred[None] = Deferred()  # no canceller: the record is taken; who cancels only stops waiting
@@ -90,6 +94,7 @@ class QueueSink:
         """The consumer wants no more: what waits is dropped, and so is what is still written."""
         with self._changed:
             self._records.clear()
+            self._bytes = 0
             if not self._ended:
                 self._ended = True
                 self._reactor.callFromThread(self._resume)
@@ -98,18 +103,22 @@ class QueueSink:
         while True:
             with self._changed:
                 while not self._records and not self._ended:
-                    self._changed.wait()
+                    self._changed.wait(1.0)  # again and again: on Windows Ctrl-C does not end a wait without a limit
                 if not self._records:
                     if self._error is not None:
                         raise self._error
                     return
                 record = self._records.popleft()
+                self._bytes -= record.size_body
                 # Not at each record: waking the reactor costs more than handing over a hundred. And never once we
                 # are closed, for then the reactor may be gone; the lock is kept because close() takes it.
-                if self._full and not self._ended and len(self._records) <= self._capacity // 2:
+                if self._full and not self._ended and self._half_empty():
                     self._full = False
                     self._reactor.callFromThread(self._resume)
             yield record
+
+    def _half_empty(self) -> bool:
+        return len(self._records) <= self._capacity // 2 and self._bytes <= CAPACITY_BYTES // 2
 
     def _resume(self) -> None:
         waiting, self._waiting = self._waiting, []

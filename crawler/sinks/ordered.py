@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
-from twisted.internet.defer import Deferred, fail, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks
 from twisted.python.failure import Failure
 
 from crawler.models import Record, Response
@@ -26,16 +26,17 @@ WINDOW: Final = 10_000
 class Ordered:
     """Gives the records to `sink` in the order of their sequence numbers, the first of which is `first`.
 
-    For sinks that write the record alone: they get neither the response nor the body that rides along with the record,
-    since a window of bodies would be memory without bound.
+    The sink gets no responses, and the records without the bodies that ride along, since a window of those is a lot of
+    memory; with `bodies` they stay.
 
     A number that never comes holds up the younger ones until `close`, which writes them all, still in order. `flush`
     flushes what was given to the sink; what waits for its turn goes on waiting.
     """
 
-    def __init__(self, sink: Sink, *, window: int = WINDOW, first: int = 0) -> None:
+    def __init__(self, sink: Sink, *, window: int = WINDOW, first: int = 0, bodies: bool = False) -> None:
         self._sink = sink
         self._window = window
+        self._bodies = bodies
         self._next = first
         self._held: dict[int, Record] = {}
         self._emitting = False
@@ -57,7 +58,8 @@ class Ordered:
         """Take one record. The Deferred is the sink's back-pressure alone."""
         if self._error is not None:
             return fail(self._error)
-        self._held[sequence] = msgspec.structs.replace(record)  # a copy has nothing that rides along
+        # A copy has nothing that rides along.
+        self._held[sequence] = record if self._bodies else msgspec.structs.replace(record)
         if sequence == self._next and not self._emitting:
             self._start(self._in_line())
         return self._until_emitted()
@@ -67,12 +69,21 @@ class Ordered:
 
     @inlineCallbacks
     def close(self) -> Generator[Any, Any, None]:
+        """Write what is held, then close the sink. Cancelling gives up what the sink has not taken."""
         try:
             yield self._until_emitted()
             self._start(sorted(self._held))
             yield self._until_emitted()
-        finally:
-            yield self._sink.close()  # the Deferred or None: both may be yielded
+        except CancelledError:
+            closing = self._sink.close()
+            if closing is not None:
+                closing.cancel()
+                yield closing
+            raise
+        except Exception:
+            yield self._sink.close()
+            raise
+        yield self._sink.close()  # the Deferred or None: both may be yielded
 
     def _start(self, order: Iterable[int]) -> None:
         self._emitting = True

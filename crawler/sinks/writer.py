@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 
 from crawler.errors import CodedError
+from crawler.printable import printable_lines
 
 BUFFER_SIZE: Final = 1 << 16
 FLUSH_AFTER: Final = 0.25
@@ -42,19 +43,31 @@ class Writer:
     """Writes to the file descriptor `fd`, which it owns from now on; `name` is what messages call it.
 
     A write is one whole record: after a full disk a regular file ends with a whole one. With `compress` each flush
-    becomes one gzip member, so that what is in the file can always be decoded.
+    becomes one gzip member, so that what is in the file can always be decoded. With `replaces` the first flush empties
+    the file; `created` says that the file is there only since it was opened.
 
     The first error is final: every later write, flush and close fails with that same CodedError. `broken_pipe` says
     that it was only the reader going away.
     """
 
-    def __init__(self, fd: int, name: str, reactor: WriterReactor, *, compress: bool = False) -> None:
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        reactor: WriterReactor,
+        *,
+        compress: bool = False,
+        replaces: bool = False,
+        created: bool = False,
+    ) -> None:
         self.name = name
         self.error: CodedError | None = None
         self.broken_pipe = False
         self._fd = fd
         self._reactor = reactor
         self._compress = compress
+        self._replaces = replaces
+        self._created = created
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
         self._buffer: list[bytes] = []
         self._buffered = 0
@@ -63,6 +76,8 @@ class Writer:
         self._delivered = 0
         self._waiting: list[tuple[int, Deferred[None]]] = []  # fired when that much is delivered
         self._inbox: SimpleQueue[list[bytes] | None] | None = None
+        self._lock = threading.Lock()  # the reactor may be gone once the reader was given up
+        self._given_up = False
         self._closing = False
         self._closed = False
 
@@ -87,21 +102,39 @@ class Writer:
         return self._until(self._accepted)
 
     def close(self) -> Deferred[None] | None:
-        """Flush, then close the descriptor."""
+        """Flush, then close the descriptor. Cancelling gives up on a reader that takes nothing: the rest is lost."""
         if not self._closing:
             self._closing = True
-            if self._compress and self._regular and not self._accepted:
-                self._buffer.append(b"")  # an empty file is not a gzip file
+            if self._regular and not self._accepted and (self._compress or self._replaces):
+                self._buffer.append(b"")  # an empty file is not a gzip file, nor is an old one empty
             self._send()
-            self._release()
-        return self._until(self._accepted)
+            if self._inbox is not None:
+                self._inbox.put(None)  # the thread closes what it writes to
+            else:
+                self._settle(self._delivered, self._close_descriptor(), closed=True)
+        return self._until(self._accepted, self._give_up)
 
-    def _until(self, delivered: int) -> Deferred[None] | None:
+    def discard(self) -> None:
+        """Undo the opening, in the turn of the reactor in which it was opened: no file is there, or the old one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._buffer.clear()
+        self._closing = self._closed = True
+        os.close(self._fd)
+        if self._created:
+            with contextlib.suppress(OSError):  # whoever removed it meanwhile wanted the same
+                os.unlink(self.name)  # noqa: PTH108
+
+    def _until(
+        self, delivered: int, canceller: Callable[[Deferred[None]], None] | None = None
+    ) -> Deferred[None] | None:
         if self.error is not None:
             return fail(self.error)
         if delivered <= self._delivered and (self._closed or not self._closing):
             return None
-        waiter: Deferred[None] = Deferred()  # no canceller: the bytes are taken; who cancels only stops waiting
+        # But for close there is no canceller: the bytes are taken; who cancels only stops waiting.
+        waiter: Deferred[None] = Deferred(canceller)
         self._waiting.append((delivered, waiter))
         return waiter
 
@@ -124,20 +157,30 @@ class Writer:
     def _serve(self, inbox: SimpleQueue[list[bytes] | None]) -> None:
         """The thread. It ends with the first error; what comes after that is never written."""
         delivered = 0
-        while (pieces := inbox.get()) is not None:
+        error: OSError | None = None
+        while error is None and not self._given_up and (pieces := inbox.get()) is not None:
             error = self._put(pieces)
             delivered += sum(map(len, pieces))
-            self._reactor.callFromThread(self._settle, delivered, error)
-            if error is not None:
-                return
+            if error is None:
+                self._tell(delivered, None)
+        # Never closed by the reactor's thread: its number could belong to another file before our write has ended.
+        at_close = self._close_descriptor()
+        self._tell(delivered, error or at_close, closed=True)
 
-    def _settle(self, delivered: int, error: OSError | None) -> None:
+    def _tell(self, delivered: int, error: OSError | None, *, closed: bool = False) -> None:
+        with self._lock:
+            if not self._given_up:
+                self._reactor.callFromThread(self._settle, delivered, error, closed)
+
+    def _settle(self, delivered: int, error: OSError | None, closed: bool = False) -> None:
         """Something was written, or failed to be: tell those who wait."""
+        self._closed = self._closed or closed
         if error is None:
             self._delivered = delivered
-        else:
-            self._fail(error)
-        self._release()
+        elif self.error is None:
+            self.broken_pipe = isinstance(error, BrokenPipeError)
+            self.error = coded(error, self.name)
+            self._buffer.clear()
         waiting, self._waiting = self._waiting, []
         for target, waiter in waiting:
             if self.error is not None:
@@ -147,23 +190,19 @@ class Writer:
             else:
                 self._waiting.append((target, waiter))
 
-    def _fail(self, error: OSError) -> None:
-        if self.error is None:
-            self.broken_pipe = isinstance(error, BrokenPipeError)
-            self.error = coded(error, self.name)
-            self._buffer.clear()
+    def _give_up(self, _: Deferred[None]) -> None:
+        """Wait for the reader no more. The thread that hangs in its write closes the descriptor if that ever ends."""
+        with self._lock:
+            self._given_up = True
+        error = TimeoutError(errno.ETIMEDOUT, "given up, because its reader takes nothing more")
+        self._settle(self._delivered, error, closed=True)
 
-    def _release(self) -> None:
-        """Close the descriptor once nothing more will be written to it."""
-        if not self._closing or self._closed or (self.error is None and self._delivered < self._accepted):
-            return
-        self._closed = True
-        if self._inbox is not None:
-            self._inbox.put(None)
+    def _close_descriptor(self) -> OSError | None:
         try:
             os.close(self._fd)
         except OSError as error:  # network file systems may say only now that the disk is full
-            self._fail(error)
+            return error
+        return None
 
     def _put(self, pieces: list[bytes]) -> OSError | None:
         """Write the pieces. Runs in the thread if there is one, so it touches nothing but the descriptor."""
@@ -174,6 +213,9 @@ class Writer:
         view = memoryview(data)
         written = 0
         try:
+            if self._replaces:
+                self._replaces = False
+                os.ftruncate(self._fd, 0)
             while written < len(view):
                 try:
                     written += os.write(self._fd, view[written:])
@@ -201,39 +243,60 @@ class Writer:
                 os.lseek(self._fd, end - torn, os.SEEK_SET)
 
 
+class TerminalWriter(Writer):
+    """A Writer to a terminal: what would act on that, instead of being seen, is written as an escape."""
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        return super().write(printable_lines(data.decode("utf-8", "replace")).encode())
+
+
 def open_output(path: str, reactor: WriterReactor, *, overwrite: bool) -> Writer:
     """Open an output: a path, or "-" for standard output. A path that ends in .gz is compressed.
 
-    Raises ValueError for what the user should have asked differently (the file exists, or is a directory), CodedError
-    `disk_full` or `write_error` for what the operating system refuses.
+    A file to overwrite is as it was until something is flushed. Raises ValueError for what the user should have asked
+    differently (the file exists, or is a directory), CodedError `disk_full` or `write_error` for what the operating
+    system refuses.
     """
     try:
         if path == "-":
-            return Writer(os.dup(STDOUT), "standard output", reactor)
-        fd = _open(path, overwrite=overwrite)
+            fd, created = os.dup(STDOUT), False
+        else:
+            fd, created = _open(path, overwrite=overwrite)
     except FileExistsError:
         raise ValueError(f"{path} exists already: -O overwrites it") from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a directory, not a file") from None
     except OSError as error:
         raise coded(error, path) from error
-    return Writer(fd, path, reactor, compress=path.endswith(".gz"))
+    kind = TerminalWriter if os.isatty(fd) else Writer
+    if path == "-":
+        return kind(fd, "standard output", reactor)
+    return kind(fd, path, reactor, compress=path.lower().endswith(".gz"), replaces=overwrite, created=created)
 
 
-def _open(path: str, *, overwrite: bool) -> int:
+def _open(path: str, *, overwrite: bool) -> tuple[int, bool]:
+    """The descriptor, and whether the file is new."""
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(path).st_mode  # noqa: PTH116
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(path)
         if not stat.S_ISREG(mode):  # /dev/null, a named pipe: there is nothing to overwrite
-            return os.open(path, os.O_WRONLY | _O_BINARY)
-    flags = os.O_WRONLY | os.O_CREAT | _O_BINARY | (os.O_TRUNC if overwrite else os.O_EXCL)
-    return os.open(path, flags, 0o666)
+            return os.open(path, os.O_WRONLY | _O_BINARY), False
+    flags = os.O_WRONLY | os.O_CREAT | _O_BINARY
+    try:
+        return os.open(path, flags | os.O_EXCL, 0o666), True
+    except FileExistsError:
+        if not overwrite:
+            raise
+        return os.open(path, flags, 0o666), False
 
 
 def coded(error: OSError, name: str) -> CodedError:
+    """The error as a CodedError, of which it is the cause."""
     code = "disk_full" if error.errno in _FULL else "write_error"
-    return CodedError(code, f"{name}: {error.strerror or error}")
+    problem = CodedError(code, f"{name}: {error.strerror or error}")
+    problem.__cause__ = error
+    return problem
 
 
 def _wait_writable(fd: int) -> None:

@@ -1,0 +1,68 @@
+"""How much work an expression may make of a page that was written to make it slow. Pure.
+
+Whoever asks decides the expression, whoever serves the page decides how long it takes: libxml2 compares each node that
+it finds with those it has, `re` goes back and tries again. Measured on pages of 8 kB: `a::attr(href)` 0.3 ms,
+`p:first-child` 0.2 s, `div a` 0.1 s, `p + p` 5 s; `(a|a)*b` never ends. So an expression has a reach: how large a page
+may be for about 0.1 s to be the worst. What is not known to be harmless has a short one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+
+class Reach(NamedTuple):
+    """A page within it has at most so many bytes, and so many "<"."""
+
+    size: int
+    tags: int
+
+    def covers(self, body: bytes) -> bool:
+        return len(body) <= self.size and (len(body) <= self.tags or body.count(b"<") <= self.tags)
+
+
+# Parsing alone has worst cases: each attribute is compared with all others of its tag (5,000 fit in here, 70 ms), and
+# each end tag with all open elements (100 ms).
+LINEAR: Final = Reach(16_384, 16_384)
+QUADRATIC: Final = Reach(4_096, 4_096)
+CUBIC: Final = Reach(16_384, 250)
+UNKNOWN: Final = Reach(-1, -1)
+
+# An XPath that looks at each node once: one way down, then from parents to children, and predicates that look at
+# attributes, positions or single text nodes. Not at the text of elements: that is the text of all elements in them.
+_LITERAL: Final = r"""(?:"[^"]*"|'[^']*'|[0-9]+(?:\.[0-9]+)?)"""
+_NAME: Final = r"(?:(?!\d)[\w-]+(?::(?!\d)[\w-]+)?|\*)"
+_FUNCTION: Final = (
+    r"(?:contains|starts-with|concat|substring|substring-before|substring-after|translate|normalize-space|string|"
+    r"string-length|number|boolean|not)\((?!\s*\))"
+)
+_OPERAND: Final = rf"(?:{_LITERAL}|@{_NAME}|text\(\)|(?:position|last|true|false)\(\)|{_FUNCTION}|[(),])"
+_OPERATOR: Final = r"(?:(?:and|or)\b|[!<>]?=|[<>+-])"
+_PREDICATE: Final = rf"\[\s*(?:(?:{_OPERAND}|{_OPERATOR})\s*)+\]"
+_STEP: Final = rf"(?:@{_NAME}|text\(\)|{_NAME}(?!\(|::))(?:{_PREDICATE})*"
+_PATH: Final = rf"(?:descendant-or-self::|\.?//?)?{_STEP}(?:/{_STEP})*"
+_LINEAR_XPATH: Final = re.compile(
+    rf"{_PATH}|(?:string|normalize-space|count|boolean|number)?\({_PATH}\)(?:\[[0-9]+\])?"
+)
+
+# A pattern's escapes and classes, and what is repeated just so often, are single characters to what follows.
+_CHARACTER: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_COUNTED: Final = re.compile(r"[^)]\{[0-9]+\}")
+_REPEATED_GROUP: Final = re.compile(r"\)[*+{]|\(\?[a-zA-Z]*x")  # with the flag x, white space may stand between
+_REPEAT: Final = re.compile(r"[*+{]\+?")
+
+
+def xpath_reach(xpath: str) -> Reach:
+    """The reach of an XPath that is known to be valid."""
+    return LINEAR if _LINEAR_XPATH.fullmatch(xpath.strip()) else CUBIC
+
+
+def regex_reach(pattern: str) -> Reach:
+    """The reach of a regular expression that is known to be valid."""
+    plain = _COUNTED.sub("x", _CHARACTER.sub("x", pattern))
+    if _REPEATED_GROUP.search(plain):
+        return UNKNOWN
+    repeats = len(_REPEAT.findall(plain))
+    # A search begins anew at each character: one repeat is enough to take quadratic time.
+    return LINEAR if not repeats else QUADRATIC if repeats == 1 else UNKNOWN

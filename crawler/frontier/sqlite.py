@@ -1,0 +1,154 @@
+"""The frontier of a job: in memory what is fetched next, the rest of what waits in the job's database.
+
+Hosts and their turns are those of the frontier in memory. What is added here is told to the journal, and when many URLs
+wait, the fresh ones of a host that has some in memory already stay in the store only: its backlog. A host with a
+backlog always has a fresh request in memory, so that nothing else needs to know of it; the next ones are read when the
+last was claimed. Between being added and being written they are in the backlog's tail.
+
+That a URL has ended is not told to the journal here, but where its record is given to the outputs: with `--ordered`
+that may be much later.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from crawler.frontier.memory import MemoryFrontier, _Queue
+from crawler.journal import Journal
+from crawler.models import Request
+from crawler.politeness import Politeness
+from crawler.store import Batch, Store
+from crawler.urls import Url
+
+WINDOW: Final = 50_000
+READ_AT_ONCE: Final = 256
+LONGEST_WAIT: Final = 86_400.0  # what is longer is a clock that was set back between two runs
+
+
+class _Backlog:
+    """The fresh requests of one host that are not in memory; in the tail they are not in the store either."""
+
+    __slots__ = ("loaded", "stored", "tail")
+
+    def __init__(self, loaded: int, stored: int = 0) -> None:
+        self.loaded = loaded  # ids up to this one are or were in memory
+        self.stored = stored
+        self.tail: deque[Request] = deque()
+
+
+class SqliteFrontier(MemoryFrontier):
+    """Implements `crawler.frontier.Frontier`; ids ascend. About `window` requests are in memory, and one per host.
+
+    It begins with what waits in the store. What is needed of it later is read on the spot, in the reactor's thread.
+    """
+
+    def __init__(
+        self,
+        politeness: Politeness,
+        key: Callable[[Url], bytes] | None = None,
+        *,
+        store: Store,
+        journal: Journal,
+        now: float,
+        window: int = WINDOW,
+    ) -> None:
+        super().__init__(politeness, key)
+        self._store = store
+        self._journal = journal
+        self._window = window
+        self._backlogs: dict[str, _Backlog] = {}
+        self._spilled = 0
+        self._load(now)
+
+    def _load(self, now: float) -> None:
+        if self._key is not None:
+            for keys in self._store.known_keys():
+                self._known.load(keys)
+        books = self._store.books()
+        self._ended = {"ok": books.ok, "failed": books.failed, "skipped": books.skipped}
+        for host, until in self._store.blocked(now):
+            self._politeness.host(host, now).block(min(until - now, LONGEST_WAIT), now, "retry_after")
+        for request, when in self._store.begun():
+            due = min(when, now + LONGEST_WAIT)
+            if request.parked:
+                self._parked.append((due, request))
+            else:
+                self._begin_again(request, due, now)
+        hosts = self._store.backlog()
+        for host, stored in hosts:
+            queue = self._queues.setdefault(host, _Queue(host))
+            queue.pending += stored
+            self._queued += stored
+            self._spilled += stored
+            self._backlogs[host] = _Backlog(-1, stored)
+        for host, _ in hosts:
+            self._refill(self._queues[host])
+
+    def add(self, request: Request) -> bool:
+        key = None
+        if self._key is not None:
+            key = self._key(request.url)
+            if not self._known.add(key):
+                self._journal.known()
+                return False
+        self._journal.added(request, key)
+        queue = self._enter(request)
+        backlog = self._backlogs.get(queue.key) if self._backlogs else None
+        if backlog is None:
+            if self._queued - self._spilled <= self._window or not (queue.inbox or queue.outbox):
+                self._stock(queue, (request,))
+                return True
+            backlog = self._backlogs[queue.key] = _Backlog(request.id - 1)
+        backlog.tail.append(request)
+        self._spilled += 1
+        self._journal.spilled(backlog, request.id)
+        return True
+
+    def claim(self, now: float) -> Request | None:
+        request = super().claim(now)
+        if request is not None and self._backlogs:
+            queue = self._leases[request.id]
+            if not queue.inbox and not queue.outbox and queue.key in self._backlogs:
+                self._refill(queue)
+        return request
+
+    def retry(self, request: Request, now: float, delay: float = 0.0) -> None:
+        super().retry(request, now, delay)
+        self._queued_again(request, now, delay, parked=request.parked)
+
+    def park(self, request: Request, now: float, delay: float) -> None:
+        super().park(request, now, delay)
+        self._queued_again(request, now, delay, parked=True)
+
+    def committed(self, batch: Batch) -> None:
+        """The store has written a batch: what was spilled with it can be read."""
+        for backlog, number in batch.spilled:
+            if number > backlog.loaded:
+                backlog.tail.popleft()
+                backlog.stored += 1
+
+    def _queued_again(self, request: Request, now: float, delay: float, *, parked: bool) -> None:
+        self._journal.again(request, now + delay, parked=parked)
+        host = self._politeness.host(request.url.host_key, now)
+        if host.next_start > now + 1.0:
+            self._journal.blocked(request.url.host_key, host.next_start)
+
+    def _refill(self, queue: _Queue) -> None:
+        """Bring the next of a host's backlog into memory."""
+        backlog = self._backlogs[queue.key]
+        room = self._window - (self._queued - self._spilled)
+        wanted = min(READ_AT_ONCE, max(room, self._window // len(self._backlogs), 1))
+        fresh: list[Request] = []
+        if backlog.stored:
+            fresh = self._store.fresh(queue.key, backlog.loaded, wanted)
+            assert fresh, "somebody else has changed the store"
+            backlog.stored -= len(fresh)
+        while backlog.tail and len(fresh) < wanted and not backlog.stored:
+            fresh.append(backlog.tail.popleft())
+        backlog.loaded = fresh[-1].id
+        self._spilled -= len(fresh)
+        if not backlog.stored and not backlog.tail:
+            del self._backlogs[queue.key]
+        self._stock(queue, fresh)

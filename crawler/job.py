@@ -1,0 +1,309 @@
+"""A job: a run that is kept in a folder, and goes on where it was whatever ended it.
+
+The folder holds the database, the lock, the options, and nothing that is code. Its outputs may be anywhere. How a kill
+at any instant loses nothing is told in commit.py.
+"""
+
+# The os functions beside pathlib's: they take descriptors, and flags.
+# ruff: noqa: PTH110, PTH116, PTH123
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from crawler.commit import CommitReactor, Committing
+from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError, to_toml
+from crawler.feed import Feed
+from crawler.frontier.sqlite import SqliteFrontier
+from crawler.journal import Journal, checksum
+from crawler.lock import Lock, LockedError
+from crawler.politeness import Politeness
+from crawler.seeds import BadLine, Seed
+from crawler.sinks import Sink
+from crawler.sinks.writer import Writer, coded, open_output
+from crawler.store import Batch, Books, Store
+from crawler.store_file import StoreError
+from crawler.urls import Url
+from crawler.version import __version__
+
+DATABASE: Final = "frontier.sqlite"
+LOCK: Final = "lock"
+OPTIONS_FILE: Final = "config.toml"
+_COPIED: Final = 1 << 20
+# These may change from run to run: they say how URLs are fetched, not which, nor what is written.
+_FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE})
+_WHERE: Final = frozenset({"job", "durable"})
+
+
+class JobError(ConfigError):
+    """The job cannot be worked on as asked: what is in its way, and what may be done."""
+
+
+class Output(NamedTuple):
+    """An output of a job. `begun` is true when lines of an earlier run are in it (and so is the header of a table)."""
+
+    writer: Writer
+    begun: bool
+
+
+class _File(NamedTuple):
+    """An output that is a regular file: our own descriptor of it, how much of it counts, and whether the rest does."""
+
+    number: int
+    path: str
+    fd: int
+    committed: int
+    keep_rest: bool
+
+
+class Job:
+    """The job in `folder`, which is created if it is not there; nobody else can work on it until `close`.
+
+    - `frontier` and `journal` are for the crawl, `feed` and `unread` for what it reads, `output` and `sink` for what it
+      writes; `close` comes when the sink is closed.
+    - `resumed` says that a run before this one accepted inputs. Then `following` is the id of the next input and
+      `oldest` that of the oldest one without a record; `owed` are the records of inputs that are not fetched.
+    - `notes` are sentences for people about what is not as the run before left it.
+
+    Raises JobError when the folder, its database or the options do not fit, CodedError `disk_full` or `write_error`.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        config: Config,
+        *,
+        reactor: CommitReactor,
+        politeness: Politeness,
+        key: Callable[[Url], bytes] | None = None,
+        durable: bool = False,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.notes: list[str] = []
+        self._folder = Path(folder)
+        self._reactor = reactor
+        self._durable = durable
+        self._wall = wall
+        self._files: list[_File] = []
+        with ExitStack() as resources:
+            self._enter(resources)
+            now = reactor.seconds()
+            epoch = wall() - now
+            try:
+                self._store = store = Store(self._folder / DATABASE, epoch=epoch, durable=durable)
+            except StoreError as error:
+                raise JobError(str(error)) from error
+            resources.callback(store.close)
+            self._seeds = store.seeds()
+            self.resumed = store.books().inputs > 0 or self._seeds.count > 0
+            self._settle_options(config)
+            self._check_outputs()
+            self.run = store.begin_run(wall(), os.getpid(), __version__)
+            self.following, self.oldest, batch = store.numbers()
+            self.journal = Journal(epoch=epoch, following=self.following, batch=batch, seeds=self._seeds)
+            self.frontier = SqliteFrontier(politeness, key, store=store, journal=self.journal, now=now)
+            self._resources = resources.pop_all()
+
+    def close(self) -> None:
+        """Let go of the job."""
+        with self._resources:
+            self._store.end_run(self.run, self._wall())
+
+    def books(self) -> Books:
+        """What became of the inputs, as far as it is committed: of all of them once the sink is closed."""
+        return self._store.books()
+
+    # Opening.
+
+    def _enter(self, resources: ExitStack) -> None:
+        folder = self._folder
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if not (folder / LOCK).exists() and any(folder.iterdir()):
+                raise JobError(f"{folder} is not empty, and it is not the folder of a job")
+            folder.chmod(0o700)  # it may hold passwords: those of URLs and headers
+            lock = Lock(folder / LOCK)
+        except LockedError as error:
+            raise JobError(f"{folder}: another crawler (process {error.pid}) is at work on this job") from error
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise JobError(f"{folder} cannot be the folder of a job: {error.strerror}") from error
+        except OSError as error:
+            raise coded(error, str(folder)) from error
+        resources.callback(lock.release)
+
+    def _settle_options(self, config: Config) -> None:
+        """Compare the options with those of the run before, and keep them for the next one."""
+        path = self._folder / OPTIONS_FILE
+        text = to_toml(config)
+        if self.resumed:
+            self.notes += changes(Config.from_toml(str(path)), config, path)
+        elif not path.exists() or path.read_text() != text:
+            self._store.forget_outputs()  # nothing was accepted yet: it may still become another job
+        try:
+            temporary = path.with_suffix(".part")
+            temporary.touch(mode=0o600)
+            temporary.write_text(text)
+            temporary.replace(path)
+        except OSError as error:
+            raise coded(error, str(path)) from error
+
+    def _check_outputs(self) -> None:
+        """Files that were taken away, or cut: by a power failure, or by somebody."""
+        sizes = {}
+        short = []
+        for number, path, committed in self._store.outputs():
+            try:
+                size = sizes[number] = os.stat(path).st_size
+            except FileNotFoundError:
+                if committed:
+                    raise JobError(f"{path} is gone: put it back, or begin another job") from None
+                size = sizes[number] = 0
+            if size < committed:
+                short.append(f"{path} has only {size:,} bytes of {committed:,}")
+        if short:
+            lost = self._store.fall_back(sizes)
+            self.notes.append(f"{', '.join(short)}: {lost:,} URLs whose records are lost with that are fetched again")
+
+    # Inputs.
+
+    def unread(self, source: Iterator[Seed | BadLine]) -> Iterator[Seed | BadLine]:
+        """What of the inputs was not read by an earlier run; they must be the same again as far as that read them.
+
+        Raises JobError when something is asked of it and they are not.
+        """
+        count, crc = 0, 0
+        for seed in islice(source, self._seeds.count):
+            count, crc = count + 1, checksum(_text(seed), crc)
+        if (count, crc) != (self._seeds.count, self._seeds.crc):
+            raise JobError(
+                f"the inputs have changed: their first {self._seeds.count:,} URLs, which this job has read, are others now"
+                " (put them back as they were, or begin another job)"
+            )
+        yield from source
+
+    def feed(self, feed: Feed) -> Feed:
+        """The same feed, telling the journal what was taken."""
+        return _JobFeed(feed, self.journal)
+
+    def owed(self) -> list[tuple[int, BadLine]]:
+        """Inputs that an earlier run accepted and does not fetch, without a record: their ids, and what they are."""
+        return self._store.owed()
+
+    # Outputs.
+
+    def output(self, path: str, *, overwrite: bool) -> Output:
+        """Open an output, as `open_output` does: it stays as it is until `sink` is called.
+
+        Raises JobError when it is none of the outputs with which the job began.
+        """
+        place = os.path.realpath(path)
+        if path == "-" or (os.path.exists(place) and not stat.S_ISREG(os.stat(place).st_mode)):
+            return Output(open_output(path, self._reactor, overwrite=overwrite), begun=False)
+        outputs = {known: (number, committed) for number, known, committed in self._store.outputs()}
+        if place not in outputs:
+            if self.resumed:
+                known = ", ".join(outputs) or "none"
+                raise JobError(f"{path}: the outputs of a job stay the same (they are: {known})")
+            if not overwrite and os.path.exists(place):
+                raise ValueError(f"{path} exists already: -O overwrites it")
+            outputs[place] = (self._store.add_output(place), 0)
+        number, committed = outputs[place]
+        created = not os.path.exists(place)
+        try:
+            fd = os.open(place, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            own = os.dup(fd)
+        except OSError as error:
+            raise coded(error, path) from error
+        self._resources.callback(os.close, own)
+        self._files.append(_File(number, place, own, committed, keep_rest=self.resumed or not overwrite))
+        compress = path.lower().endswith(".gz")
+        return Output(Writer(fd, path, self._reactor, compress=compress, created=created), begun=committed > 0)
+
+    def sink(self, sink: Sink) -> Committing:
+        """The sink that keeps what the job promises around `sink`, which writes to the outputs."""
+        for file in self._files:
+            self._cut(file)
+        return Committing(
+            sink,
+            reactor=self._reactor,
+            journal=self.journal,
+            sizes=lambda: {file.number: os.fstat(file.fd).st_size for file in self._files},
+            write=self._write,
+            committed=self.frontier.committed,
+        )
+
+    def _cut(self, file: _File) -> None:
+        """Take away what was written behind the committed size; it is fetched again. Keep it beside the file."""
+        try:
+            excess = os.fstat(file.fd).st_size - file.committed
+            if excess > 0 and file.keep_rest:
+                tail = f"{file.path}.tail-{self.run}"
+                with open(file.path, "rb") as source, open(tail, "wb") as target:
+                    source.seek(file.committed)
+                    while piece := source.read(_COPIED):
+                        target.write(piece)
+                self.notes.append(f"{excess:,} bytes that do not count were moved from {file.path} to {tail}")
+            os.ftruncate(file.fd, file.committed)
+            os.lseek(file.fd, file.committed, os.SEEK_SET)  # the writer's descriptor shares the position
+        except OSError as error:
+            raise coded(error, file.path) from error
+
+    def _write(self, batch: Batch) -> None:
+        """Commit a batch. Runs in the sink's thread."""
+        if self._durable:
+            for file in self._files:
+                try:
+                    os.fsync(file.fd)
+                except OSError as error:
+                    raise coded(error, file.path) from error
+        self._store.write(batch, self._wall())
+
+
+def changes(before: Config, after: Config, path: Path) -> list[str]:
+    """Sentences about what is not as `before`. Raises JobError if it is more than may change; `path` has the rest."""
+    changed = [
+        option
+        for option in OPTIONS.values()
+        if option.name not in _WHERE and getattr(before, option.name) != getattr(after, option.name)
+    ]
+    refused = [option.flags[-1] if option.flags else option.metavar for option in changed if option.group not in _FREE]
+    if refused:
+        raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
+    return [f"{option.flags[-1]} is no longer what it was in the run before" for option in changed]
+
+
+class _JobFeed:
+    def __init__(self, feed: Feed, journal: Journal) -> None:
+        self._feed = feed
+        self._journal = journal
+        self.exhausted = feed.exhausted
+
+    @property
+    def on_ready(self) -> Callable[[], None]:
+        return self._feed.on_ready
+
+    @on_ready.setter
+    def on_ready(self, call: Callable[[], None]) -> None:
+        self._feed.on_ready = call
+
+    def take(self) -> Seed | BadLine | None:
+        seed = self._feed.take()
+        if seed is None:
+            self.exhausted = self._feed.exhausted
+        else:
+            self._journal.seed_taken(_text(seed))
+        return seed
+
+    def close(self) -> None:
+        self._feed.close()
+        self.exhausted = True
+
+
+def _text(seed: Seed | BadLine) -> str:
+    return seed.text if isinstance(seed, BadLine) else seed.written

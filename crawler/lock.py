@@ -1,0 +1,78 @@
+"""One process at a time: a lock on a file, which the system lets go of however the process ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+_BEHIND: Final = 1 << 20  # where Windows locks a byte: what is locked there cannot be read
+
+
+class LockedError(Exception):
+    """Somebody else has the lock: the process `pid`, or 0 if it cannot be told."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"locked by process {pid}")
+        self.pid = pid
+
+
+class Lock:
+    """Takes the lock, and writes our process id into the file. Raises LockedError, or OSError.
+
+    An open file holds it: a child process that inherits it keeps the lock after us.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _take(self._fd)
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, f"{os.getpid()}\n".encode())
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def holder(path: Path) -> int | None:
+    """The process that has the lock (0 if it cannot be told); None when nobody has it."""
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        _take(fd)
+    except LockedError as error:
+        return error.pid
+    finally:
+        os.close(fd)
+    return None
+
+
+def _take(fd: int) -> None:
+    try:
+        _lock(fd)
+    except OSError:
+        pid = os.read(fd, 20).strip()
+        raise LockedError(int(pid) if pid.isdigit() else 0) from None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int) -> None:
+        os.lseek(fd, _BEHIND, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(fd, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,216 @@
+"""A page to ask: what declared extraction and the user's own parse function get.
+
+Nothing is decoded or parsed before it is asked for. What a server sends never makes a method raise, except where said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from crawler.charset import decode_text
+from crawler.errors import CodedError
+from crawler.models import Record, Request
+from crawler.urls import Url, join, parse
+
+if TYPE_CHECKING:
+    import parsel
+
+MAX_PARSED: Final = 5_000_000
+_BEFORE_TEXT: Final = b"\xef\xbb\xbf \t\r\n\f"
+
+Kind = Literal["html", "xml", "json", "text"]
+_UNREAD: Final = object()
+
+
+class Document:
+    """A body, where it came from and what its server says that it is; the first 5 MB of it are parsed.
+
+    `warnings` grows as things are asked for: `charset`, and `parse_truncated` when not all of it could be parsed.
+    """
+
+    __slots__ = ("_base", "_json", "_kind", "_selector", "_text", "body", "charset", "content_type", "url", "warnings")
+
+    def __init__(self, url: str, body: bytes, charset: str | None = None, content_type: str | None = None) -> None:
+        self.url = url
+        self.body = body
+        self.charset = charset
+        self.content_type = content_type
+        self.warnings: list[str] = []
+        self._kind: Kind | None = None
+        self._text: str | None = None
+        self._json: Any = _UNREAD
+        self._selector: parsel.Selector | None = None
+        self._base: Url | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What it is parsed as: what its server says, or what it looks like where that says nothing.
+
+        JSON is also recognised where its server takes it for HTML, as many do. "text" is anything else.
+        """
+        if self._kind is None:
+            self._kind = self._classified()
+        return self._kind
+
+    @property
+    def text(self) -> str:
+        """The body as text: byte order mark, then the declared charset, then what the document says, then UTF-8."""
+        if self._text is None:
+            self._text = self._decoded(self.body)
+        return self._text
+
+    @property
+    def selector(self) -> parsel.Selector:
+        """A parsel Selector over the body, of type "html", "xml" or "json"."""
+        if self._selector is None:
+            self._selector = self._parsed()
+        return self._selector
+
+    def css(self, query: str) -> parsel.SelectorList[parsel.Selector]:
+        return self.selector.css(query)
+
+    def xpath(self, query: str) -> parsel.SelectorList[parsel.Selector]:
+        return self.selector.xpath(query)
+
+    def json(self) -> Any:
+        """The body parsed as JSON. Raises ValueError when it is not, RecursionError when it is nested too deep."""
+        if self._json is _UNREAD:
+            self._json = json.loads(self.text)
+        return self._json
+
+    @property
+    def base(self) -> Url:
+        """What references are relative to: the `<base href>` of an HTML page, else its URL."""
+        if self._base is None:
+            base = parse(self.url)
+            if self.kind == "html" and "<base" in self.text.lower():
+                for href in self.xpath("(//base/@href)[1]").getall():
+                    try:
+                        base = join(base, href)
+                    except CodedError:  # HTML section 4.2.3: then it is as if it were not there
+                        break
+            self._base = base
+        return self._base
+
+    def urljoin(self, reference: str) -> str:
+        """The absolute URL of a reference, without its fragment. Raises CodedError if it is none of http or https."""
+        return join(self.base, reference).href
+
+    def _decoded(self, body: bytes) -> str:
+        text, _, warnings = decode_text(body, self.charset, self.content_type)
+        self._warn(*warnings)
+        return text
+
+    def _classified(self) -> Kind:
+        media = self.content_type or ""
+        if media.endswith(("/json", "+json")):
+            return "json"
+        if media.endswith(("/xml", "+xml")) and "html" not in media:
+            return "xml"
+        start = self.body[:1024].lstrip(_BEFORE_TEXT)[:1]
+        if start in {b"{", b"["} and self._json_or_none() is not None:
+            return "json"
+        return "html" if start == b"<" or "html" in media else "text"
+
+    def _json_or_none(self) -> Any:
+        try:
+            return self.json()
+        except (ValueError, RecursionError):
+            return None
+
+    def _parsed(self) -> parsel.Selector:
+        import parsel  # lxml takes 8 MiB and 60 ms: only for those who parse
+
+        kind = self.kind
+        if kind == "json":
+            return parsel.Selector(root=self._json_or_none(), type="json")
+        text = "" if kind == "text" else self.text
+        if text and len(self.body) > MAX_PARSED:
+            text = self._decoded(self.body[:MAX_PARSED])
+            self._warn("parse_truncated")
+        root, whole = _tree(text, is_xml=kind == "xml")
+        if not whole:
+            self._warn("parse_truncated")
+        return parsel.Selector(root=root, type="xml" if kind == "xml" else "html")
+
+    def _warn(self, *codes: str) -> None:
+        self.warnings += [code for code in codes if code not in self.warnings]
+
+
+class Page(Document):
+    """A fetched page, for the function that a user gives to crawl(): it yields items (dicts) and URLs to follow."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.final_url or record.url, record.body, record.charset, record.content_type)
+        self.record = record
+
+    def __repr__(self) -> str:
+        return f"<Page {self.status} {self.url}>"
+
+    @property
+    def status(self) -> int | None:
+        return self.record.status
+
+    @property
+    def headers(self) -> Mapping[str, list[str]]:
+        """The response's headers: lower-case name -> values. Empty when the records leave them out."""
+        return self.record.headers or {}
+
+
+class Yielded(NamedTuple):
+    """What a parse function made of a page; `follow` has URLs and requests in their order."""
+
+    items: list[dict[str, Any]]
+    follow: list[Url | Request]
+
+
+def gather(page: Page, results: Iterable[Any] | None) -> Yielded:
+    """Sort what a parse function gives for a page: dicts, and URLs (text as it stands in links, Url, Request).
+
+    Text that is no http or https URL (mailto:, javascript:) is left out, as in links. Raises TypeError, with a sentence
+    for the function's author, for anything else, and whatever the function raises.
+    """
+    yielded = Yielded([], [])
+    if isinstance(results, (str, bytes, Mapping)):
+        raise TypeError(f"the parse function gives {_shown(results)}: it is to yield it (or return a list)")
+    for result in () if results is None else results:
+        if isinstance(result, dict):
+            yielded.items.append(result)
+        elif isinstance(result, (Url, Request)):
+            yielded.follow.append(result)
+        elif isinstance(result, str):
+            try:
+                yielded.follow.append(join(page.base, result))
+            except CodedError:
+                continue
+        elif result is not None:
+            raise TypeError(f"the parse function yields {_shown(result)}: neither an item (dict) nor a URL (str)")
+    return yielded
+
+
+def _shown(value: object) -> str:
+    return f"{type(value).__name__} {repr(value)[:80]}"
+
+
+def _tree(text: str, *, is_xml: bool) -> tuple[Any, bool]:
+    """The root of the tree, and whether the parser read all of it."""
+    from lxml import etree, html  # type: ignore[import-untyped]
+
+    if is_xml:
+        # Not `huge_tree`: it would take away the limit on what entities may grow to.
+        parser = etree.XMLParser(recover=True, encoding="utf-8", resolve_entities=False, no_network=True)
+    else:
+        parser = html.HTMLParser(recover=True, encoding="utf-8", huge_tree=True)
+    root = None
+    source = text.strip().replace("\0", "").encode()
+    if source:
+        try:
+            root = etree.fromstring(source, parser)
+        except etree.XMLSyntaxError:  # nothing in it can be taken for an element
+            root = None
+    whole = not source or not len(parser.error_log.filter_from_fatals())
+    return (etree.fromstring(b"<html/>", html.HTMLParser()) if root is None else root), whole

@@ -1,0 +1,79 @@
+"""The child: reads jobs from standard input and writes answers to standard output until one of the two is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from crawler.extract import Extraction, compile  # noqa: A004
+from crawler.page import Document
+from crawler.parsing import Answer, Job, receive, send
+
+MAX_JOBS: Final = 1_000
+MAX_RESIDENT: Final = 256 << 20  # beyond, a new process is cheaper than what this one keeps
+MAX_ADDRESSES: Final = 2 << 30
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may still want what is in the air
+    jobs, answers = 0, os.dup(1)
+    os.dup2(2, 1)  # nothing that prints may get into the frames
+    resident = _limit_memory()
+    decoder = msgspec.msgpack.Decoder(Job)
+    extraction: Extraction | None = None
+    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123
+        send(answers, b"")
+        for count in range(1, MAX_JOBS + 1):
+            frame = receive(jobs)
+            if frame is None:
+                return
+            job = decoder.decode(frame)
+            # The parent's clock is the one that counts. This is for a child whose parent is gone: unlike signals and
+            # threads of ours it ends everything, `re` and libxml2 too, and on all platforms.
+            faulthandler.dump_traceback_later(job.limit, exit=True, file=nowhere)
+            if extraction is None or extraction.declarations != job.declarations:
+                extraction = compile(job.declarations)
+            answer = _answer(extraction, job)
+            if count == MAX_JOBS or resident() > MAX_RESIDENT:
+                answer = msgspec.structs.replace(answer, last=True)
+            encoded = msgspec.msgpack.encode(answer)
+            faulthandler.cancel_dump_traceback_later()
+            send(answers, encoded)
+            if answer.last:
+                return
+
+
+def _answer(extraction: Extraction, job: Job) -> Answer:
+    try:
+        document = Document(job.url, job.body, job.charset, job.content_type)
+        document.selector  # noqa: B018 -- with nothing to extract, too: then the question is how long this takes
+        data, warnings = extraction(document)
+    except MemoryError:
+        return Answer(error=("parse_error", "parsing it took too much memory"), last=True)
+    except Exception:  # a bug: the parent logs it
+        return Answer(error=("internal", traceback.format_exc()), last=True)
+    return Answer(data, warnings)
+
+
+def _limit_memory() -> Callable[[], int]:
+    """Have allocations fail before the machine is in trouble. Returns what tells the peak of our resident bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return lambda: 0
+    with contextlib.suppress(ValueError, OSError):  # a lower limit is set already, or the system has none
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESSES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    main()

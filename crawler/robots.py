@@ -1,0 +1,249 @@
+"""Robots: may this URL be fetched, as the robots.txt of its origin says? RFC 9309 section 2.3 and 2.4.
+
+One fetch of robots.txt for all who ask meanwhile, and its rules are known for a day. Nothing that a server answers
+raises here: what cannot be read gives a verdict, too.
+
+- 2xx: its rules, as far as any can be made out, in the first 500 KiB.
+- 4xx, more than five redirects, a redirect to nowhere: there is none, everything is allowed.
+- 429, 5xx, no whole answer: `robots_unreachable` for all of the origin, unless rules from before are still known: those
+  go on to hold (section 2.4). It is asked again after a minute, then two, four, to at most an hour.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError
+from crawler.models import Input, Request, Response
+from crawler.redirect import next_hop
+from crawler.robots_rules import Rule, Rules, parse
+from crawler.urls import Url, join
+from crawler.urls import parse as parse_url
+
+LIFETIME: Final = 86_400.0
+FIRST_PAUSE: Final = 60.0
+LONGEST_PAUSE: Final = 3_600.0
+MAX_REDIRECTS: Final = 5
+MAX_ORIGINS: Final = 10_000
+MAX_SIZE: Final = 64 << 20
+_ORIGIN_SIZE: Final = 2_000
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What robots.txt says of one URL.
+
+    `error` is None when the URL may be fetched, else `robots_denied`, which names the line, or `robots_unreachable`;
+    then robots.txt is asked again in `retry_in` seconds, after `failures` times in a row without success. `reason` says
+    in words why the URL is allowed. `rule` is the line that decided, if one did. `crawl_delay` is seconds from request
+    to request, `sitemaps` are absolute URLs; both belong to the origin.
+    """
+
+    error: CodedError | None = None
+    reason: str = ""
+    rule: Rule | None = None
+    crawl_delay: float | None = None
+    sitemaps: tuple[str, ...] = ()
+    retry_in: float = 0.0
+    failures: int = 0
+
+    @property
+    def allowed(self) -> bool:
+        return self.error is None
+
+
+class Robots:
+    """Knows the rules of up to `max_origins` origins, in about `max_size` bytes; the longest unasked go first.
+
+    `fetch` gets one URL as it is, following no redirect. It should give up beyond 512 KiB: a body that was cut there
+    (`body_too_large`) is as good as a whole one. `token` is our product token (see `robots_rules.product_token`).
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[Url], Deferred[Response]],
+        *,
+        clock: IReactorTime,
+        token: str,
+        max_origins: int = MAX_ORIGINS,
+        max_size: int = MAX_SIZE,
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._token = token
+        self._max_origins = max_origins
+        self._max_size = max_size
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._size = 0
+        self._asking: dict[str, _Asking] = {}
+        self._log = Logger()
+
+    def check(self, url: Url) -> Verdict | Deferred[Verdict]:
+        """The verdict on this URL: at once when its robots.txt is known, else when that was read.
+
+        The Deferred never fails but by CancelledError. When all who wait for one robots.txt have cancelled, its fetch
+        is cancelled, too.
+        """
+        target = url.target
+        origin = url.href[: -len(target)]
+        if url.host[-1] == ".":
+            origin = f"{url.scheme}://{url.host[:-1]}{url.authority[len(url.host) :]}"
+        known = self._known.get(origin)
+        if known is not None:
+            now = self._clock.seconds()
+            if now < known.expires:
+                self._known.move_to_end(origin)
+                return known.judge(target, now)
+        return self._ask(origin, target)
+
+    def _ask(self, origin: str, target: str) -> Deferred[Verdict]:
+        asking = self._asking.get(origin)
+        if asking is None:
+            asking = self._asking[origin] = _Asking()
+        waiter: Deferred[Verdict] = Deferred(partial(self._leave, origin, asking))
+        asking.waiters[waiter] = target
+        if asking.reading is None:
+            asking.reading = self._read(parse_url(f"{origin}/robots.txt"))
+            asking.reading.addBoth(self._was_read, origin, asking)
+        return waiter
+
+    def _leave(self, origin: str, asking: _Asking, waiter: Deferred[Verdict]) -> None:
+        asking.waiters.pop(waiter, None)
+        if not asking.waiters and asking.reading is not None and self._asking.get(origin) is asking:
+            # First forgotten, then cancelled: who asks from now on starts anew.
+            del self._asking[origin]
+            asking.reading.cancel()
+
+    def _was_read(self, result: _Answer | Failure, origin: str, asking: _Asking) -> None:
+        if self._asking.get(origin) is asking:
+            del self._asking[origin]
+        waiters = asking.waiters
+        if isinstance(result, Failure):
+            while waiters:
+                waiters.popitem()[0].errback(result)
+            return
+        now = self._clock.seconds()
+        known = self._remember(origin, result, now)
+        while waiters:
+            # One by one: what a waiter does may cancel others.
+            waiter = next(iter(waiters))
+            waiter.callback(known.judge(waiters.pop(waiter), now))
+
+    def _remember(self, origin: str, answer: _Answer, now: float) -> _Known:
+        before = self._known.pop(origin, None)
+        failures, failing, expires = 0, "", now + LIFETIME
+        if answer.rules is None:
+            failures = before.failures + 1 if before else 1
+            expires = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
+            if before and before.answer.rules is not None:
+                answer, failing = before.answer, answer.note
+        known = _Known(answer, failures, failing, expires)
+        self._known[origin] = known
+        self._size += known.size - (before.size if before else 0)
+        while len(self._known) > self._max_origins or (self._size > self._max_size and len(self._known) > 1):
+            self._size -= self._known.popitem(last=False)[1].size
+        return known
+
+    @inlineCallbacks
+    def _read(self, url: Url) -> Generator[Deferred[Any], Any, _Answer]:
+        """Fails with nothing but CancelledError."""
+        request = Request(0, url, url.href, Input(), 0.0)
+        while True:
+            source = request.url.href
+            try:
+                response: Response = yield self._fetch(request.url)
+            except CancelledError:
+                raise
+            except CodedError as error:
+                return _Answer(None, source, str(error))
+            except Exception as error:
+                self._log.failure("robots.txt {url}", url=source)
+                return _Answer(None, source, f"{type(error).__name__}: {error}")
+            try:
+                hop = next_hop(request, response, max_redirects=MAX_REDIRECTS, https_only=False)
+            except CodedError as error:
+                return _Answer(Rules(), source, str(error))
+            if hop is None:
+                return self._answer(request.url, response)
+            request = hop
+
+    def _answer(self, url: Url, response: Response) -> _Answer:
+        status, error = response.status, response.error
+        # Google, too, takes 429 for "later": who asks too often does not get everything for it.
+        if status is not None and 300 <= status < 500 and status != 429:
+            return _Answer(Rules(), url.href, f"status {status}")
+        cut = error is not None and error.code == "body_too_large" and bool(response.body)
+        if error is not None and not cut:
+            return _Answer(None, url.href, str(error))
+        if status is None or not 200 <= status < 300:
+            return _Answer(None, url.href, f"status {status}")
+        rules = parse(response.body, self._token)
+        return _Answer(rules, url.href, "", _absolute(url, rules.sitemaps))
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What asking came to. `rules` is None when robots.txt is unreachable; `note` says why, or why all is allowed."""
+
+    rules: Rules | None
+    source: str
+    note: str
+    sitemaps: tuple[str, ...] = ()
+
+
+class _Known:
+    """What is known of one origin until `expires`."""
+
+    def __init__(self, answer: _Answer, failures: int, failing: str, expires: float) -> None:
+        self.answer = answer
+        self.failures = failures
+        self.expires = expires
+        rules = answer.rules
+        self.size = _ORIGIN_SIZE + sum(map(len, answer.sitemaps)) + (rules.size if rules else 0)
+        self._since = f" (as it was before: {failing})" if failing else ""
+        reason = f"{answer.source}: {answer.note or 'no line is about it'}{self._since}"
+        self._free = self._verdict(None, reason, None)
+
+    def judge(self, target: str, now: float) -> Verdict:
+        source, rules = self.answer.source, self.answer.rules
+        if rules is None:
+            wait = self.expires - now
+            error = CodedError("robots_unreachable", f"{source}: {self.answer.note}; asked again in {wait:.0f} s")
+            return Verdict(error, retry_in=wait, failures=self.failures)
+        rule = rules.decide(target)
+        if rule is None:
+            return self._free
+        words = f"{source} {rule}{self._since}"
+        if rule.allow:
+            return self._verdict(None, words, rule)
+        return self._verdict(CodedError("robots_denied", words), "", rule)
+
+    def _verdict(self, error: CodedError | None, reason: str, rule: Rule | None) -> Verdict:
+        rules = self.answer.rules
+        delay = rules.crawl_delay if rules else None
+        return Verdict(error, reason, rule, delay, self.answer.sitemaps, 0.0, self.failures)
+
+
+class _Asking:
+    """One fetch under way, and who waits for it with which path."""
+
+    def __init__(self) -> None:
+        self.waiters: dict[Deferred[Verdict], str] = {}
+        self.reading: Deferred[Any] | None = None
+
+
+def _absolute(base: Url, sitemaps: Iterable[str]) -> tuple[str, ...]:
+    """The URLs of Sitemap lines. They should be absolute, but many are not; what is no URL at all is left out."""
+    found: dict[str, None] = {}
+    for reference in sitemaps:
+        with suppress(CodedError):
+            found[join(base, reference).href] = None
+    return tuple(found)

@@ -1,0 +1,361 @@
+"""The database of a job: written in batches, one transaction each; read by frontier and job.
+
+SQLite in WAL mode. A process that is killed loses the batches that were not committed, and nothing else. When the power
+fails that may be the last ones that were, too, unless the store is `durable`; outputs may then be shorter than the
+database says, see `fall_back`.
+"""
+
+# ruff: noqa: S608 - no part of any statement comes from outside
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from crawler.models import Record, Request
+from crawler.seeds import BadLine
+from crawler.store_file import connect, prepare, told
+from crawler.store_rows import (
+    AGAIN_COLUMNS,
+    BEGUN,
+    ENDED_COLUMNS,
+    FIRST_ENDED,
+    NEW_COLUMNS,
+    OWED,
+    PARKED,
+    QUEUED,
+    REQUEST_QUERY,
+    STATES,
+    TRY_COLUMNS,
+    Mark,
+    New,
+    Row,
+    line_of,
+    new_row,
+    request_of,
+    unfetched_row,
+)
+
+_CHUNK: Final = 32  # rows a statement: SQLite before 3.32 takes 999 values
+_MEMO: Final = 4096
+
+
+class Books(msgspec.Struct, frozen=True):
+    """What became of the inputs."""
+
+    inputs: int
+    ok: int
+    failed: int
+    skipped: int
+    pending: int
+
+    @property
+    def balanced(self) -> bool:
+        return self.inputs == self.ok + self.failed + self.skipped + self.pending
+
+
+class Batch:
+    """What one transaction writes. `spilled` is the frontier's own: whose backlog the new rows belong to."""
+
+    __slots__ = (
+        "again", "ended", "hosts", "new", "number", "offsets", "seeds", "spilled", "tries", "unfetched",
+    )  # fmt: skip
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.new: list[New] = []
+        self.again: list[Row] = []
+        self.ended: list[Row] = []
+        self.unfetched: list[tuple[int, Record, Row]] = []
+        self.tries: list[Row] = []
+        self.hosts: list[tuple[str, float]] = []
+        self.spilled: list[tuple[Any, int]] = []
+        self.seeds: Mark | None = None
+        self.offsets: dict[int, int] = {}
+
+
+def _values(columns: Sequence[str], rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
+
+
+def _insert(table: str, columns: Sequence[str], rows: int = 1) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_values(columns, rows)}"
+
+
+def _update(columns: Sequence[str]) -> str:
+    """The row is found by the last column."""
+    return f"UPDATE urls SET {', '.join(f'{name} = ?' for name in columns[:-1])} WHERE id = ?"
+
+
+def _update_chunk(columns: Sequence[str]) -> str:
+    new = f"WITH new ({', '.join(columns)}) AS (VALUES {_values(columns, _CHUNK)})"
+    return f"{new} UPDATE urls SET {', '.join(f'{name} = new.{name}' for name in columns[:-1])} FROM new WHERE urls.id = new.id"  # noqa: E501
+
+
+# In chunks: sqlite3 lets go of the interpreter's lock once a statement, and then the reactor goes on meanwhile.
+_INSERT_NEW: Final = (_insert("urls", NEW_COLUMNS), _insert("urls", NEW_COLUMNS, _CHUNK))
+_END: Final = (_update(ENDED_COLUMNS), _update_chunk(ENDED_COLUMNS))
+# The record may have been written when the run was stopped before it knew: then the URL has ended.
+_QUEUE_AGAIN: Final = f"{_update(AGAIN_COLUMNS)} AND state < {FIRST_ENDED}"
+_INSERT_TRY: Final = _insert("tries", TRY_COLUMNS)
+# The index is used only for these very words.
+_PENDING: Final = f"state < {FIRST_ENDED}"
+
+
+class Store:
+    """The open database, created if it is not there. `epoch` is the time of day at which the monotonic clock said 0.
+
+    `write` may be called in another thread than the rest, one call at a time and none during `close`. Raises CodedError
+    `disk_full` or `write_error` when the disk does not do its part, StoreError for a file that is none of ours.
+    """
+
+    def __init__(self, path: Path, *, epoch: float = 0.0, durable: bool = False) -> None:
+        self._path = path
+        self._epoch = epoch
+        self._origins: dict[str, int] = {}
+        with told(path):
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # SQLite's other files follow it
+            self._db = connect(path)
+            prepare(self._db, path)
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._reader = connect(path)
+            self._next_origin: int = self._read("SELECT coalesce(max(id), 0) + 1 FROM origins")[0][0]
+
+    def close(self) -> None:
+        """Leave one file behind, if nobody else reads."""
+        with told(self._path):
+            self._reader.close()
+            self._db.close()
+
+    # Writing.
+
+    def write(self, batch: Batch, at: float = 0.0) -> None:
+        """Write a batch, whole or not at all. `at` is the time of day."""
+        origins: list[Row] = []
+
+        def origin(text: str | None) -> int | None:
+            if text is None:
+                return None
+            number = self._origins.get(text)
+            if number is None:
+                if len(self._origins) >= _MEMO:  # a text may come to have two numbers: no harm
+                    self._origins.clear()
+                number = self._origins[text] = self._next_origin
+                self._next_origin += 1
+                origins.append((number, text))
+            return number
+
+        with told(self._path):
+            new = [new_row(entry, origin, self._epoch) for entry in batch.new]
+            ended = list(batch.ended)
+            for number, record, row in batch.unfetched:
+                if self._db.execute("SELECT 1 FROM urls WHERE id = ?", (number,)).fetchone():
+                    ended.append(row)
+                else:
+                    new.append(unfetched_row(number, record, row, origin))
+            with self._transaction() as db:
+                try:
+                    self._write(db, batch, (new, ended, origins), at)
+                except UnicodeEncodeError:  # a lone surrogate: from the name of a file, say
+                    db.execute("ROLLBACK")
+                    db.execute("BEGIN IMMEDIATE")
+                    self._write(db, batch, (_encodable(new), _encodable(ended), _encodable(origins)), at)
+
+    def _write(
+        self, db: sqlite3.Connection, batch: Batch, rows: tuple[list[Row], list[Row], list[Row]], at: float
+    ) -> None:
+        new, ended, origins = rows
+        db.executemany("INSERT INTO origins (id, text) VALUES (?, ?)", origins)
+        _many(db, _INSERT_NEW, new)
+        db.executemany(_QUEUE_AGAIN, batch.again)
+        _many(db, _END, ended)
+        db.executemany(_INSERT_TRY, _encodable(batch.tries))
+        keys = b"".join([entry.key for entry in batch.new if entry.key is not None])
+        if keys:
+            db.execute("INSERT INTO known (batch, keys) VALUES (?, ?)", (batch.number, keys))
+        db.executemany("INSERT OR REPLACE INTO hosts (key, not_before) VALUES (?, ?)", batch.hosts)
+        states = [row[1] for row in new] + [row[0] for row in ended]
+        counts = [states.count(state) for state in STATES.values()]
+        db.execute(
+            "UPDATE books SET inputs = inputs + ?, ok = ok + ?, failed = failed + ?, skipped = skipped + ?",
+            (len(new), *counts),
+        )
+        if batch.seeds is not None:
+            db.execute("UPDATE books SET seeds = ?, seeds_crc = ?", (batch.seeds.count, batch.seeds.crc))
+        db.executemany(
+            "UPDATE outputs SET committed = ? WHERE id = ?", [(size, number) for number, size in batch.offsets.items()]
+        )
+        offsets = msgspec.json.encode(batch.offsets).decode()
+        db.execute(
+            "INSERT INTO batches (number, at, ended, offsets) VALUES (?, ?, ?, ?)",
+            (batch.number, at, sum(counts), offsets),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite may have rolled back by itself; the first error is what must be told
+                db.execute("ROLLBACK")
+            raise
+
+    def begin_run(self, at: float, pid: int, version: str) -> int:
+        """Note that a run begins; gives its number."""
+        with told(self._path), self._transaction() as db:
+            run = db.execute("INSERT INTO runs (started, pid, version) VALUES (?, ?, ?)", (at, pid, version)).lastrowid
+        assert run is not None
+        return run
+
+    def end_run(self, run: int, at: float) -> None:
+        with told(self._path), self._transaction() as db:
+            db.execute("UPDATE runs SET ended = ? WHERE id = ?", (at, run))
+
+    def add_output(self, path: str) -> int:
+        """Note an output, of which nothing is committed yet; gives its number."""
+        with told(self._path), self._transaction() as db:
+            number = db.execute("INSERT INTO outputs (path) VALUES (?)", (path,)).lastrowid
+        assert number is not None
+        return number
+
+    def forget_outputs(self) -> None:
+        """Before anything was accepted, the outputs may still be others."""
+        with told(self._path), self._transaction() as db:
+            db.execute("DELETE FROM outputs")
+
+    def queue_failed(self, codes: Sequence[str] = ()) -> int:
+        """Queue the URLs that failed again, all or those with these codes; gives how many. Bad lines stay failed."""
+        condition = f"state = {STATES['failed']} AND host IS NOT NULL"
+        if codes:
+            condition += f" AND error IN ({', '.join('?' * len(codes))})"
+        with told(self._path), self._transaction() as db:
+            return _queue_ended(db, condition, tuple(codes), earlier=1)
+
+    def fall_back(self, sizes: Mapping[int, int]) -> int:
+        """Go back to the last batch whose lines are in files of these sizes (by number); gives how many URLs it costs.
+
+        After a power failure an output may be shorter than what was committed. What was lost with it is queued again.
+        """
+        with told(self._path), self._transaction() as db:
+            batch, offsets = 0, dict.fromkeys(sizes, 0)
+            for number, text in db.execute("SELECT number, offsets FROM batches ORDER BY number DESC"):
+                then = {int(output): size for output, size in msgspec.json.decode(text).items()}
+                if all(then.get(output, 0) <= size for output, size in sizes.items()):
+                    batch, offsets = number, offsets | then
+                    break
+            lost = _queue_ended(db, "batch > ?", (batch,), earlier=0)
+            text = msgspec.json.encode(offsets).decode()
+            db.execute("UPDATE batches SET offsets = ?, ended = 0 WHERE number > ?", (text, batch))
+            db.executemany(
+                "UPDATE outputs SET committed = ? WHERE id = ?", [(size, output) for output, size in offsets.items()]
+            )
+            return lost
+
+    # Reading.
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with told(self._path):
+            return self._reader.execute(query, values).fetchall()
+
+    def fresh(self, host: str, after: int, limit: int) -> list[Request]:
+        """The host's next fresh requests behind that id, in order."""
+        rows = self._read(
+            f"{REQUEST_QUERY} WHERE state = {QUEUED} AND {_PENDING} AND host = ? AND urls.id > ? ORDER BY urls.id LIMIT ?",  # noqa: E501
+            (host, after, limit),
+        )
+        return [request_of(row, self._epoch) for row in rows]
+
+    def begun(self) -> list[tuple[Request, float]]:
+        """What was queued again or parked, and when it may be fetched (monotonic), in that order."""
+        rows = self._read(
+            f"{REQUEST_QUERY} WHERE state IN ({BEGUN}, {PARKED}) AND {_PENDING} ORDER BY not_before, urls.id"
+        )
+        return [(request_of(row, self._epoch), row[14] - self._epoch) for row in rows]
+
+    def owed(self) -> list[tuple[int, BadLine]]:
+        """The inputs that are not fetched, whose records are not written."""
+        rows = self._read(f"{REQUEST_QUERY} WHERE state = {OWED} AND {_PENDING} ORDER BY urls.id")
+        return [(row[0], line_of(row)) for row in rows]
+
+    def backlog(self) -> list[tuple[str, int]]:
+        """How many fresh requests there are for each host; the host with the oldest comes first."""
+        rows: list[tuple[str, int]] = self._read(
+            f"SELECT host, count(*) FROM urls WHERE state = {QUEUED} AND {_PENDING} GROUP BY host ORDER BY min(id)"
+        )
+        return rows
+
+    def blocked(self, now: float) -> list[tuple[str, float]]:
+        """The hosts that shall not be asked before a time (monotonic) that is still to come."""
+        rows = self._read("SELECT key, not_before FROM hosts WHERE not_before > ?", (now + self._epoch,))
+        return [(key, until - self._epoch) for key, until in rows]
+
+    def known_keys(self) -> Iterator[bytes]:
+        """The keys of all known URLs, many at a time."""
+        with told(self._path):
+            for (keys,) in self._reader.execute("SELECT keys FROM known"):
+                yield keys
+
+    def books(self) -> Books:
+        inputs, ok, failed, skipped, pending = self._read(
+            f"SELECT inputs, ok, failed, skipped, (SELECT count(*) FROM urls WHERE {_PENDING}) FROM books"
+        )[0]
+        return Books(inputs, ok, failed, skipped, pending)
+
+    def seeds(self) -> Mark:
+        """How far the inputs were read."""
+        return Mark(*self._read("SELECT seeds, seeds_crc FROM books")[0])
+
+    def numbers(self) -> tuple[int, int, int]:
+        """The id of the next input, that of the oldest pending one (or of the next), the number of the next batch."""
+        following: int = self._read("SELECT coalesce(max(id) + 1, 0) FROM urls")[0][0]
+        oldest: int | None = self._read(f"SELECT min(id) FROM urls WHERE {_PENDING}")[0][0]
+        batch: int = self._read("SELECT coalesce(max(number), 0) + 1 FROM batches")[0][0]
+        return following, following if oldest is None else oldest, batch
+
+    def outputs(self) -> list[tuple[int, str, int]]:
+        """Number, path and committed size of each output."""
+        rows: list[tuple[int, str, int]] = self._read("SELECT id, path, committed FROM outputs ORDER BY id")
+        return rows
+
+
+def _many(db: sqlite3.Connection, statements: tuple[str, str], rows: list[Row]) -> None:
+    one, chunk = statements
+    whole = len(rows) - len(rows) % _CHUNK
+    for at in range(0, whole, _CHUNK):
+        db.execute(chunk, list(chain.from_iterable(rows[at : at + _CHUNK])))
+    db.executemany(one, rows[whole:])
+
+
+def _queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, ...], earlier: int) -> int:
+    """Queue URLs that have ended as if they were new. What is not fetched is owed its record."""
+    condition = f"state >= {FIRST_ENDED} AND {condition}"
+    for name, state in STATES.items():
+        db.execute(
+            f"UPDATE books SET {name} = {name} - (SELECT count(*) FROM urls WHERE {condition} AND state = {state})",
+            values,
+        )
+    return db.execute(
+        f"UPDATE urls SET state = iif(host IS NULL, {OWED}, {QUEUED}), host = iif(host IS NULL, NULL, host_key(url)), "
+        "error = iif(host IS NULL, error, NULL), message = iif(host IS NULL, message, NULL), status = NULL, "
+        f"attempt = 1, not_before = NULL, hop = NULL, redirects = NULL, earlier = earlier + {earlier} "
+        f"WHERE {condition}",
+        values,
+    ).rowcount
+
+
+def _encodable(rows: list[Row]) -> list[Row]:
+    """The same rows with text that has a UTF-8 form."""
+    return [
+        tuple(value.encode("utf-8", "replace").decode() if isinstance(value, str) else value for value in row)
+        for row in rows
+    ]

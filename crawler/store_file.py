@@ -1,0 +1,79 @@
+"""The file of a job's database: open it, know it for one of ours, and say in our codes what goes wrong with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from crawler.errors import CodedError
+from crawler.store_rows import APPLICATION_ID, SCHEMA, VERSION
+from crawler.urls import parse
+
+CACHE_KIB: Final = 16_384
+# The first byte of SQLite's result codes: FULL; NOTADB; and PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, CANTOPEN,
+# PROTOCOL, NOLFS, which are the world's doing as well. Any other is a bug here.
+_DISK_FULL: Final = 13
+_NO_DATABASE: Final = 26
+_OUTSIDE: Final = frozenset({3, 5, 6, 8, 10, 11, 14, 15, 22})
+
+
+class StoreError(ValueError):
+    """The file is no database of ours, or one of another version."""
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the file, which is there. Which thread calls when is for the caller to settle."""
+    name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
+    db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    db.create_function("host_key", 1, lambda href: parse(href).host_key, deterministic=True)
+    return db
+
+
+def prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, unless they are there."""
+    check_version(db, path)
+    db.execute("PRAGMA journal_mode = WAL")
+    if not _pragma(db, "user_version"):
+        db.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Raises StoreError unless the file is new, or ours and of this version."""
+    version, application = _pragma(db, "user_version"), _pragma(db, "application_id")
+    if application not in {0, APPLICATION_ID} or (version and not application):
+        raise StoreError(f"{path} is not the database of a job")
+    if version > VERSION:
+        raise StoreError(f"{path} was made by a newer crawler (its version is {version}; this one knows {VERSION})")
+    if version not in {0, VERSION}:
+        raise StoreError(f"{path} was made by an older crawler (its version is {version}; this one knows {VERSION})")
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say about the file into CodedError, or StoreError for what is no database."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        number = getattr(error, "sqlite_errorcode", None)
+        primary = None if number is None else number & 0xFF
+        if primary == _DISK_FULL:
+            raise CodedError("disk_full", f"{path}: {error}") from error
+        if primary == _NO_DATABASE:
+            raise StoreError(f"{path} is not the database of a job") from error
+        if primary in _OUTSIDE:
+            raise CodedError("write_error", f"{path}: {error}") from error
+        raise
+    except OSError as error:
+        raise CodedError("write_error", f"{path}: {error.strerror or error}") from error

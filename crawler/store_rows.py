@@ -1,0 +1,250 @@
+"""The tables of a job's database, and how the values that travel become rows and back. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from crawler.errors import CodedError
+from crawler.models import Input, Outcome, Record, Redirect, Request, Response
+from crawler.seeds import BadLine
+from crawler.urls import Url, parse
+
+APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
+VERSION: Final = 1
+
+# The state of a URL. Leases are not among them: they live in memory, and what was leased is queued when a run died.
+QUEUED: Final = 0  # fresh
+BEGUN: Final = 1  # queued again: a redirect hop or another try
+PARKED: Final = 2
+OWED: Final = 3  # an input that is not fetched, whose record is not written yet
+STATES: Final[dict[Outcome, int]] = {"ok": 4, "failed": 5, "skipped": 6}
+FIRST_ENDED: Final = 4
+
+SCHEMA: Final = """
+CREATE TABLE urls (
+    id INTEGER PRIMARY KEY,     -- Request.id
+    state INTEGER NOT NULL,
+    host TEXT,                  -- Url.host_key of what is fetched next; NULL for a line that is no URL
+    url TEXT NOT NULL,          -- as it was first asked for, without userinfo
+    userinfo TEXT,
+    written TEXT,               -- where it differs from url
+    method TEXT,                -- where it is not GET
+    source INTEGER,             -- origins.id
+    line INTEGER,
+    parent INTEGER,             -- origins.id
+    depth INTEGER,
+    accepted REAL,              -- times are seconds since the epoch
+    attempt INTEGER NOT NULL DEFAULT 1,
+    not_before REAL,
+    hop TEXT,                   -- what is fetched next, when that is a redirect's target
+    redirects TEXT,             -- JSON, as in the record
+    batch INTEGER,              -- with which the record was written
+    earlier INTEGER NOT NULL DEFAULT 0,  -- records that were written before `retry` queued the URL again
+    status INTEGER,
+    error TEXT,
+    message TEXT,
+    started TEXT,
+    namelookup REAL, connect REAL, appconnect REAL, starttransfer REAL, total REAL,
+    remote_ip TEXT
+);
+CREATE INDEX pending ON urls (state, host, id) WHERE state < 4;
+CREATE TABLE tries (            -- those after which another try or hop followed; the last one stands in urls
+    id INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    started REAL,
+    status INTEGER,
+    error TEXT,
+    message TEXT,
+    namelookup REAL, connect REAL, appconnect REAL, starttransfer REAL, total REAL,
+    remote_ip TEXT
+);
+CREATE INDEX tries_of ON tries (id);
+CREATE TABLE origins (id INTEGER PRIMARY KEY, text TEXT NOT NULL);  -- names of sources, URLs of parents
+CREATE TABLE known (batch INTEGER PRIMARY KEY, keys BLOB NOT NULL); -- 16 bytes each
+CREATE TABLE hosts (key TEXT PRIMARY KEY, not_before REAL NOT NULL);
+CREATE TABLE outputs (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, committed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    ended INTEGER NOT NULL,
+    offsets TEXT NOT NULL       -- JSON: outputs.id -> how long the file was
+);
+CREATE TABLE books (
+    inputs INTEGER NOT NULL, ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL,
+    seeds INTEGER NOT NULL, seeds_crc INTEGER NOT NULL
+);
+INSERT INTO books VALUES (0, 0, 0, 0, 0, 0);
+CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, pid INTEGER, version TEXT);
+"""
+
+NEW_COLUMNS: Final = (
+    "id", "state", "host", "url", "userinfo", "written", "method", "source", "line", "parent", "depth", "accepted",
+    "attempt", "not_before", "hop", "redirects",
+    "batch", "status", "error", "message", "started",
+    "namelookup", "connect", "appconnect", "starttransfer", "total", "remote_ip",
+)  # fmt: skip
+ENDED_COLUMNS: Final = (
+    "state", "attempt", "redirects", "batch", "status", "error", "message", "started",
+    "namelookup", "connect", "appconnect", "starttransfer", "total", "remote_ip", "id",
+)  # fmt: skip
+AGAIN_COLUMNS: Final = ("state", "host", "attempt", "not_before", "hop", "redirects", "id")
+TRY_COLUMNS: Final = (
+    "id", "attempt", "url", "started", "status", "error", "message",
+    "namelookup", "connect", "appconnect", "starttransfer", "total", "remote_ip",
+)  # fmt: skip
+REQUEST_QUERY: Final = """
+SELECT urls.id, url, userinfo, written, method, sources.text, line, parents.text, depth, accepted, attempt, hop,
+       redirects, state, not_before, error, message
+FROM urls
+LEFT JOIN origins AS sources ON sources.id = urls.source
+LEFT JOIN origins AS parents ON parents.id = urls.parent
+"""
+
+Row = tuple[Any, ...]
+Origin = Callable[[str | None], int | None]
+"""Gives the number in `origins` of a text."""
+
+_NOT_ENDED: Final = (None,) * 11  # from "batch" on
+_encode: Final = msgspec.json.Encoder().encode
+_redirects: Final = msgspec.json.Decoder(tuple[Redirect, ...]).decode
+
+
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """How far the inputs were read: so many of them, with this checksum over their texts."""
+
+    count: int = 0
+    crc: int = 0
+
+
+class New(msgspec.Struct, gc=False):
+    """An input that has no row yet, and all that has happened to it so far.
+
+    `what` is a bad line, or the request as it was accepted; `again` the request as it was queued again, in `state`;
+    `ended` the values of ENDED_COLUMNS. `mark` is how far the inputs were read before it, if it is one of them.
+    """
+
+    id: int
+    what: Request | BadLine
+    mark: Mark | None
+    key: bytes | None = None
+    state: int = QUEUED
+    again: Request | None = None
+    not_before: float | None = None
+    ended: Row | None = None
+
+
+def new_row(new: New, origin: Origin, epoch: float) -> Row:
+    """The values of NEW_COLUMNS. `epoch` is the time of day at which the monotonic clock said 0."""
+    what, again, ended = new.what, new.again, new.ended
+    place = what.input
+    came = (origin(place.source), place.line, origin(place.parent), place.depth)
+    if isinstance(what, BadLine):
+        head: Row = (new.id, OWED, None, what.text, None, None, None, *came, None)
+        tail: Row = (1, None, None, None, None, None, what.error.code, what.error.message, *_NOT_ENDED[4:])
+    else:
+        url = what.url
+        href, written = url.href, what.written
+        method = None if what.method == "GET" else what.method
+        key = url.host_key if again is None else again.url.host_key
+        head = (new.id, new.state, key, href, url.userinfo or None, None if written == href else written, method)
+        head += (*came, what.accepted + epoch)
+        tail = (1, None, None, None) if again is None else _where(again, new.not_before)
+        tail += _NOT_ENDED
+    if ended is None:
+        return head + tail
+    return (head[0], ended[0], *head[2:], ended[1], None, None, *ended[2:-1])
+
+
+def unfetched_row(number: int, record: Record, ended: Row, origin: Origin) -> Row:
+    """The values of NEW_COLUMNS for an input that nothing is known of but its record."""
+    place = record.input
+    came = (origin(place.source), place.line, origin(place.parent), place.depth)
+    return (number, ended[0], None, record.url, None, None, None, *came, None, ended[1], None, None, *ended[2:-1])
+
+
+def ended_row(number: int, record: Record, batch: int) -> Row:
+    """The values of ENDED_COLUMNS: what becomes of a URL with its record."""
+    error = record.error
+    return (
+        STATES[record.outcome],
+        record.attempts,
+        _encode(record.redirects).decode() if record.redirects else None,
+        batch,
+        record.status,
+        None if error is None else error.code,
+        None if error is None else error.message,
+        record.started,
+        record.time_namelookup,
+        record.time_connect,
+        record.time_appconnect,
+        record.time_starttransfer,
+        record.time_total,
+        record.remote_ip,
+        number,
+    )
+
+
+def again_row(request: Request, state: int, not_before: float) -> Row:
+    """The values of AGAIN_COLUMNS: a request that was queued again."""
+    return (state, request.url.host_key, *_where(request, not_before), request.id)
+
+
+def _where(request: Request, not_before: float | None) -> Row:
+    redirects = request.redirects
+    if not redirects:
+        return (request.attempt, not_before, None, None)
+    return (request.attempt, not_before, _with_userinfo(request.url), _encode(redirects).decode())
+
+
+def _with_userinfo(url: Url) -> str:
+    return f"{url.scheme}://{url.userinfo}@{url.authority}{url.target}" if url.userinfo else url.href
+
+
+def try_row(request: Request, response: Response) -> Row:
+    """The values of TRY_COLUMNS: a try after which another one or a hop follows."""
+    error, timings = response.error, response.timings
+    return (
+        request.id,
+        request.attempt,
+        request.url.href,
+        response.started,
+        response.status,
+        None if error is None else error.code,
+        None if error is None else error.message,
+        timings.namelookup,
+        timings.connect,
+        timings.appconnect,
+        timings.starttransfer,
+        timings.total,
+        response.remote_ip,
+    )
+
+
+def request_of(row: Row, epoch: float) -> Request:
+    """The request that a row of REQUEST_QUERY stands for."""
+    number, href, userinfo, written, method, source, line, parent, depth, accepted, attempt, hop, redirects, state = (
+        row[:14]
+    )
+    url = parse(hop or href)
+    if userinfo is not None and hop is None:
+        url = msgspec.structs.replace(url, userinfo=userinfo)
+    return Request(
+        number,
+        url,
+        href if written is None else written,
+        Input(source, line, parent, depth),
+        accepted - epoch,
+        method or "GET",
+        attempt,
+        _redirects(redirects) if redirects else (),
+        state == PARKED,
+    )
+
+
+def line_of(row: Row) -> BadLine:
+    """The bad line that a row of REQUEST_QUERY stands for."""
+    return BadLine(row[1], Input(*row[5:9]), CodedError(row[15], row[16]))

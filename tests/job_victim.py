@@ -1,0 +1,277 @@
+"""A run of a job that gets killed: `python tests/job_victim.py FOLDER list|crawl SEED KILLS`.
+
+Forks a process per run, each of which works on the job in FOLDER with made-up fetches until it is killed: by its parent
+after a moment, or by itself at a point where it hurts. The last one is left alone. Prints what the runs did as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from crawler import seeds
+from crawler.config import Config
+from crawler.errors import CodedError
+from crawler.feed import DirectFeed
+from crawler.job import Job
+from crawler.models import Input, Redirect, Request, Response, Timings, record_of, unfetched
+from crawler.politeness import Politeness
+from crawler.reactors import private_reactor, run
+from crawler.seeds import BadLine
+from crawler.sinks.csv import Csv
+from crawler.sinks.jsonl import JsonLines
+from crawler.sinks.ordered import Ordered
+from crawler.sinks.tee import Tee
+from crawler.urls import canonical_key, parse
+
+PAGES = 1_500
+LINES = 2_500
+OUTPUTS = ("pages.jsonl", "pages.csv", "pages.jsonl.gz")
+POINTS = (
+    "before a record is written", "in the middle of a write", "after a flush", "before a commit", "inside a commit",
+    "after a commit", "while outputs are cut", "after a moment",
+)  # fmt: skip
+
+
+def chance(*what: object) -> float:
+    """The same number from 0 to 1 for the same things, in every process."""
+    return int.from_bytes(blake2b(repr(what).encode(), digest_size=4).digest()) / 2**32
+
+
+def lines() -> list[str]:
+    """A list with bad lines, and with URLs that come again."""
+    return [
+        f"nonsense {n}" if n % 97 == 0 else f"http://h{n % 7}.example/{n % 1999}" + "x" * (n % 60)
+        for n in range(LINES)
+    ]
+
+
+def links(page: int) -> list[int]:
+    """A site in which every page can be reached from page 0, mostly in many ways."""
+    return [n % PAGES for n in (2 * page + 1, 2 * page + 2, page * page + 7, page + 1, 0)]
+
+
+def page_url(page: int) -> str:
+    return f"http://h{page % 5}.example/{page}"
+
+
+class Doom:
+    """Kills this process at the `count`-th time that `point` is passed."""
+
+    def __init__(self, point: str, count: int) -> None:
+        self.point = point
+        self.count = count
+
+    def passed(self, point: str) -> bool:
+        if point != self.point:
+            return False
+        self.count -= 1
+        return self.count == 0
+
+    def at(self, point: str) -> None:
+        if self.passed(point):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrap(self, owner: object, name: str, *, before: str = "", after: str = "") -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*arguments, **keywords):
+            self.at(before)
+            result = original(*arguments, **keywords)
+            self.at(after)
+            return result
+
+        setattr(owner, name, wrapped)
+
+    def in_the_middle_of_a_write(self) -> None:
+        original = os.write
+
+        def write(fd: int, data) -> int:
+            if len(data) > 200 and self.passed("in the middle of a write"):
+                original(fd, data[: len(data) * 2 // 3])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(fd, data)
+
+        os.write = write
+
+
+class Run:
+    """One run: the least that a crawl does with a job's parts."""
+
+    def __init__(self, folder: Path, mode: str, doom: Doom, reactor) -> None:
+        self.reactor = reactor
+        self.crawling = mode == "crawl"
+        doom.wrap(os, "ftruncate", before="while outputs are cut")
+        doom.in_the_middle_of_a_write()
+        paths = [str(folder / name) for name in OUTPUTS]
+        config = Config.build(inputs=["made up"], output=paths, ordered=mode == "ordered")
+        self.job = Job(
+            str(folder / "job"), config, reactor=reactor, politeness=Politeness(per_host=8, delay=0.0),
+            key=canonical_key if self.crawling else None,
+        )  # fmt: skip
+        self.job._store._db.execute("PRAGMA wal_autocheckpoint = 8")
+        doom.wrap(self.job._store, "_write", after="inside a commit")
+        doom.wrap(self.job._store, "write", before="before a commit", after="after a commit")
+        outputs = [self.job.output(path, overwrite=False) for path in paths]
+        tee = Tee([
+            JsonLines(outputs[0].writer),
+            Csv(outputs[1].writer, header=not outputs[1].begun),
+            JsonLines(outputs[2].writer),
+        ])  # fmt: skip
+        doom.wrap(tee, "write", before="before a record is written")
+        doom.wrap(tee, "flush", after="after a flush")
+        self.sink = self.job.sink(tee)
+        self.admit = lambda number: None
+        if mode == "ordered":
+            self.sink = Ordered(self.sink, window=400, first=self.job.oldest)
+            self.admit = self.sink.admit
+        source = seeds.from_iterable([page_url(0)] if self.crawling else lines())
+        self.feed = self.job.feed(DirectFeed(self.job.unread(source)))
+        self.number = self.job.following
+        self.in_flight = 0
+        self.held = None
+        self.fetches = 0
+
+    def start(self):
+        for number, line in self.job.owed():
+            self.sink.write(unfetched(line.text, line.input, "failed", line.error), None, number)
+        from twisted.internet.defer import Deferred
+
+        self.over = Deferred()
+        self.turn()
+        return self.over
+
+    def turn(self) -> None:
+        now = self.reactor.seconds()
+        for _ in range(40):
+            if self.held is not None or self.feed.exhausted or self.frontier_is_full():
+                break
+            self.held = self.admit(self.number)
+            if self.held is not None:
+                self.held.addCallback(self.go_on)
+                break
+            self.read()
+        while self.in_flight < 16 and (request := self.job.frontier.claim(now)) is not None:
+            self.in_flight += 1
+            self.fetches += 1
+            self.reactor.callLater(0.003 * chance("time", request.id, request.attempt), self.fetched, request)
+        if not self.in_flight and self.feed.exhausted and not self.job.frontier.counts().pending:
+            self.finish()
+        else:
+            self.reactor.callLater(0.001, self.turn)
+
+    def frontier_is_full(self) -> bool:
+        return self.job.frontier.counts().pending > 300
+
+    def go_on(self, _) -> None:
+        self.held = None
+
+    def read(self) -> None:
+        seed = self.feed.take()
+        if seed is None:
+            return
+        number = self.next_number()
+        if isinstance(seed, BadLine):
+            self.job.journal.refused(number, seed)
+            self.sink.write(unfetched(seed.text, seed.input, "failed", seed.error), None, number)
+        else:
+            self.job.frontier.add(Request(number, seed.url, seed.written, seed.input, self.reactor.seconds()))
+
+    def next_number(self) -> int:
+        self.number += 1
+        return self.number - 1
+
+    def fetched(self, request: Request) -> None:
+        """One try has ended, in one of the ways that there are."""
+        self.in_flight -= 1
+        now = self.reactor.seconds()
+        frontier, journal = self.job.frontier, self.job.journal
+        luck = chance("luck", request.written)
+        response = Response(Timings(0.1, 0.2, None, 0.3, 0.4), 1.7e9, status=200, body=b"x")
+        if luck < 0.1 and request.attempt == 1:
+            again = msgspec.structs.replace(request, attempt=2)
+            journal.tried(request, response)
+            frontier.retry(again, now, 0.02)
+            return
+        if luck < 0.13 and not request.parked:
+            frontier.park(msgspec.structs.replace(request, attempt=request.attempt + 1, parked=True), now, 0.01)
+            return
+        if 0.2 < luck < 0.3 and not request.redirects:
+            url = parse(f"http://elsewhere.example/{request.id}")
+            hop = msgspec.structs.replace(request, url=url, redirects=(Redirect(request.url.href, 301),))
+            journal.tried(request, response)
+            frontier.retry(hop, now)
+            return
+        if 0.3 < luck < 0.35:
+            response.error = CodedError("conn_reset")
+        if self.crawling:
+            for page in links(int(request.written.rsplit("/", 1)[1])):
+                place = Input(parent=request.written, depth=1)
+                url = parse(page_url(page))
+                if frontier.add(Request(self.number, url, url.href, place, now)):
+                    self.number += 1
+        record = record_of(request, response, 0.0)
+        self.sink.write(record, response, request.id)
+        frontier.finish(request, record.outcome, now)
+
+    def finish(self) -> None:
+        closing = self.sink.close()
+        closing.addCallback(lambda _: self.job.close())
+        closing.chainDeferred(self.over)
+
+
+def live(folder: Path, mode: str, doom: Doom, ready: int) -> None:
+    with private_reactor() as (reactor, _):
+        work = Run(folder, mode, doom, reactor)
+        os.write(ready, b"!")
+        run(reactor, work.start)
+        books = work.job.notes
+        (folder / "last.json").write_text(json.dumps({"notes": books}))
+
+
+def main() -> None:
+    folder, mode, seed, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    rng = random.Random(seed)
+    deaths: dict[str, int] = {}
+    survived = 0
+    while True:
+        last = sum(deaths.values()) >= kills
+        point = "never" if last else rng.choice(POINTS)
+        doom = Doom(point, rng.randint(1, 3) if "record" not in point else rng.randint(1, 60))
+        done, ready = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                live(folder, mode, doom, ready)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+            os._exit(0)
+        os.close(ready)
+        if point == "after a moment":
+            select.select([done], [], [], 5.0)
+            time.sleep(rng.uniform(0.0, 0.08))
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        os.close(done)
+        if os.WIFSIGNALED(status):
+            deaths[point] = deaths.get(point, 0) + 1
+            continue
+        if os.waitstatus_to_exitcode(status):
+            raise SystemExit(1)
+        survived += 1
+        break
+    print(json.dumps({"deaths": deaths, "finished": point}))
+
+
+if __name__ == "__main__":
+    main()

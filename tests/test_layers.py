@@ -1,0 +1,188 @@
+"""The map of the rooms, kept: who may import whom, and how long a file may be. Read from the source, nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "crawler"
+MAX_LINES = 400
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(nodes: Iterator[ast.AST]) -> set[str]:
+    """The modules that these statements import; of `from a import b` both `a` and, where that is a module, `a.b`."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found = {name for name in submodules if name in SOURCES or name == "twisted.internet.reactor"}
+            # A package is only meant where something of its own is asked for.
+            names |= found if len(found) == len(submodules) else found | {node.module}
+    return names
+
+
+def everywhere(module: str) -> set[str]:
+    """What a module imports, at its top, in functions or for types alone."""
+    return imported(ast.walk(ast.parse(SOURCES[module].read_text())))
+
+
+def at_the_top(module: str) -> set[str]:
+    """What a module imports when it is imported itself."""
+
+    def executed(body: list[ast.stmt]) -> Iterator[ast.AST]:
+        for node in body:
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            yield node
+            for field in ("body", "orelse", "finalbody", "handlers"):
+                if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    yield from executed(getattr(node, field, []))
+
+    return imported(executed(ast.parse(SOURCES[module].read_text()).body))
+
+
+IMPORTS = {module: everywhere(module) for module in SOURCES}
+OURS = {module: {name for name in names if name.split(".")[0] == "crawler"} for module, names in IMPORTS.items()}
+
+
+def importers(*rooms: str) -> set[str]:
+    """Who imports one of these modules or something inside, other than they themselves."""
+    inside = tuple(f"{room}." for room in rooms)
+    return {
+        module
+        for module, names in IMPORTS.items()
+        if module not in rooms
+        and not module.startswith(inside)
+        and any(name in rooms or name.startswith(inside) for name in names)
+    }
+
+
+def test_every_import_exists() -> None:
+    """What is imported of crawler is a module of it: the rules below are about what is there."""
+    assert {name for names in OURS.values() for name in names} <= set(SOURCES)
+
+
+def test_no_circles() -> None:
+    """Imports go one way, late ones and those for types too. Only the package's own __init__ may look down and up."""
+    done: set[str] = set()
+
+    def descend(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for name in OURS[module] - {"crawler"}:
+                descend(name, (*path, module))
+            done.add(module)
+
+    for module in SOURCES:
+        descend(module, ())
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        ("crawler.cli", {"crawler.__main__"}),
+        ("crawler.help", {"crawler.cli"}),
+        ("crawler.completion", {"crawler.cli"}),
+        ("crawler.terminal", {"crawler.cli"}),
+        ("crawler.api", {"crawler", "crawler.terminal"}),
+        ("crawler.session", {"crawler.api"}),
+        ("crawler.site", {"crawler.cli"}),
+        ("crawler.monitor", {"crawler.terminal"}),
+        ("crawler.frontier.memory", {"crawler.api"}),
+        ("crawler.crawl", {"crawler.api"}),
+        ("crawler.fetch", {"crawler.api", "crawler.crawl"}),
+    ],
+)
+def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
+    """__main__ -> cli -> terminal -> api -> parts: what is above is not known below, and parts come as arguments."""
+    assert importers(room) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("crawler.__main__", {"crawler.cli"}),
+        ("crawler.errors", set()),
+        ("crawler.printable", set()),
+        ("crawler.version", set()),
+        ("crawler.urls", {"crawler.errors"}),
+        ("crawler.charset", {"crawler.errors"}),
+        ("crawler.models", {"crawler.charset", "crawler.errors", "crawler.urls"}),
+        ("crawler.retry", {"crawler.errors", "crawler.models"}),
+        ("crawler.politeness", {"crawler.errors", "crawler.models"}),
+        ("crawler.redirect", {"crawler.errors", "crawler.models", "crawler.urls"}),
+        ("crawler.frontier", {"crawler.models", "crawler.politeness"}),
+        ("crawler.options", set()),
+    ],
+)
+def test_what_a_leaf_may_import(module: str, allowed: set[str]) -> None:
+    """The leaves know each other at most: values, codes and pure rules."""
+    assert OURS[module] <= allowed
+
+
+def test_http11_stands_alone() -> None:
+    """The engine under treq imports nothing of crawler but the error codes."""
+    for module in SOURCES:
+        if module.startswith("crawler.http11"):
+            strangers = {name for name in OURS[module] if not name.startswith("crawler.http11")}
+            assert strangers <= {"crawler.errors"}, module
+
+
+def test_treq_has_one_importer() -> None:
+    """Only fetch knows treq; the envelope needs the type of its cookie jar."""
+    assert importers("treq") == {"crawler.fetch", "crawler.http11.envelope"}
+
+
+def test_concrete_sinks_are_named_by_the_roots_alone() -> None:
+    """Which sinks there are is the choice of api and terminal; everyone else takes the protocol."""
+    concrete = [name for name in SOURCES if name.startswith("crawler.sinks.")]
+    assert {name for name in importers(*concrete) if not name.startswith("crawler.sinks")} <= {
+        "crawler.api",
+        "crawler.terminal",
+    }
+
+
+def test_no_reactor_at_the_top() -> None:
+    """Importing twisted.internet.reactor installs it: no module does so by being imported, and only the site's own
+    program does so at all.
+    """
+    reactor = "twisted.internet.reactor"
+    assert [module for module in SOURCES if reactor in at_the_top(module)] == []
+    assert importers(reactor) <= {"crawler.site.__main__"}
+
+
+def test_extras_are_optional() -> None:
+    """What is no plain dependency is never imported at the top of a module: it may be missing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    name = re.compile(r"[A-Za-z0-9_.-]+")
+    extras = {name.match(line)[0] for lines in project.get("optional-dependencies", {}).values() for line in lines}  # type: ignore[index]
+    # Of the dependencies, those of some platforms only; where the marker is the Python version, there is a twin inside.
+    somewhere = {name.match(line)[0] for line in project["dependencies"] if "platform" in line}  # type: ignore[index]
+    missing = {distribution.replace("-", "_").lower() for distribution in extras | somewhere}
+    assert "uvloop" in missing
+    for module in SOURCES:
+        assert {imported.split(".")[0] for imported in at_the_top(module)}.isdisjoint(missing), module
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_file_holds_one_idea(module: str) -> None:
+    """No file is longer than can be read in one go."""
+    assert len(SOURCES[module].read_text().splitlines()) <= MAX_LINES

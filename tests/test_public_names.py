@@ -1,0 +1,106 @@
+"""What `from crawler import ...` gives, and what importing it costs."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import crawler
+from crawler import api, config, errors, models, sources
+
+ROOT = Path(__file__).parent.parent
+
+HOMES = {
+    "CODES": errors,
+    "CodedError": errors,
+    "Config": config,
+    "ConfigError": sources,
+    "Crawler": api,
+    "Record": models,
+    "fetch_all": api,
+    "fetch_all_async": api,
+    "stream": api,
+}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after running this."""
+    program = f"{code}\nimport sys\nprint(*sys.modules, sep='\\n', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+def test_all_names_are_there() -> None:
+    """Each public name can be imported, is the one of its module, and is listed where people look for it."""
+    assert set(crawler.__all__) == {*HOMES, "__version__"}
+    for name, home in HOMES.items():
+        assert getattr(crawler, name) is getattr(home, name)
+        assert name in dir(crawler)
+    assert isinstance(crawler.__version__, str)
+
+
+def test_a_star_import_gives_all() -> None:
+    """`from crawler import *` gives what __all__ says."""
+    names: dict[str, object] = {}
+    exec("from crawler import *", names)
+    assert set(crawler.__all__) <= set(names)
+
+
+def test_an_unknown_name() -> None:
+    """What does not exist is an AttributeError, as in every module."""
+    with pytest.raises(AttributeError, match="module 'crawler' has no attribute 'fetch_everything'"):
+        _ = crawler.fetch_everything
+    assert not hasattr(crawler, "__path_of_nothing__")
+
+
+@pytest.mark.parametrize("name", ["fetch_all", "fetch_all_async", "stream"])
+def test_the_ways_to_fetch_take_the_same(name: str) -> None:
+    """Whoever knows one of them knows all."""
+    parameters = inspect.signature(getattr(crawler, name)).parameters
+    assert [(p.name, p.kind) for p in parameters.values()] == [
+        ("urls", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        ("options", inspect.Parameter.VAR_KEYWORD),
+    ]
+
+
+def test_everything_public_says_what_it_is() -> None:
+    """help(crawler.NAME) helps."""
+    for name in HOMES:
+        if name != "CODES":
+            assert inspect.getdoc(getattr(crawler, name)), name
+
+
+def test_typed() -> None:
+    """Type checkers are told that the annotations count."""
+    assert (ROOT / "crawler" / "py.typed").exists()
+
+
+def test_importing_crawler_loads_nothing() -> None:
+    """Whoever only asks for the version waits for nothing."""
+    assert {name for name in loaded_by("import crawler; crawler.__version__; dir(crawler)") if name.startswith("crawler")} == {
+        "crawler",
+        "crawler.version",
+    }  # fmt: skip
+
+
+def test_help_loads_no_engine() -> None:
+    """--help is answered without Twisted, treq, rich and all that."""
+    loaded = loaded_by("from crawler import cli; assert cli.main(['--help']) == 0")
+    assert loaded.isdisjoint({"twisted", "treq", "rich", "asyncio", "httptools", "uvloop", "parsel"})
+
+
+def test_importing_the_api_installs_no_reactor() -> None:
+    """Only the program chooses the global reactor. And lxml is for those who select, rich for terminals."""
+    loaded = loaded_by("from crawler import *; from crawler.site import running_site")
+    assert {"twisted.web.iweb", "treq"} <= loaded
+    assert loaded.isdisjoint({"twisted.internet.reactor", "parsel", "lxml", "rich", "uvloop"})
+
+
+def test_importing_the_terminal_installs_no_reactor() -> None:
+    """Nor does the command line, which runs on a reactor of its own."""
+    assert "twisted.internet.reactor" not in loaded_by("import crawler.terminal")
