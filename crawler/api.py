@@ -240,7 +240,8 @@ class Crawler:
 
     def _source(self) -> tuple[Iterator[seeds.Seed | seeds.BadLine], bool]:
         """The seeds, and whether reading them never blocks."""
-        urls, inputs = self._urls, self.config.inputs
+        inputs = self.config.inputs
+        urls, self._urls = self._urls, None  # let go with the feed
         if urls is None:
             seeds.check(inputs, self.config.column)
             source = seeds.read(inputs, column=self.config.column)
@@ -335,9 +336,7 @@ def fetch_all(urls: Iterable[Any], **options: Any) -> list[Record]:
     config = Config.build(**options)
     _refuse_to_block()
     records = ListSink()
-    session = Session()
-    session.start(_crawler(config, urls, records))
-    session.wait()
+    Session().run(_crawler(config, urls, records))
     return records.records
 
 
@@ -356,15 +355,15 @@ def _stream(config: Config, urls: Iterable[Any]) -> Iterator[Record]:
     session = Session()
     records = QueueSink(session)
     session.outcome.add_done_callback(lambda _: records.close())
-    session.start(_crawler(config, urls, records))
     try:
+        session.start(_crawler(config, urls, records))
         yield from records
     except BaseException:  # the consumer goes away, or was interrupted
         records.stop()
         session.abort()
         session.join()
         raise
-    session.wait()
+    session.outcome.result()
 
 
 async def fetch_all_async(urls: Iterable[Any], **options: Any) -> list[Record]:

@@ -12,6 +12,7 @@ side by side; what cannot be had at all is None. The warning `extract_error` tel
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +28,7 @@ from crawler.effort import LINEAR, Reach, regex_reach, xpath_reach
 from crawler.options import shown, suggestion
 from crawler.page import Document
 
-MAX_CHARACTERS: Final = 8_000_000  # of a page's values: those of `//*` are as long as the page, times its depth
+MAX_CHARACTERS: Final = 8_000_000
 EXTRACT_ERROR: Final = "extract_error"
 
 _DECLARATION: Final = re.compile(r"([A-Za-z_][\w.-]*)(?::([^=\[\]]*))?(\[\])?=(.*)", re.DOTALL)
@@ -86,7 +87,8 @@ class Extraction:
 
     def __call__(self, document: Document) -> Extracted:
         data: dict[str, Any] = {}
-        room = _Room(MAX_CHARACTERS)
+        # The values of `//*` are as long as the page, times its depth.
+        room = _Room(min(MAX_CHARACTERS, 65_536 + 64 * len(document.body)))
         for rule in self._rules:
             try:
                 data[rule.name] = rule.value(document, room)
@@ -211,7 +213,9 @@ def _evaluator(xpath: str) -> Callable[[parsel.Selector], Sequence[Any]]:
 
 def _regex(expression: str) -> tuple[Find, Reach]:
     try:
-        pattern = re.compile(expression)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what "[[" will mean some day is no news for a user
+            pattern = re.compile(expression)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from error
     group = min(pattern.groupindex.values(), default=min(pattern.groups, 1))

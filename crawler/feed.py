@@ -88,7 +88,9 @@ class ThreadFeed:
 
     def _read(self) -> None:
         try:
-            for seed in self._seeds:
+            seeds = self._seeds
+            del self._seeds  # with the end of this call the caller's iterator is let go
+            for seed in seeds:
                 self._ready.append(seed)
                 if self._hungry:
                     self._wake()

@@ -5,7 +5,7 @@ at any instant loses nothing is told in commit.py.
 """
 
 # The os functions beside pathlib's: they take descriptors, and flags.
-# ruff: noqa: PTH110, PTH116, PTH123
+# ruff: noqa: PTH110, PTH116, PTH119, PTH123
 from __future__ import annotations
 
 import os
@@ -239,11 +239,11 @@ class Job:
         )
 
     def _cut(self, file: _File) -> None:
-        """Take away what was written behind the committed size; it is fetched again. Keep it beside the file."""
+        """Take away what was written behind the committed size; it is fetched again. Keep it in the job's folder."""
         try:
             excess = os.fstat(file.fd).st_size - file.committed
             if excess > 0 and file.keep_rest:
-                tail = f"{file.path}.tail-{self.run}"
+                tail = self._folder / f"{os.path.basename(file.path)}.{file.number}.tail-{self.run}"
                 with open(file.path, "rb") as source, open(tail, "wb") as target:
                     source.seek(file.committed)
                     while piece := source.read(_COPIED):

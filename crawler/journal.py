@@ -78,7 +78,7 @@ class Journal:
 
     def spilled(self, backlog: Any, number: int) -> None:
         """A new URL is kept nowhere but in the store."""
-        self._batch.spilled.append((backlog, number))
+        self._batch.spilled[backlog] = number
         self._bound = number
         self.size += 1
 

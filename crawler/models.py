@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+from msgspec import structs
 
 from crawler.charset import decode_text, from_content_type
 from crawler.errors import CodedError
@@ -184,6 +185,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
         """This record, carrying the bytes for Python's use; they do not become part of the wire form."""
         self.__dict__["body_bytes"] = body
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A Struct's own pickle leaves out what rides along: in another process the body would be empty.
+        return _unpickled, (structs.asdict(self), self.__dict__.get("body_bytes"))
+
+
+def _unpickled(fields: dict[str, Any], body: bytes | None) -> Record:
+    record = Record(**fields)
+    return record if body is None else record.with_body(body)
 
 
 _SHA256: Final = sha256()

@@ -6,6 +6,7 @@ libuv keeps two descriptors for itself, a pipe for signals, from the first uvloo
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ def private_reactor() -> Generator[tuple[Any, Dial]]:
     """
     from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 
+    _occupy_standard_streams()
     loop = _new_loop()
     try:
         reactor: Any = AsyncioSelectorReactor(loop)
@@ -44,6 +46,13 @@ def private_reactor() -> Generator[tuple[Any, Dial]]:
                 waker.connectionLost(None)
     finally:
         loop.close()
+
+
+def _occupy_standard_streams() -> None:
+    """Should one of them be closed (`>&-`): libuv aborts the process when its own descriptors have their numbers."""
+    while (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(lowest)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

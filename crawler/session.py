@@ -35,18 +35,31 @@ class Session:
         self._lock = threading.Lock()  # guards the reactor, which is None once it may be gone
         self._reactor: Any = None
         self._runs: Runs | None = None
+        self._begun = False
 
     def start(self, make: Callable[[Any, Dial], Runs]) -> None:
         """Make a Crawler for a reactor and run it. Raises what `make` raises, or OSError: no descriptors left."""
         with ExitStack() as resources:
-            self._reactor, dial = resources.enter_context(private_reactor())
-            self._runs = make(self._reactor, dial)
-            thread = threading.Thread(target=self._main, args=(resources.pop_all(),), name="crawler", daemon=True)
-        thread.start()
-
-    def wait(self) -> None:
-        """Wait for the end; raise what ended the run. Ctrl-C drains before it is raised, a second one aborts."""
+            reactor, dial = resources.enter_context(private_reactor())
+            self._runs = make(reactor, dial)
+            self._reactor = reactor
+            kept = resources.pop_all()
+        thread = threading.Thread(target=self._main, args=(kept,), name="crawler", daemon=True)
+        self._begun = True  # before it is: Ctrl-C may come inside start(), which waits a moment for the thread
         try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            self._begun, self._reactor = False, None
+            kept.close()
+            raise
+
+    def run(self, make: Callable[[Any, Dial], Runs]) -> None:
+        """Start, and wait for the end; raise what ended the run.
+
+        Ctrl-C drains before it is raised, a second one aborts.
+        """
+        try:
+            self.start(make)
             self.join()
         except BaseException:
             self.drain()
@@ -60,10 +73,10 @@ class Session:
         self.outcome.result()
 
     def join(self) -> None:
-        """Wait for the end, whatever it is."""
+        """Wait for the end, whatever it is, if there was a beginning."""
         # Not for the thread: it counts as ended when Ctrl-C interrupts its join
         # (https://github.com/python/cpython/issues/90882).
-        while not futures.wait([self.outcome], timeout=1.0).done:
+        while self._begun and not futures.wait([self.outcome], timeout=1.0).done:
             pass  # again and again: on Windows Ctrl-C does not end a wait without a limit
 
     def drain(self) -> None:

@@ -13,7 +13,8 @@ from crawler.errors import CodedError
 from crawler.store_rows import APPLICATION_ID, SCHEMA, VERSION
 from crawler.urls import parse
 
-CACHE_KIB: Final = 16_384
+WRITE_CACHE: Final = 16_384  # KiB
+READ_CACHE: Final = 4_096
 # The first byte of SQLite's result codes: FULL; NOTADB; and PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, CANTOPEN,
 # PROTOCOL, NOLFS, which are the world's doing as well. Any other is a bug here.
 _DISK_FULL: Final = 13
@@ -29,7 +30,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Open the file, which is there. Which thread calls when is for the caller to settle."""
     name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
     db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
-    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    db.execute(f"PRAGMA cache_size = -{READ_CACHE}")
     db.create_function("host_key", 1, lambda href: parse(href).host_key, deterministic=True)
     return db
 
@@ -38,6 +39,7 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables, unless they are there."""
     check_version(db, path)
     db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA cache_size = -{WRITE_CACHE}")
     if not _pragma(db, "user_version"):
         db.executescript(
             f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"

@@ -81,10 +81,12 @@ INSERT INTO books VALUES (0, 0, 0, 0, 0, 0);
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, pid INTEGER, version TEXT);
 """
 
-NEW_COLUMNS: Final = (
+WAITING_COLUMNS: Final = (
     "id", "state", "host", "url", "userinfo", "written", "method", "source", "line", "parent", "depth", "accepted",
     "attempt", "not_before", "hop", "redirects",
-    "batch", "status", "error", "message", "started",
+)  # fmt: skip
+NEW_COLUMNS: Final = (
+    *WAITING_COLUMNS, "batch", "status", "error", "message", "started",
     "namelookup", "connect", "appconnect", "starttransfer", "total", "remote_ip",
 )  # fmt: skip
 ENDED_COLUMNS: Final = (
@@ -108,7 +110,7 @@ Row = tuple[Any, ...]
 Origin = Callable[[str | None], int | None]
 """Gives the number in `origins` of a text."""
 
-_NOT_ENDED: Final = (None,) * 11  # from "batch" on
+_NO_TRY: Final = (None,) * 7  # from "started" on
 _encode: Final = msgspec.json.Encoder().encode
 _redirects: Final = msgspec.json.Decoder(tuple[Redirect, ...]).decode
 
@@ -138,13 +140,16 @@ class New(msgspec.Struct, gc=False):
 
 
 def new_row(new: New, origin: Origin, epoch: float) -> Row:
-    """The values of NEW_COLUMNS. `epoch` is the time of day at which the monotonic clock said 0."""
+    """The values of NEW_COLUMNS, or of WAITING_COLUMNS for a URL that has not ended.
+
+    `epoch` is the time of day at which the monotonic clock said 0.
+    """
     what, again, ended = new.what, new.again, new.ended
     place = what.input
     came = (origin(place.source), place.line, origin(place.parent), place.depth)
     if isinstance(what, BadLine):
         head: Row = (new.id, OWED, None, what.text, None, None, None, *came, None)
-        tail: Row = (1, None, None, None, None, None, what.error.code, what.error.message, *_NOT_ENDED[4:])
+        tail: Row = (1, None, None, None, None, None, what.error.code, what.error.message, *_NO_TRY)
     else:
         url = what.url
         href, written = url.href, what.written
@@ -153,7 +158,6 @@ def new_row(new: New, origin: Origin, epoch: float) -> Row:
         head = (new.id, new.state, key, href, url.userinfo or None, None if written == href else written, method)
         head += (*came, what.accepted + epoch)
         tail = (1, None, None, None) if again is None else _where(again, new.not_before)
-        tail += _NOT_ENDED
     if ended is None:
         return head + tail
     return (head[0], ended[0], *head[2:], ended[1], None, None, *ended[2:-1])

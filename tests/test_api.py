@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -464,8 +465,7 @@ def test_a_generator_is_closed_with_the_stream(site):
     records = stream(urls())
     next(records)
     records.close()
-    gc.collect()
-    assert closed.wait(5)
+    assert closed.wait(5), "and waits for no garbage collection"
 
 
 # asyncio
@@ -617,6 +617,41 @@ except KeyboardInterrupt:
     assert python(program, interrupt=gate) == (0, "interrupted\n", "")
     assert gate.asked == ["/first", "/held0"]
     assert [json.loads(line)["url"] for line in out.read_text().splitlines()] == urls[:2]
+
+
+def test_ctrl_c_twice(gate, monkeypatch, nothing_left):
+    """The second Ctrl-C waits for nothing."""
+    wait, calls = futures.wait, itertools.count()
+
+    def interrupted(*arguments: object, **keywords: object) -> object:
+        assert gate.arrived.wait(10)
+        if next(calls) < 2:
+            raise KeyboardInterrupt
+        return wait(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(futures, "wait", interrupted)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch_all([gate.url()])
+    assert time.monotonic() - started < 3
+    gate.open.set()
+
+
+@pytest.mark.parametrize("fetch", [fetch_all, lambda urls: list(stream(urls))])
+def test_ctrl_c_at_the_start(site, monkeypatch, fetch, nothing_left):
+    """Ctrl-C that comes while the thread is being started leaves no run behind."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "crawler":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch([site.url("/pause.html")] * 9)
+    # Over but for the last instructions of the thread.
+    assert eventually(lambda: not any(thread.name == "crawler" for thread in threading.enumerate()), seconds=0.1)
 
 
 def test_without_uvloop(site):
@@ -901,3 +936,16 @@ def test_no_socket_is_left_when_it_hangs(gate):
             records.close()
             with suppress(ConnectionResetError):
                 assert client.recv(4096) == b""
+
+
+def test_no_more_threads(monkeypatch, nothing_left):
+    """When the system gives no thread the call says so, and keeps nothing."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="new thread"):
+        fetch_all(["no URL"])
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(stream(["no URL"]))

@@ -98,6 +98,15 @@ class TestAnswer:
         assert got.timings.starttransfer == 0.0
         assert got.remote_ip == "93.184.216.1"
 
+    def test_a_connection_that_was_closed_meanwhile(self, clock, network):
+        """The server may close an idle connection just as we use it: the request is sent again, on a new one, once."""
+        server = network.serve(script=lambda wire, _: wire.close() if len(server.asked) > 1 else wire.answer(b"ok"))
+        client = Client(network)
+        fetch(client)
+        got = fetch(client)
+        assert (code(got), got.reused, len(server.asked)) == ("empty_reply", False, 3)
+        client.assert_quiet()
+
     def test_nothing_is_known_of_an_answer_that_never_came(self, clock, network):
         """A refused connection has neither status nor headers nor body."""
         network.serve(refuse=errno.ECONNREFUSED)

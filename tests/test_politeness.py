@@ -247,6 +247,101 @@ class TestBackoff:
         assert host.limit == 8
 
 
+def slow_down(politeness: Politeness, times: int, got: Response | None = None) -> HostControl:
+    """That many rounds of trouble, each long after the last one."""
+    host = politeness.host(KEY, 0.0)
+    for _ in range(times):
+        answer(politeness, host.next_start + 1.0, got or response(503))
+    return host
+
+
+class TestGivenUp:
+    def test_ten_slow_downs_in_a_row(self):
+        """The tenth without a good answer in between is the last; the refusal names the host and its trouble."""
+        politeness = Politeness()
+        assert not slow_down(politeness, 9).given_up
+        assert politeness.refusal(KEY) is None
+        assert slow_down(politeness, 1).given_up
+        refusal = politeness.refusal(KEY)
+        assert refusal is not None
+        assert (refusal.code, refusal.phase, refusal.transient) == ("host_unavailable", "policy", True)
+        assert refusal.message == "example.com:80 failed 10 times in a row (http 503), not asked any more"
+
+    def test_the_last_trouble_is_named(self):
+        """An error by its code, also when it came after a good status."""
+        politeness = Politeness()
+        slow_down(politeness, 9)
+        slow_down(politeness, 1, response(200, "timeout_idle"))
+        assert "(timeout_idle)" in str(politeness.refusal(KEY))
+
+    def test_a_burst_is_one(self):
+        """What was in flight together counts once."""
+        politeness = Politeness(per_host=64)
+        for _ in range(64):
+            answer(politeness, 5.0, response(503), started=4.0)
+        assert not politeness.host(KEY, 5.0).given_up
+        assert not slow_down(politeness, 8).given_up
+        assert slow_down(politeness, 1).given_up
+
+    @pytest.mark.parametrize("age", [0.0, 100.0])
+    def test_a_good_answer_starts_the_count_again(self, age):
+        """Also to an old request: the host lives."""
+        politeness = Politeness()
+        now = slow_down(politeness, 9).next_start
+        politeness.observe(KEY, response(404), started=now - age, now=now)
+        assert not slow_down(politeness, 9).given_up
+        assert slow_down(politeness, 1).given_up
+
+    @pytest.mark.parametrize("got", [response(500), response(None, "http_bad_chunk"), response(None, "dns_timeout")])
+    def test_what_is_neither_good_nor_bad_does_not_count(self, got):
+        """Errors of another kind neither bring the end nearer nor put it off."""
+        politeness = Politeness()
+        host = slow_down(politeness, 9)
+        for _ in range(20):
+            answer(politeness, host.next_start + 1.0, got)
+        assert not host.given_up
+        assert slow_down(politeness, 1).given_up
+
+    def test_its_urls_are_not_held_up(self):
+        """No delay, no block and no lower limit for what will not be fetched, and the frontier is told."""
+        politeness = Politeness(per_host=8, delay=2.0)
+        slow_down(politeness, 9)
+        politeness.changed.clear()
+        host = slow_down(politeness, 1, response(503, retry_after="100"))
+        assert list(politeness.changed) == [KEY]
+        now = host.next_start
+        for _ in range(8):
+            assert host.binding(now) is None
+            host.start(now)
+        assert (host.limit, host.next_start) == (8, now)
+
+    def test_what_comes_too_late_changes_nothing(self):
+        """Answers to older requests neither block the host nor bring it back."""
+        politeness = Politeness()
+        host = slow_down(politeness, 10)
+        now = host.next_start
+        for late in (response(), response(503, retry_after="50"), response(None, "conn_reset")):
+            politeness.observe(KEY, late, started=now - 0.5, now=now + 1.0)
+        host.crawl_delay(5.0, now)
+        assert host.given_up
+        assert host.binding(now + 1.0) is None
+
+    def test_it_is_not_forgotten(self):
+        """However many hosts come after it, and however long it takes."""
+        politeness = Politeness()
+        slow_down(politeness, 10)
+        for n in range(5000):
+            politeness.host(f"h{n}", 1e6)
+        assert politeness.refusal(KEY) is not None
+
+    def test_not_without_back_off(self):
+        """`--no-adaptive` asks on; and who was never heard of may be asked."""
+        politeness = Politeness(adaptive=False)
+        assert not slow_down(politeness, 50).given_up
+        assert politeness.refusal(KEY) is None
+        assert politeness.refusal("other.example:80") is None
+
+
 class TestTheHostsOwnWords:
     def test_retry_after_blocks_the_whole_host(self):
         """The host is left alone until then, and what the URL shall wait is returned."""

@@ -11,8 +11,9 @@ that may be much later.
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Final
 
 from crawler.frontier.memory import MemoryFrontier, _Queue
@@ -22,9 +23,10 @@ from crawler.politeness import Politeness
 from crawler.store import Batch, Store
 from crawler.urls import Url
 
-WINDOW: Final = 50_000
+WINDOW: Final = 30_000
 READ_AT_ONCE: Final = 256
 LONGEST_WAIT: Final = 86_400.0  # what is longer is a clock that was set back between two runs
+_id: Final = attrgetter("id")
 
 
 class _Backlog:
@@ -35,7 +37,7 @@ class _Backlog:
     def __init__(self, loaded: int, stored: int = 0) -> None:
         self.loaded = loaded  # ids up to this one are or were in memory
         self.stored = stored
-        self.tail: deque[Request] = deque()
+        self.tail: list[Request] = []  # short: what came within one commit
 
 
 class SqliteFrontier(MemoryFrontier):
@@ -84,7 +86,7 @@ class SqliteFrontier(MemoryFrontier):
             self._spilled += stored
             self._backlogs[host] = _Backlog(-1, stored)
         for host, _ in hosts:
-            self._refill(self._queues[host])
+            self._refill(self._queues[host], max(1, self._window // len(hosts)))
 
     def add(self, request: Request) -> bool:
         key = None
@@ -111,7 +113,8 @@ class SqliteFrontier(MemoryFrontier):
         if request is not None and self._backlogs:
             queue = self._leases[request.id]
             if not queue.inbox and not queue.outbox and queue.key in self._backlogs:
-                self._refill(queue)
+                room = self._window - (self._queued - self._spilled)
+                self._refill(queue, max(room, self._window // len(self._backlogs), 1))
         return request
 
     def retry(self, request: Request, now: float, delay: float = 0.0) -> None:
@@ -124,10 +127,10 @@ class SqliteFrontier(MemoryFrontier):
 
     def committed(self, batch: Batch) -> None:
         """The store has written a batch: what was spilled with it can be read."""
-        for backlog, number in batch.spilled:
-            if number > backlog.loaded:
-                backlog.tail.popleft()
-                backlog.stored += 1
+        for backlog, number in batch.spilled.items():
+            written = bisect_right(backlog.tail, number, key=_id)
+            backlog.stored += written
+            del backlog.tail[:written]
 
     def _queued_again(self, request: Request, now: float, delay: float, *, parked: bool) -> None:
         self._journal.again(request, now + delay, parked=parked)
@@ -135,18 +138,19 @@ class SqliteFrontier(MemoryFrontier):
         if host.next_start > now + 1.0:
             self._journal.blocked(request.url.host_key, host.next_start)
 
-    def _refill(self, queue: _Queue) -> None:
-        """Bring the next of a host's backlog into memory."""
+    def _refill(self, queue: _Queue, wanted: int) -> None:
+        """Bring the next of a host's backlog into memory: that many, but not so many that the reactor would wait."""
         backlog = self._backlogs[queue.key]
-        room = self._window - (self._queued - self._spilled)
-        wanted = min(READ_AT_ONCE, max(room, self._window // len(self._backlogs), 1))
+        wanted = min(wanted, READ_AT_ONCE)
         fresh: list[Request] = []
         if backlog.stored:
             fresh = self._store.fresh(queue.key, backlog.loaded, wanted)
             assert fresh, "somebody else has changed the store"
             backlog.stored -= len(fresh)
-        while backlog.tail and len(fresh) < wanted and not backlog.stored:
-            fresh.append(backlog.tail.popleft())
+        if not backlog.stored:
+            missing = wanted - len(fresh)
+            fresh += backlog.tail[:missing]
+            del backlog.tail[:missing]
         backlog.loaded = fresh[-1].id
         self._spilled -= len(fresh)
         if not backlog.stored and not backlog.tail:

@@ -41,7 +41,7 @@ def forbidden(address: str) -> str | None:
         if inner is None and ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None and (reason := forbidden(str(inner))):
-            return f"{address} leads to {reason}"
+            return f"{address} stands for {inner}, and {reason}"
         if ip.ipv4_mapped is not None:
             return None
     for network in _DENIED:

@@ -25,11 +25,11 @@ MAX_ADDRESSES: Final = 2 << 30
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may still want what is in the air
     jobs, answers = 0, os.dup(1)
-    os.dup2(2, 1)  # nothing that prints may get into the frames
     resident = _limit_memory()
     decoder = msgspec.msgpack.Decoder(Job)
     extraction: Extraction | None = None
     with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 1)  # nothing that prints may get into the frames
         send(answers, b"")
         for count in range(1, MAX_JOBS + 1):
             frame = receive(jobs)

@@ -86,7 +86,7 @@ class Lane:
                     self._restart()
                 answer = self._exchange(order.job, decoder)
                 fate = ""
-            except (OSError, msgspec.MsgspecError) as error:
+            except Exception as error:  # whatever it is, somebody waits to hear of it
                 fate = str(error)
             if answer is None or answer.last:
                 fate = self._reap() or fate

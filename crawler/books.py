@@ -1,0 +1,221 @@
+"""What can be asked of a job's folder: how it stands and why, also while a crawler is at work on it; and retry."""
+
+# ruff: noqa: S608 - no part of any statement comes from outside
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from crawler.errors import CodedError
+from crawler.job import DATABASE, LOCK, JobError
+from crawler.lock import Lock, LockedError, holder
+from crawler.models import Input, Redirect
+from crawler.store import BOOKS_QUERY, Books, Store
+from crawler.store_file import StoreError, check_version, connect, told
+from crawler.store_rows import FIRST_ENDED, STATES, TRY_COLUMNS
+from crawler.urls import parse
+
+RECENT: Final = 60.0  # seconds over which a rate is taken
+SHOWN: Final = 10
+_STATES: Final = ("queued", "queued again", "parked", "waiting for its record", *STATES)
+MAX_CHAIN: Final = 100
+_INPUT: Final = "sources.text, line, parents.text"
+_FROM: Final = """
+FROM urls
+LEFT JOIN origins AS sources ON sources.id = urls.source
+LEFT JOIN origins AS parents ON parents.id = urls.parent
+"""
+_STORY: Final = (
+    f"SELECT urls.id, url, written, state, {_INPUT}, depth, redirects, error, message, attempt, hop, started, status, "
+    f"namelookup, connect, appconnect, starttransfer, total, remote_ip {_FROM}"
+)
+
+
+class Left(msgspec.Struct, frozen=True):
+    """What is left to fetch of one host."""
+
+    host: str
+    pending: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How a job stands. `pid` is the process at work on it; times of day are seconds since the epoch.
+
+    `rate` is records per second in the last minute of work; `eta` is how many seconds the rest takes at that rate.
+    """
+
+    books: Books
+    pid: int | None
+    runs: int
+    began: float | None
+    last_record: float | None
+    rate: float | None
+    eta: float | None
+    hosts: list[Left]
+    errors: dict[str, int]
+    outputs: dict[str, int]
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try of a URL, or one hop of it. Seconds are cumulative, as in the record."""
+
+    number: int
+    url: str
+    started: str | float | None
+    status: int | None
+    error: str | None
+    message: str | None
+    namelookup: float | None
+    connect: float | None
+    appconnect: float | None
+    starttransfer: float | None
+    total: float | None
+    remote_ip: str | None
+
+
+class Story(msgspec.Struct, frozen=True):
+    """All that a job knows of one input. `came` leads from the page that linked it to the input with which it began.
+
+    `error` and `message` say what decided: the rule, the line of robots.txt, or what went wrong.
+    """
+
+    id: int
+    url: str
+    state: str
+    input: Input
+    came: list[str]
+    redirects: list[Redirect]
+    attempts: list[Attempt]
+    error: str | None
+    message: str | None
+
+
+def status(folder: str) -> Status:
+    """How the job stands. Raises JobError for what is no job, CodedError for what cannot be read."""
+    with reading(folder) as db:
+        books = Books(*db.execute(BOOKS_QUERY).fetchone())
+        hosts = db.execute(
+            f"SELECT coalesce(host, ''), count(*) FROM urls WHERE state < {FIRST_ENDED} "
+            f"GROUP BY host ORDER BY 2 DESC, 1 LIMIT {SHOWN}"
+        )
+        errors = db.execute(
+            "SELECT error, count(*) FROM urls WHERE error IS NOT NULL GROUP BY error ORDER BY 2 DESC, 1"
+        )
+        runs, began = db.execute("SELECT count(*), min(started) FROM runs").fetchone()
+        last, first, ended = db.execute(
+            "SELECT max(at), min(at), sum(ended) FROM batches WHERE at > (SELECT max(at) FROM batches) - ?", (RECENT,)
+        ).fetchone()
+        # The records of the first of these batches were written before the time that is measured.
+        before = db.execute("SELECT ended FROM batches WHERE at = ? LIMIT 1", (first,)).fetchone()
+        rate = (ended - before[0]) / (last - first) if before is not None and last > first else None
+        return Status(
+            books=books,
+            pid=holder(Path(folder) / LOCK),
+            runs=runs,
+            began=began,
+            last_record=last,
+            rate=rate,
+            eta=books.pending / rate if rate else None,
+            hosts=[Left(*row) for row in hosts],
+            errors=dict(errors.fetchall()),
+            outputs=dict(db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall()),
+        )
+
+
+def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
+    """Queue the URLs that failed again, all or those with these error codes; gives how many.
+
+    Their records stay in the outputs; the next run adds another one for each. What is no URL stays failed.
+    """
+    path = _database(folder)
+    try:
+        lock = Lock(Path(folder) / LOCK)
+    except LockedError as error:
+        raise JobError(f"{folder}: a crawler (process {error.pid}) is at work on this job") from error
+    try:
+        store = Store(path)
+        try:
+            return store.queue_failed(codes)
+        finally:
+            store.close()
+    except StoreError as error:
+        raise JobError(str(error)) from error
+    finally:
+        lock.release()
+
+
+def why(folder: str, url: str) -> list[Story]:
+    """The story of each input that is this URL, or was led there: as written, or as normalised. Reads all rows."""
+    names = {url}
+    with suppress(CodedError):  # a line that is no URL has its story, too
+        names.add(parse(url).href)
+    marks = ", ".join("?" * len(names))
+    through = " OR ".join(["instr(redirects, ?)"] * len(names))
+    in_redirects = [f'"url":{msgspec.json.encode(name).decode()},' for name in names]
+    with reading(folder) as db:
+        rows = db.execute(
+            f"{_STORY} WHERE url IN ({marks}) OR written IN ({marks}) OR hop IN ({marks}) OR {through} "
+            "ORDER BY urls.id",
+            (*names, *names, *names, *in_redirects),
+        ).fetchall()
+        return [_story(db, row) for row in rows]
+
+
+def _story(db: sqlite3.Connection, row: tuple[Any, ...]) -> Story:
+    number, url, written, state, source, line, parent, depth, redirects, error, message = row[:11]
+    tries = db.execute(f"SELECT {', '.join(TRY_COLUMNS[1:])} FROM tries WHERE id = ? ORDER BY rowid", (number,))
+    attempts = [Attempt(*values) for values in tries]
+    hops = msgspec.json.decode(redirects, type=list[Redirect]) if redirects else []
+    if row[11] and state >= FIRST_ENDED:
+        attempts.append(Attempt(row[11], row[12] or url, row[13], row[14], error, message, *row[15:]))
+    return Story(
+        id=number,
+        url=written or url,
+        state=_STATES[state],
+        input=Input(source, line, parent, depth),
+        came=_came(db, source, line, parent),
+        redirects=hops,
+        attempts=attempts,
+        error=error,
+        message=message,
+    )
+
+
+def _came(db: sqlite3.Connection, source: str | None, line: int | None, parent: str | None) -> list[str]:
+    """From page to page back to the input that began it."""
+    came: list[str] = []
+    while parent is not None and parent not in came and len(came) < MAX_CHAIN:
+        came.append(parent)
+        row = db.execute(f"SELECT {_INPUT} {_FROM} WHERE url = ? OR written = ? LIMIT 1", (parent, parent)).fetchone()
+        source, line, parent = row or (None, None, None)
+    if source is not None:
+        came.append(source if line is None else f"{source}:{line}")
+    return came
+
+
+@contextmanager
+def reading(folder: str) -> Iterator[sqlite3.Connection]:
+    """One moment of the job's database."""
+    path = _database(folder)
+    with told(path):
+        db = connect(path, read_only=True)
+        try:
+            check_version(db, path)
+            db.execute("BEGIN")
+            yield db
+        except StoreError as error:
+            raise JobError(str(error)) from error
+        finally:
+            db.close()
+
+
+def _database(folder: str) -> Path:
+    path = Path(folder) / DATABASE
+    if not path.exists():
+        raise JobError(f"{folder} is not the folder of a job")
+    return path

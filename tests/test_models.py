@@ -1,0 +1,319 @@
+"""models.py: what a record says, in Python and on the wire."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.errors import CodedError
+from crawler.models import (
+    Input,
+    Record,
+    Redirect,
+    Request,
+    Response,
+    Timings,
+    record_of,
+    timestamp,
+    unfetched,
+    untried,
+)
+from crawler.urls import parse
+
+# The wire schema, in its order. Names are public: they never change.
+FIELDS = [
+    "url", "final_url", "input", "outcome", "error", "warnings", "method", "status", "http_version", "headers",
+    "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "redirects", "attempts",
+    "remote_ip", "reused", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
+    "time_starttransfer", "time_total", "title", "links", "data", "body", "body_encoding",
+]  # fmt: skip
+
+
+def request(url: str = "http://user:secret@a.example/x?y", **fields: object) -> Request:
+    parsed = parse(url)
+    return Request(
+        **{
+            "id": 3,
+            "url": parsed,
+            "written": "HTTP://A.example/x?y",
+            "input": Input(source="urls.txt", line=12),
+            "accepted": 5.0,
+            **fields,
+        }
+    )
+
+
+def response(body: bytes = b"hello", **fields: object) -> Response:
+    return Response(
+        **{
+            "timings": Timings(0.1, 0.2, None, 0.3, 0.4),
+            "started": 1_750_000_000.1239,
+            "status": 200,
+            "http_version": "1.1",
+            "headers": {"content-type": ["text/html; charset=UTF-8"], "x": ["1", "2"]},
+            "body": body,
+            "size_download": len(body),
+            "remote_ip": "192.0.2.1",
+            "reused": False,
+            **fields,
+        }
+    )
+
+
+def wire(record: Record) -> dict[str, object]:
+    value = json.loads(msgspec.json.encode(record))
+    assert isinstance(value, dict)
+    return value
+
+
+class TestRecordOf:
+    def test_a_good_answer(self):
+        """Every field, as it stands in a line of JSON."""
+        assert wire(record_of(request(), response(), 1.25)) == {
+            "url": "HTTP://A.example/x?y",
+            "final_url": "http://a.example/x?y",
+            "input": {"source": "urls.txt", "line": 12},
+            "outcome": "ok",
+            "error": None,
+            "warnings": [],
+            "method": "GET",
+            "status": 200,
+            "http_version": "1.1",
+            "headers": {"content-type": ["text/html; charset=UTF-8"], "x": ["1", "2"]},
+            "content_type": "text/html",
+            "charset": "UTF-8",
+            "size_download": 5,
+            "size_body": 5,
+            "truncated": False,
+            "sha256": hashlib.sha256(b"hello").hexdigest(),
+            "redirects": [],
+            "attempts": 1,
+            "remote_ip": "192.0.2.1",
+            "reused": False,
+            "started": "2025-06-15T15:06:40.123Z",
+            "time_queue": 1.25,
+            "time_namelookup": 0.1,
+            "time_connect": 0.2,
+            "time_appconnect": None,
+            "time_starttransfer": 0.3,
+            "time_total": 0.4,
+            "title": None,
+            "links": None,
+            "data": None,
+            "body": None,
+            "body_encoding": None,
+        }
+
+    def test_nothing_but_a_failure(self):
+        """What never answered has no status, no headers, no hash and no final URL; the error says why."""
+        failed = Response(Timings(total=2.0), 0.0, error=CodedError("connect_refused", "192.0.2.1:80: refused"))
+        record = wire(record_of(request(attempt=3), failed, 0.0))
+        assert record["outcome"] == "failed"
+        assert record["error"] == {
+            "code": "connect_refused",
+            "phase": "connect",
+            "transient": True,
+            "message": "192.0.2.1:80: refused",
+        }
+        nothing = ("final_url", "status", "headers", "sha256", "content_type", "remote_ip", "reused", "body")
+        assert all(record[name] is None for name in nothing)
+        assert (record["attempts"], record["time_total"], record["size_body"]) == (3, 2.0, 0)
+
+    def test_half_an_answer(self):
+        """A body that was cut keeps its status and what came of it, and says that it was cut, once."""
+        cut = response(b"hel", truncated=True, error=CodedError("body_truncated"))
+        record = record_of(request(), cut, 0.0)
+        assert (record.outcome, record.status, record.truncated, record.warnings) == (
+            "failed",
+            200,
+            True,
+            ["truncated"],
+        )
+        assert (record.body, record.size_body) == (b"hel", 3)
+        assert record.sha256 == hashlib.sha256(b"hel").hexdigest()
+        cut.warnings = ["bad_header", "truncated"]
+        assert record_of(request(), cut, 0.0).warnings == ["bad_header", "truncated"]
+
+    def test_a_chain(self):
+        """The hops that led here, and where it ended, also when the last one failed."""
+        hops = (Redirect("http://a.example/", 301),)
+        asked = request("http://b.example/", redirects=hops)
+        assert wire(record_of(asked, response(), 0.0))["redirects"] == [{"url": "http://a.example/", "status": 301}]
+        failed = record_of(asked, Response(Timings(), 0.0, error=CodedError("dns_nxdomain")), 0.0)
+        assert (failed.url, failed.final_url) == ("HTTP://A.example/x?y", "http://b.example/")
+
+    def test_headers_may_be_left_out(self):
+        """`--no-headers`; what was read from them stays."""
+        record = record_of(request(), response(), 0.0, headers=False)
+        assert (record.headers, record.content_type, record.charset) == (None, "text/html", "UTF-8")
+
+    def test_the_body_is_on_the_wire_only_if_asked(self):
+        """But Python has it always."""
+        assert wire(record_of(request(), response(), 0.0))["body"] is None
+        asked = wire(record_of(request(), response(), 0.0, wire_body=True))
+        assert (asked["body"], asked["body_encoding"]) == ("hello", None)
+        binary = wire(record_of(request(), response(b"\xff\x00"), 0.0, wire_body=True))
+        assert (binary["body"], binary["body_encoding"]) == ("/wA=", "base64")
+        assert record_of(request(), response(), 0.0).body == b"hello"
+
+    def test_no_body_is_not_an_empty_one(self):
+        """Without an answer `body` is null; an empty answer has an empty one."""
+        failed = Response(Timings(), 0.0, error=CodedError("conn_reset"))
+        assert wire(record_of(request(), failed, 0.0, wire_body=True))["body"] is None
+        assert wire(record_of(request(), response(b""), 0.0, wire_body=True))["body"] == ""
+
+    def test_nothing_shows_the_password(self):
+        """Neither the record nor the request as they print."""
+        record = record_of(request(), response(), 0.0)
+        assert "secret" not in f"{wire(record)} {record!r}"
+        assert "secret" not in repr(request().url)
+
+    def test_times_are_micro_seconds(self):
+        """More digits than the clock has are noise."""
+        record = record_of(request(), response(timings=Timings(total=1 / 3)), 2 / 3)
+        assert (record.time_total, record.time_queue, record.time_connect) == (0.333333, 0.666667, None)
+
+
+class TestWithoutAFetch:
+    def test_a_bad_line(self):
+        """All keys are there, and nothing was tried."""
+        record = unfetched("no url", Input(source="x", line=1), "failed", CodedError("url_invalid", "the URL is empty"))
+        assert list(wire(record)) == FIELDS
+        assert (record.url, record.outcome, record.attempts, record.started) == ("no url", "failed", 0, None)
+
+    def test_what_was_skipped(self):
+        """Policy is no failure."""
+        record = unfetched("http://a.example/", Input(parent="p", depth=1), "skipped", CodedError("robots_denied"))
+        assert record.outcome == "skipped"
+        assert wire(record)["input"] == {"parent": "p", "depth": 1}
+
+    @pytest.mark.parametrize(
+        ("attempt", "hops", "attempts", "final_url"),
+        [(1, 0, 0, None), (3, 0, 2, None), (1, 2, 1, "http://a.example/x?y"), (2, 1, 1, "http://a.example/x?y")],
+    )
+    def test_what_was_given_up(self, attempt, hops, attempts, final_url):
+        """The tries that were made count, not the one that was not; a hop belongs to a try that had begun."""
+        redirects = tuple(Redirect(f"http://b.example/{n}", 302) for n in range(hops))
+        asked = request(attempt=attempt, redirects=redirects, method="HEAD")
+        record = untried(asked, CodedError("host_unavailable", "it failed"))
+        assert (record.attempts, record.redirects, record.final_url) == (attempts, redirects, final_url)
+        assert (record.outcome, record.method, record.status, record.started) == ("failed", "HEAD", None, None)
+        assert record.error is not None
+        assert (record.error.code, record.error.message) == ("host_unavailable", "it failed")
+        assert record.url == "HTTP://A.example/x?y"
+
+
+class TestWire:
+    def test_every_key_is_always_there(self):
+        """In the same order, whatever happened."""
+        failed = Response(Timings(), 0.0, error=CodedError("conn_reset"))
+        for record in (record_of(request(), response(), 0.0), record_of(request(), failed, 0.0)):
+            assert list(wire(record)) == FIELDS
+
+    def test_it_can_be_read_again(self):
+        """A record from a file is the record that was written; without `--include-body` its body is gone."""
+        with_body = record_of(request(), response(b"\xff"), 0.5, wire_body=True)
+        again = msgspec.json.decode(msgspec.json.encode(with_body), type=Record)
+        assert again == with_body
+        assert again.body == b"\xff"
+        without = msgspec.json.decode(msgspec.json.encode(record_of(request(), response(), 0.5)), type=Record)
+        assert without.body == b""
+
+    def test_it_can_be_pickled(self):
+        """Records cross processes (multiprocessing), their bodies with them."""
+        record = record_of(request(), response(), 0.5)
+        again = pickle.loads(pickle.dumps(record))
+        assert (again, again.body) == (record, b"hello")
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(st.binary(max_size=200))
+    def test_any_body(self, body):
+        """Text or base64: the same bytes come out again, in valid UTF-8."""
+        record = record_of(request(), response(body), 0.0, wire_body=True)
+        line = msgspec.json.encode(record)
+        line.decode("utf-8")
+        assert msgspec.json.decode(line, type=Record).body == body
+
+
+class TestPython:
+    @pytest.mark.parametrize(
+        ("status", "error", "ok"),
+        [(200, None, True), (399, None, True), (400, None, False), (500, None, False), (200, "body_truncated", False)],
+    )
+    def test_ok(self, status, error, ok):
+        """A whole answer below 400."""
+        got = response(status=status, error=CodedError(error) if error else None)
+        assert record_of(request(), got, 0.0).ok is ok
+
+    def test_text_is_decoded_as_declared(self):
+        """By the charset of the header; without one, as browsers guess."""
+        latin = response("é".encode("latin-1"), headers={"content-type": ["text/plain; charset=iso-8859-1"]})
+        assert record_of(request(), latin, 0.0).text == "é"
+        assert record_of(request(), response("é".encode()), 0.0).text == "é"
+        assert record_of(request(), response(b""), 0.0).text == ""
+
+    def test_the_selector_knows_the_type(self):
+        """HTML unless the header says JSON or XML."""
+        page = record_of(request(), response(b"<title>A</title>"), 0.0)
+        assert page.selector.css("title::text").get() == "A"
+        feed = response(b"<a><B>x</B></a>", headers={"content-type": ["application/atom+xml"]})
+        assert record_of(request(), feed, 0.0).selector.xpath("//B/text()").get() == "x"
+        data = response(b'{"a": [1, 2]}', headers={"content-type": ["application/json"]})
+        assert record_of(request(), data, 0.0).selector.jmespath("a[1]").get() == 2
+
+    @pytest.mark.parametrize("kind", ["text/html", "application/json", "application/xml", ""])
+    def test_the_selector_of_nothing(self, kind):
+        """An empty body has an empty selector, not an exception."""
+        record = record_of(request(), response(b"", headers={"content-type": [kind]}), 0.0)
+        assert record.selector.xpath("//x") == [] if "json" not in kind else record.selector.jmespath("x") == []
+
+    def test_json(self):
+        """The body, parsed; what is no JSON raises ValueError."""
+        assert record_of(request(), response(b'{"a": 1}'), 0.0).json() == {"a": 1}
+        with pytest.raises(ValueError, match="Expecting value"):
+            record_of(request(), response(b"<html>"), 0.0).json()
+
+    def test_records_do_not_change(self):
+        """They are shared between sinks."""
+        record = record_of(request(), response(), 0.0)
+        with pytest.raises(AttributeError):
+            record.status = 404
+
+
+class TestRequest:
+    def test_what_was_discovered(self):
+        """A link or a redirect led there; another try does not make it so."""
+        assert not request(attempt=3, parked=True).discovered
+        assert request(redirects=(Redirect("http://b.example/", 302),)).discovered
+        assert request(input=Input(parent="http://b.example/", depth=1)).discovered
+
+    def test_the_first_of_a_header(self):
+        """Or None."""
+        assert (response().first("x"), response().first("y")) == ("1", None)
+
+    def test_defaults_are_not_shared(self):
+        """A warning for one answer is not one for all."""
+        first, second = Response(Timings(), 0.0), Response(Timings(), 0.0)
+        first.warnings.append("x")
+        first.headers["a"] = ["b"]
+        assert (second.warnings, second.headers) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("epoch", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_750_000_000.0, "2025-06-15T15:06:40.000Z"),
+        (1_750_000_000.9999, "2025-06-15T15:06:40.999Z"),
+        (951_782_400.001, "2000-02-29T00:00:00.001Z"),
+    ],
+)
+def test_timestamps(epoch, text):
+    """RFC 3339, UTC, milliseconds, cut and not rounded into another second."""
+    assert timestamp(epoch) == text

@@ -1,0 +1,418 @@
+"""crawler.parsing: a page that takes too long costs its own child process and nobody else anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.task import Clock
+
+from crawler import extract
+from crawler.errors import CodedError
+from crawler.extract import Extracted
+from crawler.page import MAX_PARSED, Document
+from crawler.parsing import Answer, Job, lane, receive, send
+from crawler.parsing.worker import START_SECONDS, Extractor, ParseWorker, probe
+from crawler.reactors import private_reactor, run
+
+TIMEOUT = 5.0
+TITLE = ("t=title::text",)
+FOREVER = ("t=re:(a|a)*b",)
+PAGE = b"<title>x</title>"
+STUCK = b"a" * 100
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+class ThreadedClock(Clock):
+    """A Clock that other threads may call; `pump` runs what they have sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = queue.SimpleQueue()
+
+    def callFromThread(self, function, *args):
+        self.sent.put((function, args))
+
+    def pump(self, until):
+        while not until():
+            function, args = self.sent.get(timeout=30)
+            function(*args)
+
+    def result(self, deferred):
+        """Wait for a Deferred's result; a CodedError is given back, not raised."""
+        results = []
+        deferred.addErrback(lambda failure: failure.value).addCallback(results.append)
+        self.pump(lambda: results)
+        return results[0]
+
+
+@pytest.fixture
+def clock():
+    clock = ThreadedClock()
+    yield clock
+    assert clock.getDelayedCalls() == [], "no timer is left behind"
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """Every process that is started; at the end each has been waited for and has no pipe any more."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(lane.subprocess, "Popen", Recorded)
+    threads = set(threading.enumerate())
+    yield started
+    for child in started:
+        assert child.returncode is not None, "a zombie"
+        assert child.stdin.closed
+        assert child.stdout.closed
+    assert set(threading.enumerate()) <= threads, "a thread"
+
+
+@pytest.fixture
+def worker(clock, children):
+    worker = ParseWorker(clock, TIMEOUT)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A clock and a worker for all tests that leave them as they were: starting a child takes 0.2 s."""
+    clock = ThreadedClock()
+    worker = ParseWorker(clock, TIMEOUT)
+    yield clock, worker
+    worker.close()
+
+
+def ask(worker, body=PAGE, declarations=TITLE, content_type="text/html"):
+    return worker.run(declarations, body, None, content_type, "http://h/a")
+
+
+def code(result):
+    assert isinstance(result, CodedError), result
+    return result.code
+
+
+def begun(clock, worker):
+    """Until the child has the job: then the time that counts is that of parsing."""
+    clock.pump(lambda: not worker._fresh)
+
+
+# Frames.
+
+
+@pytest.fixture
+def pipe():
+    ends = os.pipe()
+    yield ends
+    for fd in ends:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+@pytest.mark.parametrize("frame", [b"", b"x", b"x" * 300_000])
+def test_frames_arrive_as_they_were_sent(pipe, frame):
+    """Whatever the length, also when the pipe takes it in pieces."""
+    thread = threading.Thread(target=send, args=(pipe[1], frame))
+    thread.start()
+    assert receive(pipe[0]) == frame
+    thread.join()
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0", b"\0\0\0\x05abc", b"\xff\xff\xff\xffabc"])
+def test_a_broken_frame_is_none(pipe, data):
+    """The other side ended, or is no longer itself: no length is believed that no page can have."""
+    os.write(pipe[1], data)
+    os.close(pipe[1])
+    assert receive(pipe[0]) is None
+
+
+# The worker.
+
+
+def test_a_page_is_extracted_elsewhere(shared):
+    """The result is that of an Extraction here."""
+    clock, worker = shared
+    extraction = extract.compile(["t=title::text", "n:int=p"], ["l:url=a::attr(href)"])
+    for body in (PAGE, b"<base href=/b/><a href=x>\xe9", b"", b"<div>" * 100_000, b"{}"):
+        expected = extraction(Document("http://h/a", body, None, "text/html"))
+        assert clock.result(ask(worker, body, extraction.declarations)) == expected
+
+
+def test_one_child_started_when_it_is_needed(clock, worker, children):
+    """A worker that nobody asks costs nothing; then the same child does one page after another."""
+    assert children == []
+    for _ in range(3):
+        assert clock.result(ask(worker)).data == {"t": "x"}
+    assert len(children) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "warnings"),
+    [
+        (PAGE + b"<div>" * 100_000, ["parse_truncated"]),
+        (PAGE + b"<" * 500_000, []),
+        (PAGE + b"<p>" * 50_000 + b"x" * MAX_PARSED, ["parse_truncated"]),
+        (PAGE + b"<b " + b"a " * 100_000 + b">", []),
+    ],
+)
+def test_hostile_but_possible(shared, body, warnings):
+    """Deep, endless, huge: what can be parsed in time is, as far as it goes."""
+    clock, worker = shared
+    assert clock.result(ask(worker, body)) == Extracted({"t": "x"}, warnings)
+
+
+@pytest.mark.parametrize(
+    ("body", "declarations"),
+    [
+        (PAGE + b"<a " + b" ".join(b"a%d" % i for i in range(200_000)) + b">", TITLE),
+        (b"<b>" * 2000 + b"</i>" * 1_000_000, TITLE),
+        (b"<p>" * 20_000, ("t=p ~ p",)),
+        (STUCK, FOREVER),
+    ],
+)
+def test_a_page_that_takes_too_long_ends_its_child(clock, worker, children, body, declarations):
+    """After the timeout the child is killed, whatever it is in (libxml2, re); the next page gets a new one."""
+    slow, following = ask(worker, body, declarations), ask(worker)
+    begun(clock, worker)
+    clock.advance(TIMEOUT - 0.001)
+    assert children[0].poll() is None
+    clock.advance(0.001)
+    error = clock.result(slow)
+    assert (code(error), error.message) == ("parse_timeout", "parsing took longer than 5 s")
+    assert clock.result(following).data == {"t": "x"}
+    assert len(children) == 2
+
+
+def test_starting_is_not_parsing(clock, worker):
+    """The timeout does not run while the child starts; that has its own, longer one."""
+    asked = ask(worker)
+    clock.advance(START_SECONDS - 1)
+    assert clock.result(asked).data == {"t": "x"}
+
+
+def test_a_child_that_never_starts(clock, worker, children, monkeypatch):
+    """It is given up like a page that takes too long, and tried again for the next one."""
+    monkeypatch.setattr(lane, "_CHILD", "import time; time.sleep(600)")
+    asked = ask(worker)
+    while not children:
+        time.sleep(0.001)
+    clock.advance(START_SECONDS)
+    monkeypatch.undo()
+    error = clock.result(asked)
+    assert (code(error), error.message) == ("parse_error", "the process that parses did not start within 60 s")
+    assert clock.result(ask(worker)).data == {"t": "x"}
+
+
+def test_a_child_that_dies(clock, worker, children):
+    """A crash of libxml2, or the kernel short of memory: an error of this page, told with the signal."""
+    asked = ask(worker, STUCK, FOREVER)
+    begun(clock, worker)
+    children[0].kill()
+    error = clock.result(asked)
+    assert (code(error), error.message) == ("parse_error", f"the process that parses ended (signal {signal.SIGKILL})")
+    assert clock.result(ask(worker)).data == {"t": "x"}
+
+
+@pytest.mark.parametrize("executable", ["/nowhere/python", None])
+def test_a_child_that_cannot_be_started(clock, worker, monkeypatch, executable):
+    """There is no Python where we think: an error for each page, in words, and no hanging."""
+    monkeypatch.setattr(sys, "executable", executable)
+    first, second = clock.result(ask(worker)), clock.result(ask(worker))
+    assert code(first) == code(second) == "parse_error"
+    assert first.message.startswith("the process that parses ended (")
+    assert ("No such file" if executable else "NoneType") in first.message
+    monkeypatch.undo()
+    assert clock.result(ask(worker)).data == {"t": "x"}
+
+
+def test_a_bug_is_told_as_such(clock, worker, monkeypatch):
+    """An exception in the child is `internal`, with its last line; the child is not used again."""
+    monkeypatch.setattr(
+        lane, "_CHILD", lane._CHILD.replace("main()", "import crawler.parsing.__main__ as m; m.Document = None; main()")
+    )
+    error = clock.result(ask(worker))
+    assert (code(error), error.message) == ("internal", "TypeError: 'NoneType' object is not callable")
+    monkeypatch.undo()
+    assert clock.result(ask(worker)).data == {"t": "x"}
+
+
+@pytest.mark.parametrize("limit", ["MAX_JOBS", "MAX_RESIDENT"])
+def test_children_are_replaced(clock, worker, children, monkeypatch, limit):
+    """After so many pages, or when it has grown, a child ends and the next page has a new one: no page notices."""
+    monkeypatch.setattr(
+        lane, "_CHILD", lane._CHILD.replace("main()", f"import crawler.parsing.__main__ as m; m.{limit} = 1; main()")
+    )
+    asked = [ask(worker) for _ in range(3)]
+    assert [clock.result(one).data for one in asked] == [{"t": "x"}] * 3
+    assert len(children) == 3
+
+
+def test_closing_with_work_in_flight(clock, children):
+    """What is being parsed and what waits both fail, the child is gone when close() returns, and there is no more."""
+    worker = ParseWorker(clock, TIMEOUT)
+    asked = [ask(worker, STUCK, FOREVER), ask(worker)]
+    begun(clock, worker)
+    worker.close()
+    assert children[0].returncode == -signal.SIGKILL
+    assert [code(clock.result(one)) for one in asked] == ["interrupted"] * 2
+    assert code(clock.result(ask(worker))) == "interrupted"
+    while not clock.sent.empty():  # the thread's last words arrive afterwards
+        function, args = clock.sent.get()
+        function(*args)
+    worker.close()
+
+
+def test_closing_while_a_child_starts(clock, children):
+    """There is no moment at which a child could be overlooked."""
+    worker = ParseWorker(clock, TIMEOUT)
+    asked = ask(worker)
+    worker.close()
+    assert code(clock.result(asked)) == "interrupted"
+    assert all(child.returncode is not None for child in children)
+
+
+@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="/proc")
+def test_no_descriptor_is_left(clock, children):
+    """Three workers, three children killed, as many open files as before."""
+    before = len(list(DESCRIPTORS.iterdir()))
+    for _ in range(3):
+        worker = ParseWorker(clock, TIMEOUT)
+        stuck = ask(worker, STUCK, FOREVER)
+        begun(clock, worker)
+        clock.advance(TIMEOUT)
+        assert code(clock.result(stuck)) == "parse_timeout"
+        worker.close()
+    assert len(list(DESCRIPTORS.iterdir())) == before
+    assert len(children) == 3
+
+
+def test_cancelling_stops_the_waiting(clock, worker):
+    """A page that waits is forgotten, one in the child runs on; the others have their results."""
+    flying, waiting, other = ask(worker), ask(worker, STUCK, FOREVER), ask(worker)
+    flying.cancel()
+    waiting.cancel()
+    assert isinstance(clock.result(flying), CancelledError)
+    assert isinstance(clock.result(waiting), CancelledError)
+    assert clock.result(other).data == {"t": "x"}
+
+
+def test_several_children(clock, children):
+    """With `processes` a page need not wait behind a slow one; there are never more of them."""
+    worker = ParseWorker(clock, TIMEOUT, processes=2)
+    slow = ask(worker, STUCK, FOREVER)
+    begun(clock, worker)
+    others = [ask(worker) for _ in range(5)]
+    assert [clock.result(one).data for one in others] == [{"t": "x"}] * 5
+    assert len(children) == 2
+    worker.close()
+    assert code(clock.result(slow)) == "interrupted"
+
+
+def test_one_result_may_ask_for_more(clock, worker):
+    """A callback can use the worker, or close it."""
+    second = ask(worker).addCallback(lambda _: ask(worker))
+    assert clock.result(second).data == {"t": "x"}
+    clock.result(ask(worker).addCallback(lambda _: worker.close()))
+    assert code(clock.result(ask(worker))) == "interrupted"
+
+
+def test_the_current_folder_is_not_imported(clock, worker, monkeypatch, tmp_path):
+    """What a crawl saves under the name of a module is not run."""
+    for name in ("msgspec.py", "crawler.py", "sitecustomize.py", "lxml.py"):
+        (tmp_path / name).write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    assert clock.result(ask(worker)).data == {"t": "x"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_ctrl_c_is_not_for_the_child(clock, worker, children):
+    """The terminal's signal does not reach it, and would be ignored: the parent may still want the page."""
+    clock.result(ask(worker))
+    assert os.getpgid(children[0].pid) != os.getpgrp()
+    os.kill(children[0].pid, signal.SIGINT)
+    assert clock.result(ask(worker)).data == {"t": "x"}
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_child_does_not_outlive_its_parent(busy):
+    """It ends with its standard input, and in the middle of a page soon after the time that the page has."""
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-c", lane._CHILD, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    with child:
+        assert receive(child.stdout.fileno()) == b""
+        if busy:
+            job = Job(FOREVER, "http://h/", STUCK, None, None, 0.05)
+            send(child.stdin.fileno(), msgspec.msgpack.encode(job))
+        child.stdin.close()
+        assert child.wait(10) == (1 if busy else 0)
+
+
+# Here or there.
+
+
+def test_small_pages_are_extracted_here(shared):
+    """What certainly takes no time has its values at once, the rest a Deferred."""
+    clock, worker = shared
+    extractor = Extractor(extract.compile(TITLE), worker)
+    assert extractor(Document("http://h/", PAGE, None, "text/html")) == Extracted({"t": "x"}, [])
+    deferred = extractor(Document("http://h/", PAGE + b"<p>" * 10_000, None, "text/html"))
+    assert isinstance(deferred, Deferred)
+    assert clock.result(deferred) == Extracted({"t": "x"}, [])
+
+
+def test_probing(clock, worker):
+    """A large page is parsed elsewhere before anyone may parse it here."""
+    assert probe(Document("http://h/", PAGE), worker) is None
+    fine = probe(Document("http://h/", PAGE + b"<p>" * 10_000, None, "text/html"), worker)
+    assert clock.result(fine) == Extracted({}, [])
+    slow = probe(Document("http://h/", b"<b>" * 2000 + b"</i>" * 1_000_000, None, "text/html"), worker)
+    begun(clock, worker)
+    clock.advance(TIMEOUT)
+    assert code(clock.result(slow)) == "parse_timeout"
+
+
+def test_on_a_private_reactor():
+    """In a thread, without signals, with real time: a slow page among others."""
+    outcome = {}
+
+    def crawl(reactor):
+        worker = ParseWorker(reactor, 0.1)
+        asked = [ask(worker), ask(worker, STUCK, FOREVER), ask(worker)]
+        for number, one in enumerate(asked):
+            one.addErrback(lambda failure: failure.value)
+            one.addCallback(lambda result, number=number: outcome.__setitem__(number, result))
+        return DeferredList(asked).addCallback(lambda _: worker.close())
+
+    def main():
+        with private_reactor() as (reactor, _):
+            run(reactor, lambda: crawl(reactor))
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    thread.join(30)
+    assert code(outcome.pop(1)) == "parse_timeout"
+    assert [outcome[number].data for number in (0, 2)] == [{"t": "x"}] * 2
+
+
+def test_answers_are_data():
+    """An answer survives the wire as it is."""
+    answer = Answer({"a": [1, None, "é"]}, ["charset"], ("parse_error", "x"), True)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Answer) == answer

@@ -1,0 +1,86 @@
+"""What type checkers make of the public names. Never run: mypy reads it, and an ignore that is not needed is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, assert_type
+
+import parsel
+from twisted.internet.defer import Deferred
+
+from crawler import (
+    CODES,
+    CodedError,
+    Config,
+    ConfigError,
+    Crawler,
+    Record,
+    __version__,
+    fetch_all,
+    fetch_all_async,
+    stream,
+)
+from crawler.errors import Code
+from crawler.models import Response
+from crawler.sinks import Sink
+from crawler.stats import Snapshot
+
+
+def correct(urls: Iterator[str], reactor: Any, sink: Sink) -> None:
+    """What users write."""
+    assert_type(fetch_all(["https://example.org/"]), list[Record])
+    assert_type(fetch_all(urls, concurrency=8, headers=["X-A: b"], max_size="1 MiB"), list[Record])
+    assert_type(stream(urls, ordered=True), Iterator[Record])
+    assert_type(Config.build(timeout="2m").timeout, float)
+    assert_type(Crawler(Config(), reactor=reactor, urls=urls, sinks=[sink]).run(), Deferred[Snapshot])
+    assert_type(__version__, str)
+    assert_type(CODES["dns_nxdomain"], Code)
+    for record in stream(urls):
+        assert_type(record.url, str)
+        assert_type(record.status, int | None)
+        assert_type(record.body, bytes)
+        assert_type(record.text, str)
+        assert_type(record.selector, parsel.Selector)
+        if record.error is not None:
+            assert_type(record.error.code, str)
+            assert_type(record.error.transient, bool)
+
+
+async def correct_async(urls: list[str]) -> None:
+    assert_type(await fetch_all_async(urls), list[Record])
+
+
+def correct_errors(urls: list[str]) -> None:
+    try:
+        fetch_all(urls, output=["out.jsonl"])
+    except ConfigError as error:
+        assert_type(error.args, tuple[Any, ...])
+    except CodedError as error:
+        assert_type(error.code, str)
+
+
+class MySink:
+    """A user's own sink: the protocol is matched by shape."""
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> None:
+        assert_type(record, Record)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+MINE: Sink = MySink()
+
+
+def incorrect(record: Record, reactor: Any) -> None:
+    """What a type checker tells before a run does."""
+    fetch_all(42)  # type: ignore[arg-type]
+    fetch_all()  # type: ignore[call-arg]
+    Crawler(Config())  # type: ignore[call-arg]
+    Crawler({"concurrency": 8}, reactor=reactor)  # type: ignore[arg-type]
+    Crawler(Config(), reactor=reactor, sinks=[print])  # type: ignore[list-item]
+    record.status + 1  # type: ignore[operator]
+    record.status = 200  # type: ignore[misc]
+    len(stream([]))  # type: ignore[arg-type]
+    Config(concurency=8)  # type: ignore[call-arg]
