@@ -327,7 +327,7 @@ class Crawl:
         return True
 
     def _settle(self) -> None:
-        """Write the records of the visits that have ended since the last turn of the reactor, and give back their slots.
+        """Write the records of the visits that ended since the reactor's last turn, and give back their slots.
 
         In one go, because the same few functions over and over are what a processor is fast at: between reading and
         writing of sockets each of them costs three times as much (measured: 25 % of a whole run).

@@ -182,7 +182,7 @@ class Job:
             count, crc = count + 1, checksum(_text(seed), crc)
         if (count, crc) != (self._seeds.count, self._seeds.crc):
             raise JobError(
-                f"the inputs have changed: their first {self._seeds.count:,} URLs, which this job has read, are others now"
+                f"the inputs have changed: their first {self._seeds.count:,} URLs, which this job has read, differ now"
                 " (put them back as they were, or begin another job)"
             )
         yield from source

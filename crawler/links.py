@@ -55,6 +55,8 @@ _WHITE_SPACE: Final = re.compile("[\t\n\f\r ]+")
 _NOTHING: Final[frozenset[str]] = frozenset()
 _CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
+_ESCAPE: Final = 0x1B
+_AMPERSAND: Final = ord("&")
 _UTF_16_MARKS: Final = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
 _NOT_ASCII_MARKUP: Final = frozenset(("utf-16be", "utf-16le", "iso-2022-jp"))
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
@@ -276,17 +278,18 @@ class _Page:
         return start
 
     def _metadata(self, name: bytes, attributes: bytes) -> None:
-        # Nearly all link and meta elements are not for us. To see that without reading their attributes is faster.
+        # Nearly all link and meta elements are not for us. To see that without reading their attributes is faster, and
+        # to find bytes than to ask whether they are in there: that raises TypeError inside of CPython first.
         said = attributes.lower()
         if name == b"base":
             href = self._attribute("href", attributes)
             if self.base is None and href is not None:
                 self.base = self._text(href).strip(_CONTROL_OR_SPACE)
         elif name == b"link":
-            may_be = self.canonical is None and (b"canonical" in said or b"&" in said)
+            may_be = self.canonical is None and (_AMPERSAND in said or said.find(b"canonical") >= 0)
             if may_be and "canonical" in self._value("rel", attributes).lower().split():
                 self.canonical = self._value("href", attributes).strip(_CONTROL_OR_SPACE) or None
-        elif b"robots" in said or self.agent in said or b"refresh" in said or b"&" in said:
+        elif _AMPERSAND in said or max(map(said.find, (b"robots", b"refresh", self.agent))) >= 0:
             content = self._value("content", attributes)
             if self._value("name", attributes).lower().encode() in (b"robots", self.agent):
                 self.robots |= robots_directives(content)
@@ -356,7 +359,7 @@ def _ascii_compatible(body: bytes, label: str | None) -> tuple[bytes, str | None
     start = body[:3]
     if start == codecs.BOM_UTF8:
         return body, "utf-8"
-    if name in _NOT_ASCII_MARKUP or b"\x1b" in body or b"\0" in start or start[:2] in _UTF_16_MARKS:
+    if name in _NOT_ASCII_MARKUP or _ESCAPE in body or 0 in start or start[:2] in _UTF_16_MARKS:
         decoded = decode_text(body, label, "text/html")
         if decoded.charset in _NOT_ASCII_MARKUP:
             return decoded.text.encode(), "utf-8"

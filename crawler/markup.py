@@ -99,7 +99,7 @@ def _simple_tag(names: frozenset[str]) -> str:
         )
     )
     outside, inside = _but("<>\"'"), _but('<>"=')
-    return f'(?:{name}){outside}*+(?:"{inside}*+"{outside}*+)*+>'
+    return f'/[a-z0-9]*+>|(?:{name}){outside}*+(?:"{inside}*+"{outside}*+)*+>'
 
 
 @cache

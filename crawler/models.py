@@ -47,8 +47,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
 class Request(msgspec.Struct, frozen=True):
     """One accepted input on its way. A hop or another try is a new Request with the same `id`.
 
-    `id` counts accepted inputs from 0; `written` is the URL as it was given (without userinfo); `url` is what is fetched
-    next; `attempt` counts tries from 1; `accepted` is the monotonic time at which it was accepted.
+    `id` counts accepted inputs from 0; `written` is the URL as it was given (without userinfo); `url` is what is
+    fetched next; `attempt` counts tries from 1; `accepted` is the monotonic time at which it was accepted.
     """
 
     id: int

@@ -50,8 +50,7 @@ def chance(*what: object) -> float:
 def lines() -> list[str]:
     """A list with bad lines, and with URLs that come again."""
     return [
-        f"nonsense {n}" if n % 97 == 0 else f"http://h{n % 7}.example/{n % 1999}" + "x" * (n % 60)
-        for n in range(LINES)
+        f"nonsense {n}" if n % 97 == 0 else f"http://h{n % 7}.example/{n % 1999}" + "x" * (n % 60) for n in range(LINES)
     ]
 
 

@@ -637,7 +637,7 @@ def test_ctrl_c_twice(gate, monkeypatch, nothing_left):
     gate.open.set()
 
 
-@pytest.mark.parametrize("fetch", [fetch_all, lambda urls: list(stream(urls))])
+@pytest.mark.parametrize("fetch", [fetch_all, lambda urls, **options: list(stream(urls, **options))])
 def test_ctrl_c_at_the_start(site, monkeypatch, fetch, nothing_left):
     """Ctrl-C that comes while the thread is being started leaves no run behind."""
     start = threading.Thread.start
@@ -649,9 +649,9 @@ def test_ctrl_c_at_the_start(site, monkeypatch, fetch, nothing_left):
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fetch([site.url("/pause.html")] * 9)
+        fetch([site.url("/pause.html")] * 20, per_host=1)
     # Over but for the last instructions of the thread.
-    assert eventually(lambda: not any(thread.name == "crawler" for thread in threading.enumerate()), seconds=0.1)
+    assert eventually(lambda: not any(thread.name == "crawler" for thread in threading.enumerate()), seconds=1.0)
 
 
 def test_without_uvloop(site):

@@ -28,7 +28,7 @@ from crawler.journal import Journal
 from crawler.models import Input, Outcome, Request, Response, Timings
 from crawler.politeness import Politeness
 from crawler.store import Store
-from crawler.urls import canonical_key, parse
+from crawler.urls import parse
 
 Make = Callable[..., Frontier]
 
@@ -422,7 +422,7 @@ class TestBooks:
         """Two leases under one id could not be told apart."""
         frontier = make(Politeness())
         frontier.add(req(0))
-        with pytest.raises(KeyError, match="request 0 .* two inputs share an id"):
+        with pytest.raises(KeyError, match=r"request 0 .* two inputs share an id"):
             frontier.add(req(0))
             claim(frontier)
             frontier.claim(0.0)
