@@ -23,8 +23,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from crawler.errors import CodedError
+from crawler.http11 import tls
 from crawler.http11.connection import Connection
-from crawler.http11.tls import TLSLayer, client_context
+from crawler.http11.tls import Context, LateContext, TLSLayer, client_context
 
 HOST = "www.a.example"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -114,7 +115,7 @@ class Peer:
         server: ssl.SSLContext,
         *,
         host: str = HOST,
-        client: ssl.SSLContext | None = None,
+        client: Context | None = None,
         segment: int | None = None,
     ) -> None:
         self.segment = segment
@@ -277,6 +278,24 @@ class CertificateTests(SynchronousTestCase):
             self.assertEqual(peer.ready, [peer.connection])
         old = handshake(serving(good(), ssl.TLSVersion.TLSv1_1), client=trusting(insecure=True))
         self.assertEqual(old.code, "tls_protocol")
+
+
+class LateContextTests(SynchronousTestCase):
+    def test_made_when_it_is_needed(self) -> None:
+        """A run without https never reads the authorities, one with https reads them once."""
+        made: list[bool] = []
+
+        def make(*, insecure: bool) -> ssl.SSLContext:
+            made.append(insecure)
+            return trusting(insecure=insecure)
+
+        self.patch(tls, "client_context", make)
+        late = LateContext(insecure=True)
+        self.assertEqual(made, [])
+        for _ in range(2):
+            peer = handshake(serving(trustme.CA().issue_cert("other.example")), client=late)
+            self.assertEqual(peer.ready, [peer.connection])
+        self.assertEqual(made, [True])
 
 
 class HandshakeTests(SynchronousTestCase):

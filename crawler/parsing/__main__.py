@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -64,13 +65,16 @@ def _answer(extraction: Extraction, job: Job) -> Answer:
 
 
 def _limit_memory() -> Callable[[], int]:
-    """Have allocations fail before the machine is in trouble. Returns what tells the peak of our resident bytes."""
+    """Have allocations fail before the machine is in trouble. Returns what tells our resident bytes."""
     try:
         import resource
     except ImportError:  # Windows
         return lambda: 0
     with contextlib.suppress(ValueError, OSError):  # a lower limit is set already, or the system has none
         resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESSES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # Linux hands ru_maxrss on from parent to child: a large crawler's children would look large
+        return lambda: int(statm.read_text().split()[1]) * resource.getpagesize()
     unit = 1 if sys.platform == "darwin" else 1024
     return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
