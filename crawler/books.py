@@ -18,7 +18,7 @@ from crawler.models import Input, Redirect
 from crawler.store import BOOKS_QUERY, Books, Store
 from crawler.store_file import StoreError, check_version, connect, told
 from crawler.store_rows import FIRST_ENDED, STATES, TRY_COLUMNS
-from crawler.urls import parse
+from crawler.urls import parse, redact
 
 RECENT: Final = 60.0  # seconds over which a rate is taken
 SHOWN: Final = 10
@@ -159,7 +159,7 @@ def why(folder: str, url: str) -> list[Story]:
     in_redirects = [f'"url":{msgspec.json.encode(name).decode()},' for name in names]
     with reading(folder) as db:
         rows = db.execute(
-            f"{_STORY} WHERE url IN ({marks}) OR written IN ({marks}) OR hop IN ({marks}) OR {through} "
+            f"{_STORY} WHERE url IN ({marks}) OR written IN ({marks}) OR bare(hop) IN ({marks}) OR {through} "
             "ORDER BY urls.id",
             (*names, *names, *names, *in_redirects),
         ).fetchall()
@@ -172,7 +172,7 @@ def _story(db: sqlite3.Connection, row: tuple[Any, ...]) -> Story:
     attempts = [Attempt(*values) for values in tries]
     hops = msgspec.json.decode(redirects, type=list[Redirect]) if redirects else []
     if row[11] and state >= FIRST_ENDED:
-        attempts.append(Attempt(row[11], row[12] or url, row[13], row[14], error, message, *row[15:]))
+        attempts.append(Attempt(row[11], redact(row[12] or url), row[13], row[14], error, message, *row[15:]))
     return Story(
         id=number,
         url=written or url,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from crawler.errors import CodedError
 from crawler.store_rows import APPLICATION_ID, SCHEMA, VERSION
-from crawler.urls import parse
+from crawler.urls import parse, redact
 
 WRITE_CACHE: Final = 16_384  # KiB
 READ_CACHE: Final = 4_096
@@ -32,6 +32,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
     db.execute(f"PRAGMA cache_size = -{READ_CACHE}")
     db.create_function("host_key", 1, lambda href: parse(href).host_key, deterministic=True)
+    db.create_function("bare", 1, lambda text: text and redact(text), deterministic=True)
     return db
 
 

@@ -39,7 +39,7 @@ CREATE TABLE urls (
     accepted REAL,              -- times are seconds since the epoch
     attempt INTEGER NOT NULL DEFAULT 1,
     not_before REAL,
-    hop TEXT,                   -- what is fetched next, when that is a redirect's target
+    hop TEXT,                   -- the target of the last redirect, with userinfo: fetched next, or last
     redirects TEXT,             -- JSON, as in the record
     batch INTEGER,              -- with which the record was written
     earlier INTEGER NOT NULL DEFAULT 0,  -- records that were written before `retry` queued the URL again
@@ -160,7 +160,7 @@ def new_row(new: New, origin: Origin, epoch: float) -> Row:
         tail = (1, None, None, None) if again is None else _where(again, new.not_before)
     if ended is None:
         return head + tail
-    return (head[0], ended[0], *head[2:], ended[1], None, None, *ended[2:-1])
+    return (head[0], ended[0], *head[2:], ended[1], None, tail[2], *ended[2:-1])
 
 
 def unfetched_row(number: int, record: Record, ended: Row, origin: Origin) -> Row:

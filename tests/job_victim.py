@@ -117,6 +117,7 @@ class Run:
             str(folder / "job"), config, reactor=reactor, politeness=Politeness(per_host=8, delay=0.0),
             key=canonical_key if self.crawling else None,
         )  # fmt: skip
+        self.job.frontier._window = 20  # most of a crawl waits on disk
         self.job._store._db.execute("PRAGMA wal_autocheckpoint = 8")
         doom.wrap(self.job._store, "_write", after="inside a commit")
         doom.wrap(self.job._store, "write", before="before a commit", after="after a commit")
@@ -150,6 +151,12 @@ class Run:
         return self.over
 
     def turn(self) -> None:
+        try:
+            self.go_round()
+        except Exception:  # whoever waits for the end of this run must not wait for ever
+            self.over.errback()
+
+    def go_round(self) -> None:
         now = self.reactor.seconds()
         for _ in range(40):
             if self.held is not None or self.feed.exhausted or self.frontier_is_full():

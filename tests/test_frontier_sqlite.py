@@ -112,6 +112,21 @@ class TestWindow:
                     ids.append(request.id)
         assert ids == list(range(300))
 
+    def test_a_commit_that_nobody_was_told_of_yet(self, disk):
+        """The thread has written what is still in the tail: it is not read from both."""
+        frontier = disk.begin(window=1)
+        for number in range(6):
+            frontier.add(req(number))
+        disk.commit()
+        for number in range(6, 9):
+            frontier.add(req(number))
+        batch = disk.journal.cut(0.0, everything=True)
+        disk.store.write(batch)
+        ids = drain(frontier)
+        frontier.committed(batch)
+        frontier.add(req(9))
+        assert ids + drain(frontier) == list(range(10))
+
     def test_hosts_take_turns_from_their_backlogs(self, disk):
         """A host with a thousand URLs on disk does not hold up one with two."""
         frontier = disk.begin(window=0)

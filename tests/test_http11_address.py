@@ -69,6 +69,8 @@ class ForbiddenTests(SynchronousTestCase):
     @given(st.ip_addresses())
     def test_nothing_private_is_public(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
         """Whatever the standard library knows to be private is so here."""
+        if isinstance(address, ipaddress.IPv6Address) and address.sixtofour is not None:
+            return  # judged as the IPv4 address in it, while newer Pythons call all of 6to4 private
         if address.is_private or address.is_multicast or address.is_loopback or address.is_link_local:
             assert forbidden(str(address)) is not None
 

@@ -192,6 +192,15 @@ class StaleTests(AgentCase):
         self.assertEqual(self.failureResultOf(asking, CodedError).value.code, "http_truncated_headers")
         self.assertEqual(len(self.dial.attempts), 1)
 
+    def test_phases_begin_anew(self) -> None:
+        """The deadlines of name, connection and headers apply to the second try as to the first."""
+        self.idle()
+        del self.resolver.names["a.example"]
+        _, asked = self.request()
+        self.clock.advance(3)
+        self.attempt.protocol.connectionLost(lost(FIN))
+        self.assertEqual((asked.trace.phase, asked.trace.phase_started), ("dns", 3.0))
+
     def test_new_connection_may_fail(self) -> None:
         """Its error is the result."""
         self.idle()

@@ -634,7 +634,9 @@ class BackPressureTests(SynchronousTestCase):
         body = Body()
         response.deliverBody(body)
         self.assertTrue(self.transport.reading)
-        self.connection.dataReceived(b"o you")
+        self.connection.dataReceived(b"o ")
+        self.assertTrue(self.transport.reading)
+        self.connection.dataReceived(b"you")
         self.assertEqual(body.data, b"hello you")
 
     def test_consumer_pauses_and_resumes(self) -> None:
@@ -654,6 +656,15 @@ class BackPressureTests(SynchronousTestCase):
         body.dataReceived = lambda data: response.pauseProducing()  # type: ignore[method-assign]
         response.deliverBody(body)
         self.assertFalse(self.transport.reading)
+
+    def test_pause_and_resume_while_the_first_bytes_are_delivered(self) -> None:
+        """The last word counts."""
+        response = self.answered(OK + b"Content-Length: 9\r\n\r\nhell")
+        body = Body()
+        body.connectionMade = response.pauseProducing  # type: ignore[method-assign]
+        body.dataReceived = lambda data: response.resumeProducing()  # type: ignore[method-assign]
+        response.deliverBody(body)
+        self.assertTrue(self.transport.reading)
 
     def test_end_of_a_paused_body(self) -> None:
         """The last bytes may come while paused; the freed connection is read again."""

@@ -105,6 +105,15 @@ class PoolTests(SynchronousTestCase):
         self.clock.pump([1.0] * 20)
         self.check_empty()
 
+    def test_again_after_all_had_expired(self) -> None:
+        """The next one to be kept expires as well, and the pool can still be closed."""
+        for _ in range(2):
+            _, transport = self.idle()
+            self.clock.pump([1.0] * 17)
+            self.assertTrue(transport.aborted)
+        self.pool.close()
+        self.check_empty()
+
     def test_age_counts_from_the_last_answer(self) -> None:
         """One that is used now and then lives on, and those beside it do not keep it from going in its time."""
         connection, transport = self.idle()
@@ -169,6 +178,14 @@ class PoolTests(SynchronousTestCase):
             connection.dataReceived(data)
             self.assertTrue(transport.aborted, data)
             self.check_empty()
+
+    def test_origins_are_forgotten(self) -> None:
+        """Memory does not grow with the hosts that were ever visited."""
+        for i in range(100):
+            connection, _ = self.idle(("http", f"{i}.example", 80, False))
+            self.assertIs(self.take(connection.key), connection)
+            connection.abort()
+        self.assertEqual(self.pool._idle, {})
 
     def test_aborted_by_its_user(self) -> None:
         """A response that is given up takes its connection along."""

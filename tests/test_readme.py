@@ -20,7 +20,7 @@ import pytest
 from twisted.internet import task
 
 from crawler import cli, retry, seeds
-from crawler.config import NAMES, resolve
+from crawler.config import NAMES, Config, resolve
 from crawler.errors import CODES, WARNINGS
 from crawler.models import Record
 from crawler.options import Option
@@ -209,6 +209,13 @@ def test_commands_are_accepted():
         written = cli.parse([word for word in words[1:] if word not in cli.COMMANDS])
         resolve(Source({name: raw for name, raw in written.values.items() if name in NAMES}, written.label))
     assert seen >= 5
+
+
+def test_the_configuration_that_is_shown_is_one(tmp_path):
+    """The TOML example is accepted."""
+    (example,) = blocks("toml")
+    (tmp_path / "crawler.toml").write_text(example)
+    assert Config.from_toml(str(tmp_path / "crawler.toml")).concurrency == 200
 
 
 def test_benches_have_the_options_that_are_shown():

@@ -144,9 +144,11 @@ class SqliteFrontier(MemoryFrontier):
         wanted = min(wanted, READ_AT_ONCE)
         fresh: list[Request] = []
         if backlog.stored:
-            fresh = self._store.fresh(queue.key, backlog.loaded, wanted)
-            assert fresh, "somebody else has changed the store"
-            backlog.stored -= len(fresh)
+            # Not more: what was written a moment ago can be read already, while `committed` has still to tell of it.
+            known = min(wanted, backlog.stored)
+            fresh = self._store.fresh(queue.key, backlog.loaded, known)
+            assert len(fresh) == known, "somebody else has changed the store"
+            backlog.stored -= known
         if not backlog.stored:
             missing = wanted - len(fresh)
             fresh += backlog.tail[:missing]

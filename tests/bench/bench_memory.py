@@ -73,7 +73,7 @@ def write_pipe(path: Path, block: bytes) -> None:
 def starts_at_once(
     name: str, path: Path, write: Callable[[Path, bytes], None], running: Servers, base: str, seconds: float
 ) -> None:
-    """Time to the first record, and memory early and late in a run that Ctrl-C ends."""
+    """Time to the first record, and memory early and late in a run that is ended by a signal."""
     write(path, block_of(base))
     output = path.with_suffix(".jsonl")
     started = time.perf_counter()
@@ -88,11 +88,11 @@ def starts_at_once(
         time.sleep(0.1)
         late = resident(process.pid)
         early = early or (late if time.perf_counter() - started > seconds / 4 else 0)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     code = process.wait()
     with output.open("rb") as lines:
         done = sum(line.endswith(b'"status":200}\n') for line in lines)
-    if code != 128 + signal.SIGINT or not done:
+    if code != 128 + signal.SIGTERM or not done:
         raise SystemExit(f"{name}: exit code {code} after {done} good answers")
     print(f"{name:<24}{first:>10.2f} s{early:>14.0f}{late:>16.0f}{done:>12,}", flush=True)
 
