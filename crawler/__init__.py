@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.version import __version__
 
 if TYPE_CHECKING:
-    from crawler.api import Crawler, fetch_all, fetch_all_async, stream
+    from crawler.api import Crawler, crawl, fetch_all, fetch_all_async, stream
     from crawler.config import Config
     from crawler.errors import CODES, CodedError
     from crawler.models import Record
@@ -27,6 +27,7 @@ __all__ = [
     "Crawler",
     "Record",
     "__version__",
+    "crawl",
     "fetch_all",
     "fetch_all_async",
     "stream",
@@ -39,6 +40,7 @@ _HOME = {
     "ConfigError": "sources",
     "Crawler": "api",
     "Record": "models",
+    "crawl": "api",
     "fetch_all": "api",
     "fetch_all_async": "api",
     "stream": "api",

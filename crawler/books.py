@@ -11,14 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
+from crawler.config import Config
 from crawler.errors import CodedError
-from crawler.job import DATABASE, LOCK, JobError
+from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError
 from crawler.lock import Lock, LockedError, holder
 from crawler.models import Input, Redirect
 from crawler.store import BOOKS_QUERY, Books, Store
 from crawler.store_file import StoreError, check_version, connect, told
-from crawler.store_rows import FIRST_ENDED, STATES, TRY_COLUMNS
-from crawler.urls import parse, redact
+from crawler.store_rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
+from crawler.urls import Url, parse, redact
 
 RECENT: Final = 60.0  # seconds over which a rate is taken
 SHOWN: Final = 10
@@ -37,26 +38,38 @@ _STORY: Final = (
 
 
 class Left(msgspec.Struct, frozen=True):
-    """What is left to fetch of one host."""
+    """What is left to fetch of one host: empty for lines that are no URLs, whose records are owed.
+
+    `again` of them are redirect hops and further tries. Before `not_before`, seconds since the epoch, the host is not
+    asked.
+    """
 
     host: str
     pending: int
+    again: int = 0
+    not_before: float | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
     """How a job stands. `pid` is the process at work on it; times of day are seconds since the epoch.
 
-    `rate` is records per second in the last minute of work; `eta` is how many seconds the rest takes at that rate.
+    `began` is when its first run did, `latest` when the latest one did, and `ended` when that was over: None if it was
+    killed, or goes on. `rate` is records per second in the last minute of work; `eta` is how many seconds the rest
+    takes at that rate. `hosts` are those with most left, of `hosts_left`; `statuses` counts the answers.
     """
 
     books: Books
     pid: int | None
     runs: int
     began: float | None
+    latest: float | None
+    ended: float | None
     last_record: float | None
     rate: float | None
     eta: float | None
     hosts: list[Left]
+    hosts_left: int
+    statuses: dict[int, int]
     errors: dict[str, int]
     outputs: dict[str, int]
 
@@ -100,13 +113,19 @@ def status(folder: str) -> Status:
     with reading(folder) as db:
         books = Books(*db.execute(BOOKS_QUERY).fetchone())
         hosts = db.execute(
-            f"SELECT coalesce(host, ''), count(*) FROM urls WHERE state < {FIRST_ENDED} "
-            f"GROUP BY host ORDER BY 2 DESC, 1 LIMIT {SHOWN}"
-        )
-        errors = db.execute(
-            "SELECT error, count(*) FROM urls WHERE error IS NOT NULL GROUP BY error ORDER BY 2 DESC, 1"
-        )
+            f"SELECT coalesce(host, ''), count(*), sum(state IN ({BEGUN}, {PARKED})), "
+            "(SELECT hosts.not_before FROM hosts WHERE key = host) "
+            f"FROM urls WHERE state < {FIRST_ENDED} GROUP BY host ORDER BY 2 DESC, 1"
+        ).fetchall()
+        statuses: dict[int, int] = {}
+        errors: dict[str, int] = {}
+        for code, error, count in db.execute("SELECT status, error, count(*) FROM urls GROUP BY status, error"):
+            if code is not None:
+                statuses[code] = statuses.get(code, 0) + count
+            if error is not None:
+                errors[error] = errors.get(error, 0) + count
         runs, began = db.execute("SELECT count(*), min(started) FROM runs").fetchone()
+        latest = db.execute("SELECT started, ended FROM runs ORDER BY id DESC LIMIT 1").fetchone() or (None, None)
         last, first, ended = db.execute(
             "SELECT max(at), min(at), sum(ended) FROM batches WHERE at > (SELECT max(at) FROM batches) - ?", (RECENT,)
         ).fetchone()
@@ -118,29 +137,36 @@ def status(folder: str) -> Status:
             pid=holder(Path(folder) / LOCK),
             runs=runs,
             began=began,
+            latest=latest[0],
+            ended=latest[1],
             last_record=last,
             rate=rate,
             eta=books.pending / rate if rate else None,
-            hosts=[Left(*row) for row in hosts],
-            errors=dict(errors.fetchall()),
+            hosts=[Left(*row) for row in hosts[:SHOWN]],
+            hosts_left=len(hosts),
+            statuses=statuses,
+            errors=errors,
             outputs=dict(db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall()),
         )
 
 
 def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
-    """Queue the URLs that failed again, all or those with these error codes; gives how many.
+    """Queue the URLs that failed again, or all that failed or were skipped with these error codes; gives how many.
 
-    Their records stay in the outputs; the next run adds another one for each. What is no URL stays failed.
+    Their records stay in the outputs; the next run adds another one for each. What is no URL stays failed, and a link
+    that was not followed is not now either.
     """
     path = _database(folder)
+    config = options(folder)
     try:
-        lock = Lock(Path(folder) / LOCK)
+        with told(path.parent / LOCK):
+            lock = Lock(path.parent / LOCK)
     except LockedError as error:
         raise JobError(f"{folder}: a crawler (process {error.pid}) is at work on this job") from error
     try:
         store = Store(path)
         try:
-            return store.queue_failed(codes)
+            return store.queue_failed(codes, omits_skips=omits_skips(config))
         finally:
             store.close()
     except StoreError as error:
@@ -196,6 +222,29 @@ def _came(db: sqlite3.Connection, source: str | None, line: int | None, parent: 
     if source is not None:
         came.append(source if line is None else f"{source}:{line}")
     return came
+
+
+def books(folder: str) -> Books:
+    """What became of the inputs."""
+    with reading(folder) as db:
+        return Books(*db.execute(BOOKS_QUERY).fetchone())
+
+
+def seeds(folder: str) -> list[Url]:
+    """The inputs that were read, and where their redirects led: from there the scope of a crawl is seen."""
+    with reading(folder) as db:
+        rows = db.execute("SELECT url, hop FROM urls WHERE parent IS NULL AND host IS NOT NULL")
+        return [parse(text) for row in rows for text in row if text is not None]
+
+
+def options(folder: str) -> Config:
+    """The options of the latest run. Raises ConfigError."""
+    return Config.from_toml(str(Path(folder) / OPTIONS_FILE))
+
+
+def omits_skips(config: Config) -> bool:
+    """Whether the outputs have no records of links that were skipped without a request."""
+    return config.recursive and not config.skipped
 
 
 @contextmanager

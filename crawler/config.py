@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from crawler.crawl_options import CRAWL, EXTRACTION, JOB, CrawlOptions
 from crawler.options import (
     GIB,
     MIB,
@@ -55,6 +56,7 @@ POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
 PEOPLE: Final = "People"
+_GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE)
 
 _DAY: Final = 86_400.0
 _STREAM: Final = "-"
@@ -81,7 +83,7 @@ class Fields(Many, frozen=True):
         return names
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All options, read and checked; seconds are float, sizes are bytes. Made by `build`, `from_toml` or `from_env`."""
 
     inputs: Annotated[
@@ -130,12 +132,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 64
     per_host: Annotated[
         int,
-        Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs of one host at once", metavar="N"),
+        Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs of one host at once", metavar="N", recursive=2),
     ] = 8
     delay: Annotated[
         float,
-        Option(Seconds(0, _DAY), POLITENESS, "Wait between the starts of two requests to one host", metavar="TIME"),
+        Option(
+            Seconds(0, _DAY),
+            POLITENESS,
+            "Wait between the starts of two requests to one host",
+            metavar="TIME",
+            recursive=0.25,
+        ),
     ] = 0.0
+    robots: Annotated[
+        bool,
+        Option(Flag(), POLITENESS, "Obey robots.txt", recursive=True),
+    ] = False
     adaptive: Annotated[
         bool,
         Option(Flag(), POLITENESS, "Slow down for hosts that answer 429 or 503, time out or reset"),
@@ -274,8 +286,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def _options() -> Iterator[Option]:
-    for field in msgspec.structs.fields(Config):
-        option: Option = field.type.__metadata__[0]
+    fields = [(field.type.__metadata__[0], field) for field in msgspec.structs.fields(Config)]
+    for option, field in sorted(fields, key=lambda pair: _GROUPS.index(pair[0].group)):
         long = () if option.metavar == "INPUT" else (f"--{field.name.replace('_', '-')}",)
         has_long = any(flag.startswith("--") for flag in option.flags)
         flags = option.flags if has_long else (*option.flags, *long)
@@ -318,6 +330,10 @@ def resolve(*sources: Source) -> Settings:
         sources = (*sources, from_file(str(path), OPTIONS, label))
     values, origins = combine(reversed(sources), NAMES)
     values.pop(CONFIG_FILE.name, None)
+    if values.get("recursive"):
+        for option in OPTIONS.values():
+            if option.recursive is not None:
+                values.setdefault(option.name, option.recursive)
     config = msgspec.convert(values, Config)
     _check_together(config, origins)
     return Settings(config, origins)

@@ -1,4 +1,4 @@
-"""The loop and the visit: from the feed through frontier, fetch and retry to the sink. Every part comes as an argument.
+"""The loop and the visit: from the frontier through robots, fetch and retry to the sink. Every part is an argument.
 
 Order matters: a slot is acquired first, then a URL is claimed and its task started. A waiting task per URL costs 2 kB
 and grows from 26 to 76 us a URL at 400,000 (DeferredSemaphore pops a list at 0); this way it is 8 us at any length.
@@ -9,40 +9,48 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from crawler.discovery import from_robots
 from crawler.errors import CodedError
-from crawler.feed import Feed
 from crawler.fetch import Fetcher
 from crawler.frontier import Frontier
-from crawler.models import Record, Request, Response, record_of, unfetched, untried
+from crawler.gate import Gate
+from crawler.intake import READ_SHARE, Intake
+from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.politeness import Politeness
 from crawler.printable import printable
 from crawler.redirect import next_hop
 from crawler.retry import LOCAL_CODES, Retry
-from crawler.seeds import BadLine
 from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5
-READ_SHARE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one run does with each URL. `window` bounds how many accepted inputs are unfinished at any time."""
+    """What one run does with each URL."""
 
     concurrency: int = 64
-    window: int = 5_000
-    method: str = "GET"
     max_redirects: int = 10
     https_only: bool = False
     headers_in_record: bool = True
     body_in_record: bool = False
+
+
+class Reader(Protocol):
+    """Reads what was fetched, for links and data."""
+
+    def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
+        """What takes so long that the reactor must not wait for it; never fails but by CancelledError."""
+
+    def read(self, request: Request, response: Response, prepared: Any) -> Findings:
+        """The rest; `prepared` is what came of that."""
 
 
 class _Landing(NamedTuple):
@@ -52,49 +60,48 @@ class _Landing(NamedTuple):
     response: Response | None
     queued: float
     refusal: CodedError | None = None
+    prepared: Any = None
 
 
 class Crawl:
     """One run. `run()` fires when every input has its record, or when the run was drained.
 
     It fails with the CodedError of a sink that could not write, or with what the feed raised; by then every flight has
-    ended and nothing is in the air.
+    ended and nothing is in the air. `tried` hears of each try and hop that is not the last of its URL.
     """
 
     def __init__(
         self,
         *,
         clock: IReactorTime,
-        feed: Feed,
+        intake: Intake,
         frontier: Frontier,
         politeness: Politeness,
+        gate: Gate,
         fetcher: Fetcher,
         retry: Retry,
         sink: Sink,
         rules: Rules,
-        admit: Callable[[int], Deferred[None] | None] | None = None,
-        all_read: Callable[[int], None] = lambda _: None,
+        reader: Reader | None = None,
+        tried: Callable[[Request, Response], None] | None = None,
     ) -> None:
         self._clock = clock
-        self._feed = feed
+        self._intake = intake
         self._frontier = frontier
         self._politeness = politeness
+        self._gate = gate
         self._fetcher = fetcher
         self._retry = retry
         self._sink = sink
         self._rules = rules
-        self._admit = admit
-        self._all_read = all_read
+        self._reader = reader
+        self._tried = tried
         self._slots = DeferredSemaphore(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
         self._landed: list[_Landing] = []
         self._freed = 0
         self._turn: IDelayedCall | None = None
-        self._accepted = 0
-        self._finished = 0
         self._paused_until = 0.0
-        self._more = False
-        self._held: Deferred[None] | None = None
         self._full: Deferred[Any] | None = None
         self._stopping = False
         self._ended: Deferred[Any] = Deferred()  # no canceller: it tells, nobody asks
@@ -102,17 +109,9 @@ class Crawl:
         self._input_error: BaseException | None = None
         self._wake: Deferred[None] | None = None
         self._log = Logger()
-        feed.on_ready = self._woken
-
-    @property
-    def accepted(self) -> int:
-        """How many inputs have been read so far."""
-        return self._accepted
-
-    @property
-    def pending(self) -> int:
-        """How many accepted inputs have no record yet."""
-        return self._accepted - self._finished
+        intake.write = self._write_unfetched
+        intake.on_ready = self._woken
+        gate.found_sitemaps = self._found_sitemaps
 
     @property
     def in_flight(self) -> int:
@@ -129,7 +128,7 @@ class Crawl:
                     self._flights[request.id] = flight
                 continue
             self._slots.release()
-            if self._stopping or (self._feed.exhausted and not self.pending):
+            if self._stopping or (self._intake.exhausted and not self._intake.pending):
                 break
             yield self._something_happens()
         yield DeferredList(list(self._flights.values()))
@@ -170,62 +169,38 @@ class Crawl:
         return request
 
     def _read_on(self, now: float) -> None:
+        intake = self._intake
         try:
-            self._accept_seeds(now)
+            intake.read_on(now, self._may_read)
         except BaseException as error:  # the caller's own iterator: what it gave gets its records before this is raised
             self._input_error = error
-            self._feed.close()  # some iterators go on after an error, others raise it again and again
+            intake.close()  # some iterators go on after an error, others raise it again and again
+        if intake.held is not None:
+            intake.held.addErrback(self._sink_failed)
+            intake.held.addCallback(self._admitted)
 
-    def _accept_seeds(self, now: float) -> None:
-        """Accept seeds until the window is full or one turn's share is read; bad lines get their record at once."""
-        rules = self._rules
-        share = READ_SHARE
-        self._more = False
-        while self.pending < rules.window and not (self._held or self._full or self._feed.exhausted or self._stopping):
-            if not share:
-                self._more = True
-                return
-            if self._admit is not None and self._holds(self._admit(self._accepted)):
-                return
-            seed = self._feed.take()
-            if seed is None:
-                if self._feed.exhausted:
-                    self._all_read(self._accepted)
-                return
-            share -= 1
-            number = self._accepted
-            self._accepted += 1
-            if isinstance(seed, BadLine):
-                self._reject(seed, number)
-            else:
-                self._frontier.add(Request(number, seed.url, seed.written, seed.input, now, rules.method))
+    def _may_read(self) -> bool:
+        return self._full is None and not self._stopping
 
-    def _reject(self, line: BadLine, number: int) -> None:
-        """Write the record of a line that never gets as far as the frontier."""
-        wait = self._write(unfetched(line.text, line.input, "failed", line.error), None, number)
+    def _admitted(self, _: object) -> None:
+        self._intake.held = None
+        self._woken()
+
+    def _write_unfetched(self, record: Record, number: int) -> None:
+        """Write the record of an input that never gets as far as the frontier."""
+        wait = self._write(record, None, number)
         if wait is None:
-            self._count()
+            self._count(None, record)
         else:
-            wait.addCallback(self._count)
+            wait.addCallback(self._count, record)
             self._wait_for_sink([wait])
 
-    def _count(self, _: object = None) -> None:
+    def _count(self, _: object, record: Record) -> None:
         if self._fatal is None:
-            self._finished += 1
+            self._intake.ended(record.input)
 
-    def _holds(self, wait: Deferred[None] | None) -> bool:
-        """Read no further until `wait` has fired."""
-        if wait is None:
-            return False
-        self._held = wait
-
-        def go_on(_: Any) -> None:
-            self._held = None
-            self._woken()
-
-        wait.addErrback(self._sink_failed)
-        wait.addCallback(go_on)
-        return self._held is not None
+    def _found_sitemaps(self, request: Request, references: Sequence[str]) -> None:
+        self._intake.accept_sitemaps(request, from_robots(references), self._clock.seconds())
 
     def _wait_for_sink(self, waits: Sequence[Deferred[Any]]) -> None:
         """Start and read nothing until the sink takes more."""
@@ -250,7 +225,7 @@ class Crawl:
         elif now < self._paused_until:
             at = self._paused_until
         else:
-            at = now if self._more else self._frontier.ready_at(now)
+            at = now if self._intake.more else self._frontier.ready_at(now)
         if at is not None:
             timer = self._clock.callLater(max(0.0, at - now), self._woken)
             wake.addCallback(_cancel, timer)
@@ -276,9 +251,14 @@ class Crawl:
         """One try of one URL. Never fails, always ends the lease."""
         key = request.url.host_key
         try:
-            refusal = self._politeness.refusal(key)
-            if refusal is not None:
-                self._landed.append(_Landing(request, None, 0.0, refusal))
+            ruling = self._gate.check(request)
+            if isinstance(ruling, Deferred):
+                ruling = yield ruling
+            if ruling is not None:
+                if ruling.error is None:
+                    self._frontier.retry(request, self._clock.seconds())
+                else:
+                    self._landed.append(_Landing(request, None, 0.0, ruling.error))
                 return
             started = self._clock.seconds()
             response: Response = yield self._fetcher.fetch(request)
@@ -286,11 +266,20 @@ class Crawl:
             wait = self._politeness.observe(key, response, started=started, now=now)
             onward = self._hop(request, response)
             if onward is not None:
-                self._frontier.retry(onward, now)
+                if self._tried is not None:
+                    self._tried(request, response)
+                refusal = self._intake.refuses_hop(request, onward)
+                if refusal is None:
+                    self._frontier.retry(onward, now)
+                else:
+                    self._landed.append(_Landing(onward, None, 0.0, refusal))
                 return
             if self._tries_again(request, response, wait, now):
                 return
-            self._landed.append(_Landing(request, response, started - request.accepted))
+            prepared = None if self._reader is None else self._reader.prepare(request, response)
+            if prepared is not None:
+                prepared = yield prepared
+            self._landed.append(_Landing(request, response, started - request.accepted, None, prepared))
         except CancelledError:
             self._frontier.retry(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
@@ -323,6 +312,8 @@ class Crawl:
             self._paused_until = now + LOCAL_PAUSE
         elif self._politeness.refusal(request.url.host_key) is not None:
             return False  # the host was given up: what it answered tells more than that it was not asked again
+        if self._tried is not None:
+            self._tried(request, response)
         (self._frontier.park if again.park else self._frontier.retry)(again.request, now, again.delay)
         return True
 
@@ -336,7 +327,7 @@ class Crawl:
         if turn is not None and turn.active():
             turn.cancel()
         landed, self._landed = self._landed, []
-        records = [self._record(landing) for landing in landed]
+        records = [self._record(landing, self._findings(landing)) for landing in landed]
         written, waits = [], []
         for landing, record in zip(landed, records, strict=True):
             wait = self._write(record, landing.response, landing.request.id)
@@ -348,14 +339,28 @@ class Crawl:
         self._finish(None, written)
         if waits:
             self._wait_for_sink(waits)
-        if self._rules.window - self.pending >= READ_SHARE // 2 and not self._stopping:
+        if self._intake.room >= READ_SHARE // 2 and not self._stopping:
             self._read_on(self._clock.seconds())
         freed, self._freed = self._freed, 0
         for _ in range(freed):
             self._slots.release()
         self._woken()
 
-    def _record(self, landing: _Landing) -> Record:
+    def _findings(self, landing: _Landing) -> Findings | None:
+        """Read a page, and queue what it leads to: before its record is written, so that none of it can be lost."""
+        request, response = landing.request, landing.response
+        if self._reader is None or response is None:
+            return None
+        try:
+            findings = self._reader.read(request, response, landing.prepared)
+        except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
+            self._log.failure("a page cannot be read: {url}", url=printable(request.written))
+            return Findings(error=CodedError("internal", f"{type(error).__name__}: {error}", phase="parse"))
+        if findings.follow:
+            self._intake.accept_links(request, findings.follow, self._clock.seconds())
+        return findings
+
+    def _record(self, landing: _Landing, findings: Findings | None) -> Record:
         if landing.response is None:
             assert landing.refusal is not None
             return untried(landing.request, landing.refusal)
@@ -367,6 +372,7 @@ class Crawl:
                 landing.queued,
                 headers=rules.headers_in_record,
                 wire_body=rules.body_in_record,
+                findings=findings,
             )
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("no record can be made: {url}", url=printable(landing.request.written))
@@ -379,7 +385,8 @@ class Crawl:
             if self._fatal is not None:
                 self._frontier.retry(request, now)
             else:
-                self._finished += 1
+                self._intake.ended(request.input)
+                self._gate.ended(request.id)
                 self._frontier.finish(request, record.outcome, now)
 
     def _write(self, record: Record, response: Response | None, number: int) -> Deferred[None] | None:

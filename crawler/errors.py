@@ -24,14 +24,14 @@ CODES: Final[dict[str, Code]] = {
     # input: the line or the link itself
     "url_invalid": Code("input", False, "the URL cannot be parsed, or names an impossible host or port"),
     "scheme_unsupported": Code("input", False, "only http and https are fetched"),
-    "duplicate": Code("input", False, "the same URL was already given"),
+    "duplicate": Code("input", False, "the same URL came before (in a crawl)"),
     # policy: we decided not to fetch
     "robots_denied": Code("policy", False, "robots.txt disallows the URL"),
     "robots_unreachable": Code("policy", True, "robots.txt could not be read, so the host is treated as disallowed"),
     "out_of_scope": Code("policy", False, "outside the scope of the crawl"),
     "address_blocked": Code("policy", False, "a discovered URL leads to an address that is not public"),
     "depth_limit": Code("policy", False, "deeper than --depth"),
-    "budget_exceeded": Code("policy", False, "the host's or the run's budget is used up"),
+    "budget_exceeded": Code("policy", False, "more than --max-pages"),
     "trap_suspected": Code("policy", False, "looks like an endless URL space"),
     "content_type_skipped": Code("policy", False, "the content type was not asked for"),
     "host_unavailable": Code("policy", True, "the host kept failing, so the rest of its URLs were not tried"),
@@ -99,6 +99,20 @@ CODES: Final[dict[str, Code]] = {
     "interrupted": Code("internal", True, "the run was stopped before this URL was fetched"),
     "internal": Code("internal", False, "a bug in this program; the log has the traceback"),
 }
+
+SKIPS: Final = frozenset(
+    {
+        "duplicate",
+        "robots_denied",
+        "robots_unreachable",
+        "out_of_scope",
+        "depth_limit",
+        "budget_exceeded",
+        "trap_suspected",
+        "content_type_skipped",
+    }
+)
+"""With these an input is skipped: nobody tried and failed."""
 
 WARNINGS: Final[dict[str, str]] = {
     "bad_header": "a malformed header line was skipped",

@@ -26,7 +26,7 @@ from parsel.csstranslator import GenericTranslator, HTMLTranslator
 from crawler.convert import TYPES, Converter, as_found
 from crawler.effort import LINEAR, Reach, regex_reach, xpath_reach
 from crawler.options import shown, suggestion
-from crawler.page import Document
+from crawler.page import Document, Extracted
 
 MAX_CHARACTERS: Final = 8_000_000
 EXTRACT_ERROR: Final = "extract_error"
@@ -37,13 +37,6 @@ _XPATH_STARTS: Final = ("/", "./", "(")
 _FAULTS: Final = (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError, LxmlError)
 
 Find = Callable[[Document], Iterator[Any]]
-
-
-class Extracted(NamedTuple):
-    """The values by name, and codes of errors.WARNINGS."""
-
-    data: dict[str, Any]
-    warnings: list[str]
 
 
 class Rule(NamedTuple):

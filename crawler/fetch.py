@@ -35,7 +35,10 @@ MIN_RATE_GRACE: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Seconds per phase and in all; `min_rate` in bytes per second, judged after 30 s of body; `max_size` in bytes."""
+    """Seconds per phase and in all; `min_rate` in bytes per second, judged after 30 s of body; `max_size` in bytes.
+
+    With `partial` what comes before `max_size` is had, however much was announced.
+    """
 
     total: float = 60.0
     dns: float = 5.0
@@ -45,6 +48,7 @@ class Limits:
     idle: float = 20.0
     min_rate: float = 100.0
     max_size: int = 10 * 1024 * 1024
+    partial: bool = False
 
     def of(self, phase: str) -> tuple[str, float]:
         """The code and the limit of a phase before the body."""
@@ -202,7 +206,7 @@ class _Flight:
         self._headers = headers = by_name(response.fields)
         limit = self._fetcher._limits.max_size
         if self._request.method != "HEAD":
-            if response.length is not UNKNOWN_LENGTH and response.length > limit:
+            if response.length is not UNKNOWN_LENGTH and response.length > limit and not self._fetcher._limits.partial:
                 self.stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
                 return
             if "content-encoding" in headers:

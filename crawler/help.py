@@ -69,8 +69,11 @@ def _invocation(option: Option) -> str:
 
 
 def _meaning(option: Option) -> str:
-    if option.repeatable:
+    if option.repeatable and not option.default:
         return option.help if option.name == "fields" or not option.flags else f"{option.help} (repeatable)"
-    if option.default is None or (isinstance(option.kind, Flag) and option.default is not True):
-        return option.help
-    return f"{option.help} [{option.kind.show(option.default)}]"
+    defaults = []
+    if option.default is not None and not (isinstance(option.kind, Flag) and option.default is not True):
+        defaults.append(option.kind.show(option.default))
+    if option.recursive is not None:
+        defaults.append(f"with -r {option.kind.show(option.recursive)}")
+    return f"{option.help} [{'; '.join(defaults)}]" if defaults else option.help

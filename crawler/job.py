@@ -29,7 +29,7 @@ from crawler.sinks import Sink
 from crawler.sinks.writer import Writer, coded, open_output
 from crawler.store import Batch, Books, Store
 from crawler.store_file import StoreError
-from crawler.urls import Url
+from crawler.urls import Url, parse
 from crawler.version import __version__
 
 DATABASE: Final = "frontier.sqlite"
@@ -38,6 +38,7 @@ OPTIONS_FILE: Final = "config.toml"
 _COPIED: Final = 1 << 20
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
 _FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE})
+_FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
 _WHERE: Final = frozenset({"job", "durable"})
 
 
@@ -67,8 +68,9 @@ class Job:
 
     - `frontier` and `journal` are for the crawl, `feed` and `unread` for what it reads, `output` and `sink` for what it
       writes; `close` comes when the sink is closed.
-    - `resumed` says that a run before this one accepted inputs. Then `following` is the id of the next input and
-      `oldest` that of the oldest one without a record; `owed` are the records of inputs that are not fetched.
+    - `resumed` says that a run before this one accepted inputs. Then `following` is the id of the next input, `oldest`
+      that of the oldest one without a record, and `in_order` says that no younger one has its record yet; `owed` are
+      the records of inputs that are not fetched.
     - `notes` are sentences for people about what is not as the run before left it.
 
     Raises JobError when the folder, its database or the options do not fit, CodedError `disk_full` or `write_error`.
@@ -106,6 +108,7 @@ class Job:
             self._check_outputs()
             self.run = store.begin_run(wall(), os.getpid(), __version__)
             self.following, self.oldest, batch = store.numbers()
+            self.in_order = store.in_order(self.oldest)
             self.journal = Journal(epoch=epoch, following=self.following, batch=batch, seeds=self._seeds)
             self.frontier = SqliteFrontier(politeness, key, store=store, journal=self.journal, now=now)
             self._resources = resources.pop_all()
@@ -171,6 +174,11 @@ class Job:
             self.notes.append(f"{', '.join(short)}: {lost:,} URLs whose records are lost with that are fetched again")
 
     # Inputs.
+
+    def typed(self) -> Iterator[Url]:
+        """The URLs that an earlier run read from the inputs, and where redirects led from there."""
+        for text in self._store.typed():
+            yield parse(text)
 
     def unread(self, source: Iterator[Seed | BadLine]) -> Iterator[Seed | BadLine]:
         """What of the inputs was not read by an earlier run; they must be the same again as far as that read them.
@@ -272,7 +280,8 @@ def changes(before: Config, after: Config, path: Path) -> list[str]:
         for option in OPTIONS.values()
         if option.name not in _WHERE and getattr(before, option.name) != getattr(after, option.name)
     ]
-    refused = [option.flags[-1] if option.flags else option.metavar for option in changed if option.group not in _FREE]
+    bound = [option for option in changed if option.group not in _FREE and option.name not in _FREE_TOO]
+    refused = [option.flags[-1] if option.flags else option.metavar for option in bound]
     if refused:
         raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
     return [f"{option.flags[-1]} is no longer what it was in the run before" for option in changed]

@@ -61,9 +61,9 @@ class Journal:
         """The input that was read is nothing new."""
         self._before = None
 
-    def refused(self, number: int, line: BadLine) -> None:
+    def refused(self, number: int, line: BadLine, key: bytes | None = None) -> None:
         """An input was accepted that is not fetched. Its record may take a while to be written."""
-        self._enter(New(number, line, self._before))
+        self._enter(New(number, line, self._before if line.input.parent is None else None, key))
 
     def _enter(self, new: New) -> None:
         if new.id <= self._last:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import structs
 
 from crawler.charset import decode_text, from_content_type
-from crawler.errors import CodedError
+from crawler.errors import SKIPS, CodedError
 from crawler.urls import Url
 
 if TYPE_CHECKING:
@@ -105,6 +105,21 @@ class Response(msgspec.Struct):
         return values[0] if values else None
 
 
+class Findings(msgspec.Struct, kw_only=True):
+    """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
+
+    `links` is how many links were found, `follow` what is to be followed.
+    """
+
+    title: str | None = None
+    links: int | None = None
+    follow: list[Url] = []
+    data: Any = None
+    duplicate_of: str | None = None
+    warnings: list[str] = []
+    error: CodedError | None = None
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire_body": "body"}):
     """The one truth about one input. Every key is always present on the wire; seconds are float, sizes are bytes.
 
@@ -128,6 +143,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
     size_body: int = 0
     truncated: bool = False
     sha256: str | None = None
+    duplicate_of: str | None = None
     redirects: tuple[Redirect, ...] = ()
     attempts: int = 0
     remote_ip: str | None = None
@@ -218,14 +234,24 @@ def timestamp(epoch: float) -> str:
 
 
 def record_of(
-    request: Request, response: Response, queued: float, *, headers: bool = True, wire_body: bool = False
+    request: Request,
+    response: Response,
+    queued: float,
+    *,
+    headers: bool = True,
+    wire_body: bool = False,
+    findings: Findings | None = None,
 ) -> Record:
     """The record of a request that has come to its end.
 
     `queued` is seconds from acceptance to the start of the last attempt. The body rides along for Python's use;
-    `wire_body` makes it part of the wire form too.
+    `wire_body` makes it part of the wire form too. A page that could not be parsed as asked has failed.
     """
     error = response.error
+    if findings is None:
+        findings = _NO_FINDINGS
+    elif error is None:
+        error = findings.error
     timings = response.timings
     body = response.body
     content_type, charset = from_content_type(response.first("content-type") or "")
@@ -233,6 +259,8 @@ def record_of(
     warnings = response.warnings
     if response.truncated and "truncated" not in warnings:
         warnings = [*warnings, "truncated"]
+    if findings.warnings:
+        warnings = [*warnings, *(code for code in findings.warnings if code not in warnings)]
     record = Record(
         url=request.written,
         final_url=request.url.href if response.status is not None or request.redirects else None,
@@ -250,6 +278,7 @@ def record_of(
         size_body=len(body),
         truncated=response.truncated,
         sha256=_sha256(body) if response.status is not None else None,
+        duplicate_of=findings.duplicate_of,
         redirects=request.redirects,
         attempts=request.attempt,
         remote_ip=response.remote_ip,
@@ -261,30 +290,40 @@ def record_of(
         time_appconnect=_micros(timings.appconnect),
         time_starttransfer=_micros(timings.starttransfer),
         time_total=_micros(timings.total),
+        title=findings.title,
+        links=findings.links,
+        data=findings.data,
         wire_body=text,
         body_encoding=encoding,
     )
     return record.with_body(body)
 
 
-def unfetched(written: str, source: Input, outcome: Outcome, error: CodedError) -> Record:
+_NO_FINDINGS: Final = Findings()
+
+
+def unfetched(written: str, source: Input, error: CodedError) -> Record:
     """The record of an input for which no request was made: a bad line, or a URL that policy skipped."""
-    return Record(url=written, input=source, outcome=outcome, error=error_info(error))
+    return Record(url=written, input=source, outcome=_outcome(error), error=error_info(error))
 
 
 def untried(request: Request, error: CodedError) -> Record:
-    """The record of a request that was given up before this try of it: as failed, with what was done until then."""
+    """The record of a request that was given up before this try of it, with what was done until then."""
     redirects = request.redirects
     return Record(
         url=request.written,
         final_url=request.url.href if redirects else None,
         input=request.input,
-        outcome="failed",
+        outcome=_outcome(error),
         error=error_info(error),
         method=request.method,
         redirects=redirects,
         attempts=request.attempt - 1 or min(1, len(redirects)),  # a hop belongs to a try that had begun
     )
+
+
+def _outcome(error: CodedError) -> Outcome:
+    return "skipped" if error.code in SKIPS else "failed"
 
 
 def error_info(error: CodedError) -> ErrorInfo:

@@ -63,7 +63,10 @@ class Kind(Protocol):
 
 
 class Option(NamedTuple):
-    """One option. In Config's annotations `name` and `default` are still open: they are those of the field."""
+    """One option. In Config's annotations `name` and `default` are still open: they are those of the field.
+
+    `recursive` is the default of a crawl, where that is another one.
+    """
 
     kind: Kind
     group: str
@@ -72,6 +75,7 @@ class Option(NamedTuple):
     metavar: str = ""
     name: str = ""
     default: object = None
+    recursive: object = None
 
     @property
     def opposites(self) -> tuple[str, ...]:

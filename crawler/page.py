@@ -139,6 +139,13 @@ class Document:
         self.warnings += [code for code in codes if code not in self.warnings]
 
 
+class Extracted(NamedTuple):
+    """The values by name, and codes of errors.WARNINGS."""
+
+    data: dict[str, Any]
+    warnings: list[str]
+
+
 class Page(Document):
     """A fetched page, for the function that a user gives to crawl(): it yields items (dicts) and URLs to follow."""
 

@@ -5,6 +5,7 @@ What limits a host is the strictest of these, and `HostControl.binding` tells wh
 - `per_host`: that many requests at once (configured).
 - `delay`, `crawl_delay`: seconds from the start of one request to the start of the next (configured; from robots.txt).
 - `retry_after`, `ratelimit`: the host said how long to leave it alone. Always obeyed, up to the cap.
+- `robots`: its robots.txt cannot be read; it is asked for again then.
 - `backoff`: 429, 503, timeouts and resets halve the requests at once and double the delay; ten good answers give one
   request back and halve what was added to the delay (AIMD, as TCP does).
 
@@ -27,7 +28,7 @@ from typing import Final, Literal
 from crawler.errors import CodedError
 from crawler.models import Response
 
-Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff"]
+Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff", "robots"]
 
 CRAWL_DELAY_CAP: Final = 30.0
 BACKOFF_START: Final = 0.25
@@ -76,6 +77,8 @@ class HostControl:
     """
 
     __slots__ = (
+        "_after",
+        "_before",
         "_blocked_by",
         "_blocked_until",
         "_configured",
@@ -104,6 +107,8 @@ class HostControl:
         self.slowed = False  # back-off allows less than what was configured
         self.trouble = ""  # what it was slowed down for last
         self._configured = delay
+        self._before = 0.0
+        self._after = 0.0
         self._good = 0
         self._slowed_at = float("-inf")
         self._slowings = 0  # since the last good answer
@@ -118,7 +123,13 @@ class HostControl:
     def start(self, now: float) -> None:
         """A request to the host starts. Only while `in_flight < limit` and not before `next_start`."""
         self.in_flight += 1
-        self.next_start = now + self.delay
+        self._before = self.next_start
+        self.next_start = self._after = now + self.delay
+
+    def spared(self) -> None:
+        """The host was not asked after all, right after a `start`: the next one need not wait for that."""
+        if self.next_start == self._after:
+            self.next_start = self._before
 
     def end(self) -> None:
         """A request to the host has ended, however."""
@@ -167,7 +178,7 @@ class HostControl:
         self.trouble = trouble
         self._slowings += 1
         if self.given_up:
-            self._let_go(now)
+            self.let_go(now)
             return
         self._slowed_at = now
         self.slowed = True
@@ -176,7 +187,7 @@ class HostControl:
         self.delay = max(self.floor, min(BACKOFF_CAP, max(2 * self.delay, BACKOFF_START)))
         self.next_start = max(self.next_start, now + self.delay)
 
-    def _let_go(self, now: float) -> None:
+    def let_go(self, now: float) -> None:
         """Its URLs are disposed of without being fetched: nothing shall hold them up."""
         self.limit = self.per_host
         self.delay = 0.0
@@ -249,6 +260,13 @@ class Politeness:
         return CodedError(
             "host_unavailable", f"{key} failed {GIVE_UP_AFTER} times in a row ({host.trouble}), not asked any more"
         )
+
+    def release(self, now: float) -> None:
+        """Nothing will be asked any more: what is left is disposed of without waiting for anything."""
+        self._delay = 0.0
+        for key, host in self._hosts.items():
+            host.let_go(now)
+            self.changed[key] = None
 
     def observe(self, key: str, response: Response, *, started: float, now: float) -> float | None:
         """Learn from what one try brought; called before its lease ends. `started` and `now` are monotonic seconds.

@@ -6,7 +6,8 @@ raises here: what cannot be read gives a verdict, too.
 - 2xx: its rules, as far as any can be made out, in the first 500 KiB.
 - 4xx, more than five redirects, a redirect to nowhere: there is none, everything is allowed.
 - 429, 5xx, no whole answer: `robots_unreachable` for all of the origin, unless rules from before are still known: those
-  go on to hold (section 2.4). It is asked again after a minute, then two, four, to at most an hour.
+  go on to hold (section 2.4). It is asked again after a minute (or 2 s, when there was no answer at all), then twice
+  that, four times, to at most an hour.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from crawler.urls import parse as parse_url
 
 LIFETIME: Final = 86_400.0
 FIRST_PAUSE: Final = 60.0
+FIRST_PAUSE_OFFLINE: Final = 2.0  # there was no answer of HTTP at all: that may be over soon, or is for good
 LONGEST_PAUSE: Final = 3_600.0
 MAX_REDIRECTS: Final = 5
 MAX_ORIGINS: Final = 10_000
@@ -43,7 +45,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What robots.txt says of one URL.
 
     `error` is None when the URL may be fetched, else `robots_denied`, which names the line, or `robots_unreachable`;
-    then robots.txt is asked again in `retry_in` seconds, after `failures` times in a row without success. `reason` says
+    then robots.txt is asked again in `retry_in` seconds, after `failures` times in a row without success, and `cause`
+    is what the connection failed with, if it did. `reason` says
     in words why the URL is allowed. `rule` is the line that decided, if one did. `crawl_delay` is seconds from request
     to request, `sitemaps` are absolute URLs; both belong to the origin.
     """
@@ -55,6 +58,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     sitemaps: tuple[str, ...] = ()
     retry_in: float = 0.0
     failures: int = 0
+    cause: CodedError | None = None
 
     @property
     def allowed(self) -> bool:
@@ -143,7 +147,8 @@ class Robots:
         failures, failing, expires = 0, "", now + LIFETIME
         if answer.rules is None:
             failures = before.failures + 1 if before else 1
-            expires = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
+            first = FIRST_PAUSE if answer.cause is None else FIRST_PAUSE_OFFLINE
+            expires = now + min(LONGEST_PAUSE, first * 2.0 ** min(failures - 1, 11))
             if before and before.answer.rules is not None:
                 answer, failing = before.answer, answer.note
         known = _Known(answer, failures, failing, expires)
@@ -164,7 +169,7 @@ class Robots:
             except CancelledError:
                 raise
             except CodedError as error:
-                return _Answer(None, source, str(error))
+                return _Answer(None, source, str(error), cause=_cause(error))
             except Exception as error:
                 self._log.failure("robots.txt {url}", url=source)
                 return _Answer(None, source, f"{type(error).__name__}: {error}")
@@ -183,7 +188,7 @@ class Robots:
             return _Answer(Rules(), url.href, f"status {status}")
         cut = error is not None and error.code == "body_too_large" and bool(response.body)
         if error is not None and not cut:
-            return _Answer(None, url.href, str(error))
+            return _Answer(None, url.href, str(error), cause=_cause(error))
         if status is None or not 200 <= status < 300:
             return _Answer(None, url.href, f"status {status}")
         rules = parse(response.body, self._token)
@@ -197,6 +202,7 @@ class _Answer(msgspec.Struct, frozen=True):
     source: str
     note: str
     sitemaps: tuple[str, ...] = ()
+    cause: CodedError | None = None
 
 
 class _Known:
@@ -217,7 +223,7 @@ class _Known:
         if rules is None:
             wait = self.expires - now
             error = CodedError("robots_unreachable", f"{source}: {self.answer.note}; asked again in {wait:.0f} s")
-            return Verdict(error, retry_in=wait, failures=self.failures)
+            return Verdict(error, retry_in=wait, failures=self.failures, cause=self.answer.cause)
         rule = rules.decide(target)
         if rule is None:
             return self._free
@@ -238,6 +244,11 @@ class _Asking:
     def __init__(self) -> None:
         self.waiters: dict[Deferred[Verdict], str] = {}
         self.reading: Deferred[Any] | None = None
+
+
+def _cause(error: CodedError | None) -> CodedError | None:
+    """The error, if the host could not be talked to: the page itself would meet the same."""
+    return error if error is not None and error.phase in {"dns", "connect", "tls"} else None
 
 
 def _absolute(base: Url, sitemaps: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ in spite of `resolve_entities=False`, and without one a million empty elements w
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 from xml.parsers import expat
 
@@ -23,7 +25,7 @@ MAX_SIZE: Final = 52_428_800
 MAX_ELEMENTS: Final = 1_000_000
 MAX_REPAIRS: Final = 1_000_000
 MAX_DEPTH: Final = 64
-MAX_TOKEN: Final = 1 << 20  # one tag or comment; older expats begin a long one anew with every piece of it
+MAX_TOKEN: Final = 1 << 20  # one tag, text or comment; older expats begin a long one anew with every piece of it
 _SLICE: Final = 1 << 16
 _GZIP_SLICE: Final = 1 << 12  # 4 MiB at most, when decoded
 _GZIP: Final = b"\x1f\x8b"
@@ -60,6 +62,40 @@ def parse(body: bytes, *, limit: int = MAX_ENTRIES) -> Sitemap:
     parser = SitemapParser(limit=limit)
     parser.feed(body)
     return parser.close()
+
+
+def entries(pieces: Iterable[bytes]) -> Iterator[tuple[str, int]]:
+    """The entries of XML that the user has, as they are read: what each names, "" if nothing, and the line it is on.
+
+    The limits on size and number are for what strangers serve: here all is read, and memory holds what one piece gives.
+    Raises CodedError `parse_error`, after what comes before the fault.
+    """
+    found: list[tuple[str, int]] = []
+    reader: _XmlReader | None = None
+    lines_before = 0
+
+    def add(loc: str, lastmod: str | None, *, index: bool) -> None:  # noqa: ARG001
+        assert reader is not None
+        found.append((loc, reader.line + lines_before))
+
+    for piece in pieces:
+        data = piece
+        if reader is None:
+            data = piece.lstrip(_BEFORE)
+            lines_before += piece.count(b"\n") - data.count(b"\n")
+            if not data:
+                continue
+            reader = _XmlReader(data, add, limited=False)
+        try:
+            reader.feed(data)
+        finally:
+            yield from found
+        found.clear()
+    if reader is not None:
+        try:
+            reader.close()
+        finally:
+            yield from found
 
 
 class SitemapParser:
@@ -224,8 +260,11 @@ _FORMATS: Final = {
 class _XmlReader:
     """Namespaces are not looked up, since many sitemaps have none or wrong ones: the local names tell."""
 
-    def __init__(self, start: bytes, add: _Add) -> None:
+    def __init__(self, start: bytes, add: _Add, *, limited: bool = True) -> None:
+        self.line = 0  # where what the entry names begins
         self._add = add
+        self._max_elements = MAX_ELEMENTS if limited else math.inf
+        self._max_repairs = MAX_REPAIRS if limited else math.inf
         self._format: _Format | None = None
         self._depth = 0
         self._elements = 0
@@ -234,6 +273,7 @@ class _XmlReader:
         self._loc: str | None = None
         self._lastmod: str | None = None
         self._text: list[str] | None = None
+        self._text_size = 0
         self._quoted = False
         self._held = b""
         self._fed = 0
@@ -257,7 +297,7 @@ class _XmlReader:
                 data, self._held = data[:at], data[at:]
             data, repairs = _BARE.subn(b"&amp;", data)
             self._repairs += repairs
-            if self._repairs > MAX_REPAIRS:
+            if self._repairs > self._max_repairs:
                 raise CodedError("parse_error", f"not well-formed XML: more than {MAX_REPAIRS:,} bare ampersands")
         self._parse(data)
         self._fed += len(data)
@@ -280,7 +320,7 @@ class _XmlReader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         self._elements += 1
-        if self._depth > MAX_DEPTH or self._elements > MAX_ELEMENTS:
+        if self._depth > MAX_DEPTH or self._elements > self._max_elements:
             raise CodedError("parse_error", f"not a sitemap: {self._elements:,} elements, {self._depth} deep")
         if self._format is None:
             self._format = _FORMATS.get(_local(name))
@@ -291,9 +331,12 @@ class _XmlReader:
             if local in self._format.entries:
                 self._entry, self._prefix = local, name[: -len(local)]
                 self._loc = self._lastmod = None
+                self.line = self._parser.CurrentLineNumber
         elif self._entry and self._depth == self._format.depth + 1:
             # Of the same namespace as the entry: an <image:loc> is not the page's.
             if name == self._prefix + self._format.loc:
+                if not self._loc:
+                    self.line = self._parser.CurrentLineNumber
                 if self._entry == "entry":
                     self._atom_link(attributes)
                 else:
@@ -315,7 +358,7 @@ class _XmlReader:
                 self._loc = self._loc or text
             else:
                 self._lastmod = self._lastmod or text or None
-            self._text, self._quoted = None, False
+            self._text, self._text_size, self._quoted = None, 0, False
         elif self._depth == self._format.depth - 1:
             self._add(self._loc or "", self._lastmod, index=self._entry == "sitemap")
             self._entry = ""
@@ -323,6 +366,9 @@ class _XmlReader:
     def _characters(self, data: str) -> None:
         if self._text is not None:
             self._text.append(data)
+            self._text_size += len(data)
+            if self._text_size > MAX_TOKEN:
+                raise CodedError("parse_error", f"not a sitemap: a text of more than {MAX_TOKEN:,} characters")
 
     def _cdata(self) -> None:
         self._quoted = self._text is not None

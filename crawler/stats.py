@@ -42,7 +42,8 @@ class ErrorCount(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The run at one moment. Seconds are float, sizes are bytes, rates are per second; dicts and tuples are sorted.
 
-    `total` and `eta` are None until the input has been read to its end. `rate_now` and `bandwidth` are those of the
+    `total` and `eta` are None until the input has been read to its end, and in a crawl. `skips` counts by their codes
+    what was skipped, with or without a record. `rate_now` and `bandwidth` are those of the
     last 5 seconds, `rate_minute` of the last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy.
     `bottleneck` is what binds now, `bottleneck_overall` what did so longest; both are "" when nothing can be said.
     """
@@ -69,6 +70,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     redirects: int
     statuses: dict[int, int]
     errors: tuple[ErrorCount, ...]
+    skips: dict[str, int]
     warnings: dict[str, int]
     content_types: dict[str, int]
     time_total: Percentiles | None
@@ -108,6 +110,7 @@ class Stats:
         self._outcomes = {"ok": 0, "failed": 0, "skipped": 0}
         self._statuses: defaultdict[int, int] = defaultdict(int)
         self._errors: dict[str, ErrorCount] = {}
+        self._skips: defaultdict[str, int] = defaultdict(int)
         self._warnings: defaultdict[str, int] = defaultdict(int)
         self._content_types: dict[str, int] = {}
         self._size_download = 0
@@ -163,7 +166,10 @@ class Stats:
                 self._new_content_type(content_type)
         error = record.error
         if error is not None:
-            self._count_error(error.code, record.url, error.message)
+            if record.outcome == "skipped":
+                self._skips[error.code] += 1
+            else:
+                self._count_error(error.code, record.url, error.message)
         if not attempts:
             return  # nothing was sent, so no host and no time
         seconds = record.time_total
@@ -173,6 +179,10 @@ class Stats:
         seconds = record.time_starttransfer
         if seconds is not None:
             self._time_starttransfer.add(seconds)
+
+    def skip(self, code: str) -> None:
+        """Count a link that is not followed and has no record."""
+        self._skips[code] += 1
 
     def flush(self) -> None:
         """Nothing is buffered."""
@@ -215,6 +225,7 @@ class Stats:
             redirects=self._redirects,
             statuses=dict(sorted(self._statuses.items())),
             errors=tuple(sorted(self._errors.values(), key=lambda error: (-error.count, error.code))),
+            skips=_most(self._skips, len(self._skips)),
             warnings=_most(self._warnings, len(self._warnings)),
             content_types=_most(self._content_types, SHOWN),
             time_total=self._time_total.percentiles(),

@@ -32,6 +32,7 @@ from crawler.store_rows import (
     REQUEST_QUERY,
     STATES,
     TRY_COLUMNS,
+    UNWRITTEN,
     WAITING_COLUMNS,
     Mark,
     New,
@@ -242,13 +243,19 @@ class Store:
         with told(self._path), self._transaction() as db:
             db.execute("DELETE FROM outputs")
 
-    def queue_failed(self, codes: Sequence[str] = ()) -> int:
-        """Queue the URLs that failed again, all or those with these codes; gives how many. Bad lines stay failed."""
-        condition = f"state = {STATES['failed']} AND host IS NOT NULL"
+    def queue_failed(self, codes: Sequence[str] = (), *, omits_skips: bool = False) -> int:
+        """Queue the URLs that failed again, or all that failed or were skipped with these codes; gives how many.
+
+        What is not fetched, a bad line or a link that was not followed, stays what it is. `omits_skips` says that
+        skipped links have no records in the outputs.
+        """
         if codes:
-            condition += f" AND error IN ({', '.join('?' * len(codes))})"
+            condition = f"state != {STATES['ok']} AND error IN ({', '.join('?' * len(codes))})"
+        else:
+            condition = f"state = {STATES['failed']}"
+        earlier = f"NOT {UNWRITTEN}" if omits_skips else "1"
         with told(self._path), self._transaction() as db:
-            return _queue_ended(db, condition, tuple(codes), earlier=1)
+            return _queue_ended(db, f"host IS NOT NULL AND {condition}", tuple(codes), earlier)
 
     def fall_back(self, sizes: Mapping[int, int]) -> int:
         """Go back to the last batch whose lines are in files of these sizes (by number); gives how many URLs it costs.
@@ -262,7 +269,7 @@ class Store:
                 if all(then.get(output, 0) <= size for output, size in sizes.items()):
                     batch, offsets = number, offsets | then
                     break
-            lost = _queue_ended(db, "batch > ?", (batch,), earlier=0)
+            lost = _queue_ended(db, "batch > ?", (batch,), earlier="0")
             text = msgspec.json.encode(offsets).decode()
             db.execute("UPDATE batches SET offsets = ?, ended = 0 WHERE number > ?", (text, batch))
             db.executemany(
@@ -328,6 +335,19 @@ class Store:
         batch: int = self._read("SELECT coalesce(max(number), 0) + 1 FROM batches")[0][0]
         return following, following if oldest is None else oldest, batch
 
+    def typed(self) -> Iterator[str]:
+        """The URLs of the inputs, and where their redirects led last. Reads all rows."""
+        with told(self._path):
+            for url, hop in self._reader.execute("SELECT url, hop FROM urls WHERE parent IS NULL AND host IS NOT NULL"):
+                yield url
+                if hop is not None:
+                    yield hop
+
+    def in_order(self, oldest: int) -> bool:
+        """True when no input after this one has ended."""
+        query = f"SELECT EXISTS (SELECT 1 FROM urls WHERE id > ? AND state >= {FIRST_ENDED})"
+        return not self._read(query, (oldest,))[0][0]
+
     def outputs(self) -> list[tuple[int, str, int]]:
         """Number, path and committed size of each output."""
         rows: list[tuple[int, str, int]] = self._read("SELECT id, path, committed FROM outputs ORDER BY id")
@@ -342,8 +362,11 @@ def _many(db: sqlite3.Connection, statements: tuple[str, str], rows: list[Row]) 
     db.executemany(one, rows[whole:])
 
 
-def _queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, ...], earlier: int) -> int:
-    """Queue URLs that have ended as if they were new. What is not fetched is owed its record."""
+def _queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, ...], earlier: str) -> int:
+    """Queue URLs that have ended as if they were new. What is not fetched is owed its record.
+
+    `earlier` is SQL for how many records they keep in the outputs.
+    """
     condition = f"state >= {FIRST_ENDED} AND {condition}"
     for name, state in STATES.items():
         db.execute(
@@ -353,7 +376,7 @@ def _queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, .
     return db.execute(
         f"UPDATE urls SET state = iif(host IS NULL, {OWED}, {QUEUED}), host = iif(host IS NULL, NULL, host_key(url)), "
         "error = iif(host IS NULL, error, NULL), message = iif(host IS NULL, message, NULL), status = NULL, "
-        f"attempt = 1, not_before = NULL, hop = NULL, redirects = NULL, earlier = earlier + {earlier} "
+        f"attempt = 1, not_before = NULL, hop = NULL, redirects = NULL, earlier = earlier + ({earlier}) "
         f"WHERE {condition}",
         values,
     ).rowcount

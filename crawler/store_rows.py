@@ -22,6 +22,8 @@ PARKED: Final = 2
 OWED: Final = 3  # an input that is not fetched, whose record is not written yet
 STATES: Final[dict[Outcome, int]] = {"ok": 4, "failed": 5, "skipped": 6}
 FIRST_ENDED: Final = 4
+UNWRITTEN: Final = f"(state = {STATES['skipped']} AND parent IS NOT NULL AND attempt = 0)"
+"""The rows that have no record in the outputs unless --skipped asks for it, as sinks/wanted.py has it."""
 
 SCHEMA: Final = """
 CREATE TABLE urls (

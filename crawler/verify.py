@@ -18,16 +18,18 @@ from typing import BinaryIO, Final, cast
 
 import msgspec
 
-from crawler.books import reading
+from crawler.books import omits_skips, options, reading
 from crawler.config import Config
-from crawler.job import OPTIONS_FILE
 from crawler.models import Input
-from crawler.store_rows import FIRST_ENDED, STATES
+from crawler.store_rows import FIRST_ENDED, STATES, UNWRITTEN
 
 SHOWN: Final = 10
 _TABLES: Final = {".csv": ",", ".tsv": "\t"}
 _LONGEST_CELL: Final = (1 << 31) - 1  # a body may be in it
 _NAMES: Final = ("url", "input_source", "input_line", "input_parent")
+# SQL: how many records of a row there are in each output.
+_RECORDS: Final = f"earlier + (state >= {FIRST_ENDED})"
+_RECORDS_WANTED: Final = f"earlier + (state >= {FIRST_ENDED} AND NOT {UNWRITTEN})"
 
 Name = tuple[str, str, str, str]
 """What tells a record from all others of its job: URL, source, line and parent, as text."""
@@ -41,10 +43,11 @@ class _Line(msgspec.Struct, frozen=True):
 def verify(folder: str) -> list[str]:
     """What is wrong, as sentences; none when all is well.
 
+    A link that was skipped without a request has a record only with --skipped.
     Raises JobError for what is no job, ConfigError for its options, CodedError for what cannot be read.
     """
     with reading(folder) as db:
-        config = Config.from_toml(str(Path(folder) / OPTIONS_FILE))
+        config = options(folder)
         damage = [f"the database is damaged: {row[0]}" for row in db.execute("PRAGMA quick_check") if row[0] != "ok"]
         if damage:
             return damage
@@ -76,7 +79,8 @@ def _compare(db: sqlite3.Connection, path: str, committed: int, config: Config) 
     size = Path(path).stat().st_size
     if size < committed:
         return [f"{path} has only {size:,} bytes of the {committed:,} that were written"]
-    expected: int = db.execute(f"SELECT coalesce(sum(earlier + (state >= {FIRST_ENDED})), 0) FROM urls").fetchone()[0]
+    records = _RECORDS_WANTED if omits_skips(config) else _RECORDS
+    expected: int = db.execute(f"SELECT coalesce(sum({records}), 0) FROM urls").fetchone()[0]
     with Path(path).open("rb", buffering=0) as file:
         names = _names(cast(BinaryIO, io.BufferedReader(_Beginning(file, committed))), path.lower())
         if config.fields and not {"url", "input"} <= set(config.fields):
@@ -88,7 +92,7 @@ def _compare(db: sqlite3.Connection, path: str, committed: int, config: Config) 
                 "INSERT INTO tally (key, line) VALUES (?, ?)",
                 ((_key(name), line) for line, name in enumerate(names, 1)),
             )
-            db.executemany("INSERT INTO tally (key, id) VALUES (?, ?)", _expected(db))
+            db.executemany("INSERT INTO tally (key, id) VALUES (?, ?)", _expected(db, records))
             rows = db.execute(
                 "SELECT count(id), count(line), min(id), min(line), max(line) FROM tally "
                 "GROUP BY key HAVING count(id) != count(line) ORDER BY min(id), min(line)"
@@ -112,16 +116,15 @@ def _problem(
     return f"{path}: input {number} has {found} records and not {wanted}, the last is record {last} ({url})"
 
 
-def _expected(db: sqlite3.Connection) -> Iterator[tuple[bytes, int]]:
+def _expected(db: sqlite3.Connection, records: str) -> Iterator[tuple[bytes, int]]:
     query = (
-        "SELECT urls.id, coalesce(written, url), sources.text, line, parents.text, "
-        f"earlier + (state >= {FIRST_ENDED}) FROM urls "
+        f"SELECT urls.id, coalesce(written, url), sources.text, line, parents.text, {records} FROM urls "
         "LEFT JOIN origins AS sources ON sources.id = urls.source "
         "LEFT JOIN origins AS parents ON parents.id = urls.parent"
     )
-    for number, url, source, line, parent, records in db.execute(query):
+    for number, url, source, line, parent, count in db.execute(query):
         key = _key(_name(url, source, line, parent))
-        for _ in range(records):
+        for _ in range(count):
             yield key, number
 
 

@@ -76,7 +76,7 @@ def bad_line(number: int, text: str = "nonsense") -> BadLine:
 
 
 def bad_record(line: BadLine) -> Record:
-    return unfetched(line.text, line.input, "failed", line.error)
+    return unfetched(line.text, line.input, line.error)
 
 
 class Work:

@@ -36,10 +36,18 @@ from crawler.urls import canonical_key, parse
 PAGES = 1_500
 LINES = 2_500
 OUTPUTS = ("pages.jsonl", "pages.csv", "pages.jsonl.gz")
-POINTS = (
-    "before a record is written", "in the middle of a write", "after a flush", "before a commit", "inside a commit",
-    "after a commit", "while outputs are cut", "after a moment",
-)  # fmt: skip
+COUNTS = {  # at which time a point is passed at the latest
+    "before a record is written": 30,
+    "in the middle of a write": 3,
+    "after a flush": 1,
+    "before a commit": 2,
+    "inside a commit": 2,
+    "after a commit": 1,
+    "while outputs are cut": 4,
+    "after a moment": 1,
+}
+AT_REST = signal.SIGUSR1
+LEFTOVER = 0.12  # seconds in which what a run did is committed
 
 
 def chance(*what: object) -> float:
@@ -64,11 +72,16 @@ def page_url(page: int) -> str:
 
 
 class Doom:
-    """Kills this process at the `count`-th time that `point` is passed."""
+    """Kills this process at a time that `point` is passed, or soon after it has written its `share` of records.
 
-    def __init__(self, point: str, count: int) -> None:
+    So each run dies, and all of them on the way, however fast the machine is.
+    """
+
+    def __init__(self, point: str, rng: random.Random, share: int) -> None:
         self.point = point
-        self.count = count
+        self.count = rng.randint(1, COUNTS.get(point, 1))
+        self.window = rng.choice((20, 50_000))  # how much of the frontier this process keeps in memory
+        self.share = share
 
     def passed(self, point: str) -> bool:
         if point != self.point:
@@ -90,6 +103,15 @@ class Doom:
             return result
 
         setattr(owner, name, wrapped)
+
+    def count_writes(self, sink) -> None:
+        original = sink.write
+
+        def write(*arguments):
+            self.share -= 1
+            return original(*arguments)
+
+        sink.write = write
 
     def in_the_middle_of_a_write(self) -> None:
         original = os.write
@@ -117,7 +139,7 @@ class Run:
             str(folder / "job"), config, reactor=reactor, politeness=Politeness(per_host=8, delay=0.0),
             key=canonical_key if self.crawling else None,
         )  # fmt: skip
-        self.job.frontier._window = 20  # most of a crawl waits on disk
+        self.job.frontier._window = doom.window
         self.job._store._db.execute("PRAGMA wal_autocheckpoint = 8")
         doom.wrap(self.job._store, "_write", after="inside a commit")
         doom.wrap(self.job._store, "write", before="before a commit", after="after a commit")
@@ -128,22 +150,24 @@ class Run:
             JsonLines(outputs[2].writer),
         ])  # fmt: skip
         doom.wrap(tee, "write", before="before a record is written")
+        doom.count_writes(tee)
         doom.wrap(tee, "flush", after="after a flush")
         self.sink = self.job.sink(tee)
         self.admit = lambda number: None
         if mode == "ordered":
-            self.sink = Ordered(self.sink, window=400, first=self.job.oldest)
+            self.sink = Ordered(self.sink, window=40, first=self.job.oldest, strict=True)
             self.admit = self.sink.admit
         source = seeds.from_iterable([page_url(0)] if self.crawling else lines())
         self.feed = self.job.feed(DirectFeed(self.job.unread(source)))
         self.number = self.job.following
         self.in_flight = 0
         self.held = None
-        self.fetches = 0
+        self.doom = doom
+        self.leftover = None
 
     def start(self):
         for number, line in self.job.owed():
-            self.sink.write(unfetched(line.text, line.input, "failed", line.error), None, number)
+            self.sink.write(unfetched(line.text, line.input, line.error), None, number)
         from twisted.internet.defer import Deferred
 
         self.over = Deferred()
@@ -166,10 +190,11 @@ class Run:
                 self.held.addCallback(self.go_on)
                 break
             self.read()
-        while self.in_flight < 16 and (request := self.job.frontier.claim(now)) is not None:
+        while self.in_flight < 16 and self.doom.share > 0 and (request := self.job.frontier.claim(now)) is not None:
             self.in_flight += 1
-            self.fetches += 1
             self.reactor.callLater(0.003 * chance("time", request.id, request.attempt), self.fetched, request)
+        if self.doom.share <= 0 and self.leftover is None:
+            self.leftover = self.reactor.callLater(LEFTOVER, os.kill, os.getpid(), AT_REST)
         if not self.in_flight and self.feed.exhausted and not self.job.frontier.counts().pending:
             self.finish()
         else:
@@ -188,7 +213,7 @@ class Run:
         number = self.next_number()
         if isinstance(seed, BadLine):
             self.job.journal.refused(number, seed)
-            self.sink.write(unfetched(seed.text, seed.input, "failed", seed.error), None, number)
+            self.sink.write(unfetched(seed.text, seed.input, seed.error), None, number)
         else:
             self.job.frontier.add(Request(number, seed.url, seed.written, seed.input, self.reactor.seconds()))
 
@@ -248,11 +273,11 @@ def main() -> None:
     folder, mode, seed, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     rng = random.Random(seed)
     deaths: dict[str, int] = {}
-    survived = 0
-    while True:
-        last = sum(deaths.values()) >= kills
-        point = "never" if last else rng.choice(POINTS)
-        doom = Doom(point, rng.randint(1, 3) if "record" not in point else rng.randint(1, 60))
+    points = (kills * [*COUNTS])[:kills]
+    rng.shuffle(points)
+    for point in (*points, "never"):
+        # Less than one of `kills` parts: what is in flight or held comes on top.
+        doom = Doom(point, rng, rng.randint(10, 800 // kills) if point != "never" else sys.maxsize)
         done, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -270,13 +295,11 @@ def main() -> None:
         _, status = os.waitpid(pid, 0)
         os.close(done)
         if os.WIFSIGNALED(status):
-            deaths[point] = deaths.get(point, 0) + 1
-            continue
-        if os.waitstatus_to_exitcode(status):
+            way = "at rest" if os.WTERMSIG(status) == AT_REST else point
+            deaths[way] = deaths.get(way, 0) + 1
+        elif os.waitstatus_to_exitcode(status):
             raise SystemExit(1)
-        survived += 1
-        break
-    print(json.dumps({"deaths": deaths, "finished": point}))
+    print(json.dumps(deaths))
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ class TestWhy:
             work.frontier.add(req(0))
             work.frontier.claim(0.0)
             error = CodedError("robots_denied", "line 7: Disallow: /0")
-            work.sink.write(unfetched(req(0).written, req(0).input, "skipped", error), None, 0)
+            work.sink.write(unfetched(req(0).written, req(0).input, error), None, 0)
             work.frontier.finish(req(0), "skipped", 0.0)
         (story,) = why(folder, "http://a.example/0")
         assert (story.state, story.error, story.message) == ("skipped", "robots_denied", "line 7: Disallow: /0")

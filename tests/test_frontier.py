@@ -28,7 +28,7 @@ from crawler.journal import Journal
 from crawler.models import Input, Outcome, Request, Response, Timings
 from crawler.politeness import Politeness
 from crawler.store import Store
-from crawler.urls import parse
+from crawler.urls import canonical_key, parse
 
 Make = Callable[..., Frontier]
 
@@ -144,6 +144,27 @@ class TestOrder:
         for number in range(2):
             assert frontier.add(Request(number, url, url.href, Input(), 0.0))
         assert claim_all(frontier) == [0, 1]
+
+
+class TestKnown:
+    def test_a_crawl_takes_a_url_once(self, make):
+        """With a key `add` refuses what is known, for ever; nothing changes by it."""
+        frontier = make(Politeness(), canonical_key)
+        requests = [req(0), req(1), req(2, "a.example.")]
+        assert [frontier.add(request) for request in requests] == [True, True, True]
+        again = [msgspec.structs.replace(request, id=request.id + 3) for request in requests]
+        assert [frontier.add(request) for request in again] == [False, False, False]
+        assert frontier.counts() == Counts(queued=3)
+        frontier.finish(claim(frontier), "ok", 0.0)
+        assert not frontier.add(msgspec.structs.replace(req(0), id=6))
+
+    def test_known_is_what_the_key_says(self, make):
+        """Of two URLs with the same key the first one is fetched."""
+        frontier = make(Politeness(), lambda url: canonical_key(url, sort_query=True))
+        first, second = (parse(f"http://a.example/?{query}") for query in ("b=2&a=1", "a=1&b=2"))
+        assert frontier.add(Request(0, first, "", Input(), 0.0))
+        assert not frontier.add(Request(1, second, "", Input(), 0.0))
+        assert claim(frontier).url == first
 
 
 class TestPoliteness:

@@ -32,6 +32,7 @@ class Disk:
         """A run, whose clock says `now` at the time of day `wall`."""
         self.close()
         self.store = Store(self.path, epoch=wall - now)
+        self.store._db.execute("PRAGMA synchronous = OFF")  # no power fails here
         following, _, batch = self.store.numbers()
         self.journal = Journal(epoch=wall - now, following=following, batch=batch)
         politeness = Politeness(per_host=1000) if politeness is None else politeness
@@ -302,7 +303,7 @@ def test_nothing_is_lost_or_doubled_over_many_runs(disk, seed):
     committed_added, committed_ended = 0, 0
     while True:
         luck = rng.random()
-        if added < 120 and luck < 0.5:
+        if added < 80 and luck < 0.5:
             frontier.add(req(added, f"{rng.randrange(4)}.example"))
             added += 1
         elif luck < 0.6 and leased:
@@ -320,6 +321,6 @@ def test_nothing_is_lost_or_doubled_over_many_runs(disk, seed):
             assert frontier.counts() == Counts(queued=added - len(ended), ok=len(ended))
         elif (request := frontier.claim(0.0)) is not None:
             leased.append(request)
-        if added == 120 and len(ended) == 120:
+        if added == 80 and len(ended) == 80:
             break
-    assert sorted(ended) == list(range(120))
+    assert sorted(ended) == list(range(80))

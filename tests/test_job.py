@@ -22,6 +22,7 @@ import pytest
 from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, record, req, working
 
 from crawler import seeds
+from crawler.books import retry
 from crawler.config import Config
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
@@ -30,6 +31,7 @@ from crawler.job import Job, JobError
 from crawler.models import Input
 from crawler.politeness import Politeness
 from crawler.sinks.jsonl import JsonLines
+from crawler.sinks.ordered import Ordered
 from crawler.store import Books
 from crawler.urls import canonical_key
 from crawler.verify import verify
@@ -130,6 +132,39 @@ class TestRuns:
             Work(tmp_path)
         with working(tmp_path):
             pass
+
+
+class TestOrder:
+    def run(self, folder: Path, *numbers: int, add: int = 0) -> bool:
+        """Write the records of these inputs, given to the sink in this order; was the job in order before?"""
+        work = Work(folder, ordered=True)
+        in_order = work.job.in_order
+        work.sink = Ordered(work.sink, first=work.job.oldest, strict=True)
+        for number in range(work.job.following, work.job.following + add):
+            work.frontier.add(req(number))
+        while work.frontier.claim(0.0) is not None:
+            pass
+        for number in numbers:
+            work.write(req(number))
+        work.close()
+        return in_order
+
+    def test_a_run_that_is_stopped_leaves_no_gap(self, tmp_path):
+        """What waits behind a record that did not come is fetched again, and stands in its place then."""
+        assert self.run(tmp_path, 0, 2, 3, add=5)
+        assert lines(tmp_path / "pages.jsonl") == urls(0)
+        assert self.run(tmp_path, 4, 3, 2, 1)
+        assert lines(tmp_path / "pages.jsonl") == urls(0, 1, 2, 3, 4)
+
+    def test_what_failed_and_is_tried_again_has_lost_its_place(self, tmp_path):
+        """`in_order` says so: whoever waited for the others would wait for ever."""
+        with working(tmp_path, ordered=True) as work:
+            for number in range(3):
+                work.frontier.add(req(number))
+                work.finish(req(number), error="" if number else "conn_reset")
+        retry(str(tmp_path / "job"))
+        with working(tmp_path, ordered=True) as work:
+            assert (work.job.oldest, work.job.in_order) == (0, False)
 
 
 class TestFolder:
@@ -436,7 +471,7 @@ class TestLinks:
 
 @pytest.mark.parametrize(("mode", "seed"), [("list", 1), ("crawl", 2), ("ordered", 3)])
 def test_kill_dash_nine(tmp_path, mode, seed):
-    """Killed 25 times at random and where it hurts, a job's outputs hold each record once, and are whole."""
+    """Killed 25 times, at random and where it hurts, a job's outputs hold each record once, and are whole."""
     victim = subprocess.run(
         [sys.executable, job_victim.__file__, str(tmp_path), mode, str(seed), "25"],
         env={**os.environ, "PYTHONPATH": str(Path(job_victim.__file__).parent.parent)},
@@ -444,7 +479,8 @@ def test_kill_dash_nine(tmp_path, mode, seed):
         timeout=120,
     )
     assert victim.returncode == 0
-    deaths = json.loads(victim.stdout)["deaths"]
+    deaths = json.loads(victim.stdout)
+    assert sum(deaths.values()) == 25
     assert len(deaths) >= 5, "they died in different ways"
 
     if mode == "crawl":

@@ -183,13 +183,13 @@ class TestRecordOf:
 class TestWithoutAFetch:
     def test_a_bad_line(self):
         """All keys are there, and nothing was tried."""
-        record = unfetched("no url", Input(source="x", line=1), "failed", CodedError("url_invalid", "the URL is empty"))
+        record = unfetched("no url", Input(source="x", line=1), CodedError("url_invalid", "the URL is empty"))
         assert list(wire(record)) == FIELDS
         assert (record.url, record.outcome, record.attempts, record.started) == ("no url", "failed", 0, None)
 
     def test_what_was_skipped(self):
         """Policy is no failure."""
-        record = unfetched("http://a.example/", Input(parent="p", depth=1), "skipped", CodedError("robots_denied"))
+        record = unfetched("http://a.example/", Input(parent="p", depth=1), CodedError("robots_denied"))
         assert record.outcome == "skipped"
         assert wire(record)["input"] == {"parent": "p", "depth": 1}
 

@@ -22,7 +22,7 @@ from crawler.errors import CodedError
 from crawler.extract import Extracted
 from crawler.page import MAX_PARSED, Document
 from crawler.parsing import Answer, Job, lane, receive, send
-from crawler.parsing.worker import START_SECONDS, Extractor, ParseWorker, probe
+from crawler.parsing.worker import START_SECONDS, ParseWorker, probe
 from crawler.reactors import private_reactor, run
 
 TIMEOUT = 5.0
@@ -366,16 +366,6 @@ def test_a_child_does_not_outlive_its_parent(busy):
 
 
 # Here or there.
-
-
-def test_small_pages_are_extracted_here(shared):
-    """What certainly takes no time has its values at once, the rest a Deferred."""
-    clock, worker = shared
-    extractor = Extractor(extract.compile(TITLE), worker)
-    assert extractor(Document("http://h/", PAGE, None, "text/html")) == Extracted({"t": "x"}, [])
-    deferred = extractor(Document("http://h/", PAGE + b"<p>" * 10_000, None, "text/html"))
-    assert isinstance(deferred, Deferred)
-    assert clock.result(deferred) == Extracted({"t": "x"}, [])
 
 
 def test_probing(clock, worker):

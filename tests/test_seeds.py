@@ -280,7 +280,7 @@ class TestTables:
 
     def test_a_long_line(self, write, monkeypatch):
         """A line over the limit is one bad line in a table, too."""
-        monkeypatch.setattr("crawler.seeds.ROW_LIMIT", 100)
+        monkeypatch.setattr("crawler.seed_formats.ROW_LIMIT", 100)
         name = write("x.csv", f"url\n{A}\n" + "x" * 101 + f"\n{B}\n")
         assert brief(read([name]))[0::2] == [(2, A), (4, B)]
 
@@ -343,6 +343,155 @@ class TestJsonLines:
         """A line may be as long as a record with its body: our own output can be read again."""
         name = write("x.jsonl.gz", gzip.compress(json.dumps({"body": "x" * 1_000_000, "url": A}).encode()))
         assert brief(read([name])) == [(1, A)]
+
+
+def urlset(*entries):
+    body = "".join(f"  <url>\n    {entry}\n  </url>\n" for entry in entries)
+    return f'<?xml version="1.0"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{body}</urlset>\n'
+
+
+class TestSitemaps:
+    SITEMAP = urlset(f"<loc>{A}?a=1&amp;b</loc><lastmod>2005-01-01</lastmod>", f"<loc> {B} </loc>")
+    SEEDS = ((4, f"{A}?a=1&b"), (7, B))
+
+    @pytest.mark.parametrize("name", ["sitemap.xml", "sitemap.xml.gz", "list.txt", "sitemap", "page.php"])
+    @pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())], ids=["plain", "gzip"])
+    def test_known_by_what_it_holds(self, name, pack, write):
+        """A sitemap's URLs are seeds, each with its line, whatever the file is called; gzip as everywhere."""
+        if name.endswith(".gz") and pack is str.encode:
+            pytest.skip("called .gz, it has to be gzip")
+        write(name, pack(self.SITEMAP))
+        check([name], None)
+        assert tuple(brief(read([name]))) == self.SEEDS
+
+    def test_a_seed_knows_where_it_came_from(self, write):
+        """The place is the file and the line; what was written comes without its password."""
+        name = write("sitemap.xml", urlset("<loc>http://u:hunter2@a.example/</loc>"))
+        assert list(read([name])) == [Seed(parse("http://u:hunter2@a.example/"), A, Input(source=name, line=4))]
+
+    def test_on_stdin(self):
+        """So it is on standard input, also after a byte order mark and blank lines."""
+        assert brief(read_bytes(b"\xef\xbb\xbf\n\r\n" + self.SITEMAP.encode())) == [(6, f"{A}?a=1&b"), (9, B)]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            f"<urlset><url><loc>{A}</loc></url></urlset>".encode(),
+            f"<s:urlset><s:url><s:loc>{A}</s:loc></s:url></s:urlset>".encode(),
+            f"<!-- made by hand --><urlset><url><loc>{A}</loc></url></urlset>".encode(),
+            f"<sitemapindex><sitemap><loc>{A}</loc></sitemap></sitemapindex>".encode(),
+            f"<rss version='2.0'><channel><link>{B}</link><item><link>{A}</link></item></channel></rss>".encode(),
+            f"<feed><link href='{B}'/><entry><link rel='self' href='{B}'/><link href='{A}'/></entry></feed>".encode(),
+            f"<?xml version='1.0' encoding='utf-16'?><urlset><url><loc>{A}</loc></url></urlset>".encode("utf-16"),
+            f"\ufeff<?xml version='1.0'?><urlset><url><loc>{A}</loc></url></urlset>".encode("utf-16-be"),
+        ],
+    )
+    def test_forms(self, content):
+        """An index, whose entries are URLs of sitemaps, RSS and Atom; any prefix, any charset that XML knows."""
+        assert brief(read_bytes(content)) == [(1, A)]
+
+    def test_a_bad_entry_is_one_bad_line(self):
+        """An entry without a URL, or with one that is none, has its line and its reason; the next follows."""
+        content = urlset(
+            "<lastmod>2005</lastmod>", "<loc></loc>", "<loc>/page</loc>", "<loc>ftp://x/</loc>", f"<loc>{A}</loc>"
+        )
+        seeds = read_bytes(content.encode())
+        assert brief(seeds)[:2] == [(3, "the entry has no URL"), (7, "the entry has no URL")]
+        assert [(seed.text, seed.error.code) for seed in seeds[2:4]] == [
+            ("/page", "url_invalid"),
+            ("ftp://x/", "scheme_unsupported"),
+        ]
+        assert brief(seeds)[4] == (16, A)
+
+    def test_a_list_of_urls_in_angle_brackets_is_none(self):
+        """What begins with "<" and is no tag is still a list: each line has its record."""
+        assert [line for line, _ in brief(read_bytes(f"<{A}>\n<{B}>\n".encode()))] == [1, 2]
+
+    @pytest.mark.parametrize("content", [b"", b"\n", f"{A}\n".encode()])
+    def test_lines_that_are_called_xml(self, content, write):
+        """Nothing, and a list in a file of that name, are what they are."""
+        name = write("sitemap.xml", content)
+        check([name], None)
+        assert brief(read([name])) == ([(1, A)] if content.strip() else [])
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"<html><body>http://a/</body></html>", "its root element is <html>"),
+            (b"<!doctype html>\n<title>x</title>", "not well-formed XML"),
+            (b"<?xml version='1.0'?>\n<!DOCTYPE x [<!ENTITY a 'b'>]><urlset/>", "it declares entities"),
+            (b"<urlset><url><loc>http://a/</wrong>", "mismatched tag"),
+        ],
+    )
+    def test_markup_that_lists_nothing(self, content, words, write):
+        """It is told before the run; in a pipe, which is not looked into, it is one bad line and not thousands."""
+        with pytest.raises(InputError, match=f"'page.html': .*{words}"):
+            check([write("page.html", content)], None)
+        (bad,) = read_bytes(content)
+        assert bad.error.message.startswith("the input cannot be read: ") and words in bad.error.message
+        assert bad.text == "-"
+
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+    def test_cut_short(self, pack, write):
+        """What comes before a fault are seeds, then one bad line says so and where, then the next input follows."""
+        content = "".join(f"<url>\n<loc>http://a.example/{number * 7919}</loc></url>" for number in range(5000))
+        content = pack(f"<urlset>{content}</urlset>".encode())
+        name = write("sitemap", content[: len(content) // 2])
+        check([name], None)
+        *good, bad, last = read([name, A])
+        assert len(good) > 1000 and good[-1].written == f"http://a.example/{(len(good) - 1) * 7919}"
+        assert good[-1].input.line == len(good) + 1
+        assert bad.error.message.startswith("the rest of the input cannot be read: ")
+        assert (bad.text, bad.input.line) == ("sitemap", len(good) + 1)
+        assert last.url.href == A
+
+    def test_all_of_a_large_one(self, write, monkeypatch):
+        """The limits are for what servers list: of a file all is read, with more than 50,000 entries, too."""
+        monkeypatch.setattr("crawler.sitemaps.MAX_ELEMENTS", 1_000)
+        monkeypatch.setattr("crawler.sitemaps.MAX_REPAIRS", 1_000)
+        name = write("sitemap.xml", f"<urlset>{f'<url><loc>{A}?a&b</loc></url>' * 50_001}</urlset>")
+        assert sum(isinstance(seed, Seed) for seed in read([name])) == 50_001
+
+    @pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())], ids=["plain", "gzip"])
+    def test_little_memory(self, pack, write):
+        """Nothing that was read is kept: neither entries nor what stands between them."""
+        entry = f"<url><loc>{A}{'x' * 1000}</loc>{'<x/>' * 5}<!--{'x' * 1000}--></url>"
+        name = write("sitemap.xml", pack(f"<urlset>{entry * 2_000}</urlset>"))
+        tracemalloc.start()
+        try:
+            assert sum(isinstance(seed, Seed) for seed in read([name])) == 2_000
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_endless_text_does_not_fill_memory(self, write):
+        """A URL that does not end is given up after a megabyte."""
+        name = write("sitemap.xml", f"<urlset><url><loc>{A}</loc></url><url><loc>" + "x" * 5_000_000)
+        tracemalloc.start()
+        try:
+            good, bad = read([name])
+            assert tracemalloc.get_traced_memory()[1] < 3_000_000
+        finally:
+            tracemalloc.stop()
+        assert good.url.href == A
+        assert "a text of more than 1,048,576 characters" in bad.error.message
+
+    def test_read_lazily(self):
+        """The first seeds are there before the rest is read."""
+        stream = io.BytesIO(b"<urlset>" + f"<url><loc>{A}</loc></url>\n".encode() * 100_000)
+        seeds = read(["-"], stdin=stream)
+        assert len(list(islice(seeds, 10))) == 10
+        assert stream.tell() < 200_000
+        seeds.close()
+        assert not stream.closed
+
+    def test_a_column_means_nothing_to_it(self, write):
+        """It has no columns, so a column asks for another input; beside one, it is read as ever."""
+        name, table = write("sitemap.xml", self.SITEMAP), write("x.csv", f"link\n{C}\n")
+        with pytest.raises(InputError, match="no input has columns"):
+            check([name], "link")
+        check([name, table], "link")
+        assert brief(read([name, table], column="link")) == [*self.SEEDS, (2, C)]
 
 
 class TestCheck:
@@ -450,7 +599,7 @@ class TestIterables:
 def test_any_bytes_can_be_read(lines):
     """Of any file, every line that is not blank or a comment gives one Seed or BadLine with its number."""
     content = b"\n".join(lines)
-    seeds = read_bytes(b"\n" + content)  # the first line may be a mark
+    seeds = read_bytes(b"#\n" + content)  # the first line may be a mark, or begin XML
     texts = [line.decode("utf-8", "replace").strip() for line in lines]
     wanted = [number for number, text in enumerate(texts, 2) if text and text[0] != "#"]
     assert [seed.input.line for seed in seeds] == wanted

@@ -180,12 +180,12 @@ class TestWrite:
         tables.journal.added(req(0))
         tables.commit()
         tables.journal.ended(
-            0, unfetched(req(0).written, req(0).input, "skipped", CodedError("robots_denied", "line 3"))
+            0, unfetched(req(0).written, req(0).input, CodedError("robots_denied", "line 3"))
         )
         tables.journal.refused(1, bad_line(1))
         tables.journal.ended(1, bad_record(bad_line(1)))
         place = Input(parent="http://a.example/0", depth=1)
-        tables.journal.ended(2, unfetched("http://b.example/", place, "skipped", CodedError("out_of_scope")))
+        tables.journal.ended(2, unfetched("http://b.example/", place, CodedError("out_of_scope")))
         tables.commit()
         assert tables.rows("SELECT id, state, host, url, error FROM urls") == [
             (0, STATES["skipped"], "a.example:80", "http://a.example/0", "robots_denied"),

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from crawler.errors import CodedError
 from crawler.models import Outcome, Request
 from crawler.politeness import Binding
 
@@ -49,6 +50,9 @@ class Frontier(Protocol):
 
     def add(self, request: Request) -> bool:
         """Queue a new request. False when its URL is known already (crawl mode); then nothing changed."""
+
+    def refuse(self, request: Request, error: CodedError) -> bool:
+        """Know a new request without queueing it: it ends as skipped. False when its URL is known already."""
 
     def claim(self, now: float) -> Request | None:
         """Lease the next request whose host may be asked now; None when there is none."""

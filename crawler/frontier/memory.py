@@ -19,6 +19,7 @@ from itertools import count
 from operator import attrgetter
 from typing import Final
 
+from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView
 from crawler.frontier.known import Known
 from crawler.models import Outcome, Request
@@ -76,6 +77,12 @@ class MemoryFrontier:
         if self._key is not None and not self._known.add(self._key(request.url)):
             return False
         self._stock(self._enter(request), (request,))
+        return True
+
+    def refuse(self, request: Request, error: CodedError) -> bool:  # noqa: ARG002
+        if self._key is not None and not self._known.add(self._key(request.url)):
+            return False
+        self._ended["skipped"] += 1
         return True
 
     def claim(self, now: float) -> Request | None:

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Final
 
+from crawler.errors import CodedError
 from crawler.frontier.memory import MemoryFrontier, _Queue
 from crawler.journal import Journal
 from crawler.models import Request
 from crawler.politeness import Politeness
+from crawler.seeds import BadLine
 from crawler.store import Batch, Store
 from crawler.urls import Url
 
@@ -106,6 +108,14 @@ class SqliteFrontier(MemoryFrontier):
         backlog.tail.append(request)
         self._spilled += 1
         self._journal.spilled(backlog, request.id)
+        return True
+
+    def refuse(self, request: Request, error: CodedError) -> bool:
+        key = None if self._key is None else self._key(request.url)
+        if key is not None and not self._known.add(key):
+            return False
+        self._ended["skipped"] += 1
+        self._journal.refused(request.id, BadLine(request.written, request.input, error), key)
         return True
 
     def claim(self, now: float) -> Request | None:

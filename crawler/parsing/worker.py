@@ -1,4 +1,4 @@
-"""ParseWorker: extraction in child processes, for a reactor that must not wait. Extractor: here or there, as fits."""
+"""ParseWorker: extraction in child processes, for a reactor that must not wait."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from twisted.logger import Logger
 
 from crawler.effort import LINEAR
 from crawler.errors import CodedError
-from crawler.extract import Extracted, Extraction
-from crawler.page import MAX_PARSED, Document
+from crawler.page import MAX_PARSED, Document, Extracted
 from crawler.parsing import Answer, Job
 from crawler.parsing.lane import Lane
 
@@ -160,26 +159,6 @@ class ParseWorker:
             self._log.error("parsing failed: {url}\n{traceback}", url=task.job.url, traceback=message)
             message = message.strip().rpartition("\n")[2]
         return CodedError(code, message)
-
-
-class Extractor:
-    """Extracts in this process what certainly takes no time, and the rest in a worker's.
-
-    To hand a page over takes this process 0.2 ms, as much as to parse one of 2 kB: only small ones are worth a thought.
-    """
-
-    def __init__(self, extraction: Extraction, worker: ParseWorker) -> None:
-        self._extraction = extraction
-        self._worker = worker
-
-    def __call__(self, document: Document) -> Extracted | Deferred[Extracted]:
-        """The values, or a Deferred that fails as ParseWorker.run does."""
-        extraction = self._extraction
-        if extraction.is_quick(document.body):
-            return extraction(document)
-        return self._worker.run(
-            extraction.declarations, document.body, document.charset, document.content_type, document.url
-        )
 
 
 def probe(document: Document, worker: ParseWorker) -> Deferred[Extracted] | None:

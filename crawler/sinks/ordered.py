@@ -29,14 +29,18 @@ class Ordered:
     The sink gets no responses, and the records without the bodies that ride along, since a window of those is a lot of
     memory; with `bodies` they stay.
 
-    A number that never comes holds up the younger ones until `close`, which writes them all, still in order. `flush`
-    flushes what was given to the sink; what waits for its turn goes on waiting.
+    A number that never comes holds up the younger ones until `close`, which writes them all, still in order; with
+    `strict` it drops them, for in a job they are fetched again. `flush` flushes what was given to the sink; what waits
+    for its turn goes on waiting.
     """
 
-    def __init__(self, sink: Sink, *, window: int = WINDOW, first: int = 0, bodies: bool = False) -> None:
+    def __init__(
+        self, sink: Sink, *, window: int = WINDOW, first: int = 0, bodies: bool = False, strict: bool = False
+    ) -> None:
         self._sink = sink
         self._window = window
         self._bodies = bodies
+        self._strict = strict
         self._next = first
         self._held: dict[int, Record] = {}
         self._emitting = False
@@ -72,7 +76,7 @@ class Ordered:
         """Write what is held, then close the sink. Cancelling gives up what the sink has not taken."""
         try:
             yield self._until_emitted()
-            self._start(sorted(self._held))
+            self._start(() if self._strict else sorted(self._held))
             yield self._until_emitted()
         except CancelledError:
             closing = self._sink.close()

@@ -1,0 +1,392 @@
+"""The composition root: Config -> parts -> Crawl. Beside the terminal the only place that names concrete frontiers."""
+
+from __future__ import annotations
+
+import random
+import stat
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+
+from crawler import seeds
+from crawler.config import Config, ConfigError
+from crawler.crawl import Crawl, Rules
+from crawler.discovery import SITEMAP_SOURCE, Discovery
+from crawler.errors import CodedError
+from crawler.feed import DirectFeed, Feed, ThreadFeed
+from crawler.fetch import Fetcher, Limits
+from crawler.frontier import Frontier
+from crawler.frontier.memory import MemoryFrontier
+from crawler.gate import Gate
+from crawler.http11.agent import Agent
+from crawler.http11.dial import Dial, reactor_dial
+from crawler.http11.endpoint import Endpoint
+from crawler.http11.pool import Pool
+from crawler.http11.resolver import Resolver
+from crawler.http11.tls import LateContext
+from crawler.intake import Intake, IntakeRules
+from crawler.job import Job
+from crawler.models import Input, Request, Response
+from crawler.outputs import open_outputs
+from crawler.politeness import Politeness
+from crawler.reactors import descriptor_limit
+from crawler.reading import PageReader, Parse, make_reader
+from crawler.retry import Retry
+from crawler.robots import Robots
+from crawler.robots_rules import product_token
+from crawler.scope import Scope
+from crawler.sinks import Sink
+from crawler.sinks.tee import Tee
+from crawler.stats import Load, Snapshot, Stats
+from crawler.urls import Url, canonical_key
+
+DRAIN_SECONDS: Final = 5.0
+OUTPUT_SECONDS: Final = 0.5
+TYPED_HOSTS: Final = 50_000
+SPARE_DESCRIPTORS: Final = 64
+ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
+LIST_WINDOW: Final = 5_000
+CRAWL_WINDOW: Final = 20_000  # so many hosts may be asked in turn
+
+
+class Crawler:
+    """One run of a Config on a reactor: for Twisted programs, and under everything else here.
+
+    Records go to the outputs of the config and to `sinks`, which are closed in the end; `bodies` says whether the sinks
+    want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
+    the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
+    a crawl that reads each page. `stats` may be read at any time; `notes` has sentences about a job that goes on.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reactor: Any,
+        urls: Iterable[Any] | None = None,
+        sinks: Iterable[Sink] = (),
+        dial: Dial | None = None,
+        bodies: bool = True,
+        parse: Parse | None = None,
+    ) -> None:
+        self.config = config
+        self.notes: list[str] = []
+        self._parse = parse
+        self._reactor = reactor
+        self._urls = urls
+        self._sinks = tuple(sinks)
+        self._bodies = bodies
+        self._dial = dial or reactor_dial(reactor, config.connect_timeout)
+        # A socket each, and some for files, DNS and the loop itself.
+        self._concurrency = min(config.concurrency, max(1, descriptor_limit() - SPARE_DESCRIPTORS))
+        self._politeness = Politeness(
+            per_host=config.per_host,
+            delay=config.delay,
+            adaptive=config.adaptive,
+            retry_after_cap=config.retry_after_cap,
+        )
+        self._frontier: Frontier = MemoryFrontier(self._politeness, self._key)
+        self._intake: Intake | None = None
+        self._begun = False
+        self._crawl: Crawl | None = None
+        self._closing: Deferred[Any] | None = None
+        self._patience: IDelayedCall | None = None  # with whoever reads the outputs
+        self._typed: set[str] = set()
+        self.stats = Stats(
+            concurrency=self._concurrency,
+            load=self._load,
+            hosts=lambda: self._frontier.busiest(100, reactor.seconds()),
+            clock=reactor.seconds,
+        )
+
+    def run(self) -> Deferred[Snapshot]:
+        """Fetch everything; fires with the final statistics once every output is closed. Can be called once.
+
+        Fails with ConfigError for inputs or outputs that cannot be used, with CodedError `disk_full` or `write_error`
+        when an output could not be written. Cancelling drains: what is in the air has 5 s to end, then it is given up;
+        the Deferred fires after that, with the statistics.
+        """
+        if self._begun:
+            raise RuntimeError("a Crawler runs once: make another")
+        self._begun = True
+        running = _Draining(self.drain)
+        self._run().addCallbacks(running.callback, running.errback)
+        return running
+
+    def drain(self, grace: float = DRAIN_SECONDS) -> None:
+        """Start nothing new; after `grace` seconds abort."""
+        if self._crawl is not None:
+            self._crawl.drain(grace)
+            self._close_within(grace + OUTPUT_SECONDS)
+
+    def abort(self) -> None:
+        """Close every socket now, and half a second later every output: what a reader has not taken by then is lost."""
+        if self._crawl is not None:
+            self._crawl.abort()
+            self._close_within(OUTPUT_SECONDS)
+
+    @property
+    def pending(self) -> int:
+        """How many inputs were accepted and have no record yet."""
+        return 0 if self._intake is None else self._intake.pending
+
+    @inlineCallbacks
+    def _run(self) -> Generator[Deferred[Any], Any, Snapshot]:
+        config, reactor = self.config, self._reactor
+        with ExitStack() as resources:
+            sink: Sink = Tee(self._sinks)  # closed even if nothing else comes to be
+            job: Job | None = None
+            try:
+                try:
+                    source, direct = self._source()
+                    scope = self._scope()
+                    reader = self._reader()
+                    if reader is not None:
+                        resources.callback(reader.close)
+                    if config.job is not None:
+                        job = self._open_job(config.job, scope)
+                        resources.callback(job.close)
+                        source = job.unread(source)
+                    sink, admit = open_outputs(
+                        config, reactor=reactor, stats=self.stats, sinks=self._sinks, bodies=self._bodies, job=job
+                    )
+                except ValueError as error:
+                    raise ConfigError(str(error)) from error
+                feed: Feed = DirectFeed(source) if direct else ThreadFeed(source, reactor)
+                resources.callback(feed.close)
+                if job is not None:
+                    feed = job.feed(feed)
+                self._intake = intake = Intake(
+                    feed=feed,
+                    frontier=self._frontier,
+                    rules=IntakeRules(
+                        window=CRAWL_WINDOW if config.recursive else LIST_WINDOW,
+                        method=config.method,
+                        records_skips=config.skipped,
+                    ),
+                    following=0 if job is None else job.following,
+                    scope=scope,
+                    admit=admit,
+                    all_read=lambda _: None if config.recursive else self.stats.total_known(intake.pending),
+                    refused=_nobody if job is None else job.journal.refused,
+                    skipped=self.stats.skip,
+                )
+                self._crawl = self._make_crawl(intake, sink, reader, job, resources)
+                for number, line in () if job is None else job.owed():
+                    intake.owe(number, line)
+                yield self._crawl.run()
+            finally:
+                yield from self._close(sink)
+        return self.stats.snapshot()
+
+    def _make_crawl(
+        self, intake: Intake, sink: Sink, reader: PageReader | None, job: Job | None, resources: ExitStack
+    ) -> Crawl:
+        config, reactor = self.config, self._reactor
+        resolver = Resolver(reactor)
+        resources.callback(resolver.close)
+        pool = Pool(reactor, idle_per_key=config.per_host)
+        resources.callback(pool.close)
+        resources.callback(self._frontier.close)
+        endpoint = Endpoint(
+            clock=reactor,
+            dial=self._dial,
+            resolver=resolver,
+            tls_context=LateContext(insecure=config.insecure),
+            pool=pool,
+        )
+        agent = Agent(clock=reactor, pool=pool, endpoint=endpoint)
+        counts = self._frontier.counts()
+        return Crawl(
+            clock=reactor,
+            intake=intake,
+            frontier=self._frontier,
+            politeness=self._politeness,
+            gate=Gate(
+                politeness=self._politeness,
+                clock=reactor.seconds,
+                robots=self._robots(agent) if config.robots else None,
+                retries=config.retries,
+                max_pages=config.max_pages,
+                pages=counts.ok + counts.failed,
+                names_sitemaps=config.sitemaps,
+            ),
+            fetcher=self._fetcher(agent, config.max_size),
+            retry=Retry(
+                retries=config.retries,
+                retry_after_cap=config.retry_after_cap,
+                rng=random.Random(),  # noqa: S311 - it only spreads the tries
+            ),
+            sink=sink,
+            rules=Rules(
+                concurrency=self._concurrency,
+                max_redirects=config.max_redirects,
+                https_only=config.https_only,
+                headers_in_record=not config.no_headers,
+                body_in_record=config.include_body,
+            ),
+            reader=reader,
+            tried=None if job is None else job.journal.tried,
+        )
+
+    # Parts that not every run has.
+
+    @property
+    def _key(self) -> Callable[[Url], bytes] | None:
+        """By what a crawl knows a URL again; a list may name one twice."""
+        config = self.config
+        if not config.recursive:
+            return None
+        return partial(canonical_key, sort_query=config.sort_query, drop_trackers=config.strip_trackers)
+
+    def _scope(self) -> Scope | None:
+        config = self.config
+        if not config.recursive:
+            return None
+        return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
+
+    def _reader(self) -> PageReader | None:
+        config = self.config
+        discovery = None
+        if config.recursive:
+            agent = product_token(config.user_agent)
+            discovery = Discovery(kinds=config.links, nofollow=config.nofollow, agent=agent)
+        return make_reader(config, self._reactor, discovery=discovery, parse=self._parse)
+
+    def _open_job(self, folder: str, scope: Scope | None) -> Job:
+        job = Job(
+            folder,
+            self.config,
+            reactor=self._reactor,
+            politeness=self._politeness,
+            key=self._key,
+            durable=self.config.durable,
+        )
+        self.notes = job.notes
+        self._frontier = job.frontier
+        for url in job.typed():
+            self._typed.add(url.host_key)
+            if scope is not None:
+                scope.add_seed(url)
+        return job
+
+    def _robots(self, agent: Agent) -> Robots:
+        fetcher = self._fetcher(agent, ROBOTS_SIZE, partial=True)
+
+        def fetch(url: Url) -> Deferred[Response]:
+            return fetcher.fetch(Request(-1, url, url.href, Input(parent=url.href), self._reactor.seconds()))
+
+        return Robots(fetch, clock=self._reactor, token=product_token(self.config.user_agent))
+
+    def _close(self, sink: Sink) -> Generator[Deferred[Any], Any, None]:
+        self._closing = closing = maybeDeferred(sink.close)
+        if self._patience is not None and not self._patience.active():
+            closing.cancel()
+        try:
+            yield closing
+        except CancelledError:
+            raise CodedError("write_error", "an output was given up, because it takes nothing more") from None
+        finally:
+            if self._patience is not None and self._patience.active():
+                self._patience.cancel()
+
+    def _close_within(self, seconds: float) -> None:
+        """Give up the outputs that are not closed by then. The shortest time counts."""
+        if self._closing is not None and self._closing.called:
+            return
+        if self._patience is None:
+            self._patience = self._reactor.callLater(seconds, self._give_up_outputs)
+        elif self._patience.active() and self._patience.getTime() > self._reactor.seconds() + seconds:
+            self._patience.reset(seconds)
+
+    def _give_up_outputs(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+
+    def _fetcher(self, agent: Agent, max_size: int, *, partial: bool = False) -> Fetcher:
+        config = self.config
+        return Fetcher(
+            clock=self._reactor,
+            agent=agent,
+            limits=Limits(
+                total=config.timeout,
+                dns=config.dns_timeout,
+                connect=config.connect_timeout,
+                tls=config.tls_timeout,
+                headers=config.headers_timeout,
+                idle=config.idle_timeout,
+                min_rate=config.min_rate,
+                max_size=max_size,
+                partial=partial,
+            ),
+            user_agent=config.user_agent,
+            headers=config.header_pairs,
+            public_only=self._public_only,
+        )
+
+    def _public_only(self, request: Request) -> bool:
+        """What was discovered must be public, unless its exact host and port was typed."""
+        return request.discovered and not self.config.allow_private and request.url.host_key not in self._typed
+
+    def _load(self) -> Load:
+        counts = self._frontier.counts()
+        now = self._reactor.seconds()
+        ready = self._frontier.ready_at(now)
+        in_flight = 0 if self._crawl is None else self._crawl.in_flight
+        return Load(in_flight, counts.queued, counts.parked, None if ready is None else ready - now)
+
+    # Inputs.
+
+    def _source(self) -> tuple[Iterator[seeds.Seed | seeds.BadLine], bool]:
+        """The seeds, and whether reading them never blocks."""
+        inputs = self.config.inputs
+        urls, self._urls = self._urls, None  # let go with the feed
+        if urls is None:
+            seeds.check(inputs, self.config.column)
+            source = seeds.read(inputs, column=self.config.column)
+            direct = not any(map(_may_block, inputs))
+        else:
+            source = seeds.from_iterable(urls)
+            direct = isinstance(urls, (list, tuple, set, frozenset))
+        if self.config.sitemap:
+            source = chain(source, seeds.from_iterable(self.config.sitemap, SITEMAP_SOURCE))
+        return self._typing(source), direct
+
+    def _typing(self, source: Iterator[seeds.Seed | seeds.BadLine]) -> Iterator[seeds.Seed | seeds.BadLine]:
+        """Remember which host:port were typed; of very long lists the first 50,000."""
+        typed = self._typed
+        for seed in source:
+            if isinstance(seed, seeds.Seed) and len(typed) < TYPED_HOSTS:
+                typed.add(seed.url.host_key)
+            yield seed
+
+
+class _Draining(Deferred[Snapshot]):
+    """Fires when the run has ended, also after it was cancelled: cancelling drains, and draining takes a moment."""
+
+    def __init__(self, drain: Callable[[], None]) -> None:
+        super().__init__()
+        self._drain = drain
+
+    def cancel(self) -> None:
+        if self.called:  # whatever a callback waits for
+            super().cancel()
+        else:
+            self._drain()
+
+
+def _nobody(*_: object) -> None:
+    """Nobody is told."""
+
+
+def _may_block(name: str) -> bool:
+    if "://" in name:
+        return False
+    path = Path(name)
+    return name == seeds.STDIN or (path.exists() and not stat.S_ISREG(path.stat().st_mode))

@@ -1,0 +1,151 @@
+"""The options of a crawl, of a job and of extraction. Config has them, as all others: this is a part of its list."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+
+from crawler.options import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
+
+CRAWL: Final = "Crawl"
+JOB: Final = "Job"
+EXTRACTION: Final = "Extraction"
+
+ScopeKind = Literal["host", "origin", "domain", "prefix", "any"]
+LinkKind = Literal["a", "area", "link", "iframe", "frame", "img", "script", "form", "header", "refresh"]
+
+_BILLION: Final = 1_000_000_000
+
+
+class Pattern(Line, frozen=True):
+    """A regular expression, as text."""
+
+    expected: str = "a regular expression"
+
+    def read(self, raw: object) -> str:
+        text = super().read(raw)
+        try:
+            re.compile(text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"{shown(raw)} is not a regular expression ({error})") from None
+        return text
+
+
+class Choices(Many, frozen=True):
+    """Some of a few words, also as one text with commas."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        items = (raw,) if isinstance(raw, str) else raw
+        assert isinstance(self.item, Choice)
+        if not isinstance(items, (tuple, list, set, frozenset)):
+            return super().read(raw)
+        words = [word for item in items for word in (self.split(item) if isinstance(item, str) else (item,))]
+        if items and not words:
+            raise ValueError(f"{shown(raw)} names none of {', '.join(self.item.values)}")
+        return tuple(dict.fromkeys(self.item.read(word) for word in words))
+
+
+class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which links to follow, what to keep for the next run, what to take from each page."""
+
+    recursive: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Follow links: the inputs are where the crawl begins", ("-r",)),
+    ] = False
+    depth: Annotated[
+        int | None,
+        Option(Whole(0, _BILLION), CRAWL, "Follow at most N links from an input", metavar="N"),
+    ] = None
+    max_pages: Annotated[
+        int | None,
+        Option(Whole(1, _BILLION), CRAWL, "Fetch N pages, not one more", metavar="N"),
+    ] = None
+    scope: Annotated[
+        ScopeKind,
+        Option(
+            Choice(get_args(ScopeKind)),
+            CRAWL,
+            "Follow links to the same host, origin, domain, prefix (origin and folder), or any",
+            metavar="KIND",
+            recursive="host",
+        ),
+    ] = "any"
+    include: Annotated[
+        tuple[str, ...],
+        Option(Many(Pattern()), CRAWL, "Follow only links to URLs that match REGEX", metavar="REGEX"),
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...],
+        Option(Many(Pattern()), CRAWL, "Follow no links to URLs that match REGEX", metavar="REGEX"),
+    ] = ()
+    links: Annotated[
+        tuple[LinkKind, ...],
+        Option(
+            Choices(Choice(get_args(LinkKind)), separators=", \t\n"),
+            CRAWL,
+            "Where links are: some of " + ",".join(get_args(LinkKind)),
+            metavar="KINDS",
+        ),
+    ] = ("a", "area", "refresh")
+    nofollow: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Follow no link of pages or rel attributes that say nofollow"),
+    ] = False
+    sitemap: Annotated[
+        tuple[str, ...],
+        Option(Many(Line("a URL")), CRAWL, "Begin with the URLs of this sitemap, too", metavar="URL"),
+    ] = ()
+    sitemaps: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Begin with the sitemaps that robots.txt names, too"),
+    ] = False
+    sort_query: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Take URLs that differ in the order of their parameters for the same"),
+    ] = False
+    strip_trackers: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Take URLs that differ in utm_source, gclid and the like for the same"),
+    ] = False
+    skipped: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Write records of links that are not followed, with the reason"),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        Option(Flag(), CRAWL, "Fetch the inputs alone, and say of each link whether it would be followed, and why"),
+    ] = False
+
+    job: Annotated[
+        str | None,
+        Option(Path("a folder", folder=True), JOB, "Keep the run in DIR: the same command goes on", metavar="DIR"),
+    ] = None
+    durable: Annotated[
+        bool,
+        Option(Flag(), JOB, "Survive a power failure, too; slower"),
+    ] = False
+
+    extract: Annotated[
+        tuple[str, ...],
+        Option(
+            Many(Line("a declaration NAME=SELECTOR")),
+            EXTRACTION,
+            "Put the first match of a CSS or XPath selector into data: title=title::text",
+            metavar="NAME=SELECTOR",
+        ),
+    ] = ()
+    extract_all: Annotated[
+        tuple[str, ...],
+        Option(
+            Many(Line("a declaration NAME=SELECTOR")),
+            EXTRACTION,
+            "The same, with all matches as a list: links=a::attr(href)",
+            metavar="NAME=SELECTOR",
+        ),
+    ] = ()
+    parse_timeout: Annotated[
+        float,
+        Option(Seconds(0.001, 86_400.0), EXTRACTION, "Longest time to parse a page", metavar="TIME"),
+    ] = 10.0

@@ -1,0 +1,117 @@
+"""The gate: may this request be made at all, now? Asked at each visit, after politeness has let its host have a turn.
+
+In this order: is there a page left (--max-pages), was the host given up, what does its robots.txt say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from twisted.internet.defer import Deferred
+
+from crawler.errors import CodedError
+from crawler.models import Request
+from crawler.politeness import Politeness
+from crawler.robots import Robots, Verdict
+
+
+class Ruling(NamedTuple):
+    """Why the request is not made. Without an error it has to come again when its host has its next turn."""
+
+    error: CodedError | None = None
+
+
+class Gate:
+    """Rules on requests. Without `robots` everybody is welcome; `pages` were fetched before this run.
+
+    A robots.txt that cannot be read is asked for again `retries` times. With `names_sitemaps`, `found_sitemaps` is
+    called with a request and what the robots.txt of its origin names, once for each origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        politeness: Politeness,
+        clock: Callable[[], float],
+        robots: Robots | None = None,
+        retries: int = 2,
+        max_pages: int | None = None,
+        pages: int = 0,
+        names_sitemaps: bool = False,
+    ) -> None:
+        self._politeness = politeness
+        self._clock = clock
+        self._robots = robots
+        self._retries = retries
+        self._max_pages = max_pages
+        self._pages = pages
+        self._begun: set[int] = set()
+        self._told: dict[int, Verdict] = {}
+        self._named: set[str] = set()
+        self._names_sitemaps = names_sitemaps
+        self.found_sitemaps: Callable[[Request, tuple[str, ...]], None]  # crawl's
+
+    def check(self, request: Request) -> Ruling | Deferred[Ruling | None] | None:
+        """None: go on. The Deferred fails with nothing but CancelledError."""
+        number = request.id
+        if self._max_pages is not None and number not in self._begun and self._pages >= self._max_pages:
+            return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
+        refusal = self._politeness.refusal(request.url.host_key)
+        if refusal is not None:
+            return Ruling(refusal)
+        if self._robots is not None:
+            # What was read for this very request counts, whatever is remembered: so each reading leads somewhere.
+            verdict = self._told.pop(number, None) or self._robots.check(request.url)
+            if isinstance(verdict, Deferred):
+                return verdict.addCallback(self._was_read, request)
+            ruling = self._judge(request, verdict)
+            if ruling is not None:
+                return ruling
+        if self._max_pages is not None and number not in self._begun:
+            self._begun.add(number)
+            self._pages += 1
+        return None
+
+    def ended(self, number: int) -> None:
+        """An input has its record."""
+        if self._max_pages is None:
+            return
+        self._begun.discard(number)
+        if not self._begun and self._pages >= self._max_pages:
+            self._politeness.release(self._clock())  # what is left is not fetched: nothing needs to wait for its turn
+
+    def _was_read(self, verdict: Verdict, request: Request) -> Ruling:
+        """The host was asked, for its robots.txt: the request comes again, for that was its turn."""
+        self._told[request.id] = verdict
+        if verdict.crawl_delay is not None:
+            now = self._clock()
+            self._politeness.host(request.url.host_key, now).crawl_delay(verdict.crawl_delay, now)
+        return Ruling()
+
+    def _judge(self, request: Request, verdict: Verdict) -> Ruling | None:
+        now = self._clock()
+        host = self._politeness.host(request.url.host_key, now)
+        if verdict.crawl_delay is not None:
+            host.crawl_delay(verdict.crawl_delay, now)
+        if verdict.sitemaps and self._names_sitemaps:
+            origin = request.url.href[: -len(request.url.target)]
+            if origin not in self._named:
+                self._named.add(origin)
+                self.found_sitemaps(request, verdict.sitemaps)
+        error = verdict.error
+        if error is None:
+            return None
+        if error.code == "robots_unreachable":
+            cause = verdict.cause
+            if verdict.failures <= self._retries and (cause is None or cause.transient):
+                host.block(verdict.retry_in, now, "robots")
+                return Ruling()
+            # A host that is not there at all is better told so.
+            error = cause or error
+        return self._refused(request, error)
+
+    def _refused(self, request: Request, error: CodedError) -> Ruling:
+        """The host was not asked: the next of its URLs need not wait for this one."""
+        self._politeness.host(request.url.host_key, self._clock()).spared()
+        return Ruling(error)

@@ -1,0 +1,205 @@
+"""What is accepted into a run: seeds as the feed gives them, and links as pages have them. Each gets its number here.
+
+A seed always comes to a record, also one that is no URL, or that a crawl knows already. A link comes to one if it is
+followed; one that is not is counted, with the reason, and with `records_skips` it has a record, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from crawler.discovery import ROBOTS
+from crawler.errors import CodedError
+from crawler.feed import Feed
+from crawler.frontier import Frontier
+from crawler.frontier.known import Known
+from crawler.models import Input, Record, Request, unfetched
+from crawler.scope import Scope
+from crawler.seeds import BadLine, Seed
+from crawler.urls import Url, canonical_key
+
+READ_SHARE: Final = 256
+RECENT: Final = 20_000
+
+
+class IntakeRules(msgspec.Struct, frozen=True, kw_only=True):
+    """`window` bounds how many seeds are accepted and have no record yet."""
+
+    window: int = 5_000
+    method: str = "GET"
+    records_skips: bool = False
+
+
+class Intake:
+    """Accepts inputs into the frontier, numbered from `following` on.
+
+    `write` takes the record of an input that is never fetched. `scope` judges links; without one, nothing is followed.
+    `admit` is asked before a seed is accepted, and may make it wait. `all_read` hears how many inputs there are when
+    the feed has ended; `refused` of each input that gets its record here, before that is written; `skipped` the code of
+    each link that is not followed.
+    """
+
+    def __init__(
+        self,
+        *,
+        feed: Feed,
+        frontier: Frontier,
+        rules: IntakeRules,
+        following: int = 0,
+        scope: Scope | None = None,
+        admit: Callable[[int], Deferred[None] | None] | None = None,
+        all_read: Callable[[int], None] = lambda _: None,
+        refused: Callable[[int, BadLine], None] = lambda *_: None,
+        skipped: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._feed = feed
+        self._frontier = frontier
+        self._rules = rules
+        self._next = following
+        self._scope = scope
+        self._admit = admit
+        self._all_read = all_read
+        self._refused = refused
+        self._skipped = skipped
+        self._seeds_open = 0
+        self._recent: set[str] = set()
+        self._skips = Known()
+        self.write: Callable[[Record, int], None]  # crawl's
+        self.pending = frontier.counts().pending  # inputs without a record
+        self.more = False  # there may be more to read at once
+        self.held: Deferred[None] | None = None  # what the next seed waits for
+
+    @property
+    def exhausted(self) -> bool:
+        """True when no seed is left."""
+        return self._feed.exhausted
+
+    @property
+    def accepted(self) -> int:
+        """The number of the next input."""
+        return self._next
+
+    @property
+    def room(self) -> int:
+        """How many more seeds may be accepted now."""
+        return self._rules.window - self._seeds_open
+
+    @property
+    def on_ready(self) -> Callable[[], None]:
+        """Called when the feed has something again."""
+        return self._feed.on_ready
+
+    @on_ready.setter
+    def on_ready(self, call: Callable[[], None]) -> None:
+        self._feed.on_ready = call
+
+    def close(self) -> None:
+        """Read no further."""
+        self._feed.close()
+
+    def ended(self, source: Input) -> None:
+        """An input has its record."""
+        self.pending -= 1
+        if source.parent is None and self._seeds_open:  # of an earlier run's inputs nobody knows how many are seeds
+            self._seeds_open -= 1
+
+    def owe(self, number: int, line: BadLine) -> None:
+        """Write the record of an input that an earlier run accepted and refused."""
+        self.pending += 1
+        if line.input.parent is None:
+            self._seeds_open += 1
+        self.write(unfetched(line.text, line.input, line.error), number)
+
+    def read_on(self, now: float, may_go_on: Callable[[], bool]) -> None:
+        """Accept seeds until the window is full or one turn's share is read. Raises what the feed raises."""
+        self.more = False
+        for _ in range(READ_SHARE):
+            if self._seeds_open >= self._rules.window or self.held or self._feed.exhausted or not may_go_on():
+                return
+            if self._admit is not None:
+                self.held = self._admit(self._next)
+                if self.held is not None:
+                    return
+            seed = self._feed.take()
+            if seed is None:
+                if self._feed.exhausted:
+                    self._all_read(self._next)
+                return
+            self._accept_seed(seed, now)
+        self.more = True
+
+    def _accept_seed(self, seed: Seed | BadLine, now: float) -> None:
+        number = self._next
+        self._next += 1
+        self.pending += 1
+        self._seeds_open += 1
+        if isinstance(seed, BadLine):
+            self._refuse(number, seed)
+            return
+        if self._scope is not None:
+            self._scope.add_seed(seed.url)
+        request = Request(number, seed.url, seed.written, seed.input, now, self._rules.method)
+        if not self._frontier.add(request):
+            error = CodedError("duplicate", "the same URL came before")
+            self._refuse(number, BadLine(seed.written, seed.input, error))
+
+    def accept_links(self, request: Request, links: Iterable[Url], now: float) -> None:
+        """Queue what a page links to, each once and if it is in scope."""
+        self._accept(links, request.url.href, (request.input.depth or 0) + 1, now)
+
+    def accept_sitemaps(self, request: Request, sitemaps: Iterable[Url], now: float) -> None:
+        """Queue the sitemaps that the robots.txt of a request's origin names."""
+        robots = request.url.href[: -len(request.url.target)] + ROBOTS
+        self._accept(sitemaps, robots, request.input.depth or 0, now)
+
+    def refuses_hop(self, request: Request, onward: Request) -> CodedError | None:
+        """Why a redirect is not followed. Where a seed leads is what was meant by it."""
+        if self._scope is None:
+            return None
+        if request.input.parent is None:
+            self._scope.add_seed(onward.url)
+            return None
+        return self._scope.judge(onward.url, request.input.depth or 0)
+
+    def _accept(self, links: Iterable[Url], parent: str, depth: int, now: float) -> None:
+        scope = self._scope
+        if scope is None:
+            return
+        recent = self._recent
+        if len(recent) > RECENT:
+            recent.clear()
+        place: Input | None = None
+        for url in links:
+            href = url.href
+            if href in recent:
+                continue
+            error = scope.judge(url, depth)
+            if place is None:
+                place = Input(parent=parent, depth=depth)
+            if error is not None:
+                # Another page may link to it from less deep: what is too deep now is not forgotten.
+                if error.code != "depth_limit":
+                    recent.add(href)
+                self._skip(Request(self._next, url, href, place, now), error)
+                continue
+            recent.add(href)
+            if self._frontier.add(Request(self._next, url, href, place, now)):
+                self._next += 1
+                self.pending += 1
+
+    def _skip(self, request: Request, error: CodedError) -> None:
+        if not self._rules.records_skips:
+            if self._skips.add(canonical_key(request.url)):
+                self._skipped(error.code)
+        elif self._frontier.refuse(request, error):
+            self._next += 1
+            self.pending += 1
+            self.write(unfetched(request.written, request.input, error), request.id)
+
+    def _refuse(self, number: int, line: BadLine) -> None:
+        self._refused(number, line)
+        self.write(unfetched(line.text, line.input, line.error), number)
