@@ -129,6 +129,7 @@ def status(folder: str) -> Status:
         last, first, ended = db.execute(
             "SELECT max(at), min(at), sum(ended) FROM batches WHERE at > (SELECT max(at) FROM batches) - ?", (RECENT,)
         ).fetchone()
+        (last_record,) = db.execute("SELECT max(at) FROM batches WHERE ended > 0").fetchone()
         # The records of the first of these batches were written before the time that is measured.
         before = db.execute("SELECT ended FROM batches WHERE at = ? LIMIT 1", (first,)).fetchone()
         rate = (ended - before[0]) / (last - first) if before is not None and last > first else None
@@ -139,7 +140,7 @@ def status(folder: str) -> Status:
             began=began,
             latest=latest[0],
             ended=latest[1],
-            last_record=last,
+            last_record=last_record,
             rate=rate,
             eta=books.pending / rate if rate else None,
             hosts=[Left(*row) for row in hosts[:SHOWN]],

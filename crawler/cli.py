@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 from crawler.config import CONFIG_FILE, NAMES, OPTIONS, ConfigError, Settings, Source, resolve, to_toml
@@ -22,6 +23,8 @@ EXAMPLES: Final = {
     "crawler -c 200 list.csv --column url": "a column of CSV, 200 at once",
     "grep /docs/ urls.txt | crawler -": "URLs from standard input",
     "crawler https://example.org/": "a URL, or several",
+    "crawler -r https://example.org/": "a site: follow its links",
+    "crawler -r URL --job DIR -o out.jsonl": "one that can be stopped and goes on",
     "crawler demo": "the built-in site: no internet needed",
 }
 EXIT_CODES: Final = {
@@ -30,7 +33,7 @@ EXIT_CODES: Final = {
     2: "the command line or the configuration cannot be used",
     3: "finished; with --fail: a URL failed for good",
     4: "finished; with --fail: URLs failed, but another try may help",
-    5: "an output cannot be written",
+    5: "an output cannot be written; verify: a job's books or outputs are wrong",
     130: "interrupted by Ctrl-C",
     143: "interrupted by SIGTERM",
 }
@@ -63,10 +66,11 @@ FLAGS: Final = (*OPTIONS.values(), CONFIG_FILE, *QUESTIONS)
 
 
 class Command(NamedTuple):
-    """A first word that is not an input."""
+    """A first word that is not an input; `arguments` is what may follow it."""
 
     help: str
     run: Callable[[Settings], int]
+    arguments: str = "[OPTION]..."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,7 +86,8 @@ def _main(arguments: list[str]) -> int:
     if not {"-h", "--help"}.isdisjoint(arguments[: _end(arguments)]):  # whatever else is wrong with them
         from crawler.help import help_text
 
-        return _put(help_text(FLAGS, about, EXAMPLES, EXIT_CODES))
+        commands = {f"{name} {command.arguments}": command.help for name, command in COMMANDS.items()}
+        return _put(help_text(FLAGS, commands, EXAMPLES, EXIT_CODES))
     command = COMMANDS.get(arguments[0]) if arguments else None
     written = parse(arguments[1:] if command else arguments)
     asked = written.values
@@ -144,8 +149,41 @@ def demo(settings: Settings) -> int:
         return run_command(config, urls)
 
 
+def shell(settings: Settings) -> int:
+    """Open a Python prompt with the page of the one URL that is the input."""
+    from crawler.shell import run_shell
+
+    return run_shell(settings)
+
+
+def about_job(command: str, settings: Settings) -> int:
+    """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
+    from crawler.errors import CodedError
+    from crawler.job_commands import answer
+
+    try:
+        text, exit_code = answer(command, settings.config.inputs)
+    except CodedError as error:  # the disk's doing, not the user's
+        _complain(str(error))
+        return 5
+    return _put(text) or exit_code
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command("Fetch the good and bad pages of the built-in site; no internet needed", demo),
+    "shell": Command("Open a Python prompt with a fetched page and its selector", shell, "[OPTION]... URL"),
+    "status": Command("Say how a job stands, also while it runs", partial(about_job, "status"), "DIR"),
+    "verify": Command("Check the books of a job against its outputs", partial(about_job, "verify"), "DIR"),
+    "retry": Command(
+        "Queue the URLs that failed again, or those that ended with some error codes",
+        partial(about_job, "retry"),
+        "DIR [CODE]...",
+    ),
+    "why": Command(
+        "Tell what a job knows of a URL: who linked it, what decided, each request",
+        partial(about_job, "why"),
+        "DIR URL",
+    ),
 }
 
 

@@ -16,7 +16,6 @@ from twisted.internet.interfaces import IDelayedCall
 
 from crawler import seeds
 from crawler.config import Config, ConfigError
-from crawler.crawl import Crawl, Rules
 from crawler.discovery import SITEMAP_SOURCE, Discovery
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
@@ -32,6 +31,7 @@ from crawler.http11.resolver import Resolver
 from crawler.http11.tls import LateContext
 from crawler.intake import Intake, IntakeRules
 from crawler.job import Job
+from crawler.loop import Crawl, Rules
 from crawler.models import Input, Request, Response
 from crawler.outputs import open_outputs
 from crawler.politeness import Politeness
@@ -44,6 +44,7 @@ from crawler.scope import Scope
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats import Load, Snapshot, Stats
+from crawler.store import Books
 from crawler.urls import Url, canonical_key
 
 DRAIN_SECONDS: Final = 5.0
@@ -61,7 +62,8 @@ class Crawler:
     Records go to the outputs of the config and to `sinks`, which are closed in the end; `bodies` says whether the sinks
     want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
     the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
-    a crawl that reads each page. `stats` may be read at any time; `notes` has sentences about a job that goes on.
+    a crawl that reads each page. `stats` may be read at any time; `notes` has sentences about a job that goes on, and
+    `books` what became of all its inputs, once this run has ended.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Crawler:
     ) -> None:
         self.config = config
         self.notes: list[str] = []
+        self.books: Books | None = None
         self._parse = parse
         self._reactor = reactor
         self._urls = urls
@@ -168,25 +171,33 @@ class Crawler:
                     rules=IntakeRules(
                         window=CRAWL_WINDOW if config.recursive else LIST_WINDOW,
                         method=config.method,
-                        records_skips=config.skipped,
+                        records_skips=config.skipped or config.dry_run,
                     ),
                     following=0 if job is None else job.following,
                     scope=scope,
                     admit=admit,
-                    all_read=lambda _: None if config.recursive else self.stats.total_known(intake.pending),
+                    all_read=_nobody if config.recursive else self.stats.total_known,
                     refused=_nobody if job is None else job.journal.refused,
                     skipped=self.stats.skip,
                 )
-                self._crawl = self._make_crawl(intake, sink, reader, job, resources)
+                self._crawl = self._make_crawl(intake, scope, sink, reader, job, resources)
                 for number, line in () if job is None else job.owed():
                     intake.owe(number, line)
                 yield self._crawl.run()
             finally:
                 yield from self._close(sink)
+            if job is not None:
+                self.books = job.books()
         return self.stats.snapshot()
 
     def _make_crawl(
-        self, intake: Intake, sink: Sink, reader: PageReader | None, job: Job | None, resources: ExitStack
+        self,
+        intake: Intake,
+        scope: Scope | None,
+        sink: Sink,
+        reader: PageReader | None,
+        job: Job | None,
+        resources: ExitStack,
     ) -> Crawl:
         config, reactor = self.config, self._reactor
         resolver = Resolver(reactor)
@@ -216,6 +227,7 @@ class Crawler:
                 max_pages=config.max_pages,
                 pages=counts.ok + counts.failed,
                 names_sitemaps=config.sitemaps,
+                dry_run=partial(_dry_run, scope) if config.dry_run else None,
             ),
             fetcher=self._fetcher(agent, config.max_size),
             retry=Retry(
@@ -379,6 +391,15 @@ class _Draining(Deferred[Snapshot]):
             super().cancel()
         else:
             self._drain()
+
+
+def _dry_run(scope: Scope | None, request: Request) -> str:
+    """Why a request would be made. The seeds of a crawl are: who does not look at them finds no links."""
+    if scope is None:
+        return "as an input"
+    if request.input.parent is None:
+        return ""
+    return scope.explain(request.url, request.input.depth or 0)
 
 
 def _nobody(*_: object) -> None:

@@ -59,6 +59,7 @@ PEOPLE: Final = "People"
 _GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE)
 
 _DAY: Final = 86_400.0
+_NOT_RECURSIVE: Final = {"ordered": "links have no order", "method": "without bodies there are no links"}
 _STREAM: Final = "-"
 
 
@@ -250,7 +251,7 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = False
     verbose: Annotated[
         bool,
-        Option(Flag(), PEOPLE, "Say more about what happens", ("-v",)),
+        Option(Flag(), PEOPLE, "Say of each URL what became of it, also with -o", ("-v",)),
     ] = False
     progress: Annotated[
         bool,
@@ -343,6 +344,17 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     """Refuse options that are good each by itself but not with one another."""
     if config.quiet and config.verbose:
         raise ConfigError(f"{origins['quiet']}: cannot be combined with {origins['verbose']}")
+    for option in OPTIONS.values():
+        given = option.name in origins and getattr(config, option.name) != option.default
+        if given and option.group == CRAWL and not config.recursive and option.name not in {"max_pages", "dry_run"}:
+            raise ConfigError(f"{origins[option.name]}: is for crawls (add -r)")
+    if config.recursive:
+        for name, why in _NOT_RECURSIVE.items():
+            if getattr(config, name) != OPTIONS[name].default:
+                raise ConfigError(f"{origins[name]}: cannot be combined with {origins['recursive']} ({why})")
+    for name in ("output", "overwrite_output"):
+        if config.job is not None and _STREAM in getattr(config, name):
+            raise ConfigError(f"{origins[name]}: a job cannot go on in a stream (name a file)")
     taken: dict[str, str] = {}
     for name in ("output", "overwrite_output"):
         for path in getattr(config, name):

@@ -46,6 +46,10 @@ class Choices(Many, frozen=True):
             raise ValueError(f"{shown(raw)} names none of {', '.join(self.item.values)}")
         return tuple(dict.fromkeys(self.item.read(word) for word in words))
 
+    def show(self, value: object) -> str:
+        assert isinstance(value, tuple)
+        return ",".join(value)
+
 
 class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which links to follow, what to keep for the next run, what to take from each page."""

@@ -33,6 +33,7 @@ CODES: Final[dict[str, Code]] = {
     "depth_limit": Code("policy", False, "deeper than --depth"),
     "budget_exceeded": Code("policy", False, "more than --max-pages"),
     "trap_suspected": Code("policy", False, "looks like an endless URL space"),
+    "dry_run": Code("policy", False, "would be fetched, were this not --dry-run"),
     "content_type_skipped": Code("policy", False, "the content type was not asked for"),
     "host_unavailable": Code("policy", True, "the host kept failing, so the rest of its URLs were not tried"),
     # dns
@@ -110,6 +111,7 @@ SKIPS: Final = frozenset(
         "budget_exceeded",
         "trap_suspected",
         "content_type_skipped",
+        "dry_run",
     }
 )
 """With these an input is skipped: nobody tried and failed."""

@@ -26,7 +26,8 @@ class Gate:
     """Rules on requests. Without `robots` everybody is welcome; `pages` were fetched before this run.
 
     A robots.txt that cannot be read is asked for again `retries` times. With `names_sitemaps`, `found_sitemaps` is
-    called with a request and what the robots.txt of its origin names, once for each origin.
+    called with a request and what the robots.txt of its origin names, once for each origin. `dry_run` says why a
+    request would be made that is not; "" if it is made all the same.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Gate:
         max_pages: int | None = None,
         pages: int = 0,
         names_sitemaps: bool = False,
+        dry_run: Callable[[Request], str] | None = None,
     ) -> None:
         self._politeness = politeness
         self._clock = clock
@@ -49,6 +51,7 @@ class Gate:
         self._begun: set[int] = set()
         self._told: dict[int, Verdict] = {}
         self._named: set[str] = set()
+        self._dry_run = dry_run
         self._names_sitemaps = names_sitemaps
         self.found_sitemaps: Callable[[Request, tuple[str, ...]], None]  # crawl's
 
@@ -60,6 +63,7 @@ class Gate:
         refusal = self._politeness.refusal(request.url.host_key)
         if refusal is not None:
             return Ruling(refusal)
+        reason = ""
         if self._robots is not None:
             # What was read for this very request counts, whatever is remembered: so each reading leads somewhere.
             verdict = self._told.pop(number, None) or self._robots.check(request.url)
@@ -68,6 +72,9 @@ class Gate:
             ruling = self._judge(request, verdict)
             if ruling is not None:
                 return ruling
+            reason = verdict.reason
+        if self._dry_run is not None and (words := self._dry_run(request)):
+            return self._refused(request, CodedError("dry_run", f"{words}; {reason}" if reason else words))
         if self._max_pages is not None and number not in self._begun:
             self._begun.add(number)
             self._pages += 1

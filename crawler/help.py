@@ -17,7 +17,7 @@ def help_text(
 ) -> str:
     lines = [
         "Usage: crawler [OPTION]... INPUT...",
-        *(f"       crawler {command} [OPTION]..." for command in commands),
+        *(f"       crawler {command}" for command in commands),
         "",
         *textwrap.wrap(
             "Fetch URLs, many at once, and give one record for each, whatever the network does: JSON Lines when piped "

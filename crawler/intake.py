@@ -38,9 +38,9 @@ class Intake:
     """Accepts inputs into the frontier, numbered from `following` on.
 
     `write` takes the record of an input that is never fetched. `scope` judges links; without one, nothing is followed.
-    `admit` is asked before a seed is accepted, and may make it wait. `all_read` hears how many inputs there are when
-    the feed has ended; `refused` of each input that gets its record here, before that is written; `skipped` the code of
-    each link that is not followed.
+    `admit` is asked before a seed is accepted, and may make it wait. `all_read` hears how many inputs this run has
+    when the feed has ended, with those that an earlier one left; `refused` of each input that gets its record here,
+    before that is written; `skipped` the code of each link that is not followed.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Intake:
         self._all_read = all_read
         self._refused = refused
         self._skipped = skipped
+        self._ended = 0
         self._seeds_open = 0
         self._recent: set[str] = set()
         self._skips = Known()
@@ -104,6 +105,7 @@ class Intake:
     def ended(self, source: Input) -> None:
         """An input has its record."""
         self.pending -= 1
+        self._ended += 1
         if source.parent is None and self._seeds_open:  # of an earlier run's inputs nobody knows how many are seeds
             self._seeds_open -= 1
 
@@ -127,7 +129,7 @@ class Intake:
             seed = self._feed.take()
             if seed is None:
                 if self._feed.exhausted:
-                    self._all_read(self._next)
+                    self._all_read(self.pending + self._ended)
                 return
             self._accept_seed(seed, now)
         self.more = True

@@ -57,7 +57,7 @@ def open_outputs(
         raise
     lines = [_lines(config, output, suffix) for output, suffix in zip(opened, formats, strict=True)]
     records: Sink = Tee([*lines, *sinks])
-    if config.recursive and not config.skipped:
+    if config.recursive and not config.skipped and not config.dry_run:
         records = Wanted(records)
     ordered = config.ordered and bool(lines or sinks) and (job is None or job.in_order)
     if job is not None:

@@ -133,7 +133,7 @@ def _ptpython(names: dict[str, Any], banner: str) -> None:
 
 def _python(names: dict[str, Any], banner: str) -> None:
     _complete(names)
-    _Console(names).interact(banner, exitmsg="")
+    _Console(names).interact(banner.rstrip("\n"), exitmsg="")
 
 
 def _piped(names: dict[str, Any]) -> None:
@@ -160,7 +160,8 @@ class _Console(code.InteractiveConsole):
 
     def write(self, data: str) -> None:
         """Tracebacks, which may quote the page."""
-        super().write(_printable(data))
+        if sys.stderr is not None:
+            super().write(_printable(data))
 
 
 class _Pipe(_Console):
@@ -214,4 +215,5 @@ def _printable(text: str) -> str:
 
 
 def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # else print would take stdout
+        print(words, file=sys.stderr, flush=True)

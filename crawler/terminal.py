@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -89,7 +90,10 @@ class _Terminal:
 
     def _fetch(self) -> Deferred[Snapshot]:
         config = self._config
-        sinks = [] if config.output or config.overwrite_output else [self._standard_output()]
+        has_outputs = config.output or config.overwrite_output
+        sinks = [] if has_outputs else [self._standard_output()]
+        if config.verbose and has_outputs:
+            sinks.append(Human(self._progress, self._console))
         self._crawler = Crawler(
             config, reactor=self._reactor, urls=self._urls, sinks=sinks, dial=self._dial, bodies=False
         )
@@ -162,6 +166,21 @@ class _Terminal:
         if ended is not None:
             ended.addErrback(lambda _: None)
 
+    def _say_of_job(self) -> None:
+        """How the job stands, and what else is to be known of it."""
+        crawler, job = self._crawler, self._config.job
+        if crawler is None or job is None or crawler.books is None:
+            return
+        books = crawler.books
+        lines = [f"Note: {note}" for note in crawler.notes]
+        whole = f"{books.inputs:,} inputs = {books.ok:,} ok + {books.failed:,} failed + {books.skipped:,} skipped"
+        lines.append(f"Job {job}: {whole} + {books.pending:,} pending")
+        if not books.balanced:
+            lines.append(f"The books do not balance: see `python -m crawler verify {shlex.quote(job)}`")
+        if books.pending:
+            lines.append("Run the same command again to go on.")
+        self.say("\n" + "\n".join(map(printable, lines)))
+
     def _not_written(self, error: CodedError) -> int:
         """A reader that has gone away (`| head`) wants no words; a full disk needs them."""
         self._end_progress()
@@ -172,6 +191,8 @@ class _Terminal:
         words = f"crawler: error: {printable(str(error))}"
         if error.code == "disk_full":
             words += "; the run was ended, the records written until then are whole"
+        if config.job is not None:
+            words += "; nothing is lost: run the same command again to go on"
         self.say(words)
         return NOT_WRITTEN
 
@@ -179,6 +200,7 @@ class _Terminal:
         self._end_progress()
         if not self._config.quiet:
             self._show(lambda: print_summary(snapshot, self._console))
+            self._say_of_job()
         return verdict(snapshot) if self._config.fail else FINISHED
 
 

@@ -910,7 +910,7 @@ def test_a_sink_that_fails(site, nothing_left):
 
 def test_concurrency_keeps_to_the_descriptors(monkeypatch):
     """What the system does not allow is not tried: each flight takes a socket."""
-    monkeypatch.setattr("crawler.api.descriptor_limit", lambda: 100)
+    monkeypatch.setattr("crawler.composition.descriptor_limit", lambda: 100)
     reactor = SelectReactor()
     try:
         crawler = Crawler(Config.build(concurrency=500), reactor=reactor)

@@ -13,7 +13,7 @@ from crawler.books import Left, retry, status, why
 from crawler.errors import CodedError
 from crawler.frontier import Counts
 from crawler.job import JobError
-from crawler.models import Input, Redirect, Response, Timings, unfetched
+from crawler.models import Input, Redirect, Response, Timings, unfetched, untried
 from crawler.store import Books
 from crawler.urls import canonical_key, parse
 
@@ -67,6 +67,30 @@ class TestStatus:
         now = status(folder)
         assert (now.books, now.hosts, now.errors, now.rate) == (Books(0, 0, 0, 0, 0), [], {}, None)
 
+    def test_what_waits_and_how_it_went(self, tmp_path, folder):
+        """Tries that come again and hosts that must wait; answers by status; whether the latest run came to its end."""
+        work = Work(tmp_path, wall=lambda: WALL)
+        for number in range(14):
+            work.frontier.add(req(number, f"h{number:02}.example" if number else "a.example"))
+        request = work.frontier.claim(0.0)
+        work.frontier.retry(msgspec.structs.replace(request, attempt=2), 0.0, 30.0)
+        work.journal.blocked("a.example:80", 30.0)
+        for number in (1, 2):
+            request = work.frontier.claim(0.0)
+            work.sink.write(record(request, 200 + number), None, number)
+            work.frontier.finish(request, "ok", 0.0)
+        work.commit()
+        job = status(folder)
+        assert job.hosts[0] == Left("a.example:80", 1, again=1, not_before=WALL + 30.0)
+        assert (len(job.hosts), job.hosts_left) == (10, 12)
+        assert job.statuses == {201: 1, 202: 1}
+        assert (job.began, job.latest, job.ended) == (WALL, WALL, None)
+        work.die()
+        with working(tmp_path, wall=lambda: WALL + 9.0):
+            pass
+        job = status(folder)
+        assert (job.began, job.latest, job.ended) == (WALL, WALL + 9.0, WALL + 9.0)
+
     def test_what_is_no_job(self, tmp_path, folder):
         """A folder without a database, and one with somebody else's."""
         with pytest.raises(JobError, match="is not the folder of a job"):
@@ -92,6 +116,26 @@ class TestRetry:
             assert work.frontier.counts() == Counts(queued=2, ok=1, failed=1)
             work.finish(req(1), req(3))
         assert status(folder).books == Books(4, 3, 1, 0, 0)
+
+    def test_skipped_urls_when_they_are_named(self, tmp_path, folder):
+        """Not without a code; links that were not followed at all are not, even then."""
+        codes = ("robots_denied", "budget_exceeded", "host_unavailable", "out_of_scope")
+        with working(tmp_path) as work:
+            for number, code in enumerate(codes):
+                work.frontier.add(req(number))
+                work.frontier.claim(0.0)
+                given_up = untried(req(number), CodedError(code))
+                work.sink.write(given_up, None, number)
+                work.frontier.finish(req(number), given_up.outcome, 0.0)
+            work.frontier.refuse(link(4, "http://a.example/0"), error := CodedError("out_of_scope"))
+            work.sink.write(unfetched("http://a.example/4", link(4, "http://a.example/0").input, error), None, 4)
+        assert status(folder).books == Books(5, 0, 1, 4, 0)
+        assert retry(folder) == 1, "nobody skipped what belongs to a host that kept failing"
+        assert retry(folder, codes) == 3
+        assert status(folder).books == Books(5, 0, 0, 1, 4)
+        with working(tmp_path) as work:
+            work.finish(*map(req, range(4)))
+        assert status(folder).books == Books(5, 4, 0, 1, 0)
 
     def test_not_while_a_crawler_is_at_work(self, tmp_path, folder):
         """It would not hear of it."""

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve, to_toml
+from crawler.crawl_options import Pattern
 from crawler.models import Record
 from crawler.options import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.sources import from_environment
@@ -46,7 +47,18 @@ def test_every_option_is_described(option: Option) -> None:
     """An option has a sentence of help, a group, a way to be written, and a metavar if it takes a value."""
     assert len(option.help) > 10
     assert "\n" not in option.help
-    assert option.group in {"Input", "Request", "Concurrency and politeness", "Limits", "Output", "People"}
+    groups = {
+        "Input",
+        "Crawl",
+        "Request",
+        "Concurrency and politeness",
+        "Limits",
+        "Output",
+        "Job",
+        "Extraction",
+        "People",
+    }
+    assert option.group in groups
     assert option.flags or option.name == "inputs"
     assert bool(option.metavar) is not isinstance(option.kind, Flag)
 
@@ -54,8 +66,9 @@ def test_every_option_is_described(option: Option) -> None:
 @pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
 def test_every_default_is_allowed(option: Option) -> None:
     """A default passes the check that every value passes."""
-    if option.default is not None:
-        assert option.kind.read(option.default) == option.default
+    for default in (option.default, option.recursive):
+        if default is not None:
+            assert option.kind.read(default) == default
 
 
 def test_flags_are_unique() -> None:
@@ -71,6 +84,26 @@ def test_defaults() -> None:
     assert (config.concurrency, config.per_host, config.retries, config.max_redirects) == (64, 8, 2, 10)
     assert (config.timeout, config.connect_timeout, config.headers_timeout, config.max_size) == (60, 10, 20, 10 << 20)
     assert "Mozilla" not in config.user_agent
+    assert (config.recursive, config.scope, config.robots, config.delay) == (False, "any", False, 0.0)
+    assert config.links == ("a", "area", "refresh")
+    assert (config.depth, config.max_pages, config.job, config.extract, config.parse_timeout) == (
+        None,
+        None,
+        None,
+        (),
+        10.0,
+    )
+
+
+def test_defaults_of_a_crawl(tmp_path: FilePath) -> None:
+    """Who follows links is more careful, wherever -r was said; what was said as well counts."""
+    careful = {"scope": "host", "per_host": 2, "delay": 0.25, "robots": True}
+    assert Config.build(recursive=True) == msgspec.structs.replace(Config(), recursive=True, **careful)
+    assert Config.from_toml(written(tmp_path, "recursive = true")) == Config.build(recursive=True)
+    path = written(tmp_path, "delay = 3")
+    config = Config.build(config=path, recursive=True, robots=False, scope="any", per_host=8)
+    assert (config.delay, config.robots, config.scope, config.per_host) == (3.0, False, "any", 8)
+    assert Config.build(recursive=False) == Config()
 
 
 def test_frozen() -> None:
@@ -118,6 +151,9 @@ def test_keywords() -> None:
         ({"headers": {"Connection": "close"}}, "keyword headers: 'Connection' is refused: it belongs to the connection, which is kept for you"),
         ({"fields": "url,statsu"}, "keyword fields: 'statsu' is not a field of the record (did you mean status?)"),
         ({"fields": ","}, "keyword fields: ',' names no field"),
+        ({"include": "a("}, "keyword include: 'a(' is not a regular expression (missing ), unterminated subpattern at position 1)"),
+        ({"links": "a,b"}, "keyword links: 'b' is not one of a, area, link, iframe, frame, img, script, form, header, refresh"),
+        ({"links": ","}, "keyword links: ',' names none of a, area, link, iframe, frame, img, script, form, header, refresh"),
         ({"config": "no-such.toml"}, "keyword config: cannot read 'no-such.toml': No such file or directory"),
     ],
 )  # fmt: skip
@@ -130,6 +166,16 @@ def test_bad_keywords(keywords: dict[str, object], message: str) -> None:
     ("keywords", "message"),
     [
         ({"quiet": True, "verbose": True}, "keyword quiet: cannot be combined with keyword verbose"),
+        ({"depth": 3}, "keyword depth: is for crawls (add -r)"),
+        (
+            {"recursive": True, "ordered": True},
+            "keyword ordered: cannot be combined with keyword recursive (links have no order)",
+        ),
+        (
+            {"recursive": True, "method": "HEAD"},
+            "keyword method: cannot be combined with keyword recursive (without bodies there are no links)",
+        ),
+        ({"job": "j", "output": "-"}, "keyword output: a job cannot go on in a stream (name a file)"),
         ({"output": ["a.jsonl", "./a.jsonl"]}, "keyword output: './a.jsonl' is already an output (keyword output)"),
         (
             {"output": "a.csv", "overwrite_output": "a.csv"},
@@ -350,6 +396,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.floats(low, high)
         case Choice(words):
             return st.sampled_from(words)
+        case Pattern():
+            return st.sampled_from(["a", r"\d+/$", "(?i)[ä-ü]", "x{2}|\"'"])
         case Line():
             return LINE.filter(bool)
         case Path():
@@ -366,6 +414,11 @@ def one(kind: object) -> st.SearchStrategy[object]:
 def test_toml_round_trip(keywords: dict[str, object]) -> None:
     """What --print-config writes is TOML that gives the same Config again."""
     keywords.pop("verbose", None)  # not beside quiet
+    crawls = keywords.get("recursive")
+    for name in ("ordered", "method") if crawls else [name for name in keywords if OPTIONS[name].group == "Crawl"]:
+        keywords.pop(name, None)
+    if "job" in keywords:
+        keywords.update({name: () for name in ("output", "overwrite_output") if "-" in keywords.get(name, ())})
     try:
         config = Config.build(**keywords)
     except ConfigError as error:

@@ -15,12 +15,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from crawler.crawl import Crawl, Rules
+from crawler.loop import Crawl, Rules
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.fetch import Limits
 from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
+from crawler.gate import Gate
+from crawler.intake import Intake, IntakeRules
 from crawler.models import Input, Record, Request, Response, Timings, record_of
 from crawler.politeness import GIVE_UP_AFTER, Politeness
 from crawler.retry import Retry
@@ -124,17 +126,23 @@ class Rig:
         self.frontier = MemoryFrontier(self.politeness)
         self.records = Records()
         self.all_read: list[int] = []
-        self.crawl = Crawl(
-            clock=self.clock,
+        self.intake = Intake(
             feed=feed or DirectFeed(iter(seeds)),
             frontier=self.frontier,
+            rules=IntakeRules(window=window),
+            admit=admit,
+            all_read=self.all_read.append,
+        )
+        self.crawl = Crawl(
+            clock=self.clock,
+            intake=self.intake,
+            frontier=self.frontier,
             politeness=self.politeness,
+            gate=Gate(politeness=self.politeness, clock=self.clock.seconds),
             fetcher=self.client.fetcher,
             retry=Retry(retries=retries, rng=random.Random(rng)),
             sink=sink or self.records,
-            rules=Rules(concurrency=concurrency, window=window, max_redirects=max_redirects),
-            admit=admit,
-            all_read=self.all_read.append,
+            rules=Rules(concurrency=concurrency, max_redirects=max_redirects),
         )
 
     def run(self) -> Records:
@@ -254,7 +262,7 @@ class Checked(Records):
 
     def __init__(self, clock: Clock, every: int, window: int) -> None:
         super().__init__()
-        self.crawl: Crawl | None = None
+        self.intake: Intake | None = None
         self._clock = clock
         self._every = every
         self._window = window
@@ -262,8 +270,8 @@ class Checked(Records):
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:
         super().write(record, response, sequence)
-        assert self.crawl is not None
-        assert self.crawl.pending <= self._window
+        assert self.intake is not None
+        assert self.intake.pending <= self._window
         if not self._every or len(self.records) % self._every:
             return None
         wait: Deferred[None] = Deferred()
@@ -312,7 +320,7 @@ def test_records_are_inputs(kinds, concurrency, per_host, delay, retries, adapti
         window=window,
         limits=Limits(headers=4.0),
     )
-    sink.crawl = rig.crawl
+    sink.intake = rig.intake
     rig.run()
 
     assert sorted(sink.records) == list(range(len(kinds)))
@@ -332,7 +340,7 @@ def test_records_are_inputs(kinds, concurrency, per_host, delay, retries, adapti
     counts = rig.frontier.counts()
     outcomes = Counter(sink.records[n].outcome for n, (kind, _) in enumerate(kinds) if kind != "bad")
     assert counts == Counts(ok=outcomes["ok"], failed=outcomes["failed"])
-    assert (rig.crawl.accepted, rig.crawl.pending, rig.all_read) == (len(kinds), 0, [len(kinds)])
+    assert (rig.intake.accepted, rig.intake.pending, rig.all_read) == (len(kinds), 0, [len(kinds)])
     assert network.most_answering <= concurrency
     for server in servers.values():
         assert server.most_answering <= per_host
@@ -358,7 +366,7 @@ def test_stopped_at_any_moment(kinds, concurrency, window, back_pressure, when, 
     rig = Rig(
         to_seeds(kinds), network=network, sink=sink, concurrency=concurrency, window=window, limits=Limits(headers=4.0)
     )
-    sink.crawl = rig.crawl
+    sink.intake = rig.intake
     ended = rig.start(when)
     if grace is None:
         rig.crawl.abort()
@@ -371,7 +379,7 @@ def test_stopped_at_any_moment(kinds, concurrency, window, back_pressure, when, 
 
     bad = sum(kinds[number][0] == "bad" for number in sink.records)
     counts = rig.frontier.counts()
-    assert counts.pending == rig.crawl.pending == rig.crawl.accepted - len(sink.records)
+    assert counts.pending == rig.intake.pending == rig.intake.accepted - len(sink.records)
     assert counts.ok + counts.failed == len(sink.records) - bad
 
 
@@ -401,9 +409,9 @@ def test_failing_at_any_record(kinds, concurrency, window, room, after):
 
     counts = rig.frontier.counts()
     bad = sum(kind == "bad" for kind, _ in kinds)
-    assert rig.crawl.accepted - rig.crawl.pending <= len(sink.records) <= room
+    assert rig.intake.accepted - rig.intake.pending <= len(sink.records) <= room
     assert counts.ok + counts.failed <= len(sink.records)
-    assert 0 <= rig.crawl.pending - counts.pending <= bad
+    assert 0 <= rig.intake.pending - counts.pending <= bad
 
 
 class TestOneRun:
@@ -669,7 +677,7 @@ class TestFeeds:
         rig = Rig(repeat(BAD, 100_000), sink=Counting())
         tick()
         rig.run()
-        assert (written, rig.crawl.accepted, rig.crawl.pending) == (100_000, 100_000, 0)
+        assert (written, rig.intake.accepted, rig.intake.pending) == (100_000, 100_000, 0)
         assert turns > 300
         assert rig.frontier.counts() == Counts()
 
@@ -681,7 +689,7 @@ class TestFeeds:
         def lines() -> Iterator[Seed]:
             nonlocal read
             for line in urls(100):
-                assert rig.crawl.pending < 7
+                assert rig.intake.pending < 7
                 read += 1
                 yield line
 
@@ -748,7 +756,7 @@ class TestFeeds:
         rig.assert_quiet()
         assert list(rig.records.records) == [0, 1]
         assert rig.frontier.counts() == Counts(ok=2)
-        assert rig.crawl.pending == 0
+        assert rig.intake.pending == 0
 
     @pytest.mark.parametrize("calm", [True, False])
     def test_a_feed_that_would_go_on(self, network, calm):
@@ -823,7 +831,7 @@ class TestStopping:
         assert rig.clock.seconds() == 3.0
         assert (len(server.asked), sorted(rig.records.records)) == (2, [0, 1])
         assert rig.frontier.counts() == Counts(queued=8, ok=2)
-        assert rig.crawl.pending == 8
+        assert rig.intake.pending == 8
         rig.assert_quiet()
 
     def test_drain_gives_up_after_the_grace(self, network):
@@ -905,7 +913,7 @@ class TestStopping:
         advance_to(clock, 6.0)
         assert ended == [None]
         assert rig.frontier.counts() == Counts(queued=7, ok=3)
-        assert rig.crawl.pending == 7
+        assert rig.intake.pending == 7
         rig.assert_quiet()
 
     def test_a_bad_line_that_the_sink_has_is_finished(self, clock):
@@ -913,10 +921,10 @@ class TestStopping:
         sink = Slow(clock)
         rig = Rig([BAD, BAD, BAD], sink=sink)
         ended = rig.start(1.0)
-        assert (len(sink.records), rig.crawl.pending) == (1, 1)
+        assert (len(sink.records), rig.intake.pending) == (1, 1)
         rig.crawl.drain(5.0)
         assert ended == [None]
-        assert (rig.crawl.accepted, rig.crawl.pending) == (1, 0)
+        assert (rig.intake.accepted, rig.intake.pending) == (1, 0)
         rig.assert_quiet()
 
     def test_a_sink_that_stops_the_run(self, network):
@@ -948,8 +956,8 @@ class TestSinkFails:
         assert caught.value.code == "disk_full"
         rig.assert_quiet()
         assert len(sink.records) == 3
-        assert rig.frontier.counts() == Counts(queued=rig.crawl.pending, ok=3)
-        assert rig.crawl.accepted == 20
+        assert rig.frontier.counts() == Counts(queued=rig.intake.pending, ok=3)
+        assert rig.intake.accepted == 20
 
     @pytest.mark.parametrize("after", [None, 3.0])
     def test_at_a_bad_line(self, clock, network, after):
@@ -959,7 +967,7 @@ class TestSinkFails:
         with pytest.raises(CodedError, match="disk_full"):
             rig.run()
         rig.assert_quiet()
-        assert rig.crawl.pending == rig.crawl.accepted - 1
+        assert rig.intake.pending == rig.intake.accepted - 1
         assert len(server.asked) <= 1
 
     def test_nothing_starts_after_the_failure(self, clock, network):
@@ -980,7 +988,7 @@ class TestSinkFails:
                 raise ZeroDivisionError("oops")
             return record_of(request, *args, **kwargs)
 
-        monkeypatch.setattr("crawler.crawl.record_of", broken)
+        monkeypatch.setattr("crawler.loop.record_of", broken)
         rig = Rig(urls(3), network=network)
         records = rig.run()
         assert records.codes == [None, "internal", None]
@@ -1060,7 +1068,7 @@ class TestBackPressure:
             admit=sink.admit,
             limits=Limits(headers=4.0),
         )
-        inner.crawl = rig.crawl
+        inner.intake = rig.intake
         rig.run()
         assert list(inner.records) == list(range(len(kinds)))
 
@@ -1070,7 +1078,7 @@ class TestBackPressure:
         sink = Ordered(Records(), window=2)
         rig = Rig(urls(5), network=network, sink=sink, admit=sink.admit)
         ended = rig.start(1.0)
-        assert rig.crawl.accepted == 2
+        assert rig.intake.accepted == 2
         rig.crawl.drain(0.5)
         advance_to(clock, 2.0)
         assert ended == [None]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.models import (
+    Findings,
     Input,
     Record,
     Redirect,
@@ -29,8 +30,8 @@ from crawler.urls import parse
 # The wire schema, in its order. Names are public: they never change.
 FIELDS = [
     "url", "final_url", "input", "outcome", "error", "warnings", "method", "status", "http_version", "headers",
-    "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "redirects", "attempts",
-    "remote_ip", "reused", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
+    "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "duplicate_of",
+    "redirects", "attempts", "remote_ip", "reused", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
     "time_starttransfer", "time_total", "title", "links", "data", "body", "body_encoding",
 ]  # fmt: skip
 
@@ -92,6 +93,7 @@ class TestRecordOf:
             "size_body": 5,
             "truncated": False,
             "sha256": hashlib.sha256(b"hello").hexdigest(),
+            "duplicate_of": None,
             "redirects": [],
             "attempts": 1,
             "remote_ip": "192.0.2.1",
@@ -180,6 +182,41 @@ class TestRecordOf:
         assert (record.time_total, record.time_queue, record.time_connect) == (0.333333, 0.666667, None)
 
 
+class TestFindings:
+    def test_what_was_found_is_in_the_record(self):
+        """Title, number of links, data and the URL that had the same content first."""
+        findings = Findings(title="T", links=3, data={"a": 1}, duplicate_of="http://a.example/first")
+        record = record_of(request(), response(), 0.0, findings=findings)
+        assert (record.title, record.links, record.data) == ("T", 3, {"a": 1})
+        assert (record.duplicate_of, record.outcome) == ("http://a.example/first", "ok")
+
+    def test_a_page_that_cannot_be_parsed_as_asked(self):
+        """It has failed, though its answer arrived; that stays in the record."""
+        findings = Findings(error=CodedError("parse_error", "no JSON"))
+        record = record_of(request(), response(), 0.0, findings=findings)
+        assert record.error is not None
+        assert (record.outcome, record.error.code, record.status, record.body) == (
+            "failed",
+            "parse_error",
+            200,
+            b"hello",
+        )
+
+    def test_the_error_of_the_fetch_comes_first(self):
+        """A body that was cut explains why it cannot be parsed, not the other way round."""
+        cut = response(error=CodedError("body_truncated"), truncated=True)
+        record = record_of(request(), cut, 0.0, findings=Findings(error=CodedError("parse_error")))
+        assert record.error is not None
+        assert record.error.code == "body_truncated"
+
+    def test_warnings_are_added_once(self):
+        """Those of the fetch first."""
+        got = response(warnings=["charset"])
+        findings = Findings(warnings=["parse_truncated", "charset"])
+        assert record_of(request(), got, 0.0, findings=findings).warnings == ["charset", "parse_truncated"]
+        assert got.warnings == ["charset"]
+
+
 class TestWithoutAFetch:
     def test_a_bad_line(self):
         """All keys are there, and nothing was tried."""
@@ -192,6 +229,24 @@ class TestWithoutAFetch:
         record = unfetched("http://a.example/", Input(parent="p", depth=1), CodedError("robots_denied"))
         assert record.outcome == "skipped"
         assert wire(record)["input"] == {"parent": "p", "depth": 1}
+
+    @pytest.mark.parametrize(
+        ("code", "outcome"),
+        [
+            ("duplicate", "skipped"),
+            ("robots_denied", "skipped"),
+            ("out_of_scope", "skipped"),
+            ("budget_exceeded", "skipped"),
+            ("url_invalid", "failed"),
+            ("address_blocked", "failed"),
+            ("host_unavailable", "failed"),
+        ],
+    )
+    def test_what_counts_as_skipped(self, code, outcome):
+        """What somebody wanted left out; a host that was given up, or an address that is refused, is a failure."""
+        error = CodedError(code)
+        assert unfetched("http://a.example/", Input(), error).outcome == outcome
+        assert untried(request(), error).outcome == outcome
 
     @pytest.mark.parametrize(
         ("attempt", "hops", "attempts", "final_url"),

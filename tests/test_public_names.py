@@ -21,6 +21,7 @@ HOMES = {
     "ConfigError": sources,
     "Crawler": api,
     "Record": models,
+    "crawl": api,
     "fetch_all": api,
     "fetch_all_async": api,
     "stream": api,
@@ -58,12 +59,25 @@ def test_an_unknown_name() -> None:
     assert not hasattr(crawler, "__path_of_nothing__")
 
 
+def parameters(name: str) -> list[tuple[str, object]]:
+    found = inspect.signature(getattr(crawler, name)).parameters.values()
+    return [(parameter.name, parameter.kind) for parameter in found]
+
+
 @pytest.mark.parametrize("name", ["fetch_all", "fetch_all_async", "stream"])
 def test_the_ways_to_fetch_take_the_same(name: str) -> None:
     """Whoever knows one of them knows all."""
-    parameters = inspect.signature(getattr(crawler, name)).parameters
-    assert [(p.name, p.kind) for p in parameters.values()] == [
+    assert parameters(name) == [
         ("urls", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        ("options", inspect.Parameter.VAR_KEYWORD),
+    ]
+
+
+def test_a_crawl_takes_a_function_too() -> None:
+    """Beside its seeds and the same options."""
+    assert parameters("crawl") == [
+        ("seeds", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        ("parse", inspect.Parameter.KEYWORD_ONLY),
         ("options", inspect.Parameter.VAR_KEYWORD),
     ]
 

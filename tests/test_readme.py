@@ -58,12 +58,12 @@ def options_tables() -> str:
 
 def _option(option: Option) -> tuple[str, str, str]:
     flags = [*option.flags[:-1], f"{option.flags[-1]} {option.metavar}".rstrip()] if option.flags else [option.metavar]
-    has_default = option.default not in {None, (), False}
-    return (
-        ", ".join(f"`{flag}`" for flag in flags),
-        f"`{option.kind.show(option.default)}`" if has_default else "",
-        option.help,
-    )
+    defaults = []
+    if option.default not in {None, (), False}:
+        defaults.append(f"`{option.kind.show(option.default)}`")
+    if option.recursive is not None:
+        defaults.append(f"with `-r` `{option.kind.show(option.recursive)}`")
+    return ", ".join(f"`{flag}`" for flag in flags), ", ".join(defaults), option.help
 
 
 def exit_codes_table() -> str:
@@ -212,10 +212,11 @@ def test_commands_are_accepted():
 
 
 def test_the_configuration_that_is_shown_is_one(tmp_path):
-    """The TOML example is accepted."""
-    (example,) = blocks("toml")
-    (tmp_path / "crawler.toml").write_text(example)
-    assert Config.from_toml(str(tmp_path / "crawler.toml")).concurrency == 200
+    """The TOML examples are accepted."""
+    for example in blocks("toml"):
+        (tmp_path / "crawler.toml").write_text(example)
+        config = Config.from_toml(str(tmp_path / "crawler.toml"))
+        assert config.concurrency == 200 or config.extract_all
 
 
 def test_benches_have_the_options_that_are_shown():

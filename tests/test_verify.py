@@ -8,14 +8,18 @@ import json
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 from job_tools import Work, bad_line, bad_record, link, record, req, working
 
 from crawler.books import retry
+from crawler.errors import CodedError
 from crawler.job import JobError
-from crawler.models import Input
+from crawler.models import Input, Redirect, untried
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
+from crawler.sinks.wanted import Wanted
+from crawler.urls import canonical_key
 from crawler.verify import SHOWN, verify
 
 NAMES = ("pages.jsonl", "pages.jsonl.gz", "pages.csv", "pages.tsv", "pages.csv.gz")
@@ -173,6 +177,40 @@ def test_a_record_of_an_earlier_failure_counts(tmp_path):
         work.finish(req(1))
     assert made.problems() == []
     assert made.path.read_text().count("a.example/1") >= 2
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+@pytest.mark.parametrize("fields", [(), ("url", "status")])
+def test_links_that_were_skipped(tmp_path, skipped, fields):
+    """A link that was given up without a request has a record with --skipped only, an input and a redirect always.
+
+    After `retry` each has one more, and no more than that.
+    """
+    folder = str(tmp_path / "job")
+    hop = msgspec.structs.replace(link(2, "http://a.example/0"), redirects=(Redirect("http://a.example/x", 301),))
+    requests = [req(0), link(1, "http://a.example/0"), hop]
+    for _ in range(2):
+        options = {"recursive": True, "skipped": skipped, "fields": fields}
+        work = Work(tmp_path, begin=False, key=canonical_key, **options)
+        lines = JsonLines(work.job.output(str(work.path), overwrite=False).writer, fields=fields)
+        work.sink = work.job.sink(lines if skipped else Wanted(lines))
+        for request in requests:
+            if not work.job.resumed:
+                work.frontier.add(request)
+            work.frontier.claim(0.0)
+            work.sink.write(untried(request, CodedError("robots_denied", "line 7")), None, request.id)
+            work.frontier.finish(request, "skipped", 0.0)
+        work.close()
+        assert verify(folder) == []
+        assert retry(folder) == 0
+        assert retry(folder, ("robots_denied",)) == 3
+        assert verify(folder) == []
+    assert len(work.path.read_text().splitlines()) == (6 if skipped else 4)
+    if not fields:
+        db = sqlite3.connect(tmp_path / "job" / "frontier.sqlite", isolation_level=None)
+        db.execute("UPDATE urls SET earlier = earlier + 1 WHERE id = 1")
+        db.close()
+        assert len(verify(folder)) == 1
 
 
 def test_big_cells(tmp_path):

@@ -33,12 +33,21 @@ def print_summary(snapshot: Snapshot, console: Console) -> None:
     """Print the summary of a run that is over."""
     width = console.width - 1 if console.is_terminal else _ENDLESS
     numbers = max(
-        6, len(amount(max([*snapshot.statuses.values(), *(error.count for error in snapshot.errors)] or [0])))
+        6,
+        len(
+            amount(
+                max(
+                    [*snapshot.statuses.values(), *(error.count for error in snapshot.errors), *snapshot.skips.values()]
+                    or [0]
+                )
+            )
+        ),
     )
     sections = (
         _head(snapshot, width),
         _statuses(snapshot, numbers),
         _errors(snapshot, numbers, width),
+        _skips(snapshot, numbers, width),
         _times(snapshot),
         _slowest(snapshot, width),
         _notes(snapshot, width),
@@ -62,8 +71,9 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
         lines[0].append(f", stopped with {amount(left)} left", "bold yellow")
     counts = Text(f"{amount(snapshot.ok)} ok", "green" if snapshot.ok else "")
     counts.append(f", {amount(snapshot.failed)} failed", "red" if snapshot.failed else "default")
-    if snapshot.skipped:
-        counts.append(f", {amount(snapshot.skipped)} skipped", "yellow")
+    skipped = sum(snapshot.skips.values())
+    if skipped:
+        counts.append(f", {amount(skipped)} skipped", "yellow")
     lines.append(counts)
     more = []
     if snapshot.size_download:
@@ -115,6 +125,20 @@ def _errors(snapshot: Snapshot, numbers: int, width: int) -> list[Text]:
     rest = snapshot.errors[MAX_ERRORS:]
     if rest:
         lines.append(_counted(sum(error.count for error in rest), numbers).append(f"{len(rest)} other codes", "dim"))
+    return lines
+
+
+def _skips(snapshot: Snapshot, numbers: int, width: int) -> list[Text]:
+    """What was not fetched on purpose, and why."""
+    if not snapshot.skips:
+        return []
+    lines = [Text("Skipped", "bold")]
+    indent = " " * (numbers + 4)
+    for code, count in snapshot.skips.items():
+        first, *more = _wrapped(f"{code}: {CODES[code].meaning}", width, indent)
+        first = _counted(count, numbers) + first[len(indent) :]
+        first.stylize("yellow", len(indent), len(indent) + len(code))
+        lines += (first, *more)
     return lines
 
 

@@ -153,6 +153,27 @@ _CHUNKED: Final = (
 _ETAG: Final = '"the-one-version"'
 
 
+_QUOTES: Final = (
+    ("A journey of a thousand miles begins with a single step.", "Laozi", "travel"),
+    ("The beginning is half of the whole.", "Aristotle", "work"),
+    ("While we are postponing, life speeds by.", "Seneca", "time"),
+    ("Well begun is half done, and badly begun twice to do.", "a carpenter", "work"),
+    ("No wind is favourable to who does not know the port.", "Seneca", "travel"),
+    ("It is not that we have a short time to live, but that we waste a lot of it.", "Seneca", "time"),
+)
+
+
+def _quotes(page: int) -> Page:
+    """Two quotes a page, marked up as tutorials on scraping have them, and a link to the next."""
+    quotes = "".join(
+        f'<div class="quote"><span class="text">{text}</span> <small class="author">{author}</small>'
+        f' <a class="tag" href="/quotes/tag/{tag}.html">{tag}</a></div>\n'
+        for text, author, tag in _QUOTES[2 * page - 2 : 2 * page]
+    )
+    onward = f'<ul><li class="next"><a href="/quotes/{page + 1}.html">Next</a></li></ul>' if page < 3 else ""
+    return Page("quotes, to be extracted", answer(document(f"Quotes, page {page}", quotes + onward).encode()))
+
+
 def _redirect(location: str, status: int = 302) -> bytes:
     return answer(b"", f"Location: {location}", status=status)
 
@@ -210,6 +231,7 @@ def _close(wire: Wire) -> None:
 
 PAGES: Final[dict[str, Page]] = {
     **{f"/hello/{name}.html": _greeting(greeting) for name, greeting in GREETINGS.items()},
+    **{f"/quotes/{page}.html": _quotes(page) for page in (1, 2, 3)},
     "/plain.txt": Page("plain text", answer(b"Nothing but text.\n", media="text/plain; charset=utf-8")),
     "/data.json": Page(
         "JSON", answer(json.dumps({"name": "crawler", "numbers": [1, 2, 3]}).encode(), media="application/json")

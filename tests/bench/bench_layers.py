@@ -27,16 +27,18 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from crawler.crawl import Crawl, Rules
+from crawler.loop import Crawl, Rules
 from crawler.feed import DirectFeed
 from crawler.fetch import Fetcher, Limits, by_name
 from crawler.frontier.memory import MemoryFrontier
+from crawler.gate import Gate
 from crawler.http11.agent import Agent
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.response import WireResponse
+from crawler.intake import Intake, IntakeRules
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.politeness import Politeness
 from crawler.retry import Retry
@@ -254,11 +256,14 @@ def whole(number: int, folder: Path) -> None:
     politeness = Politeness(per_host=AT_ONCE)
     output = open_output(str(folder / "whole.jsonl"), network.loop, overwrite=True)
     sink = Tee([Stats(concurrency=AT_ONCE), JsonLines(output)])
+    frontier = MemoryFrontier(politeness)
+    intake = Intake(feed=DirectFeed(from_iterable([URL] * number)), frontier=frontier, rules=IntakeRules())
     crawl = Crawl(
         clock=network.loop,
-        feed=DirectFeed(from_iterable([URL] * number)),
-        frontier=MemoryFrontier(politeness),
+        intake=intake,
+        frontier=frontier,
         politeness=politeness,
+        gate=Gate(politeness=politeness, clock=network.loop.seconds),
         fetcher=network.fetcher(),
         retry=Retry(rng=random.Random()),
         sink=sink,
@@ -269,8 +274,8 @@ def whole(number: int, folder: Path) -> None:
         network.answer()
         network.loop.advance(0)
     done.addErrback(lambda failure: failure.raiseException())
-    assert crawl.accepted == number
-    assert not crawl.pending
+    assert intake.accepted == number
+    assert not intake.pending
     sink.close()
 
 
