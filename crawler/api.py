@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config import Config
 from crawler.http11.dial import Dial
 from crawler.models import Record
 from crawler.reactors import in_reactor_thread
-from crawler.reading import Parse
 from crawler.session import Session
 from crawler.sinks import Sink
 from crawler.sinks.memory import ListSink, QueueSink
+
+if TYPE_CHECKING:
+    from crawler.reading import Parse
 
 __all__ = ["DRAIN_SECONDS", "OUTPUT_SECONDS", "Crawler", "crawl", "fetch_all", "fetch_all_async", "stream"]
 

@@ -167,7 +167,7 @@ def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
     try:
         store = Store(path)
         try:
-            return store.queue_failed(codes, omits_skips=omits_skips(config))
+            return store.queue_failed(codes, omits_skips=config.omits_skips)
         finally:
             store.close()
     except StoreError as error:
@@ -241,11 +241,6 @@ def seeds(folder: str) -> list[Url]:
 def options(folder: str) -> Config:
     """The options of the latest run. Raises ConfigError."""
     return Config.from_toml(str(Path(folder) / OPTIONS_FILE))
-
-
-def omits_skips(config: Config) -> bool:
-    """Whether the outputs have no records of links that were skipped without a request."""
-    return config.recursive and not config.skipped
 
 
 @contextmanager

@@ -125,6 +125,9 @@ def fetch(settings: Settings) -> int:
     except ValueError as error:
         first, *more = str(error).splitlines()  # one for each bad input
         return _complain(first, more)
+    import gc
+
+    gc.disable()  # of what is imported nothing is garbage; the run turns it on again
     from crawler.terminal import run_command
 
     return run_command(config)

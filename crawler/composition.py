@@ -9,14 +9,13 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 
 from crawler import seeds
 from crawler.config import Config, ConfigError
-from crawler.discovery import SITEMAP_SOURCE, Discovery
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
 from crawler.fetch import Fetcher, Limits
@@ -30,22 +29,24 @@ from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.tls import LateContext
 from crawler.intake import Intake, IntakeRules
-from crawler.job import Job
 from crawler.loop import Crawl, Rules
-from crawler.models import Input, Request, Response
+from crawler.models import SITEMAP_SOURCE, Input, Request, Response
 from crawler.outputs import open_outputs
 from crawler.politeness import Politeness
 from crawler.reactors import descriptor_limit
-from crawler.reading import PageReader, Parse, make_reader
 from crawler.retry import Retry
-from crawler.robots import Robots
-from crawler.robots_rules import product_token
-from crawler.scope import Scope
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats import Load, Snapshot, Stats
-from crawler.store import Books
 from crawler.urls import Url, canonical_key
+
+# Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
+if TYPE_CHECKING:
+    from crawler.job import Job
+    from crawler.reading import PageReader, Parse
+    from crawler.robots import Robots
+    from crawler.scope import Scope
+    from crawler.store import Books
 
 DRAIN_SECONDS: Final = 5.0
 OUTPUT_SECONDS: Final = 0.5
@@ -261,17 +262,21 @@ class Crawler:
         config = self.config
         if not config.recursive:
             return None
+        from crawler.scope import Scope
+
         return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
 
     def _reader(self) -> PageReader | None:
         config = self.config
-        discovery = None
-        if config.recursive:
-            agent = product_token(config.user_agent)
-            discovery = Discovery(kinds=config.links, nofollow=config.nofollow, agent=agent)
-        return make_reader(config, self._reactor, discovery=discovery, parse=self._parse)
+        if not (config.recursive or config.extract or config.extract_all or self._parse):
+            return None
+        from crawler.reading import make_reader
+
+        return make_reader(config, self._reactor, parse=self._parse)
 
     def _open_job(self, folder: str, scope: Scope | None) -> Job:
+        from crawler.job import Job
+
         job = Job(
             folder,
             self.config,
@@ -289,6 +294,9 @@ class Crawler:
         return job
 
     def _robots(self, agent: Agent) -> Robots:
+        from crawler.robots import Robots
+        from crawler.robots_rules import product_token
+
         fetcher = self._fetcher(agent, ROBOTS_SIZE, partial=True)
 
         def fetch(url: Url) -> Deferred[Response]:

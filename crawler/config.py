@@ -267,6 +267,11 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The request headers as (name, value)."""
         return tuple(pair(header) for header in self.headers)
 
+    @property
+    def omits_skips(self) -> bool:
+        """Whether links that are skipped without a request have no records."""
+        return self.recursive and not self.skipped and not self.dry_run
+
     @classmethod
     def build(cls, **keywords: object) -> Config:
         """Make a Config of keyword arguments: options by name; `config` names a TOML file that is weaker than they.
@@ -348,6 +353,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         given = option.name in origins and getattr(config, option.name) != option.default
         if given and option.group == CRAWL and not config.recursive and option.name not in {"max_pages", "dry_run"}:
             raise ConfigError(f"{origins[option.name]}: is for crawls (add -r)")
+    if config.dry_run and config.job is not None:
+        raise ConfigError(f"{origins['dry_run']}: cannot be combined with {origins['job']} (it would be written there)")
     if config.recursive:
         for name, why in _NOT_RECURSIVE.items():
             if getattr(config, name) != OPTIONS[name].default:

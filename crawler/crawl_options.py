@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -49,6 +50,26 @@ class Choices(Many, frozen=True):
     def show(self, value: object) -> str:
         assert isinstance(value, tuple)
         return ",".join(value)
+
+
+class Declarations(Many, frozen=True):
+    """Declarations of extract.py; also as a table of names: `title = "title::text"`, in a list of one for all."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        if not isinstance(raw, Mapping):
+            return super().read(raw)
+        declarations: list[object] = []
+        for name, value in raw.items():
+            match value:
+                case str():
+                    declarations.append(f"{name}={value}")
+                case [str() as selector]:
+                    declarations.append(f"{name}[]={selector}")
+                case _:
+                    raise ValueError(
+                        f"{name}: {shown(value)} is not a selector (a string; for all matches a list of one)"
+                    )
+        return super().read(declarations)
 
 
 class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,7 +155,7 @@ class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     extract: Annotated[
         tuple[str, ...],
         Option(
-            Many(Line("a declaration NAME=SELECTOR")),
+            Declarations(Line("a declaration NAME=SELECTOR")),
             EXTRACTION,
             "Put the first match of a CSS or XPath selector into data: title=title::text",
             metavar="NAME=SELECTOR",
@@ -143,7 +164,7 @@ class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     extract_all: Annotated[
         tuple[str, ...],
         Option(
-            Many(Line("a declaration NAME=SELECTOR")),
+            Declarations(Line("a declaration NAME=SELECTOR")),
             EXTRACTION,
             "The same, with all matches as a list: links=a::attr(href)",
             metavar="NAME=SELECTOR",

@@ -14,14 +14,12 @@ from crawler.charset import from_content_type
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
 from crawler.links import REFERENCES, base_of, resolve, scan
-from crawler.models import Findings, Request, Response
+from crawler.models import ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.sitemaps import parse as parse_sitemap
-from crawler.urls import Url, join, parse
+from crawler.urls import Url, join
 
 MAX_SCANNED: Final = 5_000_000
 MAX_BODIES: Final = 200_000
-SITEMAP_SOURCE: Final = "--sitemap"
-ROBOTS: Final = "/robots.txt"
 
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _SITEMAP: Final = re.compile(
@@ -112,15 +110,6 @@ class Discovery:
             _join(
                 findings.follow, url, [link.target for link in links if link.anchor is None and not link.rel & passed]
             )
-
-
-def from_robots(references: Iterable[str]) -> list[Url]:
-    """The sitemaps that a robots.txt names; what is no URL is left out."""
-    found: list[Url] = []
-    for reference in references:
-        with suppress(CodedError):
-            found.append(parse(reference))
-    return found
 
 
 def _join(found: list[Url], base: Url, references: Iterable[str]) -> None:

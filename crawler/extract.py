@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jmespath  # type: ignore[import-untyped]
@@ -126,20 +126,6 @@ def compile(declarations: Sequence[str], all_declarations: Sequence[str] = ()) -
         rules[name] = Rule(name, every, find, TYPES[type_name] if type_name else as_found, reach)
         written.append(f"{name}{f':{type_name}' if type_name else ''}{'[]' if every else ''}={selector}")
     return Extraction(tuple(written), list(rules.values()))
-
-
-def from_table(table: Mapping[str, object]) -> tuple[str, ...]:
-    """The declarations of a TOML table: `"price:float" = ".price"`, and `links = ["a::attr(href)"]` for a list."""
-    declarations = []
-    for name, value in table.items():
-        match value:
-            case str():
-                declarations.append(f"{name}={value}")
-            case [str() as selector]:
-                declarations.append(f"{name}[]={selector}")
-            case _:
-                raise ValueError(f"{name}: {shown(value)} is not a selector (a string; for all matches a list of one)")
-    return tuple(declarations)
 
 
 def _compiled(selector: str, *, every: bool) -> tuple[Find, Reach]:

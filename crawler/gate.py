@@ -6,14 +6,16 @@ In this order: is there a page left (--max-pages), was the host given up, what d
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
 from crawler.models import Request
 from crawler.politeness import Politeness
-from crawler.robots import Robots, Verdict
+
+if TYPE_CHECKING:
+    from crawler.robots import Robots, Verdict
 
 
 class Ruling(NamedTuple):
@@ -91,9 +93,11 @@ class Gate:
     def _was_read(self, verdict: Verdict, request: Request) -> Ruling:
         """The host was asked, for its robots.txt: the request comes again, for that was its turn."""
         self._told[request.id] = verdict
+        now = self._clock()
+        host = self._politeness.host(request.url.host_key, now)
+        host.asked(now)
         if verdict.crawl_delay is not None:
-            now = self._clock()
-            self._politeness.host(request.url.host_key, now).crawl_delay(verdict.crawl_delay, now)
+            host.crawl_delay(verdict.crawl_delay, now)
         return Ruling()
 
     def _judge(self, request: Request, verdict: Verdict) -> Ruling | None:

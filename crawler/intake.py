@@ -7,20 +7,20 @@ followed; one that is not is counted, with the reason, and with `records_skips` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 from twisted.internet.defer import Deferred
 
-from crawler.discovery import ROBOTS
 from crawler.errors import CodedError
 from crawler.feed import Feed
 from crawler.frontier import Frontier
 from crawler.frontier.known import Known
-from crawler.models import Input, Record, Request, unfetched
+from crawler.models import ROBOTS, Input, Record, Request, unfetched
 from crawler.scope import Scope
 from crawler.seeds import BadLine, Seed
-from crawler.urls import Url, canonical_key
+from crawler.urls import Url, canonical_key, parse
 
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
@@ -153,8 +153,12 @@ class Intake:
         """Queue what a page links to, each once and if it is in scope."""
         self._accept(links, request.url.href, (request.input.depth or 0) + 1, now)
 
-    def accept_sitemaps(self, request: Request, sitemaps: Iterable[Url], now: float) -> None:
-        """Queue the sitemaps that the robots.txt of a request's origin names."""
+    def accept_sitemaps(self, request: Request, references: Iterable[str], now: float) -> None:
+        """Queue the sitemaps that the robots.txt of a request's origin names; what is no URL is left out."""
+        sitemaps = []
+        for reference in references:
+            with suppress(CodedError):
+                sitemaps.append(parse(reference))
         robots = request.url.href[: -len(request.url.target)] + ROBOTS
         self._accept(sitemaps, robots, request.input.depth or 0, now)
 
@@ -194,10 +198,14 @@ class Intake:
                 self.pending += 1
 
     def _skip(self, request: Request, error: CodedError) -> None:
-        if not self._rules.records_skips:
-            if self._skips.add(canonical_key(request.url)):
-                self._skipped(error.code)
-        elif self._frontier.refuse(request, error):
+        records_skips, for_good = self._rules.records_skips, error.code != "depth_limit"
+        if not for_good and self._frontier.knows(request.url):
+            return  # some other way to it was not too deep
+        if not (records_skips and for_good) and not self._skips.add(canonical_key(request.url)):
+            return
+        if not records_skips:
+            self._skipped(error.code)
+        elif self._frontier.refuse(request, error, for_good=for_good):
             self._next += 1
             self.pending += 1
             self.write(unfetched(request.written, request.input, error), request.id)

@@ -26,7 +26,7 @@ from crawler.lock import Lock, LockedError
 from crawler.politeness import Politeness
 from crawler.seeds import BadLine, Seed
 from crawler.sinks import Sink
-from crawler.sinks.writer import Writer, coded, open_output
+from crawler.sinks.writer import Output, Writer, coded, open_output
 from crawler.store import Batch, Books, Store
 from crawler.store_file import StoreError
 from crawler.urls import Url, parse
@@ -44,13 +44,6 @@ _WHERE: Final = frozenset({"job", "durable"})
 
 class JobError(ConfigError):
     """The job cannot be worked on as asked: what is in its way, and what may be done."""
-
-
-class Output(NamedTuple):
-    """An output of a job. `begun` is true when lines of an earlier run are in it (and so is the header of a table)."""
-
-    writer: Writer
-    begun: bool
 
 
 class _File(NamedTuple):
@@ -145,9 +138,13 @@ class Job:
         path = self._folder / OPTIONS_FILE
         text = to_toml(config)
         if self.resumed:
-            self.notes += changes(Config.from_toml(str(path)), config, path)
+            before = Config.from_toml(str(path))
+            self.notes += changes(before, config, path)
+            if before.max_pages is not None and (config.max_pages is None or config.max_pages > before.max_pages):
+                self._store.queue_failed(("budget_exceeded",), omits_skips=config.omits_skips)
         elif not path.exists() or path.read_text() != text:
-            self._store.forget_outputs()  # nothing was accepted yet: it may still become another job
+            # Nothing was accepted yet: it may still become another job.
+            self._store.keep_outputs(map(os.path.realpath, (*config.output, *config.overwrite_output)))
         try:
             temporary = path.with_suffix(".part")
             temporary.touch(mode=0o600)

@@ -16,7 +16,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from crawler.discovery import from_robots
 from crawler.errors import CodedError
 from crawler.fetch import Fetcher
 from crawler.frontier import Frontier
@@ -200,7 +199,7 @@ class Crawl:
             self._intake.ended(record.input)
 
     def _found_sitemaps(self, request: Request, references: Sequence[str]) -> None:
-        self._intake.accept_sitemaps(request, from_robots(references), self._clock.seconds())
+        self._intake.accept_sitemaps(request, references, self._clock.seconds())
 
     def _wait_for_sink(self, waits: Sequence[Deferred[Any]]) -> None:
         """Start and read nothing until the sink takes more."""

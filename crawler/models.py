@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import parsel
 
 SCHEMA_VERSION: Final = 1
+SITEMAP_SOURCE: Final = "--sitemap"
+"""The `source` of an input that is a sitemap because somebody said so."""
+ROBOTS: Final = "/robots.txt"
+"""What the `parent` ends with of one that a robots.txt named."""
 Outcome = Literal["ok", "failed", "skipped"]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
 from crawler.config import Config
-from crawler.job import Job, Output
 from crawler.sinks import Sink
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
@@ -17,7 +16,18 @@ from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.tee import Tee
 from crawler.sinks.wanted import Wanted
-from crawler.sinks.writer import open_output
+from crawler.sinks.writer import Output, open_output
+
+
+class KeepsOutputs(Protocol):
+    """What a job does for its outputs."""
+
+    in_order: bool
+    oldest: int
+
+    def output(self, path: str, *, overwrite: bool) -> Output: ...
+
+    def sink(self, sink: Sink) -> Sink: ...
 
 
 class Outputs(NamedTuple):
@@ -34,7 +44,7 @@ def open_outputs(
     stats: Sink,
     sinks: Sequence[Sink] = (),
     bodies: bool = True,
-    job: Job | None = None,
+    job: KeepsOutputs | None = None,
 ) -> Outputs:
     """One sink for the outputs of the config, for `sinks` and `stats`.
 
@@ -57,7 +67,7 @@ def open_outputs(
         raise
     lines = [_lines(config, output, suffix) for output, suffix in zip(opened, formats, strict=True)]
     records: Sink = Tee([*lines, *sinks])
-    if config.recursive and not config.skipped and not config.dry_run:
+    if config.omits_skips:
         records = Wanted(records)
     ordered = config.ordered and bool(lines or sinks) and (job is None or job.in_order)
     if job is not None:

@@ -126,6 +126,10 @@ class HostControl:
         self._before = self.next_start
         self.next_start = self._after = now + self.delay
 
+    def asked(self, at: float) -> None:
+        """The host was asked no sooner than that: to connect took a while. The distance to the next counts from it."""
+        self.next_start = max(self.next_start, at + self.delay)
+
     def spared(self) -> None:
         """The host was not asked after all, right after a `start`: the next one need not wait for that."""
         if self.next_start == self._after:
@@ -276,6 +280,9 @@ class Politeness:
         host = self._hosts.get(key) or self.host(key, now)
         if host.given_up:
             return None
+        if host.delay:
+            timings = response.timings
+            host.asked(started + (timings.appconnect or timings.connect or 0.0))
         wait = None
         if not response.headers.keys().isdisjoint(_TELLING):
             wait = self._told(host, response, now)

@@ -16,6 +16,7 @@ from crawler.errors import CodedError
 from crawler.models import Findings, Request, Response, record_of
 from crawler.page import Document, Extracted, Page, gather
 from crawler.parsing.worker import ParseReactor, ParseWorker, probe
+from crawler.robots_rules import product_token
 from crawler.urls import Url
 
 if TYPE_CHECKING:
@@ -101,17 +102,16 @@ class PageReader:
         findings.follow = [what if isinstance(what, Url) else what.url for what in yielded.follow]
 
 
-def make_reader(
-    config: Config, reactor: ParseReactor, *, discovery: Discovery | None, parse: Parse | None
-) -> PageReader | None:
-    """The reader of a run, or None for one that reads nothing. Raises ValueError for a bad declaration."""
-    extraction = None
+def make_reader(config: Config, reactor: ParseReactor, *, parse: Parse | None) -> PageReader:
+    """The reader of a run. Raises ValueError for a declaration that is none."""
+    discovery = extraction = None
+    if config.recursive:
+        agent = product_token(config.user_agent)
+        discovery = Discovery(kinds=config.links, nofollow=config.nofollow, agent=agent)
     if config.extract or config.extract_all:
         from crawler.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
 
         extraction = compile_extraction(config.extract, config.extract_all)
-    if discovery is None and extraction is None and parse is None:
-        return None
     worker = ParseWorker(reactor, config.parse_timeout)
     return PageReader(worker=worker, discovery=discovery, extraction=extraction, parse=parse)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -238,10 +238,13 @@ class Store:
         assert number is not None
         return number
 
-    def forget_outputs(self) -> None:
-        """Before anything was accepted, the outputs may still be others."""
+    def keep_outputs(self, paths: Iterable[str]) -> None:
+        """Forget the outputs that are none of these: before anything was accepted, they may still be others."""
+        kept = set(paths)
         with told(self._path), self._transaction() as db:
-            db.execute("DELETE FROM outputs")
+            for number, path in db.execute("SELECT id, path FROM outputs").fetchall():
+                if path not in kept:
+                    db.execute("DELETE FROM outputs WHERE id = ?", (number,))
 
     def queue_failed(self, codes: Sequence[str] = (), *, omits_skips: bool = False) -> int:
         """Queue the URLs that failed again, or all that failed or were skipped with these codes; gives how many.

@@ -12,26 +12,28 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 
 from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config import Config, ConfigError
 from crawler.errors import CODES, CodedError
 from crawler.http11.dial import Dial
-from crawler.monitor.progress import Progress, same_terminal
-from crawler.monitor.summary import print_summary
 from crawler.printable import printable
 from crawler.reactors import private_reactor, run
 from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
-from crawler.sinks.human import Human
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.writer import STDOUT, Writer
 from crawler.stats import Snapshot
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crawler.monitor.progress import Progress
 
 FINISHED: Final = 0
 USAGE: Final = 2
@@ -44,8 +46,8 @@ _STDERR: Final = 2
 def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
     """Fetch the inputs of the config (or `urls`) and give the exit code. Runs in the main thread, for its signals."""
     # What was imported stays: the collector need not look at it again and again (10 % of a fast run).
-    gc.collect()
     gc.freeze()
+    gc.enable()
     with private_reactor() as (reactor, dial):
         terminal = _Terminal(config, urls, reactor, dial)
         with terminal.signals():
@@ -59,12 +61,24 @@ class _Terminal:
         self._urls = urls
         self._reactor = reactor
         self._dial = dial
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._stderr = Writer(_descriptor(_STDERR, sys.stderr), "standard error", reactor)
-        self._progress = Progress(snapshot=self._snapshot, clock=reactor, console=self._console, output=self._stderr)
         self._crawler: Crawler | None = None
         self._signals: list[int] = []
         self._last_words: Deferred[Any] | None = None
+
+    # Where nothing is shown, nothing waits for rich to be imported (0.1 s).
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @cached_property
+    def _progress(self) -> Progress:
+        from crawler.monitor.progress import Progress
+
+        return Progress(snapshot=self._snapshot, clock=self._reactor, console=self._console, output=self._stderr)
 
     @inlineCallbacks
     def run(self) -> Generator[Deferred[Any], Any, int]:
@@ -93,6 +107,8 @@ class _Terminal:
         has_outputs = config.output or config.overwrite_output
         sinks = [] if has_outputs else [self._standard_output()]
         if config.verbose and has_outputs:
+            from crawler.sinks.human import Human
+
             sinks.append(Human(self._progress, self._console))
         self._crawler = Crawler(
             config, reactor=self._reactor, urls=self._urls, sinks=sinks, dial=self._dial, bodies=False
@@ -107,11 +123,18 @@ class _Terminal:
 
     def _standard_output(self) -> Sink:
         """Lines for a person where stdout is a terminal, JSON Lines where it is a pipe or a file."""
-        is_terminal = sys.stdout is not None and sys.stdout.isatty()
-        if is_terminal and sys.stderr is not None and same_terminal(sys.stdout, sys.stderr):
+        if sys.stdout is None or not sys.stdout.isatty():
+            writer = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
+            return JsonLines(writer, fields=self._config.fields)
+        from rich.console import Console
+
+        from crawler.monitor.progress import same_terminal
+        from crawler.sinks.human import Human
+
+        if sys.stderr is not None and same_terminal(sys.stdout, sys.stderr):
             return Human(self._progress, Console(highlight=False))
         writer = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
-        return Human(writer, Console(highlight=False)) if is_terminal else JsonLines(writer, fields=self._config.fields)
+        return Human(writer, Console(highlight=False))
 
     # Signals.
 
@@ -162,6 +185,8 @@ class _Terminal:
             sent.addErrback(lambda _: None)  # nobody is left to be told
 
     def _end_progress(self) -> None:
+        if "_progress" not in self.__dict__:  # nothing was ever shown
+            return
         ended = self._progress.close()
         if ended is not None:
             ended.addErrback(lambda _: None)
@@ -199,6 +224,8 @@ class _Terminal:
     def _finished(self, snapshot: Snapshot) -> int:
         self._end_progress()
         if not self._config.quiet:
+            from crawler.monitor.summary import print_summary
+
             self._show(lambda: print_summary(snapshot, self._console))
             self._say_of_job()
         return verdict(snapshot) if self._config.fail else FINISHED

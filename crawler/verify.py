@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, cast
 
 import msgspec
 
-from crawler.books import omits_skips, options, reading
+from crawler.books import options, reading
 from crawler.config import Config
 from crawler.models import Input
 from crawler.store_rows import FIRST_ENDED, STATES, UNWRITTEN
@@ -79,7 +79,7 @@ def _compare(db: sqlite3.Connection, path: str, committed: int, config: Config) 
     size = Path(path).stat().st_size
     if size < committed:
         return [f"{path} has only {size:,} bytes of the {committed:,} that were written"]
-    records = _RECORDS_WANTED if omits_skips(config) else _RECORDS
+    records = _RECORDS_WANTED if config.omits_skips else _RECORDS
     expected: int = db.execute(f"SELECT coalesce(sum({records}), 0) FROM urls").fetchone()[0]
     with Path(path).open("rb", buffering=0) as file:
         names = _names(cast(BinaryIO, io.BufferedReader(_Beginning(file, committed))), path.lower())

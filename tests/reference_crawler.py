@@ -23,8 +23,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, when this runs as a script
 
-from crawler.errors import CodedError  # noqa: E402
-from crawler.urls import Url, join, parse  # noqa: E402
+from crawler.errors import CodedError
+from crawler.urls import Url, join, parse
 
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -80,9 +80,17 @@ class ReferenceCrawler:
                 if link.href not in known and link.origin in self.origins and self.keep(link.href):
                     known.add(link.href)
                     queue.append(link)
+        self.close()
+        return pages
+
+    def fetch(self, url: Url) -> tuple[int | None, str | None]:
+        """Status and sha256 of one page."""
+        answer = self.follow(url, is_seed=True)
+        return (None, None) if answer is None else (answer.status, sha256(answer.body).hexdigest())
+
+    def close(self) -> None:
         for connection in self.connections.values():
             connection.close()
-        return pages
 
     def follow(self, url: Url, *, is_seed: bool) -> Answer | None:
         """The answer at the end of all redirects, or None if they lead astray."""

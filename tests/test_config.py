@@ -139,6 +139,12 @@ def test_keywords() -> None:
     assert config.header_pairs == (("X-A", "b"), ("X-B", ""))
 
 
+@pytest.mark.parametrize("given", ["a,img", "img a img", ["a", "img"], ("a img",)])
+def test_kinds_of_links(given: object) -> None:
+    """Words in one text or in several; each counts once."""
+    assert sorted(Config.build(recursive=True, links=given).links) == ["a", "img"]
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
@@ -174,6 +180,10 @@ def test_bad_keywords(keywords: dict[str, object], message: str) -> None:
         (
             {"recursive": True, "method": "HEAD"},
             "keyword method: cannot be combined with keyword recursive (without bodies there are no links)",
+        ),
+        (
+            {"job": "j", "dry_run": True},
+            "keyword dry_run: cannot be combined with keyword job (it would be written there)",
         ),
         ({"job": "j", "output": "-"}, "keyword output: a job cannot go on in a stream (name a file)"),
         ({"output": ["a.jsonl", "./a.jsonl"]}, "keyword output: './a.jsonl' is already an output (keyword output)"),
@@ -417,7 +427,8 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
     crawls = keywords.get("recursive")
     for name in ("ordered", "method") if crawls else [name for name in keywords if OPTIONS[name].group == "Crawl"]:
         keywords.pop(name, None)
-    if "job" in keywords:
+    if keywords.get("job"):
+        keywords.pop("dry_run", None)
         keywords.update({name: () for name in ("output", "overwrite_output") if "-" in keywords.get(name, ())})
     try:
         config = Config.build(**keywords)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from crawler import extract
 from crawler.errors import WARNINGS
-from crawler.extract import EXTRACT_ERROR, Extracted, from_table
+from crawler.config import OPTIONS
+from crawler.extract import EXTRACT_ERROR, Extracted
 from crawler.page import Document
 
 HTML = """<!doctype html><title> A &amp; B </title>
@@ -178,10 +179,11 @@ def test_a_toml_table():
         "price:float" = ".price::text"
         links = ["a::attr(href)"]
     """)
-    assert from_table(table) == ("title=title::text", "price:float=.price::text", "links[]=a::attr(href)")
+    declarations = OPTIONS["extract"].kind
+    assert declarations.read(table) == ("title=title::text", "price:float=.price::text", "links[]=a::attr(href)")
     for bad in (1, [], ["a", "b"], {"select": "a"}):
         with pytest.raises(ValueError, match=r"^x: .* is not a selector"):
-            from_table({"x": bad})
+            declarations.read({"x": bad})
 
 
 HOSTILE = extract.compile(

@@ -387,6 +387,21 @@ class TestSize:
             got = fetch(client, request(url))
             assert (code(got), got.body) == (None, b"0123456789")
 
+    def test_what_comes_before_the_limit_may_be_enough(self, clock, network):
+        """With `partial` an announcement ends nothing: so much is kept as `max_size` allows, and then the socket closes."""
+        network.serve(script=lambda wire, _: wire.answer(b"0123456789ABC"))
+        client = Client(network, limits=Limits(max_size=10, partial=True))
+        got = fetch(client)
+        assert (code(got), got.status, got.body, got.truncated) == ("body_too_large", 200, b"0123456789", True)
+        assert network.open == set()
+        client.assert_quiet()
+
+    def test_partial_leaves_small_answers_alone(self, clock, network):
+        """What fits is whole."""
+        network.serve(script=lambda wire, _: wire.answer(b"0123456789"))
+        got = fetch(Client(network, limits=Limits(max_size=10, partial=True)))
+        assert (code(got), got.body, got.truncated) == (None, b"0123456789", False)
+
     def test_the_decoded_size_counts(self, clock, network):
         """A small answer that decodes to more than the limit is cut there."""
         packed = gzip.compress(b"x" * 1000, mtime=0)

@@ -166,6 +166,37 @@ class TestKnown:
         assert not frontier.add(Request(1, second, "", Input(), 0.0))
         assert claim(frontier).url == first
 
+    def test_a_url_that_is_refused(self, make):
+        """It is known from then on, counts as skipped, and never comes up; what was known before is not refused."""
+        frontier = make(Politeness(), canonical_key)
+        frontier.add(req(0))
+        assert not frontier.knows(req(1).url)
+        assert frontier.refuse(req(1), CodedError("out_of_scope"))
+        assert frontier.knows(req(1).url)
+        assert not frontier.refuse(msgspec.structs.replace(req(1), id=2), CodedError("out_of_scope"))
+        assert not frontier.refuse(msgspec.structs.replace(req(0), id=2), CodedError("out_of_scope"))
+        assert not frontier.add(msgspec.structs.replace(req(1), id=2))
+        assert frontier.counts() == Counts(queued=1, skipped=1)
+        assert claim_all(frontier) == [0]
+
+    def test_a_url_that_is_refused_for_now(self, make):
+        """It counts as skipped, but the same URL may still be added: then it is known, and is not refused any more."""
+        frontier = make(Politeness(), canonical_key)
+        assert frontier.refuse(req(0), CodedError("depth_limit"), for_good=False)
+        assert not frontier.knows(req(0).url)
+        assert frontier.add(msgspec.structs.replace(req(0), id=1))
+        assert not frontier.refuse(msgspec.structs.replace(req(0), id=2), CodedError("depth_limit"), for_good=False)
+        assert frontier.counts() == Counts(queued=1, skipped=1)
+        assert claim_all(frontier) == [1]
+
+    def test_a_list_knows_nothing(self, make):
+        """Without a key any URL may be added, and refused, as often as it comes."""
+        frontier = make(Politeness())
+        for number in range(2):
+            assert frontier.refuse(msgspec.structs.replace(req(0), id=number), CodedError("dry_run"))
+        assert not frontier.knows(req(0).url)
+        assert frontier.counts() == Counts(skipped=2)
+
 
 class TestPoliteness:
     def test_a_full_host_waits_for_a_lease_to_end(self, make):

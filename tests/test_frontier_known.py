@@ -22,7 +22,9 @@ def test_it_is_a_set():
     known, model = Known(), set()
     for _ in range(3_000):
         key = bytes(rng.choice(b"\x00\x01\x02") for _ in range(5)).ljust(KEY_BYTES, b"\x00")
+        assert (key in known) == (key in model)
         assert known.add(key) == (key not in model)
+        assert key in known
         model.add(key)
     assert len(known) == len(model) > 200
 
@@ -36,6 +38,7 @@ def test_bytes_that_span_two_keys_are_no_key():
     known.add(head + second[2:])
     across = head + first[9:] + second[2:9]
     assert len(across) == KEY_BYTES
+    assert across not in known
     assert known.add(across)
     assert not known.add(across)
 

@@ -240,6 +240,15 @@ class TestOptions:
         with working(tmp_path, "other.jsonl", fields=["url"]) as work:
             assert work.job.resumed
 
+    def test_before_anything_was_accepted_the_outputs_are_still_its_own(self, tmp_path):
+        """A process that was killed at once left empty files: other options do not make them somebody else's."""
+        Work(tmp_path).die()
+        with working(tmp_path, fields=["url"]) as work:
+            assert not work.job.resumed
+            work.frontier.add(req(0))
+            work.finish(req(0))
+        assert lines(work.path) == urls(0)
+
 
 class TestOutputs:
     def test_an_existing_file_is_refused(self, tmp_path):

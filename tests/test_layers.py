@@ -139,7 +139,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.retry", {"crawler.errors", "crawler.models"}),
         ("crawler.politeness", {"crawler.errors", "crawler.models"}),
         ("crawler.redirect", {"crawler.errors", "crawler.models", "crawler.urls"}),
-        ("crawler.frontier", {"crawler.errors", "crawler.models", "crawler.politeness"}),
+        ("crawler.frontier", {"crawler.errors", "crawler.models", "crawler.politeness", "crawler.urls"}),
         ("crawler.options", set()),
         ("crawler.crawl_options", {"crawler.options"}),
         ("crawler.scope", {"crawler.errors", "crawler.urls"}),

@@ -110,6 +110,27 @@ class TestConfigured:
         assert host.delay == 5.0
 
 
+class TestAsked:
+    """Connecting takes a while: the distance counts from when the request was really sent."""
+
+    def test_a_new_connection_takes_time(self):
+        """The next request may not leave with it when it takes longer than the delay."""
+        politeness = Politeness(delay=5.0)
+        politeness.host(KEY, 0.0).start(0.0)
+        got = Response(Timings(connect=2.0, appconnect=3.0, total=4.0), WALL, status=200)
+        politeness.observe(KEY, got, started=0.5, now=4.5)
+        assert politeness.host(KEY, 4.5).next_start == 8.5
+
+    def test_a_later_start_counts(self):
+        """Of two in the air the later one."""
+        politeness = Politeness(delay=5.0)
+        host = politeness.host(KEY, 0.0)
+        host.start(0.0)
+        host.start(5.0)
+        politeness.observe(KEY, Response(Timings(connect=2.0), WALL, status=200), started=0.0, now=6.0)
+        assert host.next_start == 10.0
+
+
 class TestBackoff:
     @pytest.mark.parametrize("status", [429, 503, 504, 522, 524])
     def test_an_overloaded_answer_halves(self, status):
@@ -340,6 +361,68 @@ class TestGivenUp:
         assert not slow_down(politeness, 50).given_up
         assert politeness.refusal(KEY) is None
         assert politeness.refusal("other.example:80") is None
+
+
+class TestSpared:
+    def test_the_turn_is_given_back(self):
+        """A host that was not asked after all may be asked at once, as it could have been."""
+        host = Politeness(delay=5.0).host(KEY, 0.0)
+        host.start(10.0)
+        host.spared()
+        host.end()
+        assert host.binding(10.0) is None
+        host.start(10.0)
+        assert host.next_start == 15.0
+
+    def test_an_earlier_start_still_counts(self):
+        """Its distance is kept: one turn is given back, not all."""
+        host = Politeness(delay=5.0).host(KEY, 0.0)
+        host.start(0.0)
+        host.start(5.0)
+        host.spared()
+        assert host.next_start == 5.0
+
+    def test_twice_is_once(self):
+        """What was given back is not there to be given back again."""
+        host = Politeness(delay=5.0).host(KEY, 0.0)
+        host.start(0.0)
+        host.start(5.0)
+        host.spared()
+        host.spared()
+        assert host.next_start == 5.0
+
+    @pytest.mark.parametrize("said", [
+        lambda host: host.block(60.0, 1.0, "retry_after"),
+        lambda host: host.crawl_delay(9.0, 1.0),
+        lambda host: host.overloaded(0.5, 1.0),
+    ])  # fmt: skip
+    def test_what_the_host_said_since_stands(self, said):
+        """A block, a longer delay or back-off is not undone by it."""
+        host = Politeness(delay=5.0).host(KEY, 0.0)
+        host.start(0.0)
+        said(host)
+        before = host.next_start
+        host.spared()
+        assert host.next_start == before > 5.0
+
+
+class TestRelease:
+    def test_nothing_holds_up_what_is_left(self):
+        """Neither delay nor block, of any host, known or new; all that may start sooner are named."""
+        politeness = Politeness(delay=100.0, per_host=1)
+        busy, blocked = politeness.host(KEY, 0.0), politeness.host("b.example:80", 0.0)
+        busy.start(0.0)
+        blocked.block(1_000.0, 0.0, "robots")
+        politeness.release(5.0)
+        assert list(politeness.changed) == [KEY, "b.example:80"]
+        assert blocked.binding(5.0) is None
+        assert busy.binding(5.0) == "per_host"
+        busy.end()
+        for host in (busy, blocked, politeness.host("new.example:80", 5.0)):
+            for _ in range(3):
+                assert host.binding(5.0) is None
+                host.start(5.0)
+                host.end()
 
 
 class TestTheHostsOwnWords:

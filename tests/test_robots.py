@@ -359,6 +359,32 @@ class TestTime:
         assert asked.check(f"{HOST}/x").failures == 0
         assert len(asked.asked) == 10
 
+    @pytest.mark.parametrize("code", ["dns_nxdomain", "connect_refused", "connect_timeout", "tls_cert_expired"])
+    def test_a_host_that_is_not_there(self, code):
+        """The verdict tells what the connection failed with: a page would meet the same. It may be over soon: 2 s, 4 s."""
+        for answer in (response(None, code=code), CodedError(code, "as the test says")):
+            asked = site(answer)
+            waits = []
+            for _ in range(3):
+                verdict = asked.check(f"{HOST}/x")
+                assert isinstance(verdict, Verdict)
+                assert verdict.error is not None
+                assert verdict.error.code == "robots_unreachable"
+                assert verdict.cause is not None
+                assert (verdict.cause.code, verdict.cause.message) == (code, "as the test says")
+                waits.append(verdict.retry_in)
+                asked.clock.advance(verdict.retry_in)
+            assert waits == [2.0, 4.0, 8.0]
+
+    @pytest.mark.parametrize(
+        "answer", [response(503), response(None, code="conn_reset"), response(None, code="timeout_headers")]
+    )
+    def test_a_host_that_is_there_but_does_not_answer(self, answer):
+        """That is about robots.txt alone: a page may well be answered."""
+        verdict = site(answer).check(f"{HOST}/x")
+        assert verdict.cause is None
+        assert verdict.retry_in == 60.0
+
     def test_known_rules_hold_while_robots_txt_is_unreachable(self):
         """Section 2.4: then the cached rules may be used for longer. They are asked for again and again all the same."""
         asked = site(rules("Disallow: /x", "Crawl-delay: 3"))
@@ -442,7 +468,10 @@ answers = st.one_of(
 @given(answers, answers, st.sampled_from([0.0, 59.0, 61.0, LIFETIME]))
 def test_any_answer_gives_a_verdict(first, second, later):
     """Nothing that a server does raises, and every refusal has one of the two codes."""
-    asked = Site({f"{HOST}/robots.txt": first, f"{HOST}/r": second, "http://other.example/": second})
+    asked = Site(
+        {f"{HOST}/{path}": second for path in ("r", "%FF")}
+        | {f"{HOST}/robots.txt": first, "http://other.example/": second}
+    )
     for _ in range(2):
         verdict = asked.check(f"{HOST}/x?y")
         assert verdict.error is None or verdict.error.code in {"robots_denied", "robots_unreachable"}

@@ -88,6 +88,8 @@ def test_everything_is_counted() -> None:
         failed("robots_denied", attempts=0),
     )
     assert (snapshot.done, snapshot.ok, snapshot.failed, snapshot.skipped) == (6, 4, 1, 1)
+    assert snapshot.skips == {"robots_denied": 1}
+    assert [error.code for error in snapshot.errors] == ["timeout_total"]
     assert snapshot.statuses == {200: 3, 404: 1}
     assert (snapshot.size_download, snapshot.size_body) == (4_000, 12_000)
     assert (snapshot.attempts, snapshot.retries, snapshot.redirects) == (9, 4, 2)
@@ -106,6 +108,16 @@ def test_a_code_keeps_its_first_example() -> None:
         ("timeout_total", 2, "https://two.example/", "second"),
         ("dns_error", 1, "https://one.example/", "first"),
     ]
+
+
+def test_what_was_skipped_is_no_error() -> None:
+    """It is counted by its reason, with a record or without; only records are done. The most frequent comes first."""
+    run = Run()
+    for code in ("out_of_scope", "depth_limit", "out_of_scope", "out_of_scope"):
+        run.stats.skip(code)
+    snapshot = run.write(failed("robots_denied", attempts=0), failed("depth_limit", attempts=0), answered())
+    assert list(snapshot.skips.items()) == [("out_of_scope", 3), ("depth_limit", 2), ("robots_denied", 1)]
+    assert (snapshot.done, snapshot.ok, snapshot.skipped, snapshot.errors) == (3, 1, 2, ())
 
 
 def test_what_was_never_sent_belongs_to_no_host() -> None:

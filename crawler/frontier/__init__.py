@@ -9,6 +9,7 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.models import Outcome, Request
 from crawler.politeness import Binding
+from crawler.urls import Url
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -51,8 +52,14 @@ class Frontier(Protocol):
     def add(self, request: Request) -> bool:
         """Queue a new request. False when its URL is known already (crawl mode); then nothing changed."""
 
-    def refuse(self, request: Request, error: CodedError) -> bool:
-        """Know a new request without queueing it: it ends as skipped. False when its URL is known already."""
+    def knows(self, url: Url) -> bool:
+        """Whether `add` would refuse the URL."""
+
+    def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:
+        """Know a new request without queueing it: it ends as skipped. False when its URL is known already.
+
+        Unless that is `for_good`, another request for the URL may still be added.
+        """
 
     def claim(self, now: float) -> Request | None:
         """Lease the next request whose host may be asked now; None when there is none."""

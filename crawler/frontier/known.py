@@ -23,17 +23,18 @@ class Known:
     def __len__(self) -> int:
         return self._size
 
+    def __contains__(self, key: bytes) -> bool:
+        bucket = self._buckets.get(key[:_HEAD])
+        return bucket is not None and _holds(bucket, key[_HEAD:])
+
     def add(self, key: bytes) -> bool:
         """Take a key. False when it is known already."""
         head, rest = key[:_HEAD], key[_HEAD:]
         bucket = self._buckets.get(head)
         if bucket is None:
             bucket = self._buckets[head] = bytearray()
-        at = bucket.find(rest)
-        while at >= 0:
-            if at % _REST == 0:
-                return False
-            at = bucket.find(rest, at + 1)  # that was the end of one key and the beginning of the next
+        elif _holds(bucket, rest):
+            return False
         bucket += rest
         self._size += 1
         return True
@@ -48,3 +49,12 @@ class Known:
                 bucket = buckets[head] = bytearray()
             bucket += keys[at + _HEAD : at + KEY_BYTES]
         self._size += len(keys) // KEY_BYTES
+
+
+def _holds(bucket: bytearray, rest: bytes) -> bool:
+    at = bucket.find(rest)
+    while at >= 0:
+        if at % _REST == 0:
+            return True
+        at = bucket.find(rest, at + 1)  # that was the end of one key and the beginning of the next
+    return False

@@ -79,8 +79,14 @@ class MemoryFrontier:
         self._stock(self._enter(request), (request,))
         return True
 
-    def refuse(self, request: Request, error: CodedError) -> bool:  # noqa: ARG002
-        if self._key is not None and not self._known.add(self._key(request.url)):
+    def knows(self, url: Url) -> bool:
+        return self._key is not None and self._key(url) in self._known
+
+    def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:  # noqa: ARG002
+        if not for_good:
+            if self.knows(request.url):
+                return False
+        elif self._key is not None and not self._known.add(self._key(request.url)):
             return False
         self._ended["skipped"] += 1
         return True

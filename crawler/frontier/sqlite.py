@@ -110,11 +110,10 @@ class SqliteFrontier(MemoryFrontier):
         self._journal.spilled(backlog, request.id)
         return True
 
-    def refuse(self, request: Request, error: CodedError) -> bool:
-        key = None if self._key is None else self._key(request.url)
-        if key is not None and not self._known.add(key):
+    def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:
+        if not super().refuse(request, error, for_good=for_good):
             return False
-        self._ended["skipped"] += 1
+        key = self._key(request.url) if for_good and self._key is not None else None
         self._journal.refused(request.id, BadLine(request.written, request.input, error), key)
         return True
 

@@ -15,7 +15,7 @@ import stat
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
@@ -248,6 +248,13 @@ class TerminalWriter(Writer):
 
     def write(self, data: bytes) -> Deferred[None] | None:
         return super().write(printable_lines(data.decode("utf-8", "replace")).encode())
+
+
+class Output(NamedTuple):
+    """An output that is open. `begun` is true when lines of an earlier run are in it (and so is a table's header)."""
+
+    writer: Writer
+    begun: bool
 
 
 def open_output(path: str, reactor: WriterReactor, *, overwrite: bool) -> Writer:

@@ -1,0 +1,247 @@
+"""reading.py: links, declared data and the user's function, put together for one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+
+from crawler.config import Config
+from crawler.discovery import Discovery
+from crawler.effort import LINEAR
+from crawler.errors import CodedError
+from crawler.extract import compile as compile_extraction
+from crawler.models import Findings, Input, Request, Response, Timings
+from crawler.page import Extracted, Page
+from crawler.reading import PageReader, Parse, make_reader
+from crawler.urls import parse as parse_url
+
+URL = "http://a.example/folder/"
+PAGE = b"<title>T</title><a href=x>1</a><a href=y>2</a>"
+LONG = PAGE + b" " * LINEAR.size
+
+
+class Worker:
+    """What a ParseWorker is to a reader; its processes are this list."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Sequence[str], bytes, str | None, str | None, str]] = []
+        self.waiting: Deferred[Extracted] = Deferred()
+        self.closed = False
+
+    def run(
+        self, declarations: Sequence[str], body: bytes, charset: str | None, content_type: str | None, url: str
+    ) -> Deferred[Extracted]:
+        self.jobs.append((tuple(declarations), body, charset, content_type, url))
+        return self.waiting
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def request(**fields: object) -> Request:
+    url = parse_url(URL)
+    return Request(**{"id": 0, "url": url, "written": URL, "input": Input(), "accepted": 0.0, **fields})
+
+
+def response(body: bytes = PAGE, status: int | None = 200, error: str | None = None) -> Response:
+    headers = {"content-type": ["text/html; charset=latin-1"]}
+    return Response(
+        Timings(), 0.0, status=status, headers=headers, body=body, error=None if error is None else CodedError(error)
+    )
+
+
+class Rig:
+    def __init__(self, *, links: bool = False, extract: Sequence[str] = (), parse: Parse | None = None) -> None:
+        self.worker = Worker()
+        self.reader = PageReader(
+            worker=self.worker,  # type: ignore[arg-type]
+            discovery=Discovery(kinds=("a",), nofollow=False, agent="bot") if links else None,
+            extraction=compile_extraction(extract, ()) if extract else None,
+            parse=parse,
+        )
+
+    def read(self, got: Response, end: Extracted | CodedError | None = None) -> Findings:
+        """Prepare, let the worker end with that, and read."""
+        prepared: Any = self.reader.prepare(request(), got)
+        if prepared is not None:
+            assert end is not None
+            results: list[Any] = []
+            prepared.addCallback(results.append)
+            (self.worker.waiting.errback if isinstance(end, CodedError) else self.worker.waiting.callback)(end)
+            (prepared,) = results
+        else:
+            assert end is None, "the worker was not needed"
+        return self.reader.read(request(), got, prepared)
+
+
+def paths(findings: Findings) -> list[str]:
+    return [url.href.removeprefix(URL) for url in findings.follow]
+
+
+class TestPrepare:
+    def test_what_is_quick_is_done_here(self):
+        """Nobody waits for another process if it cannot take long."""
+        rig = Rig(links=True, extract=["t=title::text"], parse=lambda _: None)
+        assert rig.reader.prepare(request(), response()) is None
+        assert rig.worker.jobs == []
+
+    def test_links_alone_need_no_process(self):
+        """They are found in a time that is known, however long the page is."""
+        assert Rig(links=True).reader.prepare(request(), response(LONG)) is None
+
+    def test_what_may_take_long_is_done_there(self):
+        """Extraction, with all that the page's kind is seen by."""
+        rig = Rig(extract=["t=title::text"])
+        data = {"t": "from there"}
+        findings = rig.read(response(LONG), Extracted(data, ["charset", "charset"]))
+        ((declarations, body, charset, content_type, url),) = rig.worker.jobs
+        assert (body, charset, content_type, url) == (LONG, "latin-1", "text/html", URL)
+        assert declarations
+        assert (findings.data, findings.warnings, findings.error) == (data, ["charset"], None)
+
+    def test_a_page_for_a_function_is_tried_there(self):
+        """If parsing alone takes too long there, it would here; so the function does not get it."""
+        seen: list[str] = []
+        rig = Rig(links=True, parse=lambda page: seen.append(page.url))
+        findings = rig.read(response(LONG), CodedError("parse_timeout", "too long"))
+        assert (seen, findings.error and findings.error.code) == ([], "parse_timeout")
+        rig = Rig(links=True, parse=lambda page: seen.append(page.url))
+        findings = rig.read(response(LONG), Extracted({}, []))
+        assert (seen, findings.error, findings.data) == ([URL], None, [])
+
+    def test_a_stopped_run(self):
+        """The page was not parsed: its URL is to be fetched again, so the visit is cancelled."""
+        rig = Rig(extract=["t=title::text"])
+        waiting = rig.reader.prepare(request(), response(LONG))
+        assert waiting is not None
+        failures: list[object] = []
+        waiting.addErrback(lambda failure: failures.append(failure.type))
+        rig.worker.waiting.errback(CodedError("interrupted"))
+        assert failures == [CancelledError]
+
+    @pytest.mark.parametrize("got", [response(LONG, 404), response(LONG, error="body_truncated"), response(LONG, None)])
+    def test_no_good_answer(self, got):
+        """There is nothing in it that was asked for."""
+        rig = Rig(links=True, extract=["t=title::text"], parse=lambda _: [{"a": 1}])
+        assert rig.reader.prepare(request(), got) is None
+        assert rig.reader.read(request(), got, None) == Findings()
+
+
+class TestRead:
+    def test_links(self):
+        """Without a function all are followed."""
+        findings = Rig(links=True).read(response())
+        assert (findings.title, findings.links, paths(findings), findings.data) == ("T", 2, ["x", "y"], None)
+
+    def test_extraction(self):
+        """Beside the links, or without: in a list nothing is followed."""
+        findings = Rig(links=True, extract=["t=title::text"]).read(response())
+        assert (findings.data, paths(findings)) == ({"t": "T"}, ["x", "y"])
+        findings = Rig(extract=["t=title::text"]).read(response())
+        assert (findings.data, findings.links, findings.follow, findings.title) == ({"t": "T"}, None, [], None)
+
+    def test_an_extraction_that_fails(self):
+        """The page has failed; its links count all the same."""
+        findings = Rig(links=True, extract=["t=title::text"]).read(response(LONG), CodedError("parse_timeout"))
+        assert (findings.error and findings.error.code, findings.data) == ("parse_timeout", None)
+        assert paths(findings) == ["x", "y"]
+
+
+class TestFunction:
+    def test_what_it_yields(self):
+        """Dicts are data; URLs are followed, and no others, whether they are text, Url or Request."""
+
+        def parse(page: Page) -> Iterable[Any]:
+            yield {"title": page.css("title::text").get()}
+            yield "z"
+            yield {"n": 2}
+            yield parse_url(URL + "u")
+            yield request(url=parse_url(URL + "r"))
+            yield None
+            yield "mailto:x@a.example"
+
+        findings = Rig(links=True, parse=parse).read(response())
+        assert findings.data == [{"title": "T"}, {"n": 2}]
+        assert paths(findings) == ["z", "u", "r"]
+        assert findings.links == 2
+
+    @pytest.mark.parametrize("nothing", [None, [], ()])
+    def test_it_may_yield_nothing(self, nothing):
+        """Then the list of its items is empty, and nothing is followed."""
+        findings = Rig(links=True, parse=lambda _: nothing).read(response())
+        assert (findings.data, findings.follow, findings.error) == ([], [], None)
+
+    def test_with_extraction(self):
+        """Each item has the extracted values, too; its own win."""
+        findings = Rig(extract=["t=title::text", "u=a::text"], parse=lambda _: [{"n": 1}, {"t": "mine"}]).read(
+            response()
+        )
+        assert findings.data == [{"t": "T", "u": "1", "n": 1}, {"t": "mine", "u": "1"}]
+
+    def test_the_page_it_gets(self):
+        """With the record of the answer, and the body."""
+        pages: list[Page] = []
+        Rig(parse=pages.append).read(response())
+        (page,) = pages
+        assert (page.url, page.status, page.body, page.record.outcome) == (URL, 200, PAGE, "ok")
+
+    @pytest.mark.parametrize(
+        ("result", "message"),
+        [
+            (lambda _: 1 / 0, "the parse function: ZeroDivisionError: division by zero"),
+            (lambda _: "text", "the parse function: TypeError: the parse function gives str 'text'"),
+            (lambda _: [5], "the parse function: TypeError: the parse function yields int 5"),
+        ],
+    )
+    def test_its_errors(self, result, message):
+        """They are the page's: its record tells them, the log has the traceback, and nothing is followed."""
+        logged: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(logged.append)
+        try:
+            findings = Rig(links=True, parse=result).read(response())
+        finally:
+            globalLogPublisher.removeObserver(logged.append)
+        assert findings.error is not None
+        assert findings.error.code == "parse_error"
+        assert findings.error.message.startswith(message)
+        assert (findings.follow, findings.data) == ([], None)
+        assert [event["url"] for event in logged if "log_failure" in event] == [URL]
+
+    def test_a_long_message_is_cut(self):
+        """The record of a page is no place for another page."""
+
+        def parse(_: Page) -> Iterable[Any]:
+            raise ValueError("x" * 100_000)
+
+        findings = Rig(parse=parse).read(response())
+        assert findings.error is not None
+        assert len(findings.error.message) < 400
+
+
+class TestMakeReader:
+    def test_what_the_config_asks_for(self):
+        """Links in a crawl alone; data if declared; each page that was read keeps to that."""
+        reactor: Any = Clock()
+        reader = make_reader(Config.build(recursive=True, extract=["t=title::text"]), reactor, parse=None)
+        findings = reader.read(request(), response(), None)
+        assert (paths(findings), findings.data) == (["x", "y"], {"t": "T"})
+        reader = make_reader(Config.build(extract_all=["t=a::text"]), reactor, parse=None)
+        findings = reader.read(request(), response(), None)
+        assert (findings.follow, findings.links, findings.data) == ([], None, {"t": ["1", "2"]})
+
+    def test_a_bad_declaration(self):
+        """It is refused before anything is fetched."""
+        reactor: Any = Clock()
+        with pytest.raises(ValueError, match="t=a::nonsense"):
+            make_reader(Config.build(extract=["t=a::nonsense()"]), reactor, parse=None)
+
+    def test_closing(self):
+        """It ends the processes."""
+        rig = Rig()
+        rig.reader.close()
+        assert rig.worker.closed

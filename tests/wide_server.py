@@ -1,0 +1,146 @@
+"""Many hosts of a loopback web, each an address of its own (127.1.0.1, 127.1.0.2, ...) on one port, with one log.
+
+`python tests/wide_server.py HOSTS [SLOW [SECONDS]]` prints its port and serves until its standard input ends; then it
+prints its log as JSON: for each request the time, the host's number, the target, and how many requests and how many
+connections this host had at that moment. The first SLOW hosts answer after so many seconds. Linux only: elsewhere just
+127.0.0.1 is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import NamedTuple
+
+PAGES = ("/", "/1.html", "/2.html")  # of each host
+START = b'<!doctype html><a href="1.html">1</a><a href="2.html">2</a>'
+
+
+class Hit(NamedTuple):
+    """One request, when it arrived: with it, so many requests of its host were unanswered, connections open."""
+
+    time: float
+    host: int
+    target: str
+    requests: int
+    connections: int
+
+
+def address(host: int) -> str:
+    return f"127.{1 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"
+
+
+class Web:
+    def __init__(self, slow: int, seconds: float) -> None:
+        self.slow = slow
+        self.seconds = seconds
+        self.log: list[Hit] = []
+        self.requests: dict[int, int] = {}
+        self.connections: dict[int, int] = {}
+
+
+class Client(asyncio.Protocol):
+    def __init__(self, web: Web, host: int) -> None:
+        self.web = web
+        self.host = host
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.web.connections[self.host] = self.web.connections.get(self.host, 0) + 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.web.connections[self.host] -= 1
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        assert data.endswith(b"\r\n\r\n"), "a request is small enough to come in one piece"
+        web, host = self.web, self.host
+        target = data.split(b" ", 2)[1].decode()
+        web.requests[host] = web.requests.get(host, 0) + 1
+        web.log.append(Hit(now, host, target, web.requests[host], web.connections[host]))
+        if host < web.slow:
+            asyncio.get_running_loop().call_later(web.seconds, self.answer, target)
+        else:
+            self.answer(target)
+
+    def answer(self, target: str) -> None:
+        self.web.requests[self.host] -= 1
+        status, body = ("200 OK", START) if target in PAGES else ("404 Not Found", b"")
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write(head.encode() + body)
+
+
+async def serve(hosts: int, web: Web) -> None:
+    loop = asyncio.get_running_loop()
+    for host, listening in enumerate(listeners(hosts)):
+        await loop.create_server(lambda host=host: Client(web, host), sock=listening, backlog=16)
+        if host == 0:
+            port = listening.getsockname()[1]
+    print(port, flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+def listeners(hosts: int) -> Iterator[socket.socket]:
+    """A socket for each host, all on the port that the system chose for the first."""
+    port = 0
+    for host in range(hosts):
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address(host), port))
+        port = listening.getsockname()[1]
+        yield listening
+
+
+class Wide:
+    """The server in a process of its own, as tests and benches have it. `log` is there after `stop`."""
+
+    def __init__(self, process: Popen[str], hosts: int) -> None:
+        assert process.stdout is not None
+        self.process = process
+        port = process.stdout.readline().strip()
+        self.urls = [f"http://{address(host)}:{port}/" for host in range(hosts)]
+
+    def stop(self) -> list[Hit]:
+        log, _ = self.process.communicate()
+        return [Hit(*hit) for hit in json.loads(log)]
+
+
+@contextmanager
+def wide_server(hosts: int, slow: int = 0, seconds: float = 0.0) -> Iterator[Wide]:
+    command = [sys.executable, str(Path(__file__)), str(hosts), str(slow), str(seconds)]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        try:
+            yield Wide(process, hosts)
+        finally:
+            process.kill()
+
+
+def by_host(log: Sequence[Hit]) -> dict[int, list[Hit]]:
+    hosts: dict[int, list[Hit]] = {}
+    for hit in log:
+        hosts.setdefault(hit.host, []).append(hit)
+    return hosts
+
+
+def distances(log: Sequence[Hit]) -> list[float]:
+    """Seconds between two requests of one host, the shortest first."""
+    return sorted(later.time - sooner.time for hits in by_host(log).values() for sooner, later in pairwise(hits))
+
+
+if __name__ == "__main__":
+    arguments = [*sys.argv[1:], "0", "0"]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits, limits))
+    web = Web(int(arguments[1]), float(arguments[2]))
+    asyncio.run(serve(int(arguments[0]), web))
+    print(json.dumps(web.log))
