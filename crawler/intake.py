@@ -120,7 +120,7 @@ class Intake:
         """Accept seeds until the window is full or one turn's share is read. Raises what the feed raises."""
         self.more = False
         for _ in range(READ_SHARE):
-            if self._seeds_open >= self._rules.window or self.held or self._feed.exhausted or not may_go_on():
+            if self._seeds_open >= self._rules.window or self._feed.exhausted or not may_go_on():
                 return
             if self._admit is not None:
                 self.held = self._admit(self._next)

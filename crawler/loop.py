@@ -169,6 +169,8 @@ class Crawl:
 
     def _read_on(self, now: float) -> None:
         intake = self._intake
+        if intake.held is not None:
+            return
         try:
             intake.read_on(now, self._may_read)
         except BaseException as error:  # the caller's own iterator: what it gave gets its records before this is raised

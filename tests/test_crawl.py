@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from crawler.loop import Crawl, Rules
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.fetch import Limits
@@ -23,6 +22,7 @@ from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
 from crawler.intake import Intake, IntakeRules
+from crawler.loop import Crawl, Rules
 from crawler.models import Input, Record, Request, Response, Timings, record_of
 from crawler.politeness import GIVE_UP_AFTER, Politeness
 from crawler.retry import Retry

@@ -10,6 +10,7 @@ import argparse
 import csv
 import gzip
 import json
+import os
 import random
 import shutil
 import signal
@@ -18,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,8 +36,8 @@ from servers import free_port, wait_for  # noqa: E402
 from crawler.verify import verify  # noqa: E402
 
 SITES = {
-    "python3.11-doc": (Path("/usr/share/doc/python3.11/html"), "index.html"),
-    "apache2-doc": (Path("/usr/share/doc/apache2-doc/manual"), "en/index.html"),
+    "python3.11-doc": (Path("/usr/share/doc/python3.11/html"), "pydoc/index.html"),
+    "apache2-doc": (Path("/usr/share/doc/apache2-doc/manual"), "apache/en/index.html"),
 }
 OUTPUTS = ("killed.jsonl", "killed.csv", "killed.jsonl.gz")
 NGINX = """worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
@@ -64,7 +65,7 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def nginx(program: str, root: Path, folder: Path) -> Generator[str]:
     port = free_port()
-    user = "user root;" if Path.home() == Path("/root") else ""  # its workers must be allowed to read the pages
+    user = "user root;" if os.geteuid() == 0 else ""  # its workers must be allowed to read the pages
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, user=user, port=port, root=root))
     process = subprocess.Popen([program, "-c", config], stderr=subprocess.DEVNULL)
@@ -108,7 +109,7 @@ def killed(command: list[str], kills: int, seconds: float, rng: random.Random) -
     while True:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            _, words = process.communicate(timeout=rng.uniform(0.5, seconds) if times < kills else None)
+            _, words = process.communicate(timeout=rng.uniform(0.4, seconds) if times < kills else None)
         except subprocess.TimeoutExpired:
             times += 1
             process.send_signal(rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT]))
@@ -133,11 +134,13 @@ def main() -> None:
         if not root.is_dir():
             print(f"{name:<16}not installed")
             continue
-        with (
-            TemporaryDirectory() as temporary,
-            nginx(program, root, Path(temporary)) if program else threads(root) as base,
-        ):
+        with TemporaryDirectory() as temporary, ExitStack() as stack:
             folder = Path(temporary)
+            web = folder / "www"
+            web.mkdir()
+            # Not at the root of the host: there are links that lead above the documentation.
+            web.joinpath(first.partition("/")[0]).symlink_to(root)
+            base = stack.enter_context(nginx(program, web, folder) if program else threads(web))
             start = time.perf_counter()
             pages = ReferenceCrawler().crawl([base + first])
             reference = time.perf_counter() - start
@@ -164,7 +167,7 @@ def main() -> None:
             times, seconds = killed(
                 crawl(*arguments, *outputs, "--job", folder / "killed"),
                 options.kills,
-                0.6 + 2 * job.wall / (options.kills + 1),
+                0.6 + job.wall / options.kills,
                 random.Random(options.seed),
             )
             for output in OUTPUTS:

@@ -27,7 +27,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from crawler.loop import Crawl, Rules
 from crawler.feed import DirectFeed
 from crawler.fetch import Fetcher, Limits, by_name
 from crawler.frontier.memory import MemoryFrontier
@@ -39,6 +38,7 @@ from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.response import WireResponse
 from crawler.intake import Intake, IntakeRules
+from crawler.loop import Crawl, Rules
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.politeness import Politeness
 from crawler.retry import Retry
