@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
-from crawler.config import CONFIG_FILE, NAMES, OPTIONS, ConfigError, Settings, Source, resolve, to_toml
+from crawler.config import CONFIG_FILE, NAMES, OPTIONS, ConfigError, Settings, Source, resolve
 from crawler.options import Choice, Flag, Option, shown, suggestion
 from crawler.sources import from_environment, read
 
@@ -105,6 +105,8 @@ def _main(arguments: list[str]) -> int:
         from_environment(os.environ, NAMES),
     )
     if "print_config" in asked:
+        from crawler.config_text import to_toml
+
         return _put(to_toml(settings.config, settings.origins))
     return (command.run if command else fetch)(settings)
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-import stat
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 
-from crawler import seeds
 from crawler.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
@@ -28,9 +24,10 @@ from crawler.http11.endpoint import Endpoint
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.tls import LateContext
+from crawler.inputs import open_inputs
 from crawler.intake import Intake, IntakeRules
 from crawler.loop import Crawl, Rules
-from crawler.models import SITEMAP_SOURCE, Input, Request, Response
+from crawler.models import Input, Request, Response
 from crawler.outputs import open_outputs
 from crawler.politeness import Politeness
 from crawler.reactors import descriptor_limit
@@ -148,7 +145,8 @@ class Crawler:
             job: Job | None = None
             try:
                 try:
-                    source, direct = self._source()
+                    source, direct = open_inputs(config, self._urls, self._typed)
+                    self._urls = None  # let go with the feed
                     scope = self._scope()
                     reader = self._reader()
                     if reader is not None:
@@ -182,8 +180,11 @@ class Crawler:
                     skipped=self.stats.skip,
                 )
                 self._crawl = self._make_crawl(intake, scope, sink, reader, job, resources)
-                for number, line in () if job is None else job.owed():
-                    intake.owe(number, line)
+                if job is not None:
+                    if config.skipped and config.depth is not None:
+                        intake.recorded(job.too_deep())
+                    for number, line in job.owed():
+                        intake.owe(number, line)
                 yield self._crawl.run()
             finally:
                 yield from self._close(sink)
@@ -361,31 +362,6 @@ class Crawler:
         in_flight = 0 if self._crawl is None else self._crawl.in_flight
         return Load(in_flight, counts.queued, counts.parked, None if ready is None else ready - now)
 
-    # Inputs.
-
-    def _source(self) -> tuple[Iterator[seeds.Seed | seeds.BadLine], bool]:
-        """The seeds, and whether reading them never blocks."""
-        inputs = self.config.inputs
-        urls, self._urls = self._urls, None  # let go with the feed
-        if urls is None:
-            seeds.check(inputs, self.config.column)
-            source = seeds.read(inputs, column=self.config.column)
-            direct = not any(map(_may_block, inputs))
-        else:
-            source = seeds.from_iterable(urls)
-            direct = isinstance(urls, (list, tuple, set, frozenset))
-        if self.config.sitemap:
-            source = chain(source, seeds.from_iterable(self.config.sitemap, SITEMAP_SOURCE))
-        return self._typing(source), direct
-
-    def _typing(self, source: Iterator[seeds.Seed | seeds.BadLine]) -> Iterator[seeds.Seed | seeds.BadLine]:
-        """Remember which host:port were typed; of very long lists the first 50,000."""
-        typed = self._typed
-        for seed in source:
-            if isinstance(seed, seeds.Seed) and len(typed) < TYPED_HOSTS:
-                typed.add(seed.url.host_key)
-            yield seed
-
 
 class _Draining(Deferred[Snapshot]):
     """Fires when the run has ended, also after it was cancelled: cancelling drains, and draining takes a moment."""
@@ -412,10 +388,3 @@ def _dry_run(scope: Scope | None, request: Request) -> str:
 
 def _nobody(*_: object) -> None:
     """Nobody is told."""
-
-
-def _may_block(name: str) -> bool:
-    if "://" in name:
-        return False
-    path = Path(name)
-    return name == seeds.STDIN or (path.exists() and not stat.S_ISREG(path.stat().st_mode))

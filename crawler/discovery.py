@@ -50,30 +50,31 @@ class Discovery:
         self._bodies: dict[bytes, str] = {}
 
     def read(self, request: Request, response: Response, *, follow: bool = True) -> Findings:
-        """What this answer says. Only one of 2xx that arrived whole leads anywhere; without `follow` none does."""
+        """What this answer says. Only one of 2xx that arrived whole leads anywhere; without `follow` only a sitemap."""
         findings = Findings()
         body = response.body
         if response.error is not None or response.status is None or not 200 <= response.status < 300:
             return findings
         if body:
-            findings.duplicate_of = self._first_with(body, request.url.href)
+            findings.duplicate_of = self._first_with(body, request.written)
         media, charset = from_content_type(response.first("content-type") or "")
         if _is_sitemap(request, body):
+            findings.is_sitemap = True
             _read_sitemap(request.url, body, findings)
         else:
             if media in _HTML or (media is None and body.lstrip()[:1] == b"<"):
                 self._read_page(request.url, response, charset, findings)
             self._read_headers(request.url, response, findings)
-        if not follow:
-            findings.follow = []
+            if not follow:
+                findings.follow = []
         return findings
 
-    def _first_with(self, body: bytes, href: str) -> str | None:
+    def _first_with(self, body: bytes, url: str) -> str | None:
         key = sha256(body).digest()[:16]
         first = self._bodies.get(key)
         if first is None and len(self._bodies) < MAX_BODIES:
-            self._bodies[key] = href
-        return first if first != href else None
+            self._bodies[key] = url
+        return first if first != url else None
 
     def _read_page(self, url: Url, response: Response, charset: str | None, findings: Findings) -> None:
         body = response.body

@@ -109,6 +109,11 @@ class Intake:
         if source.parent is None and self._seeds_open:  # of an earlier run's inputs nobody knows how many are seeds
             self._seeds_open -= 1
 
+    def recorded(self, urls: Iterable[Url]) -> None:
+        """An earlier run has written that these are skipped."""
+        for url in urls:
+            self._skips.add(canonical_key(url))
+
     def owe(self, number: int, line: BadLine) -> None:
         """Write the record of an input that an earlier run accepted and refused."""
         self.pending += 1
@@ -120,7 +125,7 @@ class Intake:
         """Accept seeds until the window is full or one turn's share is read. Raises what the feed raises."""
         self.more = False
         for _ in range(READ_SHARE):
-            if self._seeds_open >= self._rules.window or self._feed.exhausted or not may_go_on():
+            if self._seeds_open >= self._rules.window or self.held or self._feed.exhausted or not may_go_on():
                 return
             if self._admit is not None:
                 self.held = self._admit(self._next)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.commit import CommitReactor, Committing
-from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError, to_toml
+from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
+from crawler.config_text import to_toml
 from crawler.feed import Feed
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.journal import Journal, checksum
@@ -171,6 +172,11 @@ class Job:
             self.notes.append(f"{', '.join(short)}: {lost:,} URLs whose records are lost with that are fetched again")
 
     # Inputs.
+
+    def too_deep(self) -> Iterator[Url]:
+        """The links that have a record as too deep."""
+        for text in self._store.too_deep():
+            yield parse(text)
 
     def typed(self) -> Iterator[Url]:
         """The URLs that an earlier run read from the inputs, and where redirects led from there."""

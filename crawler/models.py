@@ -112,7 +112,7 @@ class Response(msgspec.Struct):
 class Findings(msgspec.Struct, kw_only=True):
     """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
 
-    `links` is how many links were found, `follow` what is to be followed.
+    `links` is how many links were found, `follow` what is to be followed. A sitemap is nothing to take data from.
     """
 
     title: str | None = None
@@ -122,6 +122,7 @@ class Findings(msgspec.Struct, kw_only=True):
     duplicate_of: str | None = None
     warnings: list[str] = []
     error: CodedError | None = None
+    is_sitemap: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire_body": "body"}):

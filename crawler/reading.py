@@ -74,7 +74,7 @@ class PageReader:
             findings = Findings()
         else:
             findings = self._discovery.read(request, response, follow=self._parse is None)
-        if not _worth_parsing(response):
+        if findings.is_sitemap or not _worth_parsing(response):
             return findings
         if isinstance(prepared, CodedError):
             findings.error = prepared

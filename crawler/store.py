@@ -37,6 +37,7 @@ from crawler.store_rows import (
     Mark,
     New,
     Row,
+    encodable,
     line_of,
     new_row,
     request_of,
@@ -175,7 +176,7 @@ class Store:
                 except UnicodeEncodeError:  # a lone surrogate: from the name of a file, say
                     db.execute("ROLLBACK")
                     db.execute("BEGIN IMMEDIATE")
-                    self._write(db, batch, (_encodable(new), _encodable(ended), _encodable(origins)), at)
+                    self._write(db, batch, (encodable(new), encodable(ended), encodable(origins)), at)
 
     def _write(
         self, db: sqlite3.Connection, batch: Batch, rows: tuple[list[Row], list[Row], list[Row]], at: float
@@ -186,7 +187,7 @@ class Store:
         _many(db, _INSERT_NEW, [row for row in new if len(row) != len(WAITING_COLUMNS)])
         db.executemany(_QUEUE_AGAIN, batch.again)
         _many(db, _END, ended)
-        db.executemany(_INSERT_TRY, _encodable(batch.tries))
+        db.executemany(_INSERT_TRY, encodable(batch.tries))
         keys = b"".join([entry.key for entry in batch.new if entry.key is not None])
         if keys:
             db.execute("INSERT INTO known (batch, keys) VALUES (?, ?)", (batch.number, keys))
@@ -340,11 +341,17 @@ class Store:
 
     def typed(self) -> Iterator[str]:
         """The URLs of the inputs, and where their redirects led last. Reads all rows."""
+        typed = "FROM urls WHERE parent IS NULL AND host IS NOT NULL"
+        return self._texts(f"SELECT url {typed} UNION ALL SELECT hop {typed} AND hop IS NOT NULL")
+
+    def too_deep(self) -> Iterator[str]:
+        """The links that were recorded as too deep, and may still be followed. Reads all rows."""
+        return self._texts("SELECT url FROM urls WHERE error = 'depth_limit'")
+
+    def _texts(self, query: str) -> Iterator[str]:
         with told(self._path):
-            for url, hop in self._reader.execute("SELECT url, hop FROM urls WHERE parent IS NULL AND host IS NOT NULL"):
-                yield url
-                if hop is not None:
-                    yield hop
+            for (text,) in self._reader.execute(query):
+                yield text
 
     def in_order(self, oldest: int) -> bool:
         """True when no input after this one has ended."""
@@ -383,16 +390,3 @@ def _queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, .
         f"WHERE {condition}",
         values,
     ).rowcount
-
-
-def _encodable(rows: list[Row]) -> list[Row]:
-    """The same rows with text that has a UTF-8 form."""
-    return [
-        tuple(
-            value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-            if isinstance(value, str)
-            else value
-            for value in row
-        )
-        for row in rows
-    ]

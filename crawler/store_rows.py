@@ -254,3 +254,16 @@ def request_of(row: Row, epoch: float) -> Request:
 def line_of(row: Row) -> BadLine:
     """The bad line that a row of REQUEST_QUERY stands for."""
     return BadLine(row[1], Input(*row[5:9]), CodedError(row[15], row[16]))
+
+
+def encodable(rows: list[Row]) -> list[Row]:
+    """The same rows with text that has a UTF-8 form."""
+    return [
+        tuple(
+            value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            if isinstance(value, str)
+            else value
+            for value in row
+        )
+        for row in rows
+    ]

@@ -63,3 +63,16 @@ def test_the_endless_list_has_thirty_million_lines(tmp_path):
     assert block.count(b"\n") * (module.ENDLESS // module.BLOCK) == module.ENDLESS == 30_000_000
     module.write_gzip(path, block)
     assert path.stat().st_size < 20 << 20
+
+
+@pytest.mark.parametrize("is_job", [False, True], ids=["memory", "job"])
+def test_the_links_of_the_known_bench_are_half_known(tmp_path, capsys, is_job):
+    """Its URLs are what the parser makes of them, and of each page's links those are accepted that are new."""
+    module = bench("bench_known")
+    assert module.parse(module.url_of(7).href) == module.url_of(7)
+    folder = tmp_path / "job" if is_job else None
+    if folder is not None:
+        module.fill(folder, 5_000)
+    with module.private_reactor() as (reactor, _):
+        module.run(reactor, lambda: module.checks(reactor, 5_000, 3, folder))
+    assert '"seconds"' in capsys.readouterr().out

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve, to_toml
+from crawler.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve
+from crawler.config_text import to_toml
 from crawler.crawl_options import Pattern
 from crawler.models import Record
 from crawler.options import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole

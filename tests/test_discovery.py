@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import msgspec
 import pytest
 
 from crawler import discovery
@@ -164,9 +165,17 @@ class TestDuplicates:
         assert duplicates == [None, None, "http://a.example/0", "http://a.example/0", None]
 
     def test_the_same_url_again(self):
-        """It is no duplicate of itself (a redirect led there twice)."""
+        """It is no duplicate of itself, when it was read again because a run was about to stop."""
         found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
         assert [found.read(request(), response(b"x")).duplicate_of for _ in range(2)] == [None, None]
+
+    def test_a_redirect_and_where_it_leads(self):
+        """Both have a record, as they were linked; the second one is the duplicate of the first."""
+        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        target = request("http://a.example/to")
+        hop = msgspec.structs.replace(target, written="http://a.example/from")
+        assert found.read(target, response(b"x")).duplicate_of is None
+        assert found.read(hop, response(b"x")).duplicate_of == "http://a.example/to"
 
     def test_nothing_is_not_content(self):
         """Empty bodies have nothing in common."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, DeferredList
 from twisted.internet.task import Clock
 
 from crawler import extract

@@ -393,7 +393,7 @@ def test_what_is_left_takes_at_least_a_second(eta: float, on_a_line: str, beside
 
 def test_the_line_says_what_is_known() -> None:
     """No total: no share and no end. Skipped URLs and the bottleneck appear when there are any."""
-    told = snapshot(total=None, eta=None, skipped=3, bottleneck="--delay binds")
+    told = snapshot(total=None, eta=None, skips={"out_of_scope": 2, "robots_denied": 1}, bottleneck="--delay binds")
     assert plain_line(told) == (
         "12,000 done, ok 11,990, failed 10, skipped 3, 812/s, 31 MB, 64 in flight; --delay binds"
     )

@@ -179,9 +179,7 @@ class TestWrite:
         """Of a URL that has a row (a host given up), of a bad line, and of a link that never had one."""
         tables.journal.added(req(0))
         tables.commit()
-        tables.journal.ended(
-            0, unfetched(req(0).written, req(0).input, CodedError("robots_denied", "line 3"))
-        )
+        tables.journal.ended(0, unfetched(req(0).written, req(0).input, CodedError("robots_denied", "line 3")))
         tables.journal.refused(1, bad_line(1))
         tables.journal.ended(1, bad_record(bad_line(1)))
         place = Input(parent="http://a.example/0", depth=1)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 HOSTS, SLOW = 500, 20
 DELAY = 0.5
 ANSWER = 0.8  # seconds that a slow host takes
-JITTER = 0.005
+JITTER = 0.01  # what is written leaves at the end of a turn of the loop
 SLACK = 2.5  # for a busy machine: the start of a process's work, and its share of a processor
 
 

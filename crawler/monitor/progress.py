@@ -240,8 +240,8 @@ def _all_fields(snapshot: Snapshot) -> list[_Field]:
     fields.append(_Field(4, f"ok {amount(snapshot.ok)}", "green"))
     if snapshot.failed:
         fields.append(_Field(1, f"failed {amount(snapshot.failed)}", "red"))
-    if snapshot.skipped:
-        fields.append(_Field(6, f"skipped {amount(snapshot.skipped)}", "yellow"))
+    if snapshot.skips:
+        fields.append(_Field(6, f"skipped {amount(sum(snapshot.skips.values()))}", "yellow"))
     fields += (
         _Field(3, rate(snapshot.rate_now)),
         _Field(7, size(snapshot.size_download)),
@@ -261,8 +261,8 @@ def plain_line(snapshot: Snapshot) -> str:
         f"ok {amount(snapshot.ok)}",
         f"failed {amount(snapshot.failed)}",
     ]
-    if snapshot.skipped:
-        words.append(f"skipped {amount(snapshot.skipped)}")
+    if snapshot.skips:
+        words.append(f"skipped {amount(sum(snapshot.skips.values()))}")
     words += (rate(snapshot.rate_now), size(snapshot.size_download), f"{amount(snapshot.in_flight)} in flight")
     if snapshot.eta is not None:
         eta = ceil(snapshot.eta)

@@ -77,10 +77,17 @@ def nginx(program: str, root: Path, folder: Path) -> Generator[str]:
         process.wait()
 
 
+class Threads(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that are killed are what is tested."""
+
+
 @contextmanager
 def threads(root: Path) -> Generator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root))) as server:
-        server.daemon_threads, server.block_on_close = True, False
+    with Threads(("127.0.0.1", 0), partial(Handler, directory=str(root))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
@@ -167,7 +174,7 @@ def main() -> None:
             times, seconds = killed(
                 crawl(*arguments, *outputs, "--job", folder / "killed"),
                 options.kills,
-                0.6 + job.wall / options.kills,
+                0.55 + 0.5 * job.wall / options.kills,
                 random.Random(options.seed),
             )
             for output in OUTPUTS:

@@ -1,11 +1,12 @@
-"""The same work with other clients: fetch a list of URLs, 32 at once, write one line of JSON each.
+"""The same work with other programs: fetch a list of URLs or crawl a site, 32 at once, write one line of JSON each.
 
-Usage: peers.py NAME URLS OUTPUT
+Usage: peers.py NAME URLS OUTPUT, or peers.py scrapy START OUTPUT
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 import time
@@ -84,12 +85,41 @@ def with_treq(source: Path, output: Path) -> None:
     task.react(main)
 
 
+def with_scrapy(start: str, output: Path) -> None:
+    """Scrapy with its LinkExtractor; a line for each page with its title."""
+    import scrapy
+    from scrapy.crawler import CrawlerProcess
+    from scrapy.linkextractors import LinkExtractor
+
+    class Pages(scrapy.Spider):  # type: ignore[misc]
+        name = "pages"
+        start_urls = (start,)
+        extractor = LinkExtractor(allow=["^" + re.escape(start[: start.index("/", 8) + 1])])
+
+        def parse(self, response: Any) -> Any:
+            is_html = isinstance(response, scrapy.http.HtmlResponse)
+            title = response.css("title::text").get() if is_html else None
+            yield {"url": response.url, "status": response.status, "size": len(response.body), "title": title}
+            for link in self.extractor.extract_links(response) if is_html else ():
+                yield scrapy.Request(link.url, callback=self.parse)
+
+    settings = {
+        "LOG_LEVEL": "ERROR", "CONCURRENT_REQUESTS": AT_ONCE, "CONCURRENT_REQUESTS_PER_DOMAIN": AT_ONCE,
+        "DOWNLOAD_DELAY": 0, "ROBOTSTXT_OBEY": False, "TELNETCONSOLE_ENABLED": False,
+        "FEEDS": {str(output): {"format": "jsonlines", "overwrite": True}},
+    }  # fmt: skip
+    process = CrawlerProcess(settings=settings)
+    process.crawl(Pages)
+    process.start()
+
+
+CRAWLERS: dict[str, Callable[[str, Path], None]] = {"scrapy": with_scrapy}
 PEERS: dict[str, Callable[[Path, Path], None]] = {"aiohttp": with_aiohttp, "treq": with_treq}
 
 
 def missing(name: str) -> str:
     """What a peer needs and this machine lacks; empty when it can run."""
-    needs = {"aiohttp": ("aiohttp", "orjson", "uvloop"), "treq": ("treq",), "curl": ()}[name]
+    needs = {"aiohttp": ("aiohttp", "orjson", "uvloop"), "treq": ("treq",), "curl": (), "scrapy": ("scrapy",)}[name]
     lacks = [module for module in needs if importlib.util.find_spec(module) is None]
     if name == "curl" and shutil.which("curl") is None:
         lacks.append("curl")
@@ -97,4 +127,7 @@ def missing(name: str) -> str:
 
 
 if __name__ == "__main__":
-    PEERS[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    if sys.argv[1] in CRAWLERS:
+        CRAWLERS[sys.argv[1]](sys.argv[2], Path(sys.argv[3]))
+    else:
+        PEERS[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))

@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))  # the checkout, not what pip installed of it
 from crawler.site import running_site  # noqa: E402
 from crawler.site.pages import SMALL_PAGES, small_page  # noqa: E402
 
+DOCS = Path("/usr/share/doc/python3.11/html")  # of Debian's package python3.11-doc
 NGINX = """{user}worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{
@@ -58,6 +59,8 @@ def nginx(program: str, folder: Path) -> Generator[dict[str, str]]:
     for number in range(SMALL_PAGES):
         answer: Any = small_page(f"/p/{number}.html")
         pages.joinpath(f"{number}.html").write_bytes(answer.partition(b"\r\n\r\n")[2])
+    if DOCS.is_dir():
+        (folder / "www" / "docs").symlink_to(DOCS)
     plain, secure = free_port(), free_port()
     user = "user root; " if os.geteuid() == 0 else ""  # its workers must be allowed to read the pages
     config = folder / "nginx.conf"

@@ -1,0 +1,47 @@
+"""A Config as the text of a file: what --print-config shows, and what a job keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from crawler.config import OPTIONS, Config, ConfigError
+from crawler.options import shown
+from crawler.printable import printable
+from crawler.version import __version__
+
+
+def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
+    """Write every option with its value as TOML that `from_toml` reads; comments give help, default and origin.
+
+    Raises ConfigError for a file name that is not UTF-8: TOML cannot hold it.
+    """
+    lines = [f"# The options of crawler {__version__}, for --config FILE"]
+    group = ""
+    for option in OPTIONS.values():
+        if option.group != group:
+            group = option.group
+            lines += ["", "", f"# === {group} ==="]
+        value = getattr(config, option.name)
+        default = option.kind.show(option.default) if option.default not in {None, ()} else "none"
+        origin = (origins or {}).get(option.name)
+        lines += [
+            "",
+            f"# {option.help}",
+            f"# {option.kind.expected}; default: {default}" + (f"; from {printable(origin)}" if origin else ""),
+            f"# {option.name} =" if value is None else f"{option.name} = {_toml(value, option.name)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object, name: str) -> str:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{name}: {shown(value)} is not valid UTF-8 and cannot be written as TOML") from None
+        # A JSON string is a TOML basic string, except that TOML wants DEL escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item, name) for item in value)}]"
+    return "true" if value is True else "false" if value is False else repr(value)

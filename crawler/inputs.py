@@ -1,0 +1,53 @@
+"""What a run reads its seeds from: the inputs of the config, or the URLs that a caller gives."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from crawler import seeds
+from crawler.config import Config
+from crawler.models import SITEMAP_SOURCE
+
+TYPED_HOSTS: Final = 50_000
+
+
+class Inputs(NamedTuple):
+    """The seeds, and whether reading them never blocks."""
+
+    seeds: Iterator[seeds.Seed | seeds.BadLine]
+    direct: bool
+
+
+def open_inputs(config: Config, urls: Iterable[Any] | None, typed: set[str]) -> Inputs:
+    """The seeds of `urls`, else of the config's inputs. Raises ValueError for an input that cannot be read.
+
+    While they are read, `typed` comes to hold which host:port were named; of very long lists the first 50,000.
+    """
+    if urls is None:
+        seeds.check(config.inputs, config.column)
+        source = seeds.read(config.inputs, column=config.column)
+        direct = not any(map(_may_block, config.inputs))
+    else:
+        source = seeds.from_iterable(urls)
+        direct = isinstance(urls, (list, tuple, set, frozenset))
+    if config.sitemap:
+        source = chain(source, seeds.from_iterable(config.sitemap, SITEMAP_SOURCE))
+    return Inputs(_typing(source, typed), direct)
+
+
+def _typing(source: Iterator[seeds.Seed | seeds.BadLine], typed: set[str]) -> Iterator[seeds.Seed | seeds.BadLine]:
+    for seed in source:
+        if isinstance(seed, seeds.Seed) and len(typed) < TYPED_HOSTS:
+            typed.add(seed.url.host_key)
+        yield seed
+
+
+def _may_block(name: str) -> bool:
+    if "://" in name:
+        return False
+    path = Path(name)
+    return name == seeds.STDIN or (path.exists() and not stat.S_ISREG(path.stat().st_mode))
