@@ -154,6 +154,19 @@ def demo(settings: Settings) -> int:
         return run_command(config, urls)
 
 
+def doctor(settings: Settings) -> int:
+    """Fetch every fault of the built-in site and say of each whether it became what is promised."""
+    if settings.config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: doctor takes no inputs")
+    from crawler.doctor import Examination
+
+    examination = Examination(versions=version_text(), quiet=settings.config.quiet)
+    for text in examination.lines():
+        if code := _put(text):
+            return code
+    return examination.exit_code
+
+
 def shell(settings: Settings) -> int:
     """Open a Python prompt with the page of the one URL that is the input."""
     from crawler.shell import run_shell
@@ -176,6 +189,7 @@ def about_job(command: str, settings: Settings) -> int:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command("Fetch the good and bad pages of the built-in site; no internet needed", demo),
+    "doctor": Command("Try every fault of the built-in site on this machine; no internet needed", doctor, "[-q]"),
     "shell": Command("Open a Python prompt with a fetched page and its selector", shell, "[OPTION]... URL"),
     "status": Command("Say how a job stands, also while it runs", partial(about_job, "status"), "DIR"),
     "verify": Command("Check the books of a job against its outputs", partial(about_job, "verify"), "DIR"),

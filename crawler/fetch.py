@@ -94,9 +94,13 @@ class Fetcher:
         self._flights: set[_Flight] = set()
         self._watch: IDelayedCall | None = None
 
-    def fetch(self, request: Request) -> Deferred[Response]:
-        """Fires with the Response; cancelling closes the socket and fails with CancelledError."""
+    def fetch(self, request: Request, on_sent: Callable[[], None] | None = None) -> Deferred[Response]:
+        """Fires with the Response; cancelling closes the socket and fails with CancelledError.
+
+        `on_sent` is called when the request leaves: until then it may wait for the address and the connection.
+        """
         flight = _Flight(self, request, self._clock.seconds(), self._wall_clock())
+        flight.trace.on_sent = on_sent
         self._flights.add(flight)
         if self._watch is None:
             self._watch = self._clock.callLater(WATCH_INTERVAL, self._check)
@@ -134,14 +138,14 @@ class _Flight:
     """One attempt in the air. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_fetcher", "_headers", "_pieces", "_request", "_response", "_sent", "_trace", "_wall", "done",
+        "_decoder", "_fetcher", "_headers", "_pieces", "_request", "_response", "_sent", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, fetcher: Fetcher, request: Request, now: float, wall: float) -> None:
         self.done: Deferred[Response] = Deferred(self._cancelled)
         self._fetcher = fetcher
         self._request = request
-        self._trace = Trace(now)
+        self.trace = Trace(now)
         self._wall = wall
         self._sent: Deferred[Any] | None = None
         self._response: WireResponse | None = None
@@ -155,7 +159,7 @@ class _Flight:
         self._sent = sent = fetcher._client.request(
             request.method,
             WireURL(request.url.scheme, request.url.authority),
-            headers=fetcher._envelope(request, self._trace),
+            headers=fetcher._envelope(request, self.trace),
             cookies=fetcher._jar,
             allow_redirects=False,
             unbuffered=True,
@@ -167,7 +171,7 @@ class _Flight:
 
     def overdue(self, now: float) -> CodedError | None:
         """The deadline that has passed, if any."""
-        limits, trace = self._fetcher._limits, self._trace
+        limits, trace = self._fetcher._limits, self.trace
         if now - trace.started > limits.total:
             return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
         waited = now - trace.phase_started
@@ -229,7 +233,7 @@ class _Flight:
 
     def dataReceived(self, data: bytes) -> None:
         limit = self._fetcher._limits.max_size
-        beyond = self._trace.received - limit
+        beyond = self.trace.received - limit
         try:
             self._keep(data if beyond <= 0 else data[: len(data) - beyond])
         except CodedError as error:
@@ -262,7 +266,7 @@ class _Flight:
         self._finish(error)
 
     def _finish(self, error: CodedError | None) -> None:
-        trace, response, pieces = self._trace, self._response, self._pieces
+        trace, response, pieces = self.trace, self._response, self._pieces
         start = trace.started
         warnings: list[str] = []
         if response is not None and response.warnings:

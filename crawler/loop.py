@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, inlineCallbacks
@@ -262,7 +263,8 @@ class Crawl:
                     self._landed.append(_Landing(request, None, 0.0, ruling.error))
                 return
             started = self._clock.seconds()
-            response: Response = yield self._fetcher.fetch(request)
+            paced = self._politeness.host(key, started).unsent is not None
+            response: Response = yield self._fetcher.fetch(request, partial(self._sent, request) if paced else None)
             now = self._clock.seconds()
             wait = self._politeness.observe(key, response, started=started, now=now)
             onward = self._hop(request, response)
@@ -293,6 +295,11 @@ class Crawl:
             self._freed += 1
             if self._turn is None:
                 self._turn = self._clock.callLater(0, self._settle)
+
+    def _sent(self, request: Request) -> None:
+        """A request has left whose host has a delay: that begins now."""
+        self._politeness.sent(request.url.host_key, request.id, self._clock.seconds())
+        self._woken()
 
     def _hop(self, request: Request, response: Response) -> Request | None:
         if response.error is not None:

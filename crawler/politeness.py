@@ -70,7 +70,7 @@ _EPOCH_MS: Final = 100 * _EPOCH
 
 
 class HostControl:
-    """What one host allows. The frontier reads `limit`, `in_flight` and `next_start`; nobody else writes them.
+    """What one host allows. The frontier reads `limit`, `in_flight`, `unsent`, `next_start`; nobody else writes them.
 
     `delay` is in force from start to start; it is `floor` (what was configured or asked for by robots.txt) plus what
     back-off added.
@@ -94,6 +94,7 @@ class HostControl:
         "per_host",
         "slowed",
         "trouble",
+        "unsent",
     )
 
     def __init__(self, per_host: int, delay: float) -> None:
@@ -112,6 +113,7 @@ class HostControl:
         self._good = 0
         self._slowed_at = float("-inf")
         self._slowings = 0  # since the last good answer
+        self.unsent: int | None = None
         self._blocked_until = 0.0
         self._blocked_by: Binding = "retry_after"
 
@@ -120,29 +122,41 @@ class HostControl:
         """True once it has been slowed down so often in a row that it shall not be asked any more in this run."""
         return self._slowings >= GIVE_UP_AFTER
 
-    def start(self, now: float) -> None:
-        """A request to the host starts. Only while `in_flight < limit` and not before `next_start`."""
+    def start(self, now: float, number: int | None = None) -> None:
+        """A request to the host starts. Only while `in_flight < limit` and not before `next_start`.
+
+        The delay counts from when it leaves, which takes an address and a connection: until `asked` or `end` tells of
+        this `number`, it is `unsent`, and no other may start.
+        """
         self.in_flight += 1
+        if self.delay:
+            self.unsent = number
         self._before = self.next_start
         self.next_start = self._after = now + self.delay
 
-    def asked(self, at: float) -> None:
-        """The host was asked no sooner than that: to connect took a while. The distance to the next counts from it."""
+    def asked(self, at: float, number: int | None = None) -> None:
+        """The host was asked no sooner than that. The distance to the next counts from it."""
         self.next_start = max(self.next_start, at + self.delay)
+        if number == self.unsent:
+            self.unsent = None
 
     def spared(self) -> None:
         """The host was not asked after all, right after a `start`: the next one need not wait for that."""
         if self.next_start == self._after:
             self.next_start = self._before
 
-    def end(self) -> None:
+    def end(self, number: int | None = None) -> None:
         """A request to the host has ended, however."""
         self.in_flight -= 1
+        if number == self.unsent:
+            self.unsent = None
 
     def binding(self, now: float) -> Binding | None:
         """Which signal keeps the host from starting one more request now; None when it may."""
         if now < self._blocked_until:
             return self._blocked_by
+        if self.unsent is not None:
+            return "delay"
         if self.in_flight >= self.limit:
             return "backoff" if self.limit < self.per_host else "per_host"
         if now >= self.next_start:
@@ -194,6 +208,7 @@ class HostControl:
     def let_go(self, now: float) -> None:
         """Its URLs are disposed of without being fetched: nothing shall hold them up."""
         self.limit = self.per_host
+        self.unsent = None
         self.delay = 0.0
         self.next_start = now
         self._blocked_until = 0.0
@@ -272,6 +287,13 @@ class Politeness:
             host.let_go(now)
             self.changed[key] = None
 
+    def sent(self, key: str, number: int, now: float) -> None:
+        """A request that was started has left."""
+        host = self._hosts.get(key)
+        if host is not None:
+            host.asked(now, number)
+            self.changed[key] = None
+
     def observe(self, key: str, response: Response, *, started: float, now: float) -> float | None:
         """Learn from what one try brought; called before its lease ends. `started` and `now` are monotonic seconds.
 
@@ -280,9 +302,6 @@ class Politeness:
         host = self._hosts.get(key) or self.host(key, now)
         if host.given_up:
             return None
-        if host.delay:
-            timings = response.timings
-            host.asked(started + (timings.appconnect or timings.connect or 0.0))
         wait = None
         if not response.headers.keys().isdisjoint(_TELLING):
             wait = self._told(host, response, now)

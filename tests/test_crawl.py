@@ -1091,7 +1091,7 @@ def test_a_turn_for_failures_that_take_no_time():
     turns = 0
 
     class Failing:
-        def fetch(self, request: Request) -> Deferred[Response]:
+        def fetch(self, request: Request, on_sent: object) -> Deferred[Response]:
             return succeed(Response(Timings(), 0.0, error=CodedError("address_blocked")))
 
     def tick() -> None:

@@ -93,8 +93,10 @@ def fill(frontier: Frontier, *hosts: str) -> list[Request]:
 
 
 def claim(frontier: Frontier, now: float = 0.0) -> Request:
+    """Claim a request and send it at once."""
     request = frontier.claim(now)
     assert request is not None
+    frontier._politeness.sent(request.url.host_key, request.id, now)
     return request
 
 
@@ -102,6 +104,7 @@ def claim_all(frontier: Frontier, now: float = 0.0) -> list[int]:
     """The ids of all that may be claimed now, in order."""
     ids = []
     while (request := frontier.claim(now)) is not None:
+        frontier._politeness.sent(request.url.host_key, request.id, now)
         ids.append(request.id)
     return ids
 
@@ -220,6 +223,34 @@ class TestPoliteness:
         assert claim_all(frontier, 10.4) == []
         assert claim_all(frontier, 10.5) == [1, 3]
         assert frontier.ready_at(10.5) is None
+
+    def test_delay_counts_from_when_it_is_sent(self, make):
+        """Looking up a name may take longer than the delay: no other request may start meanwhile, and leave with it."""
+        politeness = Politeness(per_host=8, delay=0.5)
+        frontier = make(politeness)
+        first, _ = fill(frontier, "a.example", "a.example")
+        assert frontier.claim(10.0) == first
+        assert frontier.claim(11.0) is None
+        assert frontier.ready_at(11.0) is None
+        politeness.sent(first.url.host_key, first.id, 12.0)
+        assert frontier.ready_at(12.0) == 12.5
+        assert frontier.claim(12.4) is None
+        assert frontier.claim(12.5).id == 1
+
+    def test_a_request_that_is_never_sent_holds_up_nobody(self, make):
+        """Its lease ended, without a connection: the next may start."""
+        frontier = make(Politeness(per_host=8, delay=0.5))
+        first, _ = fill(frontier, "a.example", "a.example")
+        assert frontier.claim(10.0) == first
+        frontier.finish(first, "failed", 13.0)
+        assert frontier.claim(13.0).id == 1
+
+    def test_without_a_delay_nobody_waits_for_the_others(self, make):
+        """Several may look for their connections at once."""
+        frontier = make(Politeness(per_host=8))
+        fill(frontier, "a.example", "a.example")
+        assert frontier.claim(0.0).id == 0
+        assert frontier.claim(0.0).id == 1
 
     def test_a_host_that_comes_back_keeps_its_delay(self, make):
         """A host whose queue ran empty does not lose its delay."""

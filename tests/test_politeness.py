@@ -111,23 +111,33 @@ class TestConfigured:
 
 
 class TestAsked:
-    """Connecting takes a while: the distance counts from when the request was really sent."""
+    """To connect takes a while: the distance counts from when the request was really sent."""
 
-    def test_a_new_connection_takes_time(self):
-        """The next request may not leave with it when it takes longer than the delay."""
-        politeness = Politeness(delay=5.0)
-        politeness.host(KEY, 0.0).start(0.0)
-        got = Response(Timings(connect=2.0, appconnect=3.0, total=4.0), WALL, status=200)
-        politeness.observe(KEY, got, started=0.5, now=4.5)
-        assert politeness.host(KEY, 4.5).next_start == 8.5
-
-    def test_a_later_start_counts(self):
-        """Of two in the air the later one."""
+    def test_a_request_that_is_not_sent_yet(self):
+        """It binds like the delay whose count has not begun."""
         politeness = Politeness(delay=5.0)
         host = politeness.host(KEY, 0.0)
-        host.start(0.0)
-        host.start(5.0)
-        politeness.observe(KEY, Response(Timings(connect=2.0), WALL, status=200), started=0.0, now=6.0)
+        host.start(0.0, 7)
+        assert (host.unsent, host.binding(99.0)) == (7, "delay")
+        politeness.sent(KEY, 7, 2.0)
+        assert (host.unsent, host.next_start, host.binding(7.0)) == (None, 7.0, None)
+        assert list(politeness.changed) == [KEY]
+
+    def test_another_one_does_not_count(self):
+        """A younger request's news say nothing of the one that waits."""
+        host = HostControl(2, 5.0)
+        host.start(0.0, 7)
+        host.end(6)
+        host.asked(1.0, 6)
+        assert host.unsent == 7
+        host.end(7)
+        assert host.unsent is None
+
+    def test_a_later_start_counts(self):
+        """News that come late do not shorten what was begun."""
+        host = HostControl(2, 5.0)
+        host.start(5.0, 7)
+        host.asked(1.0)
         assert host.next_start == 10.0
 
 

@@ -99,7 +99,7 @@ class MemoryFrontier:
         if request.id in self._leases:
             raise KeyError(f"request {request.id} is leased already: two inputs share an id")
         control = queue.control = self._politeness.host(queue.key, now)
-        control.start(now)
+        control.start(now, request.id)
         self._leases[request.id] = queue
         self._queued -= 1
         # To the end of the line.
@@ -184,7 +184,7 @@ class MemoryFrontier:
         queue = self._leases.pop(request.id, None)
         if queue is None or queue.control is None:
             raise KeyError(f"request {request.id} ({request.url.href}) is not leased")
-        queue.control.end()
+        queue.control.end(request.id)
         queue.pending -= 1
         return queue
 
@@ -198,7 +198,7 @@ class MemoryFrontier:
     def _when(self, queue: _Queue, now: float) -> float:
         """When this host may start its next request, were it not for the other hosts."""
         host = self._politeness.host(queue.key, now)
-        if host.in_flight >= host.limit:
+        if host.in_flight >= host.limit or host.unsent is not None:
             return _NEVER
         if queue.inbox or queue.outbox:
             return host.next_start

@@ -96,7 +96,7 @@ class Connection(Protocol):
         """
         now = self._now()
         trace = envelope.trace
-        trace.enter("headers", now)
+        trace.sent(now)
         trace.remote_ip = self.remote_ip
         trace.reused = self._reused
         self._envelope = envelope

@@ -21,13 +21,15 @@ class Trace:
     """When the phases of one attempt ended, in monotonic seconds; None where a phase did not happen (yet).
 
     Written by the agent, the endpoint and the connection as things happen; read by whoever keeps the deadlines.
-    `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "headers" or "body".
+    `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "headers" or "body". `on_sent` is
+    called when the request is sent: it may have waited long for its connection.
     """
 
     __slots__ = (
         "connected",
         "first_byte",
         "last_byte",
+        "on_sent",
         "phase",
         "phase_started",
         "received",
@@ -47,6 +49,7 @@ class Trace:
         self.secured: float | None = None
         self.first_byte: float | None = None
         self.last_byte = started
+        self.on_sent: Callable[[], None] | None = None
         self.received = 0
         self.remote_ip: str | None = None
         self.reused = False
@@ -54,6 +57,11 @@ class Trace:
     def enter(self, phase: str, now: float) -> None:
         self.phase = phase
         self.phase_started = now
+
+    def sent(self, now: float) -> None:
+        self.enter("headers", now)
+        if self.on_sent is not None:
+            self.on_sent()
 
 
 class Envelope(Headers):
