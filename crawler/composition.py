@@ -18,6 +18,7 @@ from crawler.fetch import Fetcher, Limits
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
+from crawler.ground import Rules
 from crawler.http11.agent import Agent
 from crawler.http11.dial import Dial, reactor_dial
 from crawler.http11.endpoint import Endpoint
@@ -26,7 +27,7 @@ from crawler.http11.resolver import Resolver
 from crawler.http11.tls import LateContext
 from crawler.inputs import open_inputs
 from crawler.intake import Intake, IntakeRules
-from crawler.loop import Crawl, Rules
+from crawler.loop import Crawl
 from crawler.models import Input, Request, Response
 from crawler.outputs import open_outputs
 from crawler.politeness import Politeness

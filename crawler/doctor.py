@@ -9,6 +9,8 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.error import CannotListenError
@@ -159,31 +161,34 @@ def groups(site: RunningSite, tls_site: RunningSite, port: int) -> Iterator[tupl
 
 
 def self_signed() -> Any:
-    """A Twisted context factory with a certificate for 127.0.0.1, made now and kept in memory."""
+    """A Twisted context factory with a certificate made now, whose key nobody keeps."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
-    from OpenSSL.crypto import X509, PKey
-    from twisted.internet.ssl import CertificateOptions
+    from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "crawler doctor")])
     now = datetime.now(UTC)
-    day = timedelta(days=1)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
-    return CertificateOptions(
-        privateKey=PKey.from_cryptography_key(key), certificate=X509.from_cryptography(certificate)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    with TemporaryDirectory() as folder:
+        # Versions of pyOpenSSL agree on files; on objects in memory they do not.
+        path = Path(folder, "both.pem")
+        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        return DefaultOpenSSLContextFactory(str(path), str(path))
 
 
 def _authorities() -> str:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.fetch import Fetcher
 from crawler.frontier import Frontier
 from crawler.gate import Gate
+from crawler.ground import Ground, Landing, Reader, Rules
 from crawler.intake import READ_SHARE, Intake
-from crawler.models import Findings, Record, Request, Response, record_of, untried
+from crawler.models import Request, Response
 from crawler.politeness import Politeness
 from crawler.printable import printable
 from crawler.redirect import next_hop
@@ -30,37 +29,6 @@ from crawler.retry import LOCAL_CODES, Retry
 from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What one run does with each URL."""
-
-    concurrency: int = 64
-    max_redirects: int = 10
-    https_only: bool = False
-    headers_in_record: bool = True
-    body_in_record: bool = False
-
-
-class Reader(Protocol):
-    """Reads what was fetched, for links and data."""
-
-    def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
-        """What takes so long that the reactor must not wait for it; never fails but by CancelledError."""
-
-    def read(self, request: Request, response: Response, prepared: Any) -> Findings:
-        """The rest; `prepared` is what came of that."""
-
-
-class _Landing(NamedTuple):
-    """A visit that has ended for good and waits for its record: with a response, or refused without a try."""
-
-    request: Request
-    response: Response | None
-    queued: float
-    refusal: CodedError | None = None
-    prepared: Any = None
 
 
 class Crawl:
@@ -92,24 +60,25 @@ class Crawl:
         self._gate = gate
         self._fetcher = fetcher
         self._retry = retry
-        self._sink = sink
+        self._ground = Ground(
+            clock=clock, intake=intake, frontier=frontier, gate=gate, sink=sink, reader=reader, rules=rules
+        )
         self._rules = rules
         self._reader = reader
         self._tried = tried
         self._slots = DeferredSemaphore(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
-        self._landed: list[_Landing] = []
+        self._landed: list[Landing] = []
         self._freed = 0
         self._turn: IDelayedCall | None = None
         self._paused_until = 0.0
-        self._full: Deferred[Any] | None = None
         self._stopping = False
         self._ended: Deferred[Any] = Deferred()  # no canceller: it tells, nobody asks
-        self._fatal: BaseException | None = None
         self._input_error: BaseException | None = None
         self._wake: Deferred[None] | None = None
         self._log = Logger()
-        intake.write = self._write_unfetched
+        self._ground.on_room = self._woken
+        self._ground.on_failure = self._stop
         intake.on_ready = self._woken
         gate.found_sitemaps = self._found_sitemaps
 
@@ -133,10 +102,10 @@ class Crawl:
             yield self._something_happens()
         yield DeferredList(list(self._flights.values()))
         self._settle()
-        if self._full is not None:  # when stopping: we only wait no longer, what the sink was given it has
-            self._full.cancel()
+        if self._ground.full is not None:  # when stopping: we only wait no longer, what the sink was given it has
+            self._ground.full.cancel()
         self._ended.callback(None)
-        error = self._fatal or self._input_error
+        error = self._ground.fatal or self._input_error
         if error is not None:
             raise error
 
@@ -160,7 +129,7 @@ class Crawl:
     def _next(self) -> Request | None:
         """The next URL to fetch, if one may be fetched now; reads on in the feed as far as the window allows."""
         now = self._clock.seconds()
-        if self._stopping or self._full is not None or now < self._paused_until:
+        if self._stopping or self._ground.full is not None or now < self._paused_until:
             return None
         request = self._frontier.claim(now)
         if request is None:
@@ -178,43 +147,18 @@ class Crawl:
             self._input_error = error
             intake.close()  # some iterators go on after an error, others raise it again and again
         if intake.held is not None:
-            intake.held.addErrback(self._sink_failed)
+            intake.held.addErrback(self._ground.failed)
             intake.held.addCallback(self._admitted)
 
     def _may_read(self) -> bool:
-        return self._full is None and not self._stopping
+        return self._ground.full is None and not self._stopping
 
     def _admitted(self, _: object) -> None:
         self._intake.held = None
         self._woken()
 
-    def _write_unfetched(self, record: Record, number: int) -> None:
-        """Write the record of an input that never gets as far as the frontier."""
-        wait = self._write(record, None, number)
-        if wait is None:
-            self._count(None, record)
-        else:
-            wait.addCallback(self._count, record)
-            self._wait_for_sink([wait])
-
-    def _count(self, _: object, record: Record) -> None:
-        if self._fatal is None:
-            self._intake.ended(record.input)
-
     def _found_sitemaps(self, request: Request, references: Sequence[str]) -> None:
         self._intake.accept_sitemaps(request, references, self._clock.seconds())
-
-    def _wait_for_sink(self, waits: Sequence[Deferred[Any]]) -> None:
-        """Start and read nothing until the sink takes more."""
-        gathered = DeferredList([*waits, self._full] if self._full is not None else list(waits))
-        self._full = gathered
-
-        def go_on(_: Any) -> None:
-            if self._full is gathered:
-                self._full = None
-                self._woken()
-
-        gathered.addCallback(go_on)
 
     def _something_happens(self) -> Deferred[None]:
         """Fires when a task ends, when there is more to read, or at the next host's time."""
@@ -222,7 +166,7 @@ class Crawl:
         self._wake = wake
         now = self._clock.seconds()
         at: float | None
-        if self._full is not None:
+        if self._ground.full is not None:
             at = None
         elif now < self._paused_until:
             at = self._paused_until
@@ -240,8 +184,8 @@ class Crawl:
 
     def _stop(self, error: BaseException) -> None:
         """Something that no record can tell: the run ends, nothing is reported done that was not written."""
-        if self._fatal is None:
-            self._fatal = error
+        if self._ground.fatal is None:
+            self._ground.fatal = error
             timer = self._clock.callLater(0, self.abort)
             self._ended.addCallback(_cancel, timer)
         self._stopping = True
@@ -260,7 +204,7 @@ class Crawl:
                 if ruling.error is None:
                     self._frontier.retry(request, self._clock.seconds())
                 else:
-                    self._landed.append(_Landing(request, None, 0.0, ruling.error))
+                    self._landed.append(Landing(request, None, 0.0, ruling.error))
                 return
             started = self._clock.seconds()
             paced = self._politeness.host(key, started).unsent is not None
@@ -275,14 +219,14 @@ class Crawl:
                 if refusal is None:
                     self._frontier.retry(onward, now)
                 else:
-                    self._landed.append(_Landing(onward, None, 0.0, refusal))
+                    self._landed.append(Landing(onward, None, 0.0, refusal))
                 return
             if self._tries_again(request, response, wait, now):
                 return
             prepared = None if self._reader is None else self._reader.prepare(request, response)
             if prepared is not None:
                 prepared = yield prepared
-            self._landed.append(_Landing(request, response, started - request.accepted, None, prepared))
+            self._landed.append(Landing(request, response, started - request.accepted, None, prepared))
         except CancelledError:
             self._frontier.retry(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
@@ -335,83 +279,13 @@ class Crawl:
         if turn is not None and turn.active():
             turn.cancel()
         landed, self._landed = self._landed, []
-        records = [self._record(landing, self._findings(landing)) for landing in landed]
-        written, waits = [], []
-        for landing, record in zip(landed, records, strict=True):
-            wait = self._write(record, landing.response, landing.request.id)
-            if wait is None:
-                written.append((landing.request, record))
-            else:
-                wait.addCallback(self._finish, [(landing.request, record)])
-                waits.append(wait)
-        self._finish(None, written)
-        if waits:
-            self._wait_for_sink(waits)
+        self._ground.settle(landed)
         if self._intake.room >= READ_SHARE // 2 and not self._stopping:
             self._read_on(self._clock.seconds())
         freed, self._freed = self._freed, 0
         for _ in range(freed):
             self._slots.release()
         self._woken()
-
-    def _findings(self, landing: _Landing) -> Findings | None:
-        """Read a page, and queue what it leads to: before its record is written, so that none of it can be lost."""
-        request, response = landing.request, landing.response
-        if self._reader is None or response is None:
-            return None
-        try:
-            findings = self._reader.read(request, response, landing.prepared)
-        except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
-            self._log.failure("a page cannot be read: {url}", url=printable(request.written))
-            return Findings(error=CodedError("internal", f"{type(error).__name__}: {error}", phase="parse"))
-        if findings.follow:
-            self._intake.accept_links(request, findings.follow, self._clock.seconds())
-        return findings
-
-    def _record(self, landing: _Landing, findings: Findings | None) -> Record:
-        if landing.response is None:
-            assert landing.refusal is not None
-            return untried(landing.request, landing.refusal)
-        rules = self._rules
-        try:
-            return record_of(
-                landing.request,
-                landing.response,
-                landing.queued,
-                headers=rules.headers_in_record,
-                wire_body=rules.body_in_record,
-                findings=findings,
-            )
-        except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
-            self._log.failure("no record can be made: {url}", url=printable(landing.request.written))
-            return untried(landing.request, CodedError("internal", f"{type(error).__name__}: {error}"))
-
-    def _finish(self, _: object, written: Sequence[tuple[Request, Record]]) -> None:
-        """End the leases of what was written; what the sink has failed on is not finished."""
-        now = self._clock.seconds()
-        for request, record in written:
-            if self._fatal is not None:
-                self._frontier.retry(request, now)
-            else:
-                self._intake.ended(request.input)
-                self._gate.ended(request.id)
-                self._frontier.finish(request, record.outcome, now)
-
-    def _write(self, record: Record, response: Response | None, number: int) -> Deferred[None] | None:
-        """Hand a record to the sink; its failure ends the run."""
-        try:
-            wait = self._sink.write(record, response, number)
-        except Exception as error:  # disk_full, write_error; or a bug in a sink, which must not leave the run hanging
-            self._stop(error)
-            return None
-        if wait is not None:
-            wait.addErrback(self._sink_failed)
-        return wait
-
-    def _sink_failed(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):  # we stopped waiting: being in a hurry does not take the record back
-            assert failure.value is not None
-            self._stop(failure.value)
 
 
 def _cancel(_: object, timer: IDelayedCall) -> None:

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "crawler"
 MAX_LINES = 400
-# Longer ones, which may not grow: one idea that does not come apart.
-LONGER = {"crawler.http11.connection": 450, "crawler.loop": 415}
+# A longer one, which may not grow: one idea that does not come apart.
+LONGER = {"crawler.http11.connection": 450}
 
 
 def module_name(path: Path) -> str:
@@ -114,10 +114,11 @@ def test_no_circles() -> None:
         ("crawler.composition", {"crawler.api"}),
         ("crawler.outputs", {"crawler.composition"}),
         ("crawler.loop", {"crawler.composition"}),
-        ("crawler.intake", {"crawler.composition", "crawler.loop"}),
-        ("crawler.gate", {"crawler.composition", "crawler.loop"}),
+        ("crawler.ground", {"crawler.composition", "crawler.loop"}),
+        ("crawler.intake", {"crawler.composition", "crawler.ground", "crawler.loop"}),
+        ("crawler.gate", {"crawler.composition", "crawler.ground", "crawler.loop"}),
         ("crawler.robots", {"crawler.composition", "crawler.gate"}),
-        ("crawler.discovery", {"crawler.composition", "crawler.loop", "crawler.intake", "crawler.reading"}),
+        ("crawler.discovery", {"crawler.reading"}),
         ("crawler.reading", {"crawler.api", "crawler.composition"}),
         ("crawler.fetch", {"crawler.composition", "crawler.loop"}),
     ],

@@ -31,6 +31,7 @@ from crawler.feed import DirectFeed
 from crawler.fetch import Fetcher, Limits, by_name
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
+from crawler.ground import Rules
 from crawler.http11.agent import Agent
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
@@ -38,7 +39,7 @@ from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.response import WireResponse
 from crawler.intake import Intake, IntakeRules
-from crawler.loop import Crawl, Rules
+from crawler.loop import Crawl
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.politeness import Politeness
 from crawler.retry import Retry

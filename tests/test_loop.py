@@ -1,4 +1,4 @@
-"""crawl.py: every input gets exactly one record, whatever happens. Real parts on a network in memory, under a Clock."""
+"""loop.py and ground.py: every input gets exactly one record, whatever happens. Real parts on a network in memory, under a Clock."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from crawler.fetch import Limits
 from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
+from crawler.ground import Rules
 from crawler.intake import Intake, IntakeRules
-from crawler.loop import Crawl, Rules
+from crawler.loop import Crawl
 from crawler.models import Input, Record, Request, Response, Timings, record_of
 from crawler.politeness import GIVE_UP_AFTER, Politeness
 from crawler.retry import Retry
@@ -988,7 +989,7 @@ class TestSinkFails:
                 raise ZeroDivisionError("oops")
             return record_of(request, *args, **kwargs)
 
-        monkeypatch.setattr("crawler.loop.record_of", broken)
+        monkeypatch.setattr("crawler.ground.record_of", broken)
         rig = Rig(urls(3), network=network)
         records = rig.run()
         assert records.codes == [None, "internal", None]

@@ -1,0 +1,187 @@
+"""Where visits land: pages are read, their links queued, records made and written; what has its record is finished.
+
+Whatever goes wrong here costs no other URL its record. A sink that cannot write ends the run, and what it has not taken
+is not finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError
+from crawler.frontier import Frontier
+from crawler.gate import Gate
+from crawler.intake import Intake
+from crawler.models import Findings, Record, Request, Response, record_of, untried
+from crawler.printable import printable
+from crawler.sinks import Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one run does with each URL."""
+
+    concurrency: int = 64
+    max_redirects: int = 10
+    https_only: bool = False
+    headers_in_record: bool = True
+    body_in_record: bool = False
+
+
+class Reader(Protocol):
+    """Reads what was fetched, for links and data."""
+
+    def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
+        """What takes so long that the reactor must not wait for it; never fails but by CancelledError."""
+
+    def read(self, request: Request, response: Response, prepared: Any) -> Findings:
+        """The rest; `prepared` is what came of that."""
+
+
+class Landing(NamedTuple):
+    """A visit that has ended for good and waits for its record: with a response, or refused without a try."""
+
+    request: Request
+    response: Response | None
+    queued: float
+    refusal: CodedError | None = None
+    prepared: Any = None
+
+
+class Ground:
+    """Takes landings. `full` is there while the sink wants nothing more to be started; `fatal` is what ends the run.
+
+    `on_room` is called when the sink takes more again, `on_failure` with what it could not do.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        intake: Intake,
+        frontier: Frontier,
+        gate: Gate,
+        sink: Sink,
+        reader: Reader | None,
+        rules: Rules,
+    ) -> None:
+        self._clock = clock
+        self._intake = intake
+        self._frontier = frontier
+        self._gate = gate
+        self._sink = sink
+        self._reader = reader
+        self._rules = rules
+        self._log = Logger()
+        self.full: Deferred[Any] | None = None
+        self.fatal: BaseException | None = None
+        self.on_room: Callable[[], None] = lambda: None
+        self.on_failure: Callable[[BaseException], None] = lambda _: None
+        intake.write = self.write_unfetched
+
+    def settle(self, landed: Sequence[Landing]) -> None:
+        """Give each its record, and finish what is written."""
+        records = [self._record(landing, self._findings(landing)) for landing in landed]
+        written, waits = [], []
+        for landing, record in zip(landed, records, strict=True):
+            wait = self._write(record, landing.response, landing.request.id)
+            if wait is None:
+                written.append((landing.request, record))
+            else:
+                wait.addCallback(self._finish, [(landing.request, record)])
+                waits.append(wait)
+        self._finish(None, written)
+        if waits:
+            self._wait_for_sink(waits)
+
+    def write_unfetched(self, record: Record, number: int) -> None:
+        """Write the record of an input that never gets as far as the frontier."""
+        wait = self._write(record, None, number)
+        if wait is None:
+            self._count(None, record)
+        else:
+            wait.addCallback(self._count, record)
+            self._wait_for_sink([wait])
+
+    def _count(self, _: object, record: Record) -> None:
+        if self.fatal is None:
+            self._intake.ended(record.input)
+
+    def _findings(self, landing: Landing) -> Findings | None:
+        """Read a page, and queue what it leads to: before its record is written, so that none of it can be lost."""
+        request, response = landing.request, landing.response
+        if self._reader is None or response is None:
+            return None
+        try:
+            findings = self._reader.read(request, response, landing.prepared)
+        except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
+            self._log.failure("a page cannot be read: {url}", url=printable(request.written))
+            return Findings(error=CodedError("internal", f"{type(error).__name__}: {error}", phase="parse"))
+        if findings.follow:
+            self._intake.accept_links(request, findings.follow, self._clock.seconds())
+        return findings
+
+    def _record(self, landing: Landing, findings: Findings | None) -> Record:
+        if landing.response is None:
+            assert landing.refusal is not None
+            return untried(landing.request, landing.refusal)
+        rules = self._rules
+        try:
+            return record_of(
+                landing.request,
+                landing.response,
+                landing.queued,
+                headers=rules.headers_in_record,
+                wire_body=rules.body_in_record,
+                findings=findings,
+            )
+        except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
+            self._log.failure("no record can be made: {url}", url=printable(landing.request.written))
+            return untried(landing.request, CodedError("internal", f"{type(error).__name__}: {error}"))
+
+    def _finish(self, _: object, written: Sequence[tuple[Request, Record]]) -> None:
+        """End the leases of what was written; what the sink has failed on is not finished."""
+        now = self._clock.seconds()
+        for request, record in written:
+            if self.fatal is not None:
+                self._frontier.retry(request, now)
+            else:
+                self._intake.ended(request.input)
+                self._gate.ended(request.id)
+                self._frontier.finish(request, record.outcome, now)
+
+    def _write(self, record: Record, response: Response | None, number: int) -> Deferred[None] | None:
+        """Hand a record to the sink; its failure ends the run."""
+        try:
+            wait = self._sink.write(record, response, number)
+        except Exception as error:  # disk_full, write_error; or a bug in a sink, which must not leave the run hanging
+            self.on_failure(error)
+            return None
+        if wait is not None:
+            wait.addErrback(self.failed)
+        return wait
+
+    def failed(self, failure: Failure) -> None:
+        """The errback of what waits for the sink."""
+        if not failure.check(CancelledError):  # we stopped waiting: being in a hurry does not take the record back
+            assert failure.value is not None
+            self.on_failure(failure.value)
+
+    def _wait_for_sink(self, waits: Sequence[Deferred[Any]]) -> None:
+        """Start and read nothing until the sink takes more."""
+        gathered = DeferredList([*waits, self.full] if self.full is not None else list(waits))
+        self.full = gathered
+
+        def go_on(_: Any) -> None:
+            if self.full is gathered:
+                self.full = None
+                self.on_room()
+
+        gathered.addCallback(go_on)
