@@ -247,16 +247,18 @@ def options(folder: str) -> Config:
 def reading(folder: str) -> Iterator[sqlite3.Connection]:
     """One moment of the job's database."""
     path = _database(folder)
-    with told(path):
-        db = connect(path, read_only=True)
-        try:
-            check_version(db, path)
-            db.execute("BEGIN")
-            yield db
-        except StoreError as error:
-            raise JobError(str(error)) from error
-        finally:
-            db.close()
+    try:
+        with told(path):
+            db = connect(path, read_only=True)
+            try:
+                if not check_version(db, path):
+                    raise JobError(f"{folder}: nothing of this job was kept")
+                db.execute("BEGIN")
+                yield db
+            finally:
+                db.close()
+    except StoreError as error:  # also what `told` makes of a file that SQLite refuses
+        raise JobError(str(error)) from error
 
 
 def _database(folder: str) -> Path:

@@ -67,9 +67,7 @@ class Committing:
         self._closing = False
         self._offsets = sizes()
         self._waiting: list[Deferred[None]] = []
-        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="job", daemon=True)
-        self._thread.start()
+        self._start()
         journal.on_event = self._arm
         if not journal.empty:
             self._arm()
@@ -125,8 +123,7 @@ class Committing:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            self._inbox.put(None)
-            self._thread.join()
+            self._stop()
         offsets = self._sizes()
         if offsets != self._offsets:  # an empty .gz file gets its bytes when it is closed
             batch = self._journal.next_batch()
@@ -159,10 +156,23 @@ class Committing:
         flushed = maybeDeferred(self._sink.flush)
         # Files are written by now; a later record, written while some pipe is waited for, must not count.
         batch.offsets = self._sizes()
-        flushed.addCallbacks(lambda _: self._inbox.put(batch), self._flush_failed)
+        flushed.addCallbacks(lambda _: self._send(batch), self._flush_failed)
+
+    # The thread. A simulation has these three methods in its own way: there nothing happens at the same time.
+
+    def _start(self) -> None:
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="job", daemon=True)
+        self._thread.start()
+
+    def _send(self, batch: Batch) -> None:
+        self._inbox.put(batch)
+
+    def _stop(self) -> None:
+        self._inbox.put(None)
+        self._thread.join()
 
     def _serve(self) -> None:
-        """The thread."""
         while (batch := self._inbox.get()) is not None:
             error: BaseException | None = None
             try:

@@ -39,7 +39,7 @@ BROKEN: Final = "NOT AS PROMISED"
 SHORT_OF_DESCRIPTORS: Final = 256
 _WIDTH: Final = 79  # the last column of a terminal makes some of them wrap
 _BECAME: Final = 22  # the longest error code
-_ABOUT: Final = _WIDTH - _BECAME - 12
+_ABOUT: Final = _WIDTH - _BECAME - 13
 _CLOSING: Final = 2.0  # seconds for the other thread to hear that its sockets were closed
 _NOBODY: Final = "http://no-such-host.invalid/"  # RFC 2606: never a host
 # It may reach whoever uses its connection next; that is right, but not what the others are asked about.

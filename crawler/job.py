@@ -143,13 +143,13 @@ class Job:
             self.notes += changes(before, config, path)
             if before.max_pages is not None and (config.max_pages is None or config.max_pages > before.max_pages):
                 self._store.queue_failed(("budget_exceeded",), omits_skips=config.omits_skips)
-        elif not path.exists() or path.read_text() != text:
+        elif not path.exists() or path.read_text("utf-8", "replace") != text:
             # Nothing was accepted yet: it may still become another job.
             self._store.keep_outputs(map(os.path.realpath, (*config.output, *config.overwrite_output)))
         try:
             temporary = path.with_suffix(".part")
             temporary.touch(mode=0o600)
-            temporary.write_text(text)
+            temporary.write_text(text, "utf-8")
             temporary.replace(path)
         except OSError as error:
             raise coded(error, str(path)) from error

@@ -5,7 +5,7 @@ raises here: what cannot be read gives a verdict, too.
 
 - 2xx: its rules, as far as any can be made out, in the first 500 KiB.
 - 4xx, more than five redirects, a redirect to nowhere: there is none, everything is allowed.
-- 429, 5xx, no whole answer: `robots_unreachable` for all of the origin, unless rules from before are still known: those
+- 408, 429, 5xx, no whole answer: `robots_unreachable` for all of the origin, unless rules from before are still known: those
   go on to hold (section 2.4). It is asked again after a minute (or 2 s, when there was no answer at all), then twice
   that, four times, to at most an hour.
 """
@@ -39,6 +39,9 @@ MAX_REDIRECTS: Final = 5
 MAX_ORIGINS: Final = 10_000
 MAX_SIZE: Final = 64 << 20
 _ORIGIN_SIZE: Final = 2_000
+# Google, too, takes 429 for "later": who asks too often does not get everything for it. 408 says nothing of robots.txt:
+# a server that closes an idle connection may send it just as the request leaves.
+_LATER: Final = frozenset({408, 429})
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -183,8 +186,7 @@ class Robots:
 
     def _answer(self, url: Url, response: Response) -> _Answer:
         status, error = response.status, response.error
-        # Google, too, takes 429 for "later": who asks too often does not get everything for it.
-        if status is not None and 300 <= status < 500 and status != 429:
+        if status is not None and 300 <= status < 500 and status not in _LATER:
             return _Answer(Rules(), url.href, f"status {status}")
         cut = error is not None and error.code == "body_too_large" and bool(response.body)
         if error is not None and not cut:

@@ -20,6 +20,9 @@ READ_CACHE: Final = 4_096
 _DISK_FULL: Final = 13
 _NO_DATABASE: Final = 26
 _OUTSIDE: Final = frozenset({3, 5, 6, 8, 10, 11, 14, 15, 22})
+# Damage that SQLite and sqlite3 have no code for.
+_NO_FORMAT: Final = ("unsupported file format",)
+_DAMAGED: Final = ("Could not decode to UTF-8",)
 
 
 class StoreError(ValueError):
@@ -47,8 +50,8 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def check_version(db: sqlite3.Connection, path: Path) -> None:
-    """Raises StoreError unless the file is new, or ours and of this version."""
+def check_version(db: sqlite3.Connection, path: Path) -> int:
+    """The version, 0 for a new file. Raises StoreError unless it is that, or ours and of this version."""
     version, application = _pragma(db, "user_version"), _pragma(db, "application_id")
     if application not in {0, APPLICATION_ID} or (version and not application):
         raise StoreError(f"{path} is not the database of a job")
@@ -56,6 +59,7 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} was made by a newer crawler (its version is {version}; this one knows {VERSION})")
     if version not in {0, VERSION}:
         raise StoreError(f"{path} was made by an older crawler (its version is {version}; this one knows {VERSION})")
+    return version
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -73,9 +77,9 @@ def told(path: Path) -> Iterator[None]:
         primary = None if number is None else number & 0xFF
         if primary == _DISK_FULL:
             raise CodedError("disk_full", f"{path}: {error}") from error
-        if primary == _NO_DATABASE:
+        if primary == _NO_DATABASE or any(words in str(error) for words in _NO_FORMAT):
             raise StoreError(f"{path} is not the database of a job") from error
-        if primary in _OUTSIDE:
+        if primary in _OUTSIDE or any(words in str(error) for words in _DAMAGED):
             raise CodedError("write_error", f"{path}: {error}") from error
         raise
     except OSError as error:

@@ -392,11 +392,13 @@ def test_what_is_left_takes_at_least_a_second(eta: float, on_a_line: str, beside
 
 
 def test_the_line_says_what_is_known() -> None:
-    """No total: no share and no end. Skipped URLs and the bottleneck appear when there are any."""
-    told = snapshot(total=None, eta=None, skips={"out_of_scope": 2, "robots_denied": 1}, bottleneck="--delay binds")
+    """No total: no share and no end, but what waits. Skipped URLs and the bottleneck appear when there are any."""
+    skips = {"out_of_scope": 2, "robots_denied": 1}
+    told = snapshot(total=None, eta=None, queued=300, parked=2, skips=skips, bottleneck="--delay binds")
     assert plain_line(told) == (
-        "12,000 done, ok 11,990, failed 10, skipped 3, 812/s, 31 MB, 64 in flight; --delay binds"
+        "12,000 done, ok 11,990, failed 10, skipped 3, queued 302, 812/s, 31 MB, 64 in flight; --delay binds"
     )
+    assert "queued 302" in render_bar(told, console(120), 0.0)[0]
 
 
 @contextmanager

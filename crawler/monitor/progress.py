@@ -242,6 +242,8 @@ def _all_fields(snapshot: Snapshot) -> list[_Field]:
         fields.append(_Field(1, f"failed {amount(snapshot.failed)}", "red"))
     if snapshot.skips:
         fields.append(_Field(6, f"skipped {amount(sum(snapshot.skips.values()))}", "yellow"))
+    if waiting := _waiting(snapshot):
+        fields.append(_Field(6, f"queued {amount(waiting)}"))
     fields += (
         _Field(3, rate(snapshot.rate_now)),
         _Field(7, size(snapshot.size_download)),
@@ -251,6 +253,11 @@ def _all_fields(snapshot: Snapshot) -> list[_Field]:
     if snapshot.eta is not None:
         fields.append(_Field(2, f"ETA {clock(ceil(snapshot.eta))}", "cyan"))
     return fields
+
+
+def _waiting(snapshot: Snapshot) -> int:
+    """How many URLs are known and not fetched: what there is to say as long as nobody knows how many there will be."""
+    return snapshot.queued + snapshot.parked if snapshot.total is None else 0
 
 
 def plain_line(snapshot: Snapshot) -> str:
@@ -263,6 +270,8 @@ def plain_line(snapshot: Snapshot) -> str:
     ]
     if snapshot.skips:
         words.append(f"skipped {amount(sum(snapshot.skips.values()))}")
+    if waiting := _waiting(snapshot):
+        words.append(f"queued {amount(waiting)}")
     words += (rate(snapshot.rate_now), size(snapshot.size_download), f"{amount(snapshot.in_flight)} in flight")
     if snapshot.eta is not None:
         eta = ceil(snapshot.eta)
