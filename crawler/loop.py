@@ -7,7 +7,6 @@ and grows from 26 to 76 us a URL at 400,000 (DeferredSemaphore pops a list at 0)
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -231,9 +230,8 @@ class Crawl:
             self._frontier.retry(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a visit failed: {url}", url=printable(request.written))
-            self._stop(error)
-            with suppress(KeyError):  # the lease had ended already
-                self._frontier.retry(request, self._clock.seconds())
+            bug = CodedError("internal", f"{type(error).__name__}: {error}")
+            self._landed.append(Landing(request, None, 0.0, bug))
         finally:
             self._flights.pop(request.id, None)
             self._freed += 1
