@@ -12,12 +12,13 @@ from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, ma
 from twisted.internet.interfaces import IDelayedCall
 
 from crawler.config import Config, ConfigError
+from crawler.control import Control
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
 from crawler.fetch import Fetcher, Limits
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
-from crawler.gate import Gate
+from crawler.gate import Gate, dry_run
 from crawler.ground import Rules
 from crawler.http11.agent import Agent
 from crawler.http11.dial import Dial, reactor_dial
@@ -62,7 +63,7 @@ class Crawler:
     want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
     the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
     a crawl that reads each page. `stats` may be read at any time; `notes` has sentences about a job that goes on, and
-    `books` what became of all its inputs, once this run has ended.
+    `books` what became of all its inputs, once this run has ended. `control` is there once it has begun.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Crawler:
         self.config = config
         self.notes: list[str] = []
         self.books: Books | None = None
+        self.control: Control | None = None
         self._parse = parse
         self._reactor = reactor
         self._urls = urls
@@ -86,7 +88,8 @@ class Crawler:
         self._bodies = bodies
         self._dial = dial or reactor_dial(reactor, config.connect_timeout)
         # A socket each, and some for files, DNS and the loop itself.
-        self._concurrency = min(config.concurrency, max(1, descriptor_limit() - SPARE_DESCRIPTORS))
+        self._most_concurrency = max(1, descriptor_limit() - SPARE_DESCRIPTORS)
+        self._concurrency = min(config.concurrency, self._most_concurrency)
         self._politeness = Politeness(
             per_host=config.per_host,
             delay=config.delay,
@@ -181,6 +184,17 @@ class Crawler:
                     skipped=self.stats.skip,
                 )
                 self._crawl = self._make_crawl(intake, scope, sink, reader, job, resources)
+                self.control = Control(
+                    crawl=self._crawl,
+                    intake=intake,
+                    frontier=self._frontier,
+                    politeness=self._politeness,
+                    clock=reactor.seconds,
+                    snapshot=self.stats.snapshot,
+                    typed=self._typed,
+                    most_concurrency=self._most_concurrency,
+                    drain=self.drain,
+                )
                 if job is not None:
                     if config.skipped and config.depth is not None:
                         intake.recorded(job.too_deep())
@@ -230,7 +244,7 @@ class Crawler:
                 max_pages=config.max_pages,
                 pages=counts.ok + counts.failed,
                 names_sitemaps=config.sitemaps,
-                dry_run=partial(_dry_run, scope) if config.dry_run else None,
+                dry_run=partial(dry_run, scope) if config.dry_run else None,
             ),
             fetcher=self._fetcher(agent, config.max_size),
             retry=Retry(
@@ -376,15 +390,6 @@ class _Draining(Deferred[Snapshot]):
             super().cancel()
         else:
             self._drain()
-
-
-def _dry_run(scope: Scope | None, request: Request) -> str:
-    """Why a request would be made. The seeds of a crawl are: who does not look at them finds no links."""
-    if scope is None:
-        return "as an input"
-    if request.input.parent is None:
-        return ""
-    return scope.explain(request.url, request.input.depth or 0)
 
 
 def _nobody(*_: object) -> None:

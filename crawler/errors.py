@@ -33,6 +33,7 @@ CODES: Final[dict[str, Code]] = {
     "depth_limit": Code("policy", False, "deeper than --depth"),
     "budget_exceeded": Code("policy", False, "more than --max-pages"),
     "trap_suspected": Code("policy", False, "looks like an endless URL space"),
+    "dropped": Code("policy", False, "its host was dropped by hand"),
     "dry_run": Code("policy", False, "would be fetched, were this not --dry-run"),
     "content_type_skipped": Code("policy", False, "the content type was not asked for"),
     "host_unavailable": Code("policy", True, "the host kept failing, so the rest of its URLs were not tried"),
@@ -111,6 +112,7 @@ SKIPS: Final = frozenset(
         "budget_exceeded",
         "trap_suspected",
         "content_type_skipped",
+        "dropped",
         "dry_run",
     }
 )

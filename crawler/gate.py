@@ -16,6 +16,7 @@ from crawler.politeness import Politeness
 
 if TYPE_CHECKING:
     from crawler.robots import Robots, Verdict
+    from crawler.scope import Scope
 
 
 class Ruling(NamedTuple):
@@ -92,13 +93,23 @@ class Gate:
 
     def _was_read(self, verdict: Verdict, request: Request) -> Ruling:
         """The host was asked, for its robots.txt: the request comes again, for that was its turn."""
-        self._told[request.id] = verdict
         now = self._clock()
         host = self._politeness.host(request.url.host_key, now)
         host.asked(now)
+        if self._is_asked_again(verdict):
+            # Now, for all who waited for it: each in its own turn would make the pauses one long one.
+            host.block(verdict.retry_in, now, "robots")
+            return Ruling()
+        self._told[request.id] = verdict
         if verdict.crawl_delay is not None:
             host.crawl_delay(verdict.crawl_delay, now)
         return Ruling()
+
+    def _is_asked_again(self, verdict: Verdict) -> bool:
+        """Whether robots.txt could not be read, and may be in a while."""
+        if verdict.error is None or verdict.error.code != "robots_unreachable":
+            return False
+        return verdict.failures <= self._retries and (verdict.cause is None or verdict.cause.transient)
 
     def _judge(self, request: Request, verdict: Verdict) -> Ruling | None:
         now = self._clock()
@@ -114,15 +125,23 @@ class Gate:
         if error is None:
             return None
         if error.code == "robots_unreachable":
-            cause = verdict.cause
-            if verdict.failures <= self._retries and (cause is None or cause.transient):
+            if self._is_asked_again(verdict):
                 host.block(verdict.retry_in, now, "robots")
                 return Ruling()
             # A host that is not there at all is better told so.
-            error = cause or error
+            error = verdict.cause or error
         return self._refused(request, error)
 
     def _refused(self, request: Request, error: CodedError) -> Ruling:
         """The host was not asked: the next of its URLs need not wait for this one."""
         self._politeness.host(request.url.host_key, self._clock()).spared()
         return Ruling(error)
+
+
+def dry_run(scope: Scope | None, request: Request) -> str:
+    """Why a request would be made. The seeds of a crawl are: who does not look at them finds no links."""
+    if scope is None:
+        return "as an input"
+    if request.input.parent is None:
+        return ""
+    return scope.explain(request.url, request.input.depth or 0)

@@ -19,7 +19,7 @@ from crawler.frontier import Frontier
 from crawler.frontier.known import Known
 from crawler.models import ROBOTS, Input, Record, Request, unfetched
 from crawler.scope import Scope
-from crawler.seeds import BadLine, Seed
+from crawler.seeds import BadLine, Seed, from_iterable
 from crawler.urls import Url, canonical_key, parse
 
 READ_SHARE: Final = 256
@@ -153,6 +153,14 @@ class Intake:
         if not self._frontier.add(request):
             error = CodedError("duplicate", "the same URL came before")
             self._refuse(number, BadLine(seed.written, seed.input, error))
+
+    def accept_typed(self, text: str, source: str, now: float) -> CodedError | None:
+        """Accept a URL that somebody types in while the run goes on. Gives why not, if it is none."""
+        seed = next(iter(from_iterable([text], source)))
+        if isinstance(seed, BadLine):
+            return seed.error
+        self._accept_seed(seed, now)
+        return None
 
     def accept_links(self, request: Request, links: Iterable[Url], now: float) -> None:
         """Queue what a page links to, each once and if it is in scope."""

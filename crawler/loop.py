@@ -70,6 +70,9 @@ class Crawl:
         self._landed: list[Landing] = []
         self._freed = 0
         self._turn: IDelayedCall | None = None
+        self._concurrency = rules.concurrency
+        self._owed_slots = 0
+        self._paused = False
         self._paused_until = 0.0
         self._stopping = False
         self._ended: Deferred[Any] = Deferred()  # no canceller: it tells, nobody asks
@@ -95,7 +98,7 @@ class Crawl:
                 if not flight.called:
                     self._flights[request.id] = flight
                 continue
-            self._slots.release()
+            self._free_slot()
             if self._stopping or (self._intake.exhausted and not self._intake.pending):
                 break
             yield self._something_happens()
@@ -123,12 +126,55 @@ class Crawl:
         for flight in list(self._flights.values()):
             flight.cancel()
 
+    # What may be changed while it runs.
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def pause(self) -> None:
+        """Start and read nothing until `resume`; what is in the air goes on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again what may be started: somebody has changed something."""
+        self._woken()
+
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency
+
+    def resize(self, concurrency: int) -> None:
+        """Another number of slots; when it is smaller, those in use are taken back as they come free."""
+        more = concurrency - self._concurrency
+        self._concurrency = concurrency
+        # In this order: a slot that comes free resumes the loop at once.
+        if more > 0:
+            self._slots.limit += more
+            for _ in range(more):
+                self._free_slot()
+        else:
+            free = min(-more, self._slots.tokens)
+            self._slots.tokens -= free
+            self._slots.limit += more
+            self._owed_slots += -more - free
+
+    def _free_slot(self) -> None:
+        if self._owed_slots:
+            self._owed_slots -= 1
+        else:
+            self._slots.release()
+
     # The loop.
 
     def _next(self) -> Request | None:
         """The next URL to fetch, if one may be fetched now; reads on in the feed as far as the window allows."""
         now = self._clock.seconds()
-        if self._stopping or self._ground.full is not None or now < self._paused_until:
+        if self._stopping or self._paused or self._ground.full is not None or now < self._paused_until:
             return None
         request = self._frontier.claim(now)
         if request is None:
@@ -150,7 +196,7 @@ class Crawl:
             intake.held.addCallback(self._admitted)
 
     def _may_read(self) -> bool:
-        return self._ground.full is None and not self._stopping
+        return self._ground.full is None and not self._stopping and not self._paused
 
     def _admitted(self, _: object) -> None:
         self._intake.held = None
@@ -165,7 +211,7 @@ class Crawl:
         self._wake = wake
         now = self._clock.seconds()
         at: float | None
-        if self._ground.full is not None:
+        if self._paused or self._ground.full is not None:
             at = None
         elif now < self._paused_until:
             at = self._paused_until
@@ -282,7 +328,7 @@ class Crawl:
             self._read_on(self._clock.seconds())
         freed, self._freed = self._freed, 0
         for _ in range(freed):
-            self._slots.release()
+            self._free_slot()
         self._woken()
 
 

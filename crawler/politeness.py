@@ -19,14 +19,11 @@ Three verbs, each called once per request: the frontier calls `HostControl.start
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
-import re
-from collections.abc import Iterator
 from typing import Final, Literal
 
 from crawler.errors import CodedError
 from crawler.models import Response
+from crawler.waits import TELLING, retry_after, used_up
 
 Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff", "robots"]
 
@@ -36,7 +33,6 @@ BACKOFF_CAP: Final = 60.0
 BACKOFF_MEMORY: Final = 600.0  # an idle host is taken for recovered after that many seconds
 GOOD_ANSWERS: Final = 10
 GIVE_UP_AFTER: Final = 10  # by then a host has been asked ever more slowly for two minutes
-LONGEST: Final = 366 * 86_400.0  # no host is believed to mean more than a year
 
 # 504, 522 and 524 are timeouts too, told by the gateway in front of the host.
 OVERLOAD_STATUSES: Final = frozenset({429, 503, 504, 522, 524})
@@ -55,18 +51,6 @@ OVERLOAD_CODES: Final = frozenset(
         "tls_handshake",
     }
 )
-
-_REMAINING_RESET: Final = (
-    ("ratelimit-remaining", "ratelimit-reset"),  # draft-ietf-httpapi-ratelimit-headers-06
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-    ("x-rate-limit-remaining", "x-rate-limit-reset"),
-)
-_TELLING: Final = frozenset({"retry-after", "ratelimit", *(name for name, _ in _REMAINING_RESET)})
-_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
-_ZERO: Final = re.compile(r"\s*0+(?:\.0*)?\s*(?:[,;]|$)")
-_QUOTED: Final = re.compile(r'"[^"]*"')
-_EPOCH: Final = 1_000_000_000.0  # as a span it would be 31 years, so it is a time of day
-_EPOCH_MS: Final = 100 * _EPOCH
 
 
 class HostControl:
@@ -178,6 +162,19 @@ class HostControl:
         # The request under whose lease robots.txt was read has started already: count the distance from now.
         self.next_start = max(self.next_start, now + self.delay)
 
+    def configure(self, per_host: int, delay: float, now: float) -> None:
+        """Other limits from now on. What robots.txt asks for and what back-off took away stays as it is."""
+        added = self.delay - self.floor
+        asked = self.floor if self.floor > self._configured else 0.0
+        self._configured = delay
+        self.floor = max(delay, asked)
+        self.delay = self.floor + added
+        self.limit = min(self.limit, per_host) if self.slowed else per_host
+        self.per_host = per_host
+        if not self.delay:
+            self.unsent = None
+        self.next_start = max(self._blocked_until, min(self.next_start, now + self.delay))
+
     def block(self, seconds: float, now: float, by: Binding) -> None:
         """Start nothing for that many seconds: the host said so."""
         until = now + seconds
@@ -252,10 +249,21 @@ class Politeness:
         self._adaptive = adaptive
         self._cap = retry_after_cap
         self._hosts: dict[str, HostControl] = {}
+        self._dropped: set[str] = set()
         self._sweep_at = 1024
 
     def __len__(self) -> int:
         return len(self._hosts)
+
+    @property
+    def per_host(self) -> int:
+        """How many requests at once a host is configured for."""
+        return self._per_host
+
+    @property
+    def delay(self) -> float:
+        """The configured distance between two starts, in seconds."""
+        return self._delay
 
     def host(self, key: str, now: float) -> HostControl:
         """The controller of this host. Keep it only from its `start` to its `end`: an idle one may be forgotten."""
@@ -273,12 +281,28 @@ class Politeness:
 
     def refusal(self, key: str) -> CodedError | None:
         """Why no URL of this host shall be fetched any more; None while they may be."""
+        if key in self._dropped:
+            return CodedError("dropped", f"{key} was dropped by hand")
         host = self._hosts.get(key)
         if host is None or not host.given_up:
             return None
         return CodedError(
             "host_unavailable", f"{key} failed {GIVE_UP_AFTER} times in a row ({host.trouble}), not asked any more"
         )
+
+    def configure(self, now: float, *, per_host: int | None = None, delay: float | None = None) -> None:
+        """Other limits for all hosts, from now on."""
+        self._per_host = self._per_host if per_host is None else per_host
+        self._delay = self._delay if delay is None else delay
+        for key, host in self._hosts.items():
+            host.configure(self._per_host, self._delay, now)
+            self.changed[key] = None
+
+    def drop(self, key: str, now: float) -> None:
+        """Ask this host nothing any more."""
+        self._dropped.add(key)
+        self.host(key, now).let_go(now)
+        self.changed[key] = None
 
     def release(self, now: float) -> None:
         """Nothing will be asked any more: what is left is disposed of without waiting for anything."""
@@ -303,7 +327,7 @@ class Politeness:
         if host.given_up:
             return None
         wait = None
-        if not response.headers.keys().isdisjoint(_TELLING):
+        if not response.headers.keys().isdisjoint(TELLING):
             wait = self._told(host, response, now)
         status, error = response.status, response.error
         if status is not None:
@@ -323,15 +347,15 @@ class Politeness:
         """Obey the headers in which a host says how long to leave it alone."""
         # The clock of this answer, so that none needs to be passed: an HTTP-date is a time of day.
         wall_now = response.started + (response.timings.total or 0.0)
-        used_up = _used_up(response, wall_now)
-        if used_up is not None:
-            host.block(min(used_up, self._cap), now, "ratelimit")
+        quota = used_up(response, wall_now)
+        if quota is not None:
+            host.block(min(quota, self._cap), now, "ratelimit")
         if response.status is None or response.status < 400:
             return None
         value = response.first("retry-after")
         wait = None if value is None else retry_after(value, wall_now)
         if wait is None:
-            return used_up
+            return quota
         host.block(min(wait, self._cap), now, "retry_after")
         return wait
 
@@ -339,52 +363,3 @@ class Politeness:
 def _overload(code: str, host: HostControl) -> bool:
     # What never answered is dead rather than overloaded: asking it more slowly only makes the run longer.
     return code in OVERLOAD_CODES and (host.answered or code != "connect_timeout")
-
-
-def retry_after(value: str, wall_now: float) -> float | None:
-    """Seconds to wait by RFC 9110 section 10.2.3: a number (fractions are seen in the wild) or an HTTP-date.
-
-    From 0 (a date in the past) to `LONGEST`; None when the value is neither. `wall_now` is seconds since the epoch.
-    """
-    value = value.strip()
-    if _NUMBER.fullmatch(value):
-        return min(float(value), LONGEST)
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-        if date.tzinfo is None:
-            date = date.replace(tzinfo=dt.UTC)  # asctime's form names no zone; all HTTP-dates are GMT
-        return min(max(0.0, date.timestamp() - wall_now), LONGEST)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _used_up(response: Response, wall_now: float) -> float | None:
-    """Seconds until the quota that is used up begins anew; None when none is, or the host does not say when."""
-    quotas = [(response.first(remaining), response.first(reset)) for remaining, reset in _REMAINING_RESET]
-    for value in response.headers.get("ratelimit", ()):
-        quotas.extend(_quotas(value))
-    spans = [_span(reset, wall_now) for remaining, reset in quotas if remaining and reset and _ZERO.match(remaining)]
-    return max((span for span in spans if span is not None), default=None)
-
-
-def _quotas(value: str) -> Iterator[tuple[str | None, str | None]]:
-    """(remaining, reset) of each policy in a RateLimit field: `"a";r=0;t=5, "b";r=9;t=60`, or as draft -07 had it."""
-    value = _QUOTED.sub("", value[:1000])
-    if "remaining" in value:  # limit=10, remaining=0, reset=5: one policy
-        value = value.replace(",", ";")
-    for policy in value.split(","):
-        params = dict(param.strip().partition("=")[::2] for param in policy.split(";"))
-        yield params.get("r", params.get("remaining")), params.get("t", params.get("reset"))
-
-
-def _span(reset: str, wall_now: float) -> float | None:
-    """Seconds until a reset: a span in the IETF's forms, but in the X- forms as often a time of day in s or ms."""
-    match = _NUMBER.match(reset.strip())
-    if match is None:
-        return None
-    number = float(match[0])
-    if number >= _EPOCH_MS:
-        number /= 1000
-    if number >= _EPOCH:
-        number = max(0.0, number - wall_now)
-    return min(number, LONGEST)

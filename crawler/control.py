@@ -1,0 +1,123 @@
+"""The controls of a run: all that a person may see and change while it goes on. Monitors get this, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from crawler.errors import CodedError
+from crawler.frontier import Frontier, HostView
+from crawler.intake import Intake
+from crawler.loop import Crawl
+from crawler.politeness import Politeness
+from crawler.stats import Snapshot
+from crawler.urls import parse
+
+MOST_CONCURRENCY: Final = 10_000
+LONGEST_DELAY: Final = 86_400.0
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that may be changed, and the run at this moment."""
+
+    paused: bool
+    stopping: bool
+    concurrency: int
+    per_host: int
+    delay: float
+    snapshot: Snapshot
+
+
+class Control:
+    """Every verb takes effect at once. What is asked for in vain raises ValueError, with a sentence that says why."""
+
+    def __init__(
+        self,
+        *,
+        crawl: Crawl,
+        intake: Intake,
+        frontier: Frontier,
+        politeness: Politeness,
+        clock: Callable[[], float],
+        snapshot: Callable[[], Snapshot],
+        typed: set[str],
+        most_concurrency: int,
+        drain: Callable[[], None],
+    ) -> None:
+        self._crawl = crawl
+        self._intake = intake
+        self._frontier = frontier
+        self._politeness = politeness
+        self._clock = clock
+        self._snapshot = snapshot
+        self._typed = typed
+        self._most = most_concurrency
+        self._drain = drain
+        self._stopping = False
+
+    def status(self) -> Status:
+        return Status(
+            paused=self._crawl.paused,
+            stopping=self._stopping,
+            concurrency=self._crawl.concurrency,
+            per_host=self._politeness.per_host,
+            delay=self._politeness.delay,
+            snapshot=self._snapshot(),
+        )
+
+    def hosts(self, number: int = 100) -> list[HostView]:
+        """The hosts with most work left, the most first."""
+        return self._frontier.busiest(number, self._clock())
+
+    def pause(self) -> None:
+        """Start nothing new; what is in the air goes on."""
+        self._crawl.pause()
+
+    def resume(self) -> None:
+        self._crawl.resume()
+
+    def set_concurrency(self, number: int) -> None:
+        """So many URLs at once. Fewer is reached as requests end."""
+        if not 1 <= number <= self._most:
+            raise ValueError(f"{number} is not a whole number from 1 to {self._most:,} (each needs a descriptor)")
+        self._crawl.resize(number)
+
+    def set_per_host(self, number: int) -> None:
+        """So many URLs of one host at once. What back-off took from a host it earns back by itself."""
+        if not 1 <= number <= MOST_CONCURRENCY:
+            raise ValueError(f"{number} is not a whole number from 1 to {MOST_CONCURRENCY:,}")
+        self._politeness.configure(self._clock(), per_host=number)
+        self._crawl.wake()
+
+    def set_delay(self, seconds: float) -> None:
+        """So many seconds between two requests to one host, or what its robots.txt asks for, if that is more."""
+        if not 0.0 <= seconds <= LONGEST_DELAY:
+            raise ValueError(f"{seconds:g} is not a time from 0 to {LONGEST_DELAY:g} seconds")
+        self._politeness.configure(self._clock(), delay=seconds)
+        self._crawl.wake()
+
+    def add(self, url: str, source: str) -> None:
+        """Fetch one more URL, as if it had been an input; `source` says who adds it."""
+        try:
+            key = parse(url).host_key
+        except CodedError as error:
+            raise ValueError(str(error)) from error
+        self._typed.add(key)
+        refusal = self._intake.accept_typed(url, source, self._clock())
+        if refusal is not None:
+            raise ValueError(str(refusal))
+        self._crawl.wake()
+
+    def drop(self, host: str) -> None:
+        """Ask this host (as `hosts` names it: with its port) nothing any more; its URLs are skipped as `dropped`."""
+        if all(view.key != host for view in self.hosts(MOST_CONCURRENCY)):
+            raise ValueError(f"{host!r} is no host of this run with URLs left (write it as the list does: host:port)")
+        self._politeness.drop(host, self._clock())
+        self._crawl.wake()
+
+    def stop(self) -> None:
+        """End the run as Ctrl-C does: what is in the air has 5 seconds."""
+        self._stopping = True
+        self._drain()

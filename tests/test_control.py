@@ -1,0 +1,188 @@
+"""control.py: what is changed while a run goes on takes effect at once, and nothing is lost by it. All under a Clock."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from memory_net import Network
+from test_crawl_mode import Kept, World, text
+from twisted.internet.defer import Deferred
+
+from crawler.composition import Crawler
+from crawler.config import Config
+from crawler.control import Control
+
+
+class Going:
+    """A list run that goes on: a page takes a second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, **options: object) -> None:
+        self.world = World(monkeypatch)
+        self.clock = self.world.clock
+        self.network: Network = self.world.network
+        pages = {f"/{n}": text("x")._replace(after=1.0) for n in range(100)}
+        self.servers = {host: self.world.site(pages, host) for host in ("a.example", "b.example")}
+        self.kept = Kept()
+        urls = [f"http://a.example/{n}" for n in range(number)]
+        self.crawler = Crawler(
+            Config.build(**{"adaptive": False, **options}),
+            reactor=self.clock, urls=urls, sinks=[self.kept], dial=self.network.dial,
+        )  # fmt: skip
+        self.ended: list[object] = []
+        running: Deferred[object] = self.crawler.run()
+        running.addBoth(self.ended.append)
+        self.pass_time(0.01)
+
+    @property
+    def control(self) -> Control:
+        assert self.crawler.control is not None
+        return self.crawler.control
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.clock.seconds() + seconds
+        while True:
+            calls = [call.getTime() for call in self.clock.getDelayedCalls() if call.getTime() <= end]
+            if not calls:
+                break
+            self.clock.advance(max(0.0, min(calls) - self.clock.seconds()))
+        self.clock.advance(max(0.0, end - self.clock.seconds()))
+
+    def asked(self, host: str = "a.example") -> list[float]:
+        return [at for at, _ in self.servers[host].asked]
+
+
+@pytest.fixture
+def going(monkeypatch):
+    runs = []
+
+    def start(number: int, **options: object) -> Going:
+        runs.append(Going(monkeypatch, number, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.crawler.abort()
+        run.pass_time(10.0)
+        assert len(run.ended) == 1
+        assert run.clock.getDelayedCalls() == []
+
+
+def test_pausing(going):
+    """Nothing new is asked, what is in the air ends; afterwards all the rest is fetched."""
+    run = going(6, concurrency=2)
+    run.control.pause()
+    run.pass_time(60.0)
+    assert len(run.asked()) == len(run.kept.by_number) == 2
+    assert run.control.status().paused
+    run.control.resume()
+    run.pass_time(10.0)
+    assert len(run.kept.by_number) == 6
+    assert len(run.ended) == 1
+
+
+def test_more_at_once(going):
+    """The new slots are used at once."""
+    run = going(20, concurrency=1, per_host=100)
+    assert len(run.asked()) == 1
+    run.control.set_concurrency(5)
+    run.pass_time(0.01)
+    assert len(run.asked()) == 5
+    assert run.control.status().concurrency == 5
+    run.pass_time(10.0)
+    assert len(run.kept.by_number) == 20
+
+
+def test_fewer_at_once(going):
+    """Reached as requests end; and up again, before all were taken back."""
+    run = going(60, concurrency=8, per_host=100)
+    run.control.set_concurrency(2)
+    run.pass_time(1.5)
+    assert len(run.asked()) == 8 + 2
+    run.pass_time(1.0)
+    assert len(run.asked()) == 8 + 2 + 2
+    run.control.set_concurrency(1)
+    run.control.set_concurrency(4)
+    run.pass_time(1.0)
+    assert len(run.asked()) == 8 + 2 + 2 + 2 + 4
+    run.pass_time(60.0)
+    assert sorted(run.kept.by_number) == list(range(60))
+
+
+def test_requests_per_host(going):
+    """A host gets more at once, and fewer."""
+    run = going(40, per_host=1)
+    run.control.set_per_host(4)
+    run.pass_time(0.01)
+    assert len(run.asked()) == 4
+    run.control.set_per_host(2)
+    run.pass_time(1.5)
+    assert len(run.asked()) == 6
+    run.pass_time(60.0)
+    assert len(run.kept.by_number) == 40
+
+
+def test_delay(going):
+    """It counts from the last request; shorter ones are not waited for as if they were long."""
+    run = going(12, delay=600.0, per_host=100)
+    run.control.set_delay(2.0)
+    run.pass_time(7.0)
+    assert len(run.asked()) == 4
+    assert all(b - a >= 2.0 for a, b in pairwise(run.asked()))
+    run.control.set_delay(0.0)
+    run.pass_time(5.0)
+    assert len(run.kept.by_number) == 12
+
+
+def test_adding_a_url(going):
+    """It is fetched and recorded like an input; what is no URL is refused, and said so."""
+    run = going(2, per_host=1)
+    run.control.add("http://b.example/7", "console")
+    with pytest.raises(ValueError, match="scheme"):
+        run.control.add("b.example", "console")
+    run.pass_time(10.0)
+    assert [record.url for record in run.kept.by_number.values()].count("http://b.example/7") == 1
+    assert run.kept.by_number[2].input.source == "console"
+    assert len(run.ended) == 1
+
+
+def test_dropping_a_host(going):
+    """What waits for it is skipped at once, whatever its delay; a host that is none is not dropped."""
+    run = going(50, delay=100.0)
+    with pytest.raises(ValueError, match="no host of this run"):
+        run.control.drop("b.example:80")
+    run.control.drop("a.example:80")
+    run.pass_time(2.0)
+    assert len(run.ended) == 1
+    codes = [record.error and record.error.code for record in run.kept.by_number.values()]
+    assert (codes.count(None), codes.count("dropped")) == (1, 49)
+    assert len(run.asked()) == 1
+
+
+def test_stopping(going):
+    """As Ctrl-C does it."""
+    run = going(50, concurrency=2)
+    run.control.stop()
+    run.pass_time(10.0)
+    assert len(run.ended) == 1
+    assert len(run.kept.by_number) == 2
+    assert run.control.status().stopping
+
+
+def test_bad_values(going):
+    """A sentence says what would be right."""
+    run = going(1)
+    for refused in (
+        lambda: run.control.set_concurrency(0), lambda: run.control.set_concurrency(10**9),
+        lambda: run.control.set_per_host(0), lambda: run.control.set_delay(-1.0),
+        lambda: run.control.set_delay(float("nan")),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="from"):
+            refused()
+
+
+def test_hosts(going):
+    """The busiest first, with what binds them."""
+    run = going(9, per_host=3)
+    (host,) = run.control.hosts()
+    assert (host.key, host.queued, host.in_flight, host.binding) == ("a.example:80", 6, 3, "per_host")
