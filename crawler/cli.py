@@ -174,6 +174,16 @@ def shell(settings: Settings) -> int:
     return run_shell(settings)
 
 
+def attach(settings: Settings) -> int:
+    """Talk to the console of a run."""
+    from crawler.attach import attach as talk
+
+    inputs = settings.config.inputs
+    if len(inputs) != 1:
+        raise ConfigError(f"attach: {len(inputs)} arguments, and there should be 1: crawler attach PATH or HOST:PORT")
+    return talk(inputs[0])
+
+
 def about_job(command: str, settings: Settings) -> int:
     """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
     from crawler.errors import CodedError
@@ -191,6 +201,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command("Fetch the good and bad pages of the built-in site; no internet needed", demo),
     "doctor": Command("Try every fault of the built-in site on this machine; no internet needed", doctor, "[-q]"),
     "shell": Command("Open a Python prompt with a fetched page and its selector", shell, "[OPTION]... URL"),
+    "attach": Command("Watch and steer a run that has a --console", attach, "PATH"),
     "status": Command("Say how a job stands, also while it runs", partial(about_job, "status"), "DIR"),
     "verify": Command("Check the books of a job against its outputs", partial(about_job, "verify"), "DIR"),
     "retry": Command(

@@ -55,7 +55,8 @@ POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
 PEOPLE: Final = "People"
-_GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE)
+MONITORS: Final = "Monitors"
+_GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)
 
 _DAY: Final = 86_400.0
 _NOT_RECURSIVE: Final = {"ordered": "links have no order", "method": "without bodies there are no links"}
@@ -260,6 +261,16 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         bool,
         Option(Flag(), PEOPLE, "Exit with 3 or 4 when a URL failed"),
     ] = False
+
+    console: Annotated[
+        str | None,
+        Option(
+            Line("a socket file, or HOST:PORT"),
+            MONITORS,
+            "Let `crawler attach` watch and steer the run, through a socket file or a port of this machine",
+            metavar="PATH",
+        ),
+    ] = None
 
     @property
     def header_pairs(self) -> tuple[tuple[str, str], ...]:

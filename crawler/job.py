@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.commit import CommitReactor, Committing
-from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
+from crawler.config import LIMITS, MONITORS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
 from crawler.config_text import to_toml
 from crawler.feed import Feed
 from crawler.frontier.sqlite import SqliteFrontier
@@ -38,7 +38,7 @@ LOCK: Final = "lock"
 OPTIONS_FILE: Final = "config.toml"
 _COPIED: Final = 1 << 20
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
-_FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE})
+_FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE, MONITORS})
 _FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
 _WHERE: Final = frozenset({"job", "durable"})
 
@@ -124,6 +124,7 @@ class Job:
             folder.mkdir(mode=0o700, exist_ok=True)
             if not (folder / LOCK).exists() and any(folder.iterdir()):
                 raise JobError(f"{folder} is not empty, and it is not the folder of a job")
+            refuse_links(folder)
             folder.chmod(0o700)  # it may hold passwords: those of URLs and headers
             lock = Lock(folder / LOCK)
         except LockedError as error:
@@ -274,6 +275,13 @@ class Job:
                 except OSError as error:
                     raise coded(error, file.path) from error
         self._store.write(batch, self._wall())
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise JobError where something in the folder leads out of it: who made the link would choose what we write to."""
+    for path in folder.iterdir():
+        if path.is_symlink():
+            raise JobError(f"{path} is a link: the folder of a job holds its own files")
 
 
 def changes(before: Config, after: Config, path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.error import CannotListenError
 
 from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config import Config, ConfigError
@@ -31,8 +32,9 @@ from crawler.sinks.writer import STDOUT, Writer
 from crawler.stats import Snapshot
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    import rich.console
 
+    from crawler.monitor.console import Console
     from crawler.monitor.progress import Progress
 
 FINISHED: Final = 0
@@ -69,7 +71,7 @@ class _Terminal:
     # Where nothing is shown, nothing waits for rich to be imported (0.1 s).
 
     @cached_property
-    def _console(self) -> Console:
+    def _console(self) -> rich.console.Console:
         from rich.console import Console
 
         return Console(stderr=True, highlight=False, soft_wrap=True)
@@ -102,10 +104,13 @@ class _Terminal:
             yield self._last_words
         return 128 + self._signals[0] if self._signals else code
 
-    def _fetch(self) -> Deferred[Snapshot]:
+    @inlineCallbacks
+    def _fetch(self) -> Generator[Deferred[Any], Any, Snapshot]:
         config = self._config
         has_outputs = config.output or config.overwrite_output
-        sinks = [] if has_outputs else [self._standard_output()]
+        sinks: list[Sink] = [] if has_outputs else [self._standard_output()]
+        if config.console is not None:
+            sinks.append((yield self._open_console(config.console)))
         if config.verbose and has_outputs:
             from crawler.sinks.human import Human
 
@@ -115,7 +120,22 @@ class _Terminal:
         )
         if config.progress and not config.quiet:
             self._progress.start()
-        return self._crawler.run()
+        snapshot: Snapshot = yield self._crawler.run()
+        return snapshot
+
+    @inlineCallbacks
+    def _open_console(self, where: str) -> Generator[Deferred[Any], Any, Console]:
+        from crawler.monitor.console import Console, listen, needs_token, new_token
+
+        token = new_token() if needs_token(where) else ""
+        console = Console(lambda: None if self._crawler is None else self._crawler.control, token=token)
+        try:
+            yield listen(console, where, self._reactor)
+        except (ValueError, CannotListenError, OSError) as error:
+            raise ConfigError(f"--console: {error}") from error
+        if token:
+            self.say(f"Console on {where}, its token is {token}")
+        return console
 
     def _snapshot(self) -> Snapshot:
         assert self._crawler is not None

@@ -57,6 +57,7 @@ def test_every_option_is_described(option: Option) -> None:
         "Output",
         "Job",
         "Extraction",
+        "Monitors",
         "People",
     }
     assert option.group in groups

@@ -1,0 +1,313 @@
+"""The console of a run: a line protocol over a socket, for `crawler attach`, netcat and scripts. Nothing is evaluated.
+
+A line is a verb and its arguments, and is answered by lines, the last of which is "ok" or begins with "error:". Every
+connection may `watch`: it then gets each record as it comes, a line each, until it says anything else. Whoever reads
+too slowly misses lines, and is told how many: the run never waits for a console.
+
+On a socket file (the default) its mode, 0600, says who may connect. On a port, which has to be one of this machine, the
+first line must be the token that the run shows when it begins.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineOnlyReceiver
+
+from crawler.control import Control
+from crawler.models import Record, Response
+from crawler.monitor.units import amount, duration, rate, size
+from crawler.options import Seconds
+from crawler.printable import printable
+from crawler.sinks.human import format_line
+
+MAX_CLIENTS: Final = 16
+MAX_LINE: Final = 8_192
+PATIENCE: Final = 1.0
+_ENCODE: Final = msgspec.json.Encoder().encode
+_SECONDS: Final = Seconds(0.0, 86_400.0)
+
+HELP: Final = {
+    "status": "how the run stands",
+    "hosts [N]": "the N hosts with most left to do, and what binds each (default: 20)",
+    "pause": "start nothing new; what is in the air goes on",
+    "resume": "go on",
+    "concurrency N": "fetch N URLs at once",
+    "per-host N": "fetch N URLs of one host at once",
+    "delay TIME": "wait between two requests to one host",
+    "add URL": "fetch one more URL",
+    "drop HOST:PORT": "ask a host nothing more; its URLs are skipped",
+    "stop": "end the run as Ctrl-C does",
+    "watch [json]": "show each record as it comes; an empty line ends it",
+    "help": "this list",
+    "quit": "close this connection; the run goes on",
+}
+"""The verbs, with their arguments, and what they do."""
+
+
+class Console(Factory):
+    """Serves the verbs, and is a sink whose records the watchers see. Until the run has begun, `control` gives None."""
+
+    noisy = False
+
+    def __init__(
+        self, control: Callable[[], Control | None], *, token: str = "", wall: Callable[[], float] = time.time
+    ) -> None:
+        self._control = control
+        self._token = token
+        self._wall = wall
+        self._clients: set[_Client] = set()
+        self._port: Any = None
+        self._reactor: Any = None
+        self._left: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> _Client | None:  # noqa: ARG002
+        if len(self._clients) >= MAX_CLIENTS:
+            return None
+        return _Client(self, self._control, self._token)
+
+    def listening(self, port: Any, reactor: Any) -> Any:
+        """Remember what to close."""
+        self._port = port
+        self._reactor = reactor
+        return port
+
+    # The sink.
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> None:  # noqa: ARG002
+        watchers = [client for client in self._clients if client.watching]
+        if not watchers:
+            return
+        now = self._wall()
+        at = time.strftime("%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}"
+        for client in watchers:
+            client.show(_ENCODE(record) if client.watching == "json" else f"{at}  {format_line(record)}".encode())
+
+    def flush(self) -> None:
+        """Nobody is waited for."""
+
+    def close(self) -> Deferred[Any] | None:
+        """Take no more connections and end those there are: with their last answers, unless they do not read them."""
+        for client in list(self._clients):
+            client.end()
+        port, self._port = self._port, None
+        if port is None:
+            return None
+        closing = [maybeDeferred(port.stopListening)]
+        if self._clients:
+            self._left = Deferred()  # no canceller: the timer ends it
+            timer = self._reactor.callLater(PATIENCE, self._abort)
+            self._left.addBoth(lambda _: timer.active() and timer.cancel())
+            closing.append(self._left)
+        return DeferredList(closing)
+
+    def _abort(self) -> None:
+        for client in list(self._clients):
+            client.transport.abortConnection()
+
+    def gone(self, client: _Client) -> None:
+        """A connection has ended."""
+        self._clients.discard(client)
+        if not self._clients and self._left is not None and not self._left.called:
+            self._left.callback(None)
+
+
+class _Client(LineOnlyReceiver):
+    delimiter = b"\n"
+    MAX_LENGTH = MAX_LINE
+    transport: Any
+
+    def __init__(self, console: Console, control: Callable[[], Control | None], token: str) -> None:
+        self._console = console
+        self._control = control
+        self._token = token
+        self._missed = 0
+        self._is_slow = False
+        self.watching = ""  # "text" or "json"
+
+    def connectionMade(self) -> None:
+        self._console._clients.add(self)
+        self.transport.registerProducer(self, True)
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: ARG002
+        self._console.gone(self)
+
+    def end(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    # IPushProducer: how the transport says that its reader is slow.
+
+    def pauseProducing(self) -> None:
+        self._is_slow = True
+
+    def resumeProducing(self) -> None:
+        self._is_slow = False
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+
+    def _say(self, line: bytes) -> None:
+        self.transport.write(line + b"\n")
+
+    def show(self, line: bytes) -> None:
+        """One line for a watcher, unless it has too much to read already."""
+        if self._is_slow:
+            self._missed += 1
+            return
+        if self._missed:
+            self._say(f"... {self._missed:,} lines were not shown, this connection reads too slowly".encode())
+            self._missed = 0
+        self._say(line)
+
+    def lineReceived(self, line: bytes) -> None:
+        words = line.decode("utf-8", "replace").strip().split()
+        if self._token:
+            if not hmac.compare_digest(line.strip(), self._token.encode()):
+                self._say(b"error: the first line must be the token that the run shows")
+                self.end()
+                return
+            self._token = ""
+            self._say(b"ok")
+            return
+        self.watching = ""
+        try:
+            answer = self._answer(words[0], words[1:]) if words else []
+        except ValueError as error:
+            self._say(f"error: {printable(str(error))}".encode())
+            return
+        if answer is not None:
+            for text in (*answer, "ok"):
+                self._say(text.encode("utf-8", "replace"))
+
+    def _answer(self, verb: str, arguments: Sequence[str]) -> list[str] | None:
+        """The lines before "ok"; None when the connection ends. Raises ValueError."""
+        if verb == "quit":
+            self.end()
+            return None
+        if verb == "help":
+            return [f"{usage:<16}{meaning}" for usage, meaning in HELP.items()]
+        control = self._control()
+        if control is None:
+            raise ValueError("the run has not begun yet")
+        match verb, *arguments:
+            case ["status"]:
+                return _status(control)
+            case ["hosts"]:
+                return _hosts(control, 20)
+            case ["hosts", number]:
+                return _hosts(control, _whole(number))
+            case ["pause"]:
+                control.pause()
+            case ["resume"]:
+                control.resume()
+            case ["concurrency", number]:
+                control.set_concurrency(_whole(number))
+            case ["per-host", number]:
+                control.set_per_host(_whole(number))
+            case ["delay", seconds]:
+                control.set_delay(_SECONDS.read(seconds))
+            case ["add", url]:
+                control.add(url, "console")
+            case ["drop", host]:
+                control.drop(host)
+            case ["stop"]:
+                control.stop()
+            case ["watch"]:
+                self.watching = "text"
+            case ["watch", "json"]:
+                self.watching = "json"
+            case _:
+                usage = next((usage for usage in HELP if usage.split()[0] == verb), None)
+                raise ValueError(f"{verb!r} is no verb (help lists them)" if usage is None else f"it is: {usage}")
+        return []
+
+
+def listen(console: Console, where: str, reactor: Any) -> Deferred[Any]:
+    """Listen on a socket file, or on HOST:PORT of this machine. Fails with what `reactor` says; raises ValueError."""
+    host, colon, port = where.rpartition(":")
+    if colon and port.isdigit() and "/" not in where:
+        address = ipaddress.ip_address("127.0.0.1" if host in {"", "localhost"} else host.strip("[]"))
+        if not address.is_loopback:
+            raise ValueError(f"{where}: a console listens on this machine alone (127.0.0.1:PORT, or a socket file)")
+        kind = TCP4ServerEndpoint if address.version == 4 else TCP6ServerEndpoint
+        endpoint: Any = kind(reactor, int(port), interface=str(address))
+    else:
+        _remove_stale(Path(where))
+        endpoint = UNIXServerEndpoint(reactor, where, mode=0o600)
+    listening: Deferred[Any] = endpoint.listen(console)
+    return listening.addCallback(console.listening, reactor)
+
+
+def needs_token(where: str) -> bool:
+    """Whether who may connect is not told by the mode of a file."""
+    _, colon, port = where.rpartition(":")
+    return bool(colon) and port.isdigit() and "/" not in where
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _remove_stale(path: Path) -> None:
+    """Take away the socket that a killed run has left. Raises ValueError when it is in use, or no socket."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ValueError(f"{path} exists and is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise ValueError(f"{path} is the console of a run that goes on")
+
+
+def _status(control: Control) -> list[str]:
+    status = control.status()
+    now = status.snapshot
+    of = "" if now.total is None else f" of {amount(now.total)}"
+    state = "stopping" if status.stopping else "paused" if status.paused else "running"
+    waiting = amount(now.queued + now.parked)
+    skipped = amount(sum(now.skips.values()))
+    lines = [
+        f"{state} for {duration(now.elapsed)}: {amount(now.done)}{of} done, {rate(now.rate_now)}",
+        f"{amount(now.ok)} ok, {amount(now.failed)} failed, {skipped} skipped, {size(now.size_download)} received",
+        f"{amount(now.in_flight)} in flight, {waiting} queued",
+        f"concurrency {status.concurrency}, per-host {status.per_host}, delay {status.delay:g} s",
+    ]
+    if now.eta is not None:
+        lines.append(f"ETA {duration(now.eta)}")
+    if now.bottleneck:
+        lines.append(printable(now.bottleneck))
+    return lines
+
+
+def _hosts(control: Control, number: int) -> list[str]:
+    views = control.hosts(number)
+    lines = []
+    for view in views:
+        doing = f"{view.queued:>9,} queued {view.in_flight:>4} of {view.limit} in flight {view.delay:>7g} s"
+        lines.append(f"{printable(view.key, 60):<40} {doing}  {view.binding or 'ready'}")
+    return lines
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
