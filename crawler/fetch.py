@@ -91,7 +91,7 @@ class Fetcher:
         self._may_authorize = "authorization" not in named  # there is one credential in a request; as curl has it
         self._safe = _lines(safe) + b"\r\n"
         self._full = _lines([*private, *safe]) + b"\r\n"
-        self._flights: set[_Flight] = set()
+        self._flights: dict[_Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
 
     def fetch(self, request: Request, on_sent: Callable[[], None] | None = None) -> Deferred[Response]:
@@ -101,7 +101,7 @@ class Fetcher:
         """
         flight = _Flight(self, request, self._clock.seconds(), self._wall_clock())
         flight.trace.on_sent = on_sent
-        self._flights.add(flight)
+        self._flights[flight] = None
         if self._watch is None:
             self._watch = self._clock.callLater(WATCH_INTERVAL, self._check)
         flight.start()
@@ -117,7 +117,7 @@ class Fetcher:
         self._watch = self._clock.callLater(WATCH_INTERVAL, self._check) if self._flights else None
 
     def _landed(self, flight: _Flight) -> None:
-        self._flights.discard(flight)
+        self._flights.pop(flight, None)
         if not self._flights and self._watch is not None and self._watch.active():
             self._watch.cancel()
             self._watch = None

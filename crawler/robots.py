@@ -5,9 +5,9 @@ raises here: what cannot be read gives a verdict, too.
 
 - 2xx: its rules, as far as any can be made out, in the first 500 KiB.
 - 4xx, more than five redirects, a redirect to nowhere: there is none, everything is allowed.
-- 408, 429, 5xx, no whole answer: `robots_unreachable` for all of the origin, unless rules from before are still known: those
-  go on to hold (section 2.4). It is asked again after a minute (or 2 s, when there was no answer at all), then twice
-  that, four times, to at most an hour.
+- 408, 429, 5xx, no whole answer: `robots_unreachable` for all of the origin, unless rules from before are still known:
+  those go on to hold (section 2.4). It is asked again after a minute (or 2 s, when there was no answer at all), then
+  twice that, four times, to at most an hour.
 """
 
 from __future__ import annotations

@@ -134,9 +134,9 @@ class TestAnswers:
         assert verdict.allowed
         assert verdict.reason == f"{HOST}/robots.txt: status {status}"
 
-    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599, 600, 999, 101])
+    @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599, 600, 999, 101])
     def test_a_server_error_denies_all(self, status):
-        """Section 2.3.1.4: the rules are not known, so nothing may be fetched. 429 means later, too."""
+        """Section 2.3.1.4: the rules are not known, so nothing may be fetched. 429 means later, too, and so does 408."""
         verdict = unreachable(f"{HOST}/x", site(response(status, b"user-agent: *\nallow: /")))
         assert verdict.error is not None and f"status {status}; asked again in 60 s" in verdict.error.message
 

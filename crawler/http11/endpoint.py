@@ -110,7 +110,7 @@ class _Race:
         self._clock = clock
         self._left = _interleave(addresses)[:MAX_ATTEMPTS]
         self._attempt = attempt
-        self._running: set[Deferred[Any]] = set()
+        self._running: dict[Deferred[Any], None] = {}
         self._next: IDelayedCall | None = None
         self._first_error: Failure | None = None
         self._over = False
@@ -123,13 +123,13 @@ class _Race:
     def _start_next(self) -> None:
         self._next = None
         attempt = self._attempt(self._left.pop(0))
-        self._running.add(attempt)
+        self._running[attempt] = None
         if self._left:
             self._next = self._clock.callLater(ATTEMPT_DELAY, self._start_next)
         attempt.addCallbacks(self._won, self._lost, callbackArgs=(attempt,), errbackArgs=(attempt,))
 
     def _won(self, winner: Any, attempt: Deferred[Any]) -> None:
-        self._running.discard(attempt)
+        self._running.pop(attempt, None)
         if self._over:
             winner[1].abort()
             return
@@ -137,7 +137,7 @@ class _Race:
         self._result.callback(winner)
 
     def _lost(self, failure: Failure, attempt: Deferred[Any]) -> None:
-        self._running.discard(attempt)
+        self._running.pop(attempt, None)
         if self._over:
             return
         self._first_error = self._first_error or failure

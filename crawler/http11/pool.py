@@ -26,7 +26,7 @@ class Pool:
         self._idle_total = idle_total
         self._idle: dict[Key, list[Connection]] = {}
         self._oldest_first: dict[Connection, None] = {}
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}
         self._expiry: IDelayedCall | None = None
         self._closed = False
 
@@ -35,7 +35,7 @@ class Pool:
 
     def opened(self, connection: Connection) -> None:
         if connection.usable:  # else it was lost before anyone could use it, and `gone` has been said
-            self._open.add(connection)
+            self._open[connection] = None
 
     def take(self, key: Key) -> Connection | None:
         """The idle connection of this key that was used last, or None."""
@@ -59,7 +59,7 @@ class Pool:
             self._expiry = self._clock.callLater(IDLE_SECONDS, self._expire)
 
     def gone(self, connection: Connection) -> None:
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         if connection in self._oldest_first:
             del self._oldest_first[connection]
             self._idle[connection.key].remove(connection)
