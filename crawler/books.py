@@ -13,7 +13,7 @@ import msgspec
 
 from crawler.config import Config
 from crawler.errors import CodedError
-from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError
+from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError, refuse_links
 from crawler.lock import Lock, LockedError, holder
 from crawler.models import Input, Redirect
 from crawler.store import BOOKS_QUERY, Books, Store
@@ -158,6 +158,7 @@ def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
     that was not followed is not now either.
     """
     path = _database(folder)
+    refuse_links(path.parent)
     config = options(folder)
     try:
         with told(path.parent / LOCK):

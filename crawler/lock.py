@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)  # what a link points to would be cut to our process id
 _BEHIND: Final = 1 << 20  # where Windows locks a byte: what is locked there cannot be read
 
 
@@ -25,7 +26,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
         try:
             _take(self._fd)
             os.ftruncate(self._fd, 0)
@@ -41,7 +42,7 @@ class Lock:
 def holder(path: Path) -> int | None:
     """The process that has the lock (0 if it cannot be told); None when nobody has it."""
     try:
-        fd = os.open(path, os.O_RDWR)
+        fd = os.open(path, os.O_RDWR | _NO_LINK)
     except FileNotFoundError:
         return None
     try:

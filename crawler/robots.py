@@ -249,8 +249,10 @@ class _Asking:
 
 
 def _cause(error: CodedError | None) -> CodedError | None:
-    """The error, if the host could not be talked to: the page itself would meet the same."""
-    return error if error is not None and error.phase in {"dns", "connect", "tls"} else None
+    """The error, if the host could not or must not be talked to: the page itself would meet the same."""
+    if error is None or (error.phase not in {"dns", "connect", "tls"} and error.code != "address_blocked"):
+        return None
+    return error
 
 
 def _absolute(base: Url, sitemaps: Iterable[str]) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def from_file(path: str, options: Mapping[str, Option], label: str = "") -> Sour
             table: object = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{place}cannot read {shown(path)}: {error.strerror}") from error
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or tables in tables without end
         raise ConfigError(f"{place}{shown(path)} is not valid TOML: {error}") from error
     if os.path.basename(path) == "pyproject.toml":  # noqa: PTH119
         for key in _TABLE:

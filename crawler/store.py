@@ -19,10 +19,11 @@ import msgspec
 
 from crawler.models import Record, Request
 from crawler.seeds import BadLine
-from crawler.store_file import connect, prepare, told
+from crawler.store_file import connect, prepare, sound, told
 from crawler.store_rows import (
     AGAIN_COLUMNS,
     BEGUN,
+    CHUNK,
     ENDED_COLUMNS,
     FIRST_ENDED,
     NEW_COLUMNS,
@@ -30,6 +31,7 @@ from crawler.store_rows import (
     PARKED,
     QUEUED,
     REQUEST_QUERY,
+    REQUEST_ROW,
     STATES,
     TRY_COLUMNS,
     UNWRITTEN,
@@ -38,14 +40,17 @@ from crawler.store_rows import (
     New,
     Row,
     encodable,
+    insert,
     line_of,
     new_row,
     request_of,
     unfetched_row,
+    update,
+    update_chunk,
 )
 
-_CHUNK: Final = 32  # rows a statement: SQLite before 3.32 takes 999 values
 _MEMO: Final = 4096
+_offsets: Final = msgspec.json.Decoder(dict[int, int]).decode
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -82,37 +87,13 @@ class Batch:
         self.offsets: dict[int, int] = {}
 
 
-def _slot(column: str) -> str:
-    # sqlite3 takes ten times as long to bind a None as anything else: the empty text stands for it on the way.
-    return "?" if column == "url" else "nullif(?, '')"
-
-
-def _values(columns: Sequence[str], rows: int) -> str:
-    return ", ".join([f"({', '.join(map(_slot, columns))})"] * rows)
-
-
-def _insert(table: str, columns: Sequence[str], rows: int = 1) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_values(columns, rows)}"
-
-
-def _update(columns: Sequence[str]) -> str:
-    """The row is found by the last column."""
-    return f"UPDATE urls SET {', '.join(f'{name} = {_slot(name)}' for name in columns[:-1])} WHERE id = ?"
-
-
-def _update_chunk(columns: Sequence[str]) -> str:
-    sets = ", ".join(f"{name} = new.{name}" for name in columns[:-1])
-    new = f"WITH new ({', '.join(columns)}) AS (VALUES {_values(columns, _CHUNK)})"
-    return f"{new} UPDATE urls SET {sets} FROM new WHERE urls.id = new.id"
-
-
 # In chunks: sqlite3 lets go of the interpreter's lock once a statement, and then the reactor goes on meanwhile.
-_INSERT_WAITING: Final = (_insert("urls", WAITING_COLUMNS), _insert("urls", WAITING_COLUMNS, _CHUNK))
-_INSERT_NEW: Final = (_insert("urls", NEW_COLUMNS), _insert("urls", NEW_COLUMNS, _CHUNK))
-_END: Final = (_update(ENDED_COLUMNS), _update_chunk(ENDED_COLUMNS))
+_INSERT_WAITING: Final = (insert("urls", WAITING_COLUMNS), insert("urls", WAITING_COLUMNS, CHUNK))
+_INSERT_NEW: Final = (insert("urls", NEW_COLUMNS), insert("urls", NEW_COLUMNS, CHUNK))
+_END: Final = (update(ENDED_COLUMNS), update_chunk(ENDED_COLUMNS))
 # The record may have been written when the run was stopped before it knew: then the URL has ended.
-_QUEUE_AGAIN: Final = f"{_update(AGAIN_COLUMNS)} AND state < {FIRST_ENDED}"
-_INSERT_TRY: Final = _insert("tries", TRY_COLUMNS)
+_QUEUE_AGAIN: Final = f"{update(AGAIN_COLUMNS)} AND state < {FIRST_ENDED}"
+_INSERT_TRY: Final = insert("tries", TRY_COLUMNS)
 # The index is used only for these very words.
 _PENDING: Final = f"state < {FIRST_ENDED}"
 BOOKS_QUERY: Final = f"SELECT inputs, ok, failed, skipped, (SELECT count(*) FROM urls WHERE {_PENDING}) FROM books"
@@ -266,10 +247,10 @@ class Store:
 
         After a power failure an output may be shorter than what was committed. What was lost with it is queued again.
         """
-        with told(self._path), self._transaction() as db:
+        with told(self._path), sound(self._path), self._transaction() as db:
             batch, offsets = 0, dict.fromkeys(sizes, 0)
             for number, text in db.execute("SELECT number, offsets FROM batches ORDER BY number DESC"):
-                then = {int(output): size for output, size in msgspec.json.decode(text).items()}
+                then = _offsets(text)
                 if all(then.get(output, 0) <= size for output, size in sizes.items()):
                     batch, offsets = number, offsets | then
                     break
@@ -283,40 +264,53 @@ class Store:
 
     # Reading.
 
-    def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        with told(self._path):
-            return self._reader.execute(query, values).fetchall()
+    def _read(self, query: str, values: Sequence[object] = (), row: Any = tuple[int, ...]) -> list[Any]:
+        """The rows, each of the type `row`: in a damaged file a column may hold anything."""
+        with told(self._path), sound(self._path):
+            rows: list[Any] = msgspec.convert(self._reader.execute(query, values).fetchall(), list[row])
+            return rows
+
+    def _requests(self, rows: list[Row]) -> list[Request]:
+        with sound(self._path):
+            return [request_of(row, self._epoch) for row in rows]
 
     def fresh(self, host: str, after: int, limit: int) -> list[Request]:
         """The host's next fresh requests behind that id, in order."""
         rows = self._read(
             f"{REQUEST_QUERY} WHERE state = {QUEUED} AND {_PENDING} AND host = ? AND urls.id > ? ORDER BY urls.id LIMIT ?",  # noqa: E501
             (host, after, limit),
+            REQUEST_ROW,
         )
-        return [request_of(row, self._epoch) for row in rows]
+        return self._requests(rows)
 
     def begun(self) -> list[tuple[Request, float]]:
         """What was queued again or parked, and when it may be fetched (monotonic), in that order."""
         rows = self._read(
-            f"{REQUEST_QUERY} WHERE state IN ({BEGUN}, {PARKED}) AND {_PENDING} ORDER BY not_before, urls.id"
+            f"{REQUEST_QUERY} WHERE state IN ({BEGUN}, {PARKED}) AND {_PENDING} ORDER BY not_before, urls.id",
+            row=REQUEST_ROW,
         )
-        return [(request_of(row, self._epoch), row[14] - self._epoch) for row in rows]
+        return [
+            (request, (row[14] or 0.0) - self._epoch) for request, row in zip(self._requests(rows), rows, strict=True)
+        ]
 
     def owed(self) -> list[tuple[int, BadLine]]:
         """The inputs that are not fetched, whose records are not written."""
-        rows = self._read(f"{REQUEST_QUERY} WHERE state = {OWED} AND {_PENDING} ORDER BY urls.id")
+        rows = self._read(f"{REQUEST_QUERY} WHERE state = {OWED} AND {_PENDING} ORDER BY urls.id", row=REQUEST_ROW)
         return [(row[0], line_of(row)) for row in rows]
 
     def backlog(self) -> list[tuple[str, int]]:
         """How many fresh requests there are for each host; the host with the oldest comes first."""
         rows: list[tuple[str, int]] = self._read(
-            f"SELECT host, count(*) FROM urls WHERE state = {QUEUED} AND {_PENDING} GROUP BY host ORDER BY min(id)"
+            f"SELECT host, count(*) FROM urls WHERE state = {QUEUED} AND {_PENDING} GROUP BY host ORDER BY min(id)",
+            row=tuple[str, int],
         )
         return rows
 
     def blocked(self, now: float) -> list[tuple[str, float]]:
         """The hosts that shall not be asked before a time (monotonic) that is still to come."""
-        rows = self._read("SELECT key, not_before FROM hosts WHERE not_before > ?", (now + self._epoch,))
+        rows = self._read(
+            "SELECT key, not_before FROM hosts WHERE not_before > ?", (now + self._epoch,), tuple[str, float]
+        )
         return [(key, until - self._epoch) for key, until in rows]
 
     def known_keys(self) -> Iterator[bytes]:
@@ -335,7 +329,9 @@ class Store:
     def numbers(self) -> tuple[int, int, int]:
         """The id of the next input, that of the oldest pending one (or of the next), the number of the next batch."""
         following: int = self._read("SELECT coalesce(max(id) + 1, 0) FROM urls")[0][0]
-        oldest: int | None = self._read(f"SELECT min(id) FROM urls INDEXED BY pending WHERE {_PENDING}")[0][0]
+        oldest: int | None = self._read(
+            f"SELECT min(id) FROM urls INDEXED BY pending WHERE {_PENDING}", row=tuple[int | None]
+        )[0][0]
         batch: int = self._read("SELECT coalesce(max(number), 0) + 1 FROM batches")[0][0]
         return following, following if oldest is None else oldest, batch
 
@@ -360,15 +356,17 @@ class Store:
 
     def outputs(self) -> list[tuple[int, str, int]]:
         """Number, path and committed size of each output."""
-        rows: list[tuple[int, str, int]] = self._read("SELECT id, path, committed FROM outputs ORDER BY id")
+        rows: list[tuple[int, str, int]] = self._read(
+            "SELECT id, path, committed FROM outputs ORDER BY id", row=tuple[int, str, int]
+        )
         return rows
 
 
 def _many(db: sqlite3.Connection, statements: tuple[str, str], rows: list[Row]) -> None:
     one, chunk = statements
-    whole = len(rows) - len(rows) % _CHUNK
-    for at in range(0, whole, _CHUNK):
-        db.execute(chunk, ["" if value is None else value for row in rows[at : at + _CHUNK] for value in row])
+    whole = len(rows) - len(rows) % CHUNK
+    for at in range(0, whole, CHUNK):
+        db.execute(chunk, ["" if value is None else value for row in rows[at : at + CHUNK] for value in row])
     db.executemany(one, rows[whole:])
 
 

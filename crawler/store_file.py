@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
+
+import msgspec
 
 from crawler.errors import CodedError
 from crawler.store_rows import APPLICATION_ID, SCHEMA, VERSION
@@ -22,7 +25,7 @@ _NO_DATABASE: Final = 26
 _OUTSIDE: Final = frozenset({3, 5, 6, 8, 10, 11, 14, 15, 22})
 # Damage that SQLite and sqlite3 have no code for.
 _NO_FORMAT: Final = ("unsupported file format",)
-_DAMAGED: Final = ("Could not decode to UTF-8",)
+_DAMAGED: Final = ("Could not decode to UTF-8", "NOT NULL constraint failed: books.")
 
 
 class StoreError(ValueError):
@@ -51,7 +54,7 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def check_version(db: sqlite3.Connection, path: Path) -> int:
-    """The version, 0 for a new file. Raises StoreError unless it is that, or ours and of this version."""
+    """The version, 0 for a new file. Raises StoreError unless it is that, or ours, with the tables of this version."""
     version, application = _pragma(db, "user_version"), _pragma(db, "application_id")
     if application not in {0, APPLICATION_ID} or (version and not application):
         raise StoreError(f"{path} is not the database of a job")
@@ -59,7 +62,21 @@ def check_version(db: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} was made by a newer crawler (its version is {version}; this one knows {VERSION})")
     if version not in {0, VERSION}:
         raise StoreError(f"{path} was made by an older crawler (its version is {version}; this one knows {VERSION})")
+    if _tables(db) != (_tables_of_ours() if version else set()):
+        raise StoreError(f"{path} is damaged: its tables are not those of a job")
     return version
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    rows = db.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'")
+    return {(name, sql) for name, sql in rows}
+
+
+@cache
+def _tables_of_ours() -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA)
+        return _tables(db)
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -82,5 +99,16 @@ def told(path: Path) -> Iterator[None]:
         if primary in _OUTSIDE or any(words in str(error) for words in _DAMAGED):
             raise CodedError("write_error", f"{path}: {error}") from error
         raise
+    except UnicodeDecodeError as error:  # SQLite's words about a damaged file, with bytes of it
+        raise CodedError("write_error", f"{path} is damaged") from error
     except OSError as error:
         raise CodedError("write_error", f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Turn what it means that the file's values are none of ours into a CodedError."""
+    try:
+        yield
+    except (CodedError, msgspec.MsgspecError, TypeError) as error:
+        raise CodedError("write_error", f"{path} is damaged: {error}") from error

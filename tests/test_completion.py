@@ -63,7 +63,7 @@ def test_quotes_help(shell: str) -> None:
         (["urls.txt", "de"], []),
         (["-X", ""], ["GET", "HEAD"]),
         (["--completion", "z"], ["zsh"]),
-        (["a"], ["a *.txt"]),
+        (["a"], ["a *.txt", "attach"]),
         (["-o", ""], ["a *.txt", "folder"]),
         (["--bodies", ""], ["folder"]),
         (["-c", ""], []),

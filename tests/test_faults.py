@@ -5,30 +5,30 @@ The raw cases are the FAULTS of the loopback site; those that take more than one
 
 from __future__ import annotations
 
-import gc
-import socket
-import struct
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import msgspec
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
-from twisted.internet.ssl import DefaultOpenSSLContextFactory
+from fault_tools import (
+    accepting,
+    banner,
+    descriptors,
+    eventually,
+    fetch,
+    full_backlog,
+    hang_up_at_once,
+    outcome,
+    reset,
+    server_context,
+    trusted_authority,
+)
 
-from crawler import fetch_all
+from crawler import cli, fetch_all
 from crawler.errors import CODES
 from crawler.models import Record
 from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, FAULTS, PAGES, RunningSite, refused_port, running_site, start_demo
@@ -45,43 +45,6 @@ BODIES = {
 ELSEWHERE = {"escape-in-title", "redirect-space", "redirect-utf-8", "redirect-latin-1", "redirect-downgrade"}
 
 
-def fetch(
-    urls: Sequence[str], *, per_host: int = 64, retries: int = 0, timeout: float = 2.0, **options: object
-) -> list[Record]:
-    """fetch_all with the patience of a test."""
-    return fetch_all(
-        urls,
-        per_host=per_host,
-        retries=retries,
-        timeout=timeout,
-        connect_timeout=1.0,
-        tls_timeout=1.0,
-        headers_timeout=1.0,
-        idle_timeout=1.0,
-        retry_after_cap=0.0,  # some faults ask the whole host to wait
-        max_size=1024 * 1024,
-        adaptive=False,
-        **options,
-    )
-
-
-def outcome(record: Record) -> str:
-    return record.outcome if record.error is None else record.error.code
-
-
-def descriptors() -> int:
-    gc.collect()
-    return len(list(Path("/dev/fd").iterdir()))
-
-
-def eventually(true: object, seconds: float = 2.0) -> bool:
-    """Whether something becomes true: another thread may still be closing sockets."""
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:  # type: ignore[operator]
-        time.sleep(0.005)
-    return bool(true())  # type: ignore[operator]
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[RunningSite]:
     with running_site() as running:
@@ -90,18 +53,8 @@ def site() -> Iterator[RunningSite]:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory) -> Iterator[trustme.CA]:
-    """A certificate authority that this process trusts for the time of the module."""
-    authority = trustme.CA()
-    bundle = tmp_path_factory.mktemp("tls") / "authority.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(bundle))
+    with trusted_authority(tmp_path_factory.mktemp("tls")) as authority:
         yield authority
-
-
-def server_context(leaf: trustme.LeafCert) -> DefaultOpenSSLContextFactory:
-    with leaf.private_key_pem.tempfile() as key, leaf.cert_chain_pems[0].tempfile() as certificate:
-        return DefaultOpenSSLContextFactory(key, certificate)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +131,23 @@ def test_no_fault_leaves_a_socket(plain_run, tls_run):
     for run in (plain_run, tls_run):
         assert run.descriptors[1] == run.descriptors[0]
         assert run.connections == 0
+
+
+def test_the_books_balance(site, tmp_path, monkeypatch, capsys):
+    """A job over every fault: each input ends once, the outputs hold one record of each, and `verify` finds no fault."""
+    monkeypatch.chdir(tmp_path)
+    urls = [site.url(f"/fault/{name}") for name in FAULTS]
+    Path("urls.txt").write_text("\n".join(["no URL", *urls]))
+    short = ["--timeout", "2", "--headers-timeout", "1", "--idle-timeout", "1", "--max-size", "1MiB"]
+    one_try = ["--retries", "0", "--retry-after-cap", "0", "--no-adaptive", "--per-host", "64"]
+    assert cli.main(["urls.txt", "--job", "job", "-o", "out.jsonl", "-q", *short, *one_try]) == 0
+    records = [msgspec.json.decode(line) for line in Path("out.jsonl").read_bytes().splitlines()]
+    assert Counter(record["url"] for record in records) == Counter(["no URL", *urls])
+    outcomes = Counter(record["outcome"] for record in records)
+    assert cli.main(["verify", "job"]) == 0
+    assert cli.main(["status", "job"]) == 0
+    books = f"{len(urls) + 1} inputs = {outcomes['ok']} ok + {outcomes['failed']} failed + 0 skipped + 0 pending"
+    assert books in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_had_arrived_is_kept(plain_run):
@@ -344,60 +314,11 @@ def test_transient_failures_are_tried_again(site):
 # Servers that do not wait for the request
 
 
-@contextmanager
-def accepting(answer: Callable[[socket.socket], object]) -> Iterator[int]:
-    """A port where each connection is given to `answer` in a thread, and then closed."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        open_ = True
-
-        def serve() -> None:
-            while True:
-                client, _ = server.accept()
-                with client:
-                    if not open_:
-                        return
-                    answer(client)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            open_ = False
-            socket.create_connection(server.getsockname()).close()
-            thread.join()
-
-
-def hang_up(client: socket.socket) -> None:
-    """Close as soon as the first bytes have come."""
-    client.recv(65536)
-
-
-def hang_up_rudely(client: socket.socket) -> None:
-    """Leave bytes unread: the close becomes a reset."""
-    client.recv(1)
-
-
-def reset(client: socket.socket) -> None:
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def banner(client: socket.socket) -> None:
-    """Speak first, as mail and SSH servers do, and stay until the client leaves."""
-    client.settimeout(2)
-    client.sendall(b"220 mail.example ESMTP\r\n")
-    with suppress(OSError):
-        while client.recv(65536):
-            pass
-
-
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (
-            lambda _: None,
-            {"empty_reply", "conn_reset"},
-        ),  # our request may meet the closed socket: the system resets then
+        # Our request may meet the closed socket: the system resets then.
+        (hang_up_at_once, {"empty_reply", "conn_reset"}),
         (reset, {"conn_reset", "connect_error"}),  # before or while the connection is taken up
         (banner, {"http_not_http", "http_desync"}),  # before or after our request was written
     ],
@@ -412,22 +333,6 @@ def test_server_that_acts_before_the_request(answer, expected):
 
 
 # No server, or two
-
-
-@contextmanager
-def full_backlog() -> Iterator[int]:
-    """A port whose queue of new connections is full: the system drops every further SYN without a word."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
-        port: int = server.getsockname()[1]
-        for _ in range(16):
-            waiting = stack.enter_context(socket.socket())
-            waiting.settimeout(0.1)
-            try:
-                waiting.connect(("127.0.0.1", port))
-            except TimeoutError:
-                yield port
-                return
-        pytest.skip("this system accepts connections beyond the backlog")
 
 
 def test_ports_that_do_not_answer(site):
@@ -493,126 +398,3 @@ def test_demo_shows_good_and_bad_in_a_few_seconds():
         "connect_refused": 1,
         "url_invalid": 1,
     }
-
-
-# TLS
-
-
-def dated(authority: trustme.CA, *, days_from: int, days_to: int) -> trustme.LeafCert:
-    now = datetime.now(UTC)
-    return authority.issue_cert(
-        "127.0.0.1", not_before=now + timedelta(days=days_from), not_after=now + timedelta(days=days_to)
-    )
-
-
-class OldProtocol(DefaultOpenSSLContextFactory):
-    """A server of TLS 1.1 at most."""
-
-    def cacheContext(self) -> None:
-        super().cacheContext()
-        self._context.set_min_proto_version(SSL.TLS1_VERSION)
-        self._context.set_max_proto_version(SSL.TLS1_1_VERSION)
-        self._context.set_cipher_list(b"ALL:@SECLEVEL=0")
-
-
-def leaf(name: x509.GeneralName, authority: trustme.CA | None) -> trustme.LeafCert:
-    """A certificate for a name that trustme would refuse, or one that vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "tests")])
-    issuer, signer = subject, key
-    if authority is not None:
-        issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
-        signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
-        .sign(signer, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return trustme.LeafCert(private, certificate.public_bytes(serialization.Encoding.PEM), [])
-
-
-@pytest.fixture(scope="module")
-def handshakes(authority) -> Iterator[dict[str, str]]:
-    """URLs of servers whose handshake goes wrong, by the case's name."""
-    good = authority.issue_cert("127.0.0.1")
-    address = x509.IPAddress(IPv4Address("127.0.0.1"))
-    contexts = {
-        "expired": server_context(dated(authority, days_from=-20, days_to=-10)),
-        "not yet valid": server_context(dated(authority, days_from=10, days_to=20)),
-        "self-signed": server_context(leaf(address, None)),
-        "unknown authority": server_context(trustme.CA().issue_cert("127.0.0.1")),
-        "wrong host": server_context(authority.issue_cert("other.example")),
-        "common name only": server_context(authority.issue_cert(common_name="127.0.0.1")),
-        "e-mail name only": server_context(authority.issue_cert("someone@127.0.0.1")),
-        "star": server_context(leaf(x509.DNSName("*"), authority)),
-        "client certificate": server_context(good),
-    }
-    wants_certificate = contexts["client certificate"].getContext()
-    wants_certificate.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
-    with good.private_key_pem.tempfile() as key, good.cert_chain_pems[0].tempfile() as certificate:
-        contexts["old protocol"] = OldProtocol(key, certificate)
-    with ExitStack() as stack:
-        urls = {
-            name: stack.enter_context(running_site(tls=context)).url("/plain.txt") for name, context in contexts.items()
-        }
-        urls["good"] = stack.enter_context(running_site(tls=server_context(good))).url("/plain.txt")
-        urls["plain HTTP"] = stack.enter_context(running_site()).url("/plain.txt").replace("http:", "https:")
-        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        urls["silence"] = f"https://127.0.0.1:{silent.getsockname()[1]}/"
-        urls["closed"] = f"https://127.0.0.1:{stack.enter_context(accepting(hang_up))}/"
-        urls["reset"] = f"https://127.0.0.1:{stack.enter_context(accepting(hang_up_rudely))}/"
-        yield urls
-
-
-HANDSHAKES = {
-    "good": "ok",
-    "expired": "tls_cert_expired",
-    "not yet valid": "tls_cert_not_yet_valid",
-    "self-signed": "tls_cert_self_signed",
-    "unknown authority": "tls_cert_untrusted",
-    "wrong host": "tls_host_mismatch",
-    "common name only": "tls_host_mismatch",
-    "e-mail name only": "tls_host_mismatch",
-    "star": "tls_host_mismatch",
-    "silence": "timeout_tls",
-    "plain HTTP": "tls_protocol",
-    "closed": "tls_handshake",
-    "reset": "tls_handshake",
-    "old protocol": "tls_protocol",
-    "client certificate": "tls_client_cert",
-}
-
-
-@pytest.fixture(scope="module")
-def handshake_records(handshakes) -> dict[str, Record]:
-    fetch([handshakes["good"]])
-    before = descriptors()
-    records = fetch(list(handshakes.values()))
-    assert eventually(lambda: descriptors() <= before)
-    return dict(zip(handshakes, records, strict=True))
-
-
-@pytest.mark.parametrize("name", HANDSHAKES)
-def test_handshake_gets_its_record(name, handshake_records):
-    """Every way for a handshake to go wrong has its code, found in phase tls."""
-    record = handshake_records[name]
-    assert outcome(record) == HANDSHAKES[name], record.error
-    if record.error is not None:
-        assert record.error.phase == "tls"
-
-
-def test_insecure_takes_any_certificate(handshakes):
-    """--insecure fetches whatever the certificate; it does not mend protocols."""
-    names = ["expired", "self-signed", "unknown authority", "wrong host", "common name only", "old protocol"]
-    records = fetch([handshakes[name] for name in names], insecure=True)
-    assert [outcome(record) for record in records] == ["ok"] * 5 + ["tls_protocol"]
