@@ -88,7 +88,8 @@ class Crawler:
         self._bodies = bodies
         self._dial = dial or reactor_dial(reactor, config.connect_timeout)
         # A socket each, and some for files, DNS and the loop itself.
-        self._most_concurrency = max(1, descriptor_limit() - SPARE_DESCRIPTORS)
+        limit = descriptor_limit()
+        self._most_concurrency = max(1, limit - min(SPARE_DESCRIPTORS, limit // 2))
         self._concurrency = min(config.concurrency, self._most_concurrency)
         self._politeness = Politeness(
             per_host=config.per_host,

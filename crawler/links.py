@@ -53,6 +53,8 @@ _FONT: Final = ("color", "face", "size")  # with one of these, font is one of th
 _TITLE_LIMIT: Final = 10_000  # bytes: a title that is never closed lasts to the end of the page
 _WHITE_SPACE: Final = re.compile("[\t\n\f\r ]+")
 _NOTHING: Final[frozenset[str]] = frozenset()
+_LONGEST_BASE: Final = 8192  # servers take no more, and each link of the page would be as long
+_SLASH: Final = re.compile("/")
 _CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
 _ESCAPE: Final = 0x1B
@@ -123,6 +125,11 @@ def _decoded(references: Collection[bytes]) -> list[str]:
 
 def base_of(page: PageLinks, url: Url) -> Url | None:
     """What the page's references are relative to (HTML Standard section 2.4.3); None: to nothing that we fetch."""
+    base = _declared_base(page, url)
+    return base if base is None or len(base.href) <= _LONGEST_BASE else None
+
+
+def _declared_base(page: PageLinks, url: Url) -> Url | None:
     if page.base is None:
         return url
     scheme = _SCHEME.match(page.base)
@@ -146,7 +153,7 @@ def resolve(page: PageLinks, url: Url) -> list[Url]:
         plain = _PLAIN.fullmatch(reference) if base else None
         if base and plain:
             root, up, path = plain.groups()
-            target = f"/{path}" if root else folders[min(len(up) // 3, len(folders) - 1)] + path
+            target = f"/{path}" if root else base.target[: folders[min(len(up) // 3, len(folders) - 1)]] + path
             href = origin + target
             if href not in found:
                 found[href] = Url(href, base.scheme, base.host, base.port, base.authority, target)
@@ -162,15 +169,9 @@ def resolve(page: PageLinks, url: Url) -> list[Url]:
     return list(found.values())
 
 
-def _folders(target: str) -> list[str]:
-    """The folder of a URL's path, the one above, and so on up to "/"."""
-    folder = target.partition("?")[0]
-    folders = []
-    while folder:
-        folder = folder[: folder.rindex("/") + 1]
-        folders.append(folder)
-        folder = folder[:-1]
-    return folders
+def _folders(target: str) -> list[int]:
+    """Where the folder of a URL's path ends, the one above, and so on up to "/"."""
+    return [slash.end() for slash in _SLASH.finditer(target.partition("?")[0])][::-1]
 
 
 class _Page:

@@ -489,3 +489,13 @@ def test_huge_pages(kind: str, times: int) -> None:
     found = scan(page)
     assert time.process_time() - start < 2
     assert len(found.links) == min(times, 10_000) if kind == "links" else len(found.links) <= 1
+
+
+def test_a_base_longer_than_any_request() -> None:
+    """Each of ten thousand links would be as long as it: nothing is relative to such a base."""
+    short, long = (
+        b"<base href='/" + b"a/" * folders + b"'><a href=../x><a href=http://b.example/>" for folders in (1000, 10_000)
+    )
+    page = parse("http://a.example/p")
+    assert [len(link.href) for link in resolve(scan(short), page)] == [len("http://a.example/") + 2 * 999 + 1, 17]
+    assert [link.href for link in resolve(scan(long), page)] == ["http://b.example/"]

@@ -21,13 +21,13 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, Key, Now
-from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, mend
+from crawler.http11.head import _END, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, mend
 from crawler.http11.response import DONE, WireResponse
 
 CHUNK_LINE: Final = 256  # a chunk's size, its line ends and a usual extension
 EXTENSION_LIMIT: Final = 1024  # what all chunk extensions of an answer may take beyond that
 TRAILER_LIMIT: Final = 64 * 1024
-SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one only when a line ends
+SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one when it ends or has doubled
 
 
 class StaleConnection(Exception):  # noqa: N818 - an event of the pool, never shown to anyone
@@ -74,7 +74,7 @@ class Connection(Protocol):
         self._headers_done = False
         self._complete = False
         self._extra = False
-        self._mending = False
+        self._mending = 0  # how large the head was when it was last looked at
         self._mended = False
         self._close = False
         self._chunked = False
@@ -164,7 +164,7 @@ class Connection(Protocol):
             self._head_size += len(data)
         try:
             if self._mending:
-                self._mend(data)
+                self._mend()
             else:
                 self._feed(data)
         except CodedError as error:
@@ -231,7 +231,7 @@ class Connection(Protocol):
             elif self._mended:
                 raise CodedError("http_not_http", f"the answer's head cannot be read: {error}") from None
             else:
-                self._mend(data)
+                self._mend()
                 return
         if not self._headers_done:
             if self._head_size > MAX_HEAD_BYTES:
@@ -259,12 +259,13 @@ class Connection(Protocol):
         assert self._head is not None
         return b"".join(self._head).index(b"\r\n\r\n") + 4
 
-    def _mend(self, data: bytes) -> None:
+    def _mend(self) -> None:
         """httptools refused the head: read all of it again, tolerantly, and give a clean one to a fresh parser."""
         assert self._head is not None
         head = None
-        if b"\n" in data or self._head_size <= SMALL_HEAD or not self._mending:
-            self._mending = True
+        ended = _END.search(b"".join(self._head[-4:]))
+        if ended or self._head_size <= SMALL_HEAD or self._head_size >= 2 * self._mending:
+            self._mending = self._head_size
             wire = b"".join(self._head)
             head = mend(wire[:MAX_HEAD_BYTES])
         if head is None:

@@ -1,0 +1,75 @@
+"""`python -m tests.prove`: the proofs in numbers. Rows of the fault table, faults survived, simulated runs, fuzzing.
+
+Each number is that of a command that can be run by itself: it is shown beside it. Exits with 1 when one of them fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def told(*arguments: str) -> tuple[str, bool]:
+    """What a command says, and whether all was well."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.stdout, done.returncode == 0
+
+
+def rows() -> tuple[str, bool]:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from test_fault_table import CHANGED, LAST, TESTED, cases
+
+    named = [row for row in range(1, LAST + 1) if cases(row) or row in TESTED]
+    number = sum(len(cases(row)) for row in range(1, LAST + 1))
+    return f"{len(named)} of {LAST} rows; {number} cases, {len(CHANGED)} rows changed by design", len(named) == LAST
+
+
+def faults() -> tuple[str, bool]:
+    text, well = told("-m", "crawler", "doctor")
+    return text.splitlines()[-1], well
+
+
+def seeds(number: int) -> tuple[str, bool]:
+    text, well = told("-m", "tests.simulation", "--seeds", f"1-{number}")
+    counts = {
+        name: count for count, name in re.findall(r"([\d,]+) (worlds|lives|records|requests|virtual hours)", text)
+    }
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) + ("" if well else "; BROKEN"), well
+
+
+def fuzzing(seconds: float) -> tuple[str, bool]:
+    text, well = told("-m", "tests.fuzz", "--plain", "--seed", "1", "--seconds", f"{seconds:g}")
+    found = re.findall(r"([\d,]+) executions in .*?(\d+) findings", text)
+    executions = sum(int(count.replace(",", "")) for count, _ in found)
+    findings = sum(int(count) for _, count in found)
+    return f"{executions:,} executions, {len(found)} targets, {findings} findings", well and not findings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2000, help="how many simulated worlds (default: 2000)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of fuzzing for each target (default: 5)")
+    options = parser.parse_args()
+    proofs = {
+        "fault table    tests/test_fault_table.py": rows,
+        "faults         python -m crawler doctor": faults,
+        f"simulation     python -m tests.simulation --seeds 1-{options.seeds}": lambda: seeds(options.seeds),
+        f"fuzzing        python -m tests.fuzz --seconds {options.seconds:g}": lambda: fuzzing(options.seconds),
+    }
+    all_well = True
+    for name, proof in proofs.items():
+        words, well = proof()
+        print(f"{name}\n    {words}", flush=True)
+        all_well &= well
+    return 0 if all_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
