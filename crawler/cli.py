@@ -184,6 +184,18 @@ def attach(settings: Settings) -> int:
     return talk(inputs[0])
 
 
+def report(settings: Settings) -> int:
+    """Write a page about the records that are the input."""
+    from crawler.errors import CodedError
+    from crawler.report.command import run_report
+
+    try:
+        return _put(run_report(settings))
+    except CodedError as error:  # the disk's doing, not the user's
+        _complain(str(error))
+        return 5
+
+
 def about_job(command: str, settings: Settings) -> int:
     """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
     from crawler.errors import CodedError
@@ -214,6 +226,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         partial(about_job, "why"),
         "DIR URL",
     ),
+    "report": Command("Make a page with plots and tables of a run", report, "FILE|DIR [-O HTML]"),
 }
 
 

@@ -82,7 +82,7 @@ def _compare(db: sqlite3.Connection, path: str, committed: int, config: Config) 
     records = _RECORDS_WANTED if config.omits_skips else _RECORDS
     expected: int = db.execute(f"SELECT coalesce(sum({records}), 0) FROM urls").fetchone()[0]
     with Path(path).open("rb", buffering=0) as file:
-        names = _names(cast(BinaryIO, io.BufferedReader(_Beginning(file, committed))), path.lower())
+        names = _names(cast(BinaryIO, io.BufferedReader(Beginning(file, committed))), path.lower())
         if config.fields and not {"url", "input"} <= set(config.fields):
             written = sum(1 for _ in names)
             return [] if written == expected else [f"{path} has {written:,} records, and there should be {expected:,}"]
@@ -161,8 +161,8 @@ def _key(name: Name) -> bytes:
     return blake2b("\n".join(name).encode("utf-8", "replace"), digest_size=16).digest()
 
 
-class _Beginning(io.RawIOBase):
-    """The first `size` bytes of a file."""
+class Beginning(io.RawIOBase):
+    """The first `size` bytes of a file: what a killed run had written beyond that counts for nothing."""
 
     def __init__(self, file: io.FileIO, size: int) -> None:
         super().__init__()

@@ -116,6 +116,7 @@ def test_no_circles() -> None:
         ("crawler.outputs", {"crawler.composition"}),
         ("crawler.control", {"crawler.composition", "crawler.monitor.console"}),
         ("crawler.attach", {"crawler.cli"}),
+        ("crawler.report", {"crawler.cli"}),
         ("crawler.loop", {"crawler.composition", "crawler.control"}),
         ("crawler.ground", {"crawler.composition", "crawler.loop"}),
         ("crawler.intake", {"crawler.composition", "crawler.control", "crawler.ground", "crawler.loop"}),

@@ -1,0 +1,185 @@
+"""Reads records: JSON Lines, plain or gzip, from a file, from standard input, or the first such output of a job."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, Literal, cast
+
+import msgspec
+from msgspec import Meta
+
+from crawler.books import options, reading
+from crawler.config import ConfigError
+from crawler.models import Redirect
+from crawler.options import shown
+from crawler.store import BOOKS_QUERY, Books
+from crawler.store_rows import UNWRITTEN
+from crawler.verify import Beginning
+
+LONGEST_LINE: Final = 64 << 20  # a body may be in it
+EXAMPLES: Final = 5
+STDIN: Final = "-"
+_SUFFIXES: Final = {"", ".jsonl", ".ndjson"}
+_GZIP: Final = b"\x1f\x8b"
+_BUFFER: Final = 1 << 20
+
+# A number that cannot be true makes a line no record: sums stay finite, whatever the file holds.
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Size = Annotated[int, Meta(ge=0, le=1 << 53)]
+Status = Annotated[int, Meta(ge=0, le=999)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class From(msgspec.Struct, gc=False):
+    parent: str | None = None
+
+
+class Error(msgspec.Struct, gc=False):
+    code: str
+    message: str = ""
+
+
+class Line(msgspec.Struct, gc=False):
+    """What a report wants of a record. All but the URL may be missing: `--fields` leaves out what it likes."""
+
+    url: str
+    final_url: str | None = None
+    input: From | None = None
+    input_parent: str | None = None  # the names that --fields has for parts of `input` and `error`
+    outcome: Literal["ok", "failed", "skipped"] | None = None
+    error: Error | None = None
+    error_code: str | None = None
+    warnings: list[str] = []
+    status: Status | None = None
+    content_type: str | None = None
+    size_download: Size = 0
+    size_body: Size = 0
+    duplicate_of: str | None = None
+    redirects: list[Redirect] = []
+    attempts: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    started: Moment | None = None
+    time_total: Seconds | None = None
+
+
+class Skip(msgspec.Struct, frozen=True):
+    """So many links of a host that were skipped without a request, and of which no record was asked for."""
+
+    host: str
+    error: str
+    count: int
+
+
+class Job(msgspec.Struct, frozen=True):
+    books: Books
+    unwritten: list[Skip]
+
+
+class Lines:
+    """The records of a file. What is none is counted in `bad`; `examples` says of the first ones what is wrong.
+
+    `broken` says why the file could not be read to its end; `path` is that of the file, None for standard input.
+    """
+
+    def __init__(self, name: str, file: BinaryIO, path: Path | None = None, job: Job | None = None) -> None:
+        self.name = name
+        self.path = path
+        self.job = job
+        self.bad = 0
+        self.examples: list[str] = []
+        self.broken: str | None = None
+        self._file = file
+
+    def __iter__(self) -> Iterator[Line]:
+        decode = msgspec.json.Decoder(Line).decode
+        number = 0
+        try:
+            for number, text in enumerate(_whole_lines(self._file), 1):
+                if text is None:
+                    self._note(number, f"it has more than {LONGEST_LINE >> 20} MiB")
+                    continue
+                try:
+                    yield decode(text)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    if text.strip():
+                        self._note(number, str(error))
+        except (OSError, EOFError, zlib.error) as error:
+            self.broken = f"it cannot be read beyond line {number:,}: {error}"
+
+    def _note(self, number: int, what: str) -> None:
+        self.bad += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(f"line {number:,}: {what}")
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """None stands for a line that is too long to be held."""
+    for text in iter(partial(file.readline, LONGEST_LINE), b""):
+        if len(text) < LONGEST_LINE or text.endswith(b"\n"):
+            yield text
+            continue
+        while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+            pass
+        yield None
+
+
+@contextmanager
+def open_lines(path: str) -> Iterator[Lines]:
+    """Open a file, the folder of a job, or - for standard input. Raises ConfigError, and CodedError for a job."""
+    if path == STDIN:
+        yield Lines("standard input", _unpacked(sys.stdin.buffer))
+        return
+    job, committed, place = None, None, Path(path)
+    if place.is_dir():
+        job, place, committed = _job(path)
+    elif place.suffix.lower() in {".csv", ".tsv"}:
+        raise ConfigError(
+            f"report: {shown(path)} is a table: what is read is JSON Lines (crawler ... -o records.jsonl)"
+        )
+    try:
+        file = place.open("rb", buffering=0)
+    except OSError as error:
+        raise ConfigError(f"report: cannot read {shown(str(place))}: {error.strerror}") from error
+    with file:
+        raw = file if committed is None else Beginning(file, committed)
+        yield Lines(path, _unpacked(io.BufferedReader(raw, _BUFFER)), place, job)
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    head = file.peek(2)[:2] if isinstance(file, io.BufferedReader) else b""
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if head == _GZIP else file
+
+
+def _job(folder: str) -> tuple[Job, Path, int]:
+    """The job, its first output of JSON Lines, and how many bytes of it count."""
+    with reading(folder) as db:
+        books = Books(*db.execute(BOOKS_QUERY).fetchone())
+        outputs = db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall()
+        skips = []
+        if options(folder).omits_skips:
+            skips = db.execute(
+                f"SELECT coalesce(host, ''), coalesce(error, ''), count(*) FROM urls WHERE {UNWRITTEN} "  # noqa: S608
+                "GROUP BY host, error ORDER BY 3 DESC LIMIT 1000"
+            ).fetchall()
+    for path, committed in outputs:
+        if Path(path.lower().removesuffix(".gz")).suffix in _SUFFIXES:
+            return (
+                Job(books, [Skip(_authority(key), error, count) for key, error, count in skips]),
+                Path(path),
+                committed,
+            )
+    raise ConfigError(f"report: the job {shown(folder)} has no output in JSON Lines (-o records.jsonl)")
+
+
+def _authority(host_key: str) -> str:
+    """The host as URLs have it, of what the books call it: its port is left out where it goes without saying."""
+    host, _, port = host_key.rpartition(":")
+    host = f"[{host}]" if ":" in host else host
+    return host if port in {"80", "443"} else f"{host}:{port}" if host else port

@@ -1,0 +1,142 @@
+"""The page: one HTML file that asks nobody for anything. Its policy allows but its own style and script, by hash."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib import resources
+from typing import Final
+
+from crawler.monitor.units import amount, duration, rate, size
+from crawler.report import sections
+from crawler.report.aggregate import Aggregate
+from crawler.report.charts import moment, plots
+from crawler.report.lines import Job, Lines
+from crawler.report.markup import folded, note, seconds, section, text
+from crawler.report.tree import folders, treemap
+from crawler.version import __version__
+
+_TITLES: Final = {
+    "time": "Over time",
+    "answers": "Answers and errors",
+    "content": "Sizes, types, times",
+    "hosts": "Hosts",
+    "redirects": "Redirects",
+    "slow": "Slowest URLs",
+    "broken": "Broken links",
+    "duplicates": "Duplicates",
+    "site": "Site by path",
+    "courtesy": "Courtesy",
+}
+
+
+def page(of: Aggregate, lines: Lines, *, now: float) -> str:
+    """The whole page. `now` is seconds since the epoch. The text may hold nothing that UTF-8 cannot."""
+    over_time = plots(of.timeline)
+    map_html, map_rules = treemap(of.tree)
+    bodies = {
+        "time": over_time.html and f"{over_time.html}{note('Times are UTC. Each URL counts when it ended.')}",
+        "answers": sections.answers(of),
+        "content": sections.content(of),
+        "hosts": sections.hosts(of),
+        "redirects": sections.redirects(of),
+        "slow": sections.slow(of),
+        "broken": sections.broken(of),
+        "duplicates": sections.duplicates(of),
+        "site": of.tree.root.count and map_html + folders(of.tree),
+        "courtesy": sections.courtesy(of, lines.job),
+    }
+    there = {name: html for name, html in bodies.items() if html}
+    style = _file("page.css") + map_rules
+    script = _file("page.js")
+    navigation = "".join(f'<a href="#{name}">{_TITLES[name]}</a>' for name in there)
+    main = "".join(section(name, _TITLES[name], str(html)) for name, html in there.items())
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">\n'
+        f"<title>Report on {text(lines.name, 100)}</title>\n<style>{style}</style></head>\n"
+        f'<body><header><h1>Report on <span class="url">{text(lines.name)}</span></h1>\n{_when(of)}'
+        f'{_problems(lines)}{_books(lines.job)}{_tiles(of)}<nav aria-label="Sections">{navigation}</nav></header>\n'
+        f"<main>\n{main}</main>\n<footer>Made {moment(now)} UTC by crawler {text(__version__)}.</footer>\n"
+        f'<script type="application/json" id="tips">{_embedded(over_time.tips)}</script>\n'
+        f"<script>{script}</script></body></html>\n"
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(inline: str) -> str:
+    return f"'sha256-{base64.b64encode(sha256(inline.encode()).digest()).decode()}'"
+
+
+def _embedded(data: Mapping[str, Sequence[str]]) -> str:
+    """JSON in which nothing can end the element or begin a comment."""
+    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _file(name: str) -> str:
+    return resources.files("crawler.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _when(of: Aggregate) -> str:
+    first, last = of.timeline.first, of.timeline.last
+    if first is None or last is None:
+        return "<p>No record says when it was made.</p>\n" if of.records else "<p>There are no records.</p>\n"
+    return f"<p>{moment(first)} to {moment(last)} UTC, {duration(last - first)}</p>\n"
+
+
+def _problems(lines: Lines) -> str:
+    found = ""
+    if lines.broken is not None:
+        found += f'<p class="problem">The input is not whole: {text(lines.broken)}.</p>\n'
+    if lines.bad:
+        words = "1 line is no record" if lines.bad == 1 else f"{amount(lines.bad)} lines are no records"
+        examples = "".join(f"<li>{text(example)}</li>" for example in lines.examples)
+        found += f'<div class="problem">{folded(f"{words} and not counted", f"<ul>{examples}</ul>")}</div>\n'
+    return found
+
+
+def _books(job: Job | None) -> str:
+    if job is None:
+        return ""
+    of = job.books
+    return (
+        f"<p>Books of the job: {amount(of.inputs)} inputs = {amount(of.ok)} ok + {amount(of.failed)} failed + "
+        f"{amount(of.skipped)} skipped + {amount(of.pending)} pending.</p>\n"
+    )
+
+
+def _tiles(of: Aggregate) -> str:
+    first, last = of.timeline.first, of.timeline.last
+    ended = of.ok + of.failed
+    hosts, more = of.hosts.distinct
+    half, most = of.spread.percentile(0.5), of.spread.percentile(0.95)
+    tiles = [
+        ("records", amount(of.records), ""),
+        ("ok, below 400", amount(of.ok - of.http_errors), "ok"),
+        ("ok, from 400", amount(of.http_errors), "http"),
+        ("failed", amount(of.failed), "failed"),
+        ("skipped", amount(of.skipped), "skipped"),
+        ("hosts", amount(hosts) + ("+" if more else ""), ""),
+        ("requests", amount(of.requests), ""),
+        ("second tries", amount(of.tries_again), ""),
+        ("redirects", amount(of.redirects), ""),
+        ("received", size(of.size_download), ""),
+    ]
+    if first is not None and last is not None and last > first:
+        tiles.append(("URLs per second", rate(ended / (last - first)), ""))
+    if half is not None and most is not None:
+        tiles += [("half take at most", seconds(half), ""), ("95 % take at most", seconds(most), "")]
+    return (
+        '<dl class="tiles">'
+        + "".join(f'<div class="{kind}"><dt>{title}</dt><dd>{value}</dd></div>' for title, value, kind in tiles)
+        + "</dl>\n"
+    )
