@@ -272,6 +272,16 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
+    stats: Annotated[
+        str | None,
+        Option(
+            Path("a file"),
+            MONITORS,
+            "Write to FILE what the run came to: counts, rates, times and errors, as JSON; replaces FILE",
+            metavar="FILE",
+        ),
+    ] = None
+
     @property
     def header_pairs(self) -> tuple[tuple[str, str], ...]:
         """The request headers as (name, value)."""

@@ -13,9 +13,11 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
 
@@ -28,7 +30,7 @@ from crawler.reactors import private_reactor, run
 from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
-from crawler.sinks.writer import STDOUT, Writer
+from crawler.sinks.writer import STDOUT, Writer, coded
 from crawler.stats import Snapshot
 
 if TYPE_CHECKING:
@@ -243,12 +245,25 @@ class _Terminal:
 
     def _finished(self, snapshot: Snapshot) -> int:
         self._end_progress()
+        if self._config.stats is not None:
+            _write_stats(self._config.stats, snapshot)
         if not self._config.quiet:
             from crawler.monitor.summary import print_summary
 
             self._show(lambda: print_summary(snapshot, self._console))
             self._say_of_job()
         return verdict(snapshot) if self._config.fail else FINISHED
+
+
+def _write_stats(path: str, snapshot: Snapshot) -> None:
+    """Write the snapshot, whole or not at all. Raises CodedError."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(snapshot)) + b"\n")
+        temporary.replace(target)
+    except OSError as error:
+        raise coded(error, path) from error
 
 
 def verdict(snapshot: Snapshot) -> int:

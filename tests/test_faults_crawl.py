@@ -240,10 +240,10 @@ def test_every_check_on_every_hop(world):
         "/denied": "robots_denied",
         "/home": "out_of_scope",
     }
-    # Where robots.txt counts, it is what may not be asked for there; without it, the page itself.
+    # With robots.txt it is that which must not be asked for there; without it, the page itself.
     unread = world.crawl(scope="any", retries=0).of("http://a.example/home").error
     assert unread is not None
-    assert unread.code == "robots_unreachable"
+    assert unread.code == "address_blocked"
     assert "127.0.0.1 is in 127.0.0.0/8, which is not public" in unread.message
     assert world.crawl(scope="any", robots=False).code("http://a.example/home") == "address_blocked"
     assert "/" in other.targets

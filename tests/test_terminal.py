@@ -301,6 +301,21 @@ def test_no_headers(site, crawl):
     assert "content-type" in crawl(site.url(HELLO), "-q").records[0]["headers"]
 
 
+def test_stats(site, crawl, tmp_path):
+    """What the run came to, in a file of JSON that replaces an older one; if it cannot be written, that is told."""
+    path = tmp_path / "stats.json"
+    path.write_text("old")
+    urls = [site.url("/hello/english.html"), site.url("/missing.html"), "no url"]
+    crawl(*urls[:2], "-q", "--stats", str(path))
+    stats = json.loads(path.read_text())
+    assert (stats["done"], stats["ok"], stats["failed"]) == (2, 2, 0)
+    assert stats["statuses"] == {"200": 1, "404": 1}
+    assert os.listdir(tmp_path) == ["stats.json"]
+    run = crawl(urls[0], "-q", "--stats", str(tmp_path / "none" / "stats.json"))
+    assert run.code == 5
+    assert "write_error: " in run.err
+
+
 def test_columns(site, crawl):
     """URLs come from a column of CSV, or a key of JSON Lines, also gzipped."""
     write("list.csv", "name,page", f"one,{site.url('/p/1.html')}", f"two,{site.url('/p/2.html')}")
