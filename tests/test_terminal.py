@@ -310,7 +310,7 @@ def test_stats(site, crawl, tmp_path):
     stats = json.loads(path.read_text())
     assert (stats["done"], stats["ok"], stats["failed"]) == (2, 2, 0)
     assert stats["statuses"] == {"200": 1, "404": 1}
-    assert os.listdir(tmp_path) == ["stats.json"]
+    assert list(tmp_path.iterdir()) == [path]
     run = crawl(urls[0], "-q", "--stats", str(tmp_path / "none" / "stats.json"))
     assert run.code == 5
     assert "write_error: " in run.err
