@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from crawler.config import ConfigError
-from crawler.monitor.console import HELP, needs_token
+from crawler.monitor.console import HELP
+from crawler.monitor.listening import needs_token
 from crawler.printable import printable
 
 PROMPT: Final = "> "

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 import msgspec
 
 from crawler.crawl_options import CRAWL, EXTRACTION, JOB, CrawlOptions
+from crawler.monitor_options import MONITORS
 from crawler.options import (
     GIB,
     MIB,
@@ -55,7 +56,6 @@ POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
 PEOPLE: Final = "People"
-MONITORS: Final = "Monitors"
 _GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)
 
 _DAY: Final = 86_400.0
@@ -126,6 +126,14 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         bool,
         Option(Flag(), REQUEST, "Let redirects and links lead to private addresses"),
     ] = False
+    ws_messages: Annotated[
+        int,
+        Option(Whole(0, 1_000_000), REQUEST, "Take N messages of each ws:// or wss:// URL", metavar="N"),
+    ] = 1
+    ws_timeout: Annotated[
+        float,
+        Option(Seconds(0, _DAY), REQUEST, "Wait at most so long for these messages", metavar="TIME"),
+    ] = 10.0
 
     concurrency: Annotated[
         int,
@@ -262,26 +270,6 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         Option(Flag(), PEOPLE, "Exit with 3 or 4 when a URL failed"),
     ] = False
 
-    console: Annotated[
-        str | None,
-        Option(
-            Line("a socket file, or HOST:PORT"),
-            MONITORS,
-            "Let `crawler attach` watch and steer the run, through a socket file or a port of this machine",
-            metavar="PATH",
-        ),
-    ] = None
-
-    stats: Annotated[
-        str | None,
-        Option(
-            Path("a file"),
-            MONITORS,
-            "Write to FILE what the run came to: counts, rates, times and errors, as JSON; replaces FILE",
-            metavar="FILE",
-        ),
-    ] = None
-
     @property
     def header_pairs(self) -> tuple[tuple[str, str], ...]:
         """The request headers as (name, value)."""
@@ -389,8 +377,10 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
             if place in taken:
                 raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[place]})")
             taken[place] = origins[name]
-    if config.bodies is not None and (place := _place(config.bodies)) in taken:
-        raise ConfigError(f"{origins['bodies']}: {shown(config.bodies)} is already an output ({taken[place]})")
+    for name in ("bodies", "stats", "report", "token_file"):
+        path = getattr(config, name)
+        if path is not None and taken.setdefault(_place(path), origins[name]) != origins[name]:
+            raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[_place(path)]})")
     # An output that replaces one of the inputs would empty it before it is read.
     for path in config.inputs if taken else ():
         if path != _STREAM and "://" not in path and (place := _place(path)) in taken:

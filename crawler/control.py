@@ -11,12 +11,13 @@ from crawler.errors import CodedError
 from crawler.frontier import Frontier, HostView
 from crawler.intake import Intake
 from crawler.loop import Crawl
-from crawler.politeness import Politeness
-from crawler.stats import Snapshot
+from crawler.politeness import Binding, Politeness
+from crawler.stats import Snapshot, Stats
 from crawler.urls import parse
 
 MOST_CONCURRENCY: Final = 10_000
 LONGEST_DELAY: Final = 86_400.0
+MOST_HOSTS: Final = 10_000
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +31,25 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot
 
 
+class HostRow(msgspec.Struct, frozen=True):
+    """One host: what waits there and what binds it, what was done, and in a few words what its robots.txt came to."""
+
+    host: str
+    queued: int
+    in_flight: int
+    limit: int
+    delay: float
+    binding: Binding | None
+    done: int
+    failed: int
+    robots: str
+
+
 class Control:
-    """Every verb takes effect at once. What is asked for in vain raises ValueError, with a sentence that says why."""
+    """Every verb takes effect at once. What is asked for in vain raises ValueError, with a sentence that says why.
+
+    `most_concurrency` is what the descriptors of this process suffice for.
+    """
 
     def __init__(
         self,
@@ -41,7 +59,8 @@ class Control:
         frontier: Frontier,
         politeness: Politeness,
         clock: Callable[[], float],
-        snapshot: Callable[[], Snapshot],
+        stats: Stats,
+        robots: Callable[[str], str],
         typed: set[str],
         most_concurrency: int,
         drain: Callable[[], None],
@@ -51,9 +70,10 @@ class Control:
         self._frontier = frontier
         self._politeness = politeness
         self._clock = clock
-        self._snapshot = snapshot
+        self._stats = stats
+        self._robots = robots
         self._typed = typed
-        self._most = most_concurrency
+        self.most_concurrency = most_concurrency
         self._drain = drain
         self._stopping = False
 
@@ -64,12 +84,32 @@ class Control:
             concurrency=self._crawl.concurrency,
             per_host=self._politeness.per_host,
             delay=self._politeness.delay,
-            snapshot=self._snapshot(),
+            snapshot=self._stats.snapshot(),
         )
 
     def hosts(self, number: int = 100) -> list[HostView]:
         """The hosts with most work left, the most first."""
         return self._frontier.busiest(number, self._clock())
+
+    def host_rows(self, number: int = MOST_HOSTS) -> list[HostRow]:
+        """The hosts with work left, `number` at most, and then those that have none, as far as books are kept."""
+        totals = {_key(host.origin): host for host in self._stats.host_totals()}
+        rows = []
+        for view in self.hosts(number):
+            done = totals.pop(view.key, None)
+            rows.append(
+                HostRow(
+                    view.key, view.queued, view.in_flight, view.limit, view.delay, view.binding,
+                    done.done if done else 0, done.failed if done else 0, self._robots(view.key),
+                )
+            )  # fmt: skip
+        limit, delay = self._politeness.per_host, self._politeness.delay
+        rows += [
+            HostRow(key, 0, 0, limit, delay, None, done.done, done.failed, self._robots(key))
+            for key, done in totals.items()
+            if key
+        ]
+        return rows
 
     def pause(self) -> None:
         """Start nothing new; what is in the air goes on."""
@@ -80,8 +120,10 @@ class Control:
 
     def set_concurrency(self, number: int) -> None:
         """So many URLs at once. Fewer is reached as requests end."""
-        if not 1 <= number <= self._most:
-            raise ValueError(f"{number} is not a whole number from 1 to {self._most:,} (each needs a descriptor)")
+        if not 1 <= number <= self.most_concurrency:
+            raise ValueError(
+                f"{number} is not a whole number from 1 to {self.most_concurrency:,} (each needs a descriptor)"
+            )
         self._crawl.resize(number)
 
     def set_per_host(self, number: int) -> None:
@@ -112,7 +154,7 @@ class Control:
 
     def drop(self, host: str) -> None:
         """Ask this host (as `hosts` names it: with its port) nothing any more; its URLs are skipped as `dropped`."""
-        if all(view.key != host for view in self.hosts(MOST_CONCURRENCY)):
+        if all(view.key != host for view in self.hosts(MOST_HOSTS)):
             raise ValueError(f"{host!r} is no host of this run with URLs left (write it as the list does: host:port)")
         self._politeness.drop(host, self._clock())
         self._crawl.wake()
@@ -121,3 +163,11 @@ class Control:
         """End the run as Ctrl-C does: what is in the air has 5 seconds."""
         self._stopping = True
         self._drain()
+
+
+def _key(origin: str) -> str:
+    """The host key of an origin; "" for what is none."""
+    try:
+        return parse(origin).host_key
+    except CodedError:
+        return ""

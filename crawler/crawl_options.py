@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
-import msgspec
-
+from crawler.monitor_options import MonitorOptions
 from crawler.options import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
 
 CRAWL: Final = "Crawl"
@@ -72,7 +71,7 @@ class Declarations(Many, frozen=True):
         return super().read(declarations)
 
 
-class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which links to follow, what to keep for the next run, what to take from each page."""
 
     recursive: Annotated[

@@ -64,6 +64,9 @@ class HostBooks:
         self._failed = 0
         self._size = 0
 
+    def __len__(self) -> int:
+        return len(self._hosts)
+
     def count(self, final_url: str | None, written: str, size: int, seconds: float | None, *, failed: bool) -> None:
         """One URL: where it ended in WHATWG form if anywhere, as it was written, its bytes and its time_total."""
         # No host name is empty, so the first slash from there on ends the authority.

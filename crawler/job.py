@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.commit import CommitReactor, Committing
-from crawler.config import LIMITS, MONITORS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
+from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
 from crawler.config_text import to_toml
 from crawler.feed import Feed
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError
+from crawler.monitor_options import MONITORS
 from crawler.politeness import Politeness
 from crawler.seeds import BadLine, Seed
 from crawler.sinks import Sink

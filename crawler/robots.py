@@ -101,9 +101,9 @@ class Robots:
         is cancelled, too.
         """
         target = url.target
-        origin = url.href[: -len(target)]
+        origin = url.site
         if url.host[-1] == ".":
-            origin = f"{url.scheme}://{url.host[:-1]}{url.authority[len(url.host) :]}"
+            origin = f"{origin.partition(':')[0]}://{url.host[:-1]}{url.authority[len(url.host) :]}"
         known = self._known.get(origin)
         if known is not None:
             now = self._clock.seconds()
@@ -111,6 +111,15 @@ class Robots:
                 self._known.move_to_end(origin)
                 return known.judge(target, now)
         return self._ask(origin, target)
+
+    def summary(self, host: str) -> str:
+        """What the robots.txt of a host, by its key, came to, in a few words; "" when nobody has asked for it."""
+        name, _, port = host.rpartition(":")
+        scheme, default = ("https", "443") if port == "443" else ("http", "80")
+        known = self._known.get(f"{scheme}://{name}" if port == default else f"{scheme}://{host}")
+        if known is None and port not in {"80", "443"}:
+            known = self._known.get(f"https://{host}")
+        return "" if known is None else known.summary
 
     def _ask(self, origin: str, target: str) -> Deferred[Verdict]:
         asking = self._asking.get(origin)
@@ -219,6 +228,15 @@ class _Known:
         self._since = f" (as it was before: {failing})" if failing else ""
         reason = f"{answer.source}: {answer.note or 'no line is about it'}{self._since}"
         self._free = self._verdict(None, reason, None)
+
+    @property
+    def summary(self) -> str:
+        answer, rules = self.answer, self.answer.rules
+        if rules is None:
+            return f"unreachable: {answer.note}"
+        if rules.crawl_delay is not None:
+            return f"read, delay {rules.crawl_delay:g} s"
+        return f"none ({answer.note})" if answer.note else "read"
 
     def judge(self, target: str, now: float) -> Verdict:
         source, rules = self.answer.source, self.answer.rules

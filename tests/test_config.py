@@ -17,6 +17,7 @@ from crawler.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, 
 from crawler.config_text import to_toml
 from crawler.crawl_options import Pattern
 from crawler.models import Record
+from crawler.monitor_options import LoopbackPort
 from crawler.options import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.sources import from_environment
 
@@ -410,6 +411,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(words)
         case Pattern():
             return st.sampled_from(["a", r"\d+/$", "(?i)[ä-ü]", "x{2}|\"'"])
+        case LoopbackPort():
+            return st.integers(0, 65_535).map("127.0.0.1:{}".format)
         case Line():
             return LINE.filter(bool)
         case Path():

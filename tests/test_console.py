@@ -18,7 +18,8 @@ from twisted.internet.testing import StringTransport
 from crawler.attach import attach
 from crawler.config import ConfigError
 from crawler.models import Input, Record
-from crawler.monitor.console import HELP, MAX_CLIENTS, Console, listen, needs_token
+from crawler.monitor.console import HELP, MAX_CLIENTS, Console
+from crawler.monitor.listening import listen, needs_token
 from crawler.site import running_site
 
 ROOT = Path(__file__).parent.parent
@@ -209,7 +210,7 @@ class TestWho:
     def test_this_machine_alone(self, where):
         """No other may reach it."""
         with pytest.raises(ValueError, match="this machine alone"):
-            listen(Console(lambda: None), where, None)
+            listen(where, Console(lambda: None), None)
 
     def test_what_needs_a_token(self):
         """A port does, a socket file does not."""
@@ -222,12 +223,12 @@ class TestWho:
         """A socket that somebody listens on, or a file that is none, is left alone."""
         (tmp_path / "file").touch()
         with pytest.raises(ValueError, match="is no socket"):
-            listen(Console(lambda: None), str(tmp_path / "file"), None)
+            listen(str(tmp_path / "file"), Console(lambda: None), None)
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(tmp_path / "socket"))
             listening.listen()
             with pytest.raises(ValueError, match="a run that goes on"):
-                listen(Console(lambda: None), str(tmp_path / "socket"), None)
+                listen(str(tmp_path / "socket"), Console(lambda: None), None)
 
     def test_nobody_there(self, tmp_path):
         """Attaching to nothing is a clear error."""

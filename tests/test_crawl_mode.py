@@ -110,7 +110,7 @@ class World:
 
             def close(self) -> None: ...
 
-        monkeypatch.setattr("crawler.composition.Resolver", Names)
+        monkeypatch.setattr("crawler.network.Resolver", Names)
 
     def site(self, pages: Pages, host: str = "a.example", **options: Any) -> Server:
         """Serve these paths; 404 for all others. Of a list each answer is given once, the last one ever after."""

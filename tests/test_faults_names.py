@@ -47,7 +47,7 @@ class Names:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     names = Names()
-    monkeypatch.setattr("crawler.composition.Resolver", partial(Resolver, getaddrinfo=names))
+    monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=names))
     yield names
     names.hanging.set()
 

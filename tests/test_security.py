@@ -280,7 +280,7 @@ class FalseSystem:
 def test_rebinding_with_the_real_resolver(site, monkeypatch):
     """Over real sockets: the second look-up gives this machine's own address, and nobody is asked there."""
     system = FalseSystem([[PUBLIC], ["127.0.0.1"]])
-    monkeypatch.setattr("crawler.composition.Resolver", partial(Resolver, getaddrinfo=system))
+    monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=system))
     monkeypatch.setattr("crawler.http11.resolver.CACHE_SECONDS", 0.0)
     target = f"http://rebind.example:{site.port}/plain.txt"
     dialled: list[str] = []

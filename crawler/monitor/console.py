@@ -11,18 +11,12 @@ first line must be the token that the run shows when it begins.
 from __future__ import annotations
 
 import hmac
-import ipaddress
-import secrets
-import socket
-import stat
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
@@ -79,11 +73,10 @@ class Console(Factory):
             return None
         return _Client(self, self._control, self._token)
 
-    def listening(self, port: Any, reactor: Any) -> Any:
+    def listening(self, port: Any, reactor: Any) -> None:
         """Remember what to close."""
         self._port = port
         self._reactor = reactor
-        return port
 
     # The sink.
 
@@ -234,48 +227,6 @@ class _Client(LineOnlyReceiver):
                 usage = next((usage for usage in HELP if usage.split()[0] == verb), None)
                 raise ValueError(f"{verb!r} is no verb (help lists them)" if usage is None else f"it is: {usage}")
         return []
-
-
-def listen(console: Console, where: str, reactor: Any) -> Deferred[Any]:
-    """Listen on a socket file, or on HOST:PORT of this machine. Fails with what `reactor` says; raises ValueError."""
-    host, colon, port = where.rpartition(":")
-    if colon and port.isdigit() and "/" not in where:
-        address = ipaddress.ip_address("127.0.0.1" if host in {"", "localhost"} else host.strip("[]"))
-        if not address.is_loopback:
-            raise ValueError(f"{where}: a console listens on this machine alone (127.0.0.1:PORT, or a socket file)")
-        kind = TCP4ServerEndpoint if address.version == 4 else TCP6ServerEndpoint
-        endpoint: Any = kind(reactor, int(port), interface=str(address))
-    else:
-        _remove_stale(Path(where))
-        endpoint = UNIXServerEndpoint(reactor, where, mode=0o600)
-    listening: Deferred[Any] = endpoint.listen(console)
-    return listening.addCallback(console.listening, reactor)
-
-
-def needs_token(where: str) -> bool:
-    """Whether who may connect is not told by the mode of a file."""
-    _, colon, port = where.rpartition(":")
-    return bool(colon) and port.isdigit() and "/" not in where
-
-
-def new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def _remove_stale(path: Path) -> None:
-    """Take away the socket that a killed run has left. Raises ValueError when it is in use, or no socket."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ValueError(f"{path} exists and is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        else:
-            raise ValueError(f"{path} is the console of a run that goes on")
 
 
 def _status(control: Control) -> list[str]:

@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 import crawler.commit
 import crawler.http11.tls
 import crawler.job
-from crawler import composition, outputs
+from crawler import composition, network, outputs
 from crawler.commit import Committing
 from crawler.composition import Crawler
 from crawler.config import Config
@@ -323,12 +323,11 @@ class _Life:
         with (
             patch.multiple(
                 composition,
-                Resolver=self.network.resolver,
-                Fetcher=fetcher,
                 random=SimpleNamespace(Random=partial(world.rng, "retries")),
                 LIST_WINDOW=windows["list"],
                 CRAWL_WINDOW=windows["crawl"],
             ),
+            patch.multiple(network, Resolver=self.network.resolver, Fetcher=fetcher),
             patch.multiple(crawler.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
             patch.multiple(crawler.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),
             patch.object(outputs, "Ordered", ordered),

@@ -1,0 +1,119 @@
+"""The verbs of the live page and of its API, as they are written in JSON, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+
+from crawler.control import Control
+
+SortKey = Literal["host", "queued", "in_flight", "limit", "delay", "binding", "done", "failed", "robots"]
+
+MOST_ROWS: Final = 500
+
+
+class _Verb(msgspec.Struct, forbid_unknown_fields=True, tag_field="verb"):
+    """`id` comes back with the answer."""
+
+    id: int = 0
+
+
+class Pause(_Verb, tag="pause"):
+    def run(self, control: Control) -> None:
+        control.pause()
+
+
+class Resume(_Verb, tag="resume"):
+    def run(self, control: Control) -> None:
+        control.resume()
+
+
+class Concurrency(_Verb, tag="concurrency", kw_only=True):
+    value: int
+
+    def run(self, control: Control) -> None:
+        control.set_concurrency(self.value)
+
+
+class PerHost(_Verb, tag="per-host", kw_only=True):
+    value: int
+
+    def run(self, control: Control) -> None:
+        control.set_per_host(self.value)
+
+
+class Delay(_Verb, tag="delay", kw_only=True):
+    value: float
+
+    def run(self, control: Control) -> None:
+        control.set_delay(self.value)
+
+
+class Add(_Verb, tag="add", kw_only=True):
+    url: str
+
+    def run(self, control: Control) -> None:
+        control.add(self.url, "dashboard")
+
+
+class Drop(_Verb, tag="drop", kw_only=True):
+    host: str
+
+    def run(self, control: Control) -> None:
+        control.drop(self.host)
+
+
+class Stop(_Verb, tag="stop"):
+    def run(self, control: Control) -> None:
+        control.stop()
+
+
+class Hosts(_Verb, tag="hosts", kw_only=True):
+    """Which rows of the table of hosts to show; `match` is a part of their names."""
+
+    sort: SortKey = "queued"
+    descending: bool = True
+    match: str = ""
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+    number: Annotated[int, msgspec.Meta(ge=0, le=MOST_ROWS)] = 100
+
+
+Change = Pause | Resume | Concurrency | PerHost | Delay | Add | Drop | Stop
+"""What changes the run: `run` raises ValueError with a sentence when that cannot be."""
+
+CHANGES: Final = frozenset(str(verb.__struct_config__.tag) for verb in get_args(Change))
+"""The names of these verbs."""
+
+_MESSAGES: Final = msgspec.json.Decoder(Change | Hosts)
+
+
+class _Numbered(msgspec.Struct):
+    id: int = 0
+
+
+def read_id(message: str) -> int:
+    """The `id` of a message, whatever else it holds; 0 when it has none."""
+    try:
+        return msgspec.json.decode(message, type=_Numbered).id
+    except ValueError:
+        return 0
+
+
+def read(message: str) -> Change | Hosts:
+    """Read a message of the page. Raises ValueError."""
+    verb: Change | Hosts = _MESSAGES.decode(message)
+    return verb
+
+
+def read_change(name: str, body: bytes) -> Change:
+    """Read the body of a POST to the verb of this name. Raises ValueError."""
+    fields = msgspec.json.decode(body, type=dict[str, object]) if body.strip() else {}
+    verb: Change = msgspec.convert({**fields, "verb": name}, Change)
+    return verb
+
+
+def read_hosts(query: Mapping[str, str]) -> Hosts:
+    """Read the query of a GET. Raises ValueError."""
+    return msgspec.convert({**query, "verb": "hosts"}, Hosts, strict=False)

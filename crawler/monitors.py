@@ -1,0 +1,135 @@
+"""Which monitors a run has: they are opened here, and nothing of them is imported that was not asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+
+from crawler.config import Config, ConfigError
+from crawler.control import Control
+from crawler.monitor.listening import listen, needs_token
+from crawler.monitor.token import token
+from crawler.monitor_options import Place
+from crawler.sinks import Sink
+from crawler.urls import redact
+from crawler.version import __version__
+
+
+@inlineCallbacks
+def open_monitors(
+    config: Config,
+    *,
+    reactor: Any,
+    control: Callable[[], Control | None],
+    say: Callable[[str], None],
+    ports: set[int],
+) -> Generator[Deferred[Any], Any, list[Sink]]:
+    """Open the monitors of the config; fires with them: sinks, that see each record, and end when they are closed.
+
+    `control` gives None until the run has begun; `say` is told where they are, and the token that lets people in;
+    `ports` gets theirs. Fails with ConfigError when one cannot be opened: those before it are closed then.
+    """
+    monitors = _Monitors(config, reactor, control, say, ports)
+    opened: list[Sink] = []
+    try:
+        if config.dashboard is not None:
+            opened.append((yield monitors.dashboard(config.dashboard)))
+        if config.console is not None:
+            opened.append((yield monitors.console(config.console)))
+        if config.metrics is not None:
+            opened.append((yield monitors.metrics(config.metrics)))
+    except BaseException:
+        for monitor in opened:
+            monitor.close()
+        raise
+    return opened
+
+
+class _Monitors:
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        control: Callable[[], Control | None],
+        say: Callable[[str], None],
+        ports: set[int],
+    ) -> None:
+        self._reactor = reactor
+        self._control = control
+        self._say = say
+        self._ports = ports
+        self._config = config
+
+    @cached_property
+    def _token(self) -> str:
+        return token(self._config.token_file)
+
+    @inlineCallbacks
+    def dashboard(self, where: str) -> Generator[Deferred[Any], Any, Sink]:
+        try:
+            from crawler.monitor.dashboard.server import Dashboard
+        except ImportError as error:
+            raise ConfigError(f"--dashboard: {error.name} is missing (pip install 'crawler[dashboard]')") from error
+        from crawler.monitor.dashboard.live import Hello, Live
+
+        config, started = self._config, time.time()
+        title = ", ".join(map(redact, config.inputs)) or "a run"
+        job = None if config.job is None else Path(config.job).name
+
+        def hello(control: Control) -> Hello:
+            return Hello(__version__, title, config.recursive, job, control.most_concurrency, started)
+
+        dashboard = Dashboard(Live(self._control, hello, reactor=self._reactor), reactor=self._reactor)
+        port = yield self._listen("--dashboard", where, dashboard.site)
+        dashboard.open(port, _place(port), self._token)
+        self._say(f"Live page: http://{_place(port)}/#{self._token}")
+        return dashboard
+
+    @inlineCallbacks
+    def console(self, where: str) -> Generator[Deferred[Any], Any, Sink]:
+        from crawler.monitor.console import Console
+
+        secret = self._token if needs_token(where) else ""
+        console = Console(self._control, token=secret)
+        port = yield self._listen("--console", where, console)
+        console.listening(port, self._reactor)
+        if secret:
+            self._say(f"Console on {_place(port)}, its token is {secret}")
+        return console
+
+    @inlineCallbacks
+    def metrics(self, where: str) -> Generator[Deferred[Any], Any, Sink]:
+        from crawler.monitor.guard import Guard
+        from crawler.monitor.metrics import Metrics
+
+        metrics = Metrics(self._control, self._reactor)
+        port = yield self._listen("--metrics", where, metrics.site)
+        metrics.listening(port, Guard(_place(port), self._token))
+        secret = f"in {self._config.token_file}" if self._config.token_file else self._token
+        self._say(f"Metrics at http://{_place(port)}/metrics, the token is {secret}")
+        return metrics
+
+    @inlineCallbacks
+    def _listen(self, option: str, where: str, factory: Factory) -> Generator[Deferred[Any], Any, IListeningPort]:
+        try:
+            port: IListeningPort = yield listen(where, factory, self._reactor)
+        except (ValueError, CannotListenError, OSError) as error:
+            raise ConfigError(f"{option}: {error}") from error
+        address = port.getHost()
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            self._ports.add(address.port)
+        return port
+
+
+def _place(port: IListeningPort) -> Place:
+    address: Any = port.getHost()
+    return Place(address.host, address.port)

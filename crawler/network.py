@@ -1,0 +1,71 @@
+"""What fetches: resolver, pool, endpoint and agent of one run, and the Fetchers over them."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from crawler.config import Config
+from crawler.fetch import Fetcher, Limits
+from crawler.http11.agent import Agent
+from crawler.http11.dial import Dial
+from crawler.http11.endpoint import Endpoint
+from crawler.http11.pool import Pool
+from crawler.http11.resolver import Resolver
+from crawler.http11.tls import LateContext
+from crawler.models import Request
+
+
+class Network:
+    """`typed` has the host keys that somebody wrote, which may be private; `own_ports` are those of the monitors."""
+
+    def __init__(
+        self, config: Config, *, reactor: Any, dial: Dial, typed: Container[str], own_ports: Container[int] = ()
+    ) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._typed = typed
+        self._resolver = Resolver(reactor)
+        self._pool = Pool(reactor, idle_per_key=config.per_host)
+        self._endpoint = Endpoint(
+            clock=reactor,
+            dial=dial,
+            resolver=self._resolver,
+            tls_context=LateContext(insecure=config.insecure),
+            pool=self._pool,
+            own_ports=own_ports,
+            ws_messages=config.ws_messages,
+            ws_timeout=config.ws_timeout,
+        )
+        self._agent = Agent(clock=reactor, pool=self._pool, endpoint=self._endpoint)
+
+    def fetcher(self, max_size: int, *, partial: bool = False) -> Fetcher:
+        """A Fetcher with the limits of the config, but for the size; see Limits."""
+        config = self._config
+        return Fetcher(
+            clock=self._reactor,
+            agent=self._agent,
+            limits=Limits(
+                total=config.timeout,
+                dns=config.dns_timeout,
+                connect=config.connect_timeout,
+                tls=config.tls_timeout,
+                headers=config.headers_timeout,
+                idle=config.idle_timeout,
+                min_rate=config.min_rate,
+                max_size=max_size,
+                partial=partial,
+            ),
+            user_agent=config.user_agent,
+            headers=config.header_pairs,
+            public_only=self._public_only,
+        )
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._pool.close()
+        self._resolver.close()
+
+    def _public_only(self, request: Request) -> bool:
+        """What was discovered must be public, unless its exact host and port was typed."""
+        return request.discovered and not self._config.allow_private and request.url.host_key not in self._typed
