@@ -128,7 +128,7 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = False
     ws_messages: Annotated[
         int,
-        Option(Whole(0, 1_000_000), REQUEST, "Take N messages of each ws:// or wss:// URL", metavar="N"),
+        Option(Whole(0, 10_000), REQUEST, "Take N messages of each ws:// or wss:// URL", metavar="N"),
     ] = 1
     ws_timeout: Annotated[
         float,

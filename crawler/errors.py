@@ -23,7 +23,7 @@ class Code(NamedTuple):
 CODES: Final[dict[str, Code]] = {
     # input: the line or the link itself
     "url_invalid": Code("input", False, "the URL cannot be parsed, or names an impossible host or port"),
-    "scheme_unsupported": Code("input", False, "only http and https are fetched"),
+    "scheme_unsupported": Code("input", False, "only http and https are fetched, and ws and wss that were typed"),
     "duplicate": Code("input", False, "the same URL came before (in a crawl)"),
     # policy: we decided not to fetch
     "robots_denied": Code("policy", False, "robots.txt disallows the URL"),
@@ -74,6 +74,7 @@ CODES: Final[dict[str, Code]] = {
     "http_too_many_1xx": Code("headers", False, "more than 16 interim answers"),
     "http_desync": Code("headers", True, "bytes arrived that no request had asked for"),
     "http_protocol": Code("headers", False, "the server switched protocols unasked"),
+    "ws_protocol": Code("body", False, "the server does not keep to the WebSocket protocol"),
     # redirect
     "too_many_redirects": Code("headers", False, "more redirects than --max-redirects"),
     "redirect_loop": Code("headers", False, "the redirects lead back to a URL of the chain"),

@@ -24,7 +24,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
-from crawler.http11.response import DONE, WireResponse
+from crawler.http11.response import DONE, SWITCHING, WireResponse
 from crawler.models import Request, Response, Timings
 
 _log = Logger()
@@ -172,10 +172,14 @@ class _Flight:
     def overdue(self, now: float) -> CodedError | None:
         """The deadline that has passed, if any."""
         limits, trace = self._fetcher._limits, self.trace
+        if trace.phase == "closing":  # of a WebSocket: all that was asked for is there, and that phase ends by itself
+            return None
         if now - trace.started > limits.total:
             return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
         waited = now - trace.phase_started
         if trace.phase == "body":
+            if self._response is not None and self._response.code == SWITCHING:
+                return None  # messages come when they come; the connection knows how long to wait for them
             if now - trace.last_byte > limits.idle:
                 return CodedError("timeout_idle", f"no byte of the body for {limits.idle:g} s")
             if waited > MIN_RATE_GRACE and trace.received < limits.min_rate * waited:
@@ -209,7 +213,7 @@ class _Flight:
         self._response = response = treq_response.original
         self._headers = headers = by_name(response.fields)
         limit = self._fetcher._limits.max_size
-        if self._request.method != "HEAD":
+        if self._request.method != "HEAD" and response.code != SWITCHING:
             if response.length is not UNKNOWN_LENGTH and response.length > limit and not self._fetcher._limits.partial:
                 self.stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
                 return
@@ -293,6 +297,7 @@ class _Flight:
             remote_ip=trace.remote_ip,
             reused=None if trace.remote_ip is None else trace.reused,
             error=error,
+            data=None if response is None else response.data,
         )
         self._fetcher._landed(self)
         # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.

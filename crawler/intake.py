@@ -20,7 +20,7 @@ from crawler.frontier.known import Known
 from crawler.models import ROBOTS, Input, Record, Request, unfetched
 from crawler.scope import Scope
 from crawler.seeds import BadLine, Seed, from_iterable
-from crawler.urls import Url, canonical_key, parse
+from crawler.urls import SOCKETS, Url, canonical_key, parse
 
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
@@ -149,7 +149,8 @@ class Intake:
             return
         if self._scope is not None:
             self._scope.add_seed(seed.url)
-        request = Request(number, seed.url, seed.written, seed.input, now, self._rules.method)
+        method = "GET" if seed.url.scheme in SOCKETS else self._rules.method
+        request = Request(number, seed.url, seed.written, seed.input, now, method)
         if not self._frontier.add(request):
             error = CodedError("duplicate", "the same URL came before")
             self._refuse(number, BadLine(seed.written, seed.input, error))
@@ -172,7 +173,7 @@ class Intake:
         for reference in references:
             with suppress(CodedError):
                 sitemaps.append(parse(reference))
-        robots = request.url.href[: -len(request.url.target)] + ROBOTS
+        robots = request.url.site + ROBOTS
         self._accept(sitemaps, robots, request.input.depth or 0, now)
 
     def refuses_hop(self, request: Request, onward: Request) -> CodedError | None:

@@ -86,7 +86,7 @@ class Response(msgspec.Struct):
 
     `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
     (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
-    the epoch.
+    the epoch. `data` is what came of it beside the body: the messages of a WebSocket.
     """
 
     timings: Timings
@@ -102,6 +102,7 @@ class Response(msgspec.Struct):
     remote_ip: str | None = None
     reused: bool | None = None
     error: CodedError | None = None
+    data: Any = None
 
     def first(self, name: str) -> str | None:
         """The first value of the header with this lower-case name."""
@@ -297,7 +298,7 @@ def record_of(
         time_total=_micros(timings.total),
         title=findings.title,
         links=findings.links,
-        data=findings.data,
+        data=findings.data if response.data is None else response.data,
         wire_body=text,
         body_encoding=encoding,
     )

@@ -12,7 +12,7 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Redirect, Request, Response
-from crawler.urls import join, scrub
+from crawler.urls import SOCKETS, join, scrub
 
 STATUSES: Final = frozenset((301, 302, 303, 307, 308))
 _NOT_ASCII: Final = re.compile("[\x80-\xff]")
@@ -21,9 +21,11 @@ _NOT_ASCII: Final = re.compile("[\x80-\xff]")
 def next_hop(request: Request, response: Response, *, max_redirects: int, https_only: bool) -> Request | None:
     """The request that follows a redirect, or None when the response is final (then perhaps with a warning).
 
+    The answer to a WebSocket's handshake is always final, as it is for browsers (WebSockets Standard section 2).
+
     Raises CodedError: redirect_invalid, redirect_scheme, redirect_downgrade, redirect_loop, too_many_redirects.
     """
-    if response.status not in STATUSES or max_redirects == 0:
+    if response.status not in STATUSES or max_redirects == 0 or request.url.scheme in SOCKETS:
         return None
     locations = {value for value in response.headers.get("location", ()) if value}
     if not locations:

@@ -16,10 +16,13 @@ import msgspec
 from crawler.errors import CodedError
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+SOCKETS: Final = {"ws": 80, "wss": 443}
+"""WebSockets: fetched when somebody wrote the URL; no link and no redirect leads to one."""
+_TYPED: Final = DEFAULT_PORTS | SOCKETS
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_EMPTY_AUTHORITY: Final = re.compile(r"https?:(?:[/\\]{3}|[/\\]{0,2}$|[/\\]{2}[?#])", re.IGNORECASE)
+_EMPTY_AUTHORITY: Final = re.compile(r"(?:https?|wss?):(?:[/\\]{3}|[/\\]{0,2}$|[/\\]{2}[?#])", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_PORT: Final = re.compile(r"https?:[/\\]*(?:\[[^\]]*\]|[^/\\?#:\[]*):([^/\\?#]*)", re.IGNORECASE)
+_PORT: Final = re.compile(r"(?:https?|wss?):[/\\]*(?:\[[^\]]*\]|[^/\\?#:\[]*):([^/\\?#]*)", re.IGNORECASE)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
 _MAX_LABEL: Final = 63
@@ -45,7 +48,7 @@ TRACKER_PREFIX: Final = "utm_"
 
 
 class Url(msgspec.Struct, frozen=True, gc=False):
-    """A parsed http or https URL.
+    """A parsed URL of http or https, or of ws or wss.
 
     `href` is the whole URL in WHATWG form without userinfo and fragment; `host` is ASCII (an IPv6 address without
     brackets); `target` is what stands in the request line; `authority` what stands in the Host header.
@@ -70,6 +73,12 @@ class Url(msgspec.Struct, frozen=True, gc=False):
         """RFC 6454 section 4: scheme, host, port."""
         return (self.scheme, self.host, self.port)
 
+    @property
+    def site(self) -> str:
+        """The part of `href` before `target`; of a WebSocket, that of the pages of its server."""
+        origin = self.href[: -len(self.target)]
+        return f"http{origin[2:]}" if self.scheme in SOCKETS else origin
+
     def __repr__(self) -> str:
         return f"Url({self.href!r})"
 
@@ -77,7 +86,7 @@ class Url(msgspec.Struct, frozen=True, gc=False):
 def parse(text: str) -> Url:
     """Parse an absolute URL that a person wrote. Leading and trailing white space does not count.
 
-    Raises CodedError: `url_invalid`, or `scheme_unsupported` for anything but http and https.
+    Raises CodedError: `url_invalid`, or `scheme_unsupported` for anything but http, https, ws and wss.
     """
     text = text.strip(" \t\r\n\f")
     if not text:
@@ -93,7 +102,7 @@ def parse(text: str) -> Url:
 def join(base: Url, reference: str) -> Url:
     """Resolve a link against the URL of its page, as browsers do (tabs and newlines inside are dropped).
 
-    The base's userinfo is not inherited. Raises CodedError as `parse` does.
+    The base's userinfo is not inherited. Raises CodedError as `parse` does, and for ws and wss, too.
     """
     return _from_standard(reference, base.href)
 
@@ -145,7 +154,7 @@ def _from_standard(text: str, base: str | None) -> Url:
     # Reading one attribute costs 0.1 us, and slicing keeps what the others hide (the "?" of an empty query). In the
     # standard's form a "#" only starts the fragment, and an "@" before the path only ends the userinfo.
     scheme, separator, rest = href.partition("://")
-    default_port = DEFAULT_PORTS.get(scheme)
+    default_port = (_TYPED if base is None else DEFAULT_PORTS).get(scheme)
     if default_port is None or not separator:
         raise _explain(text, base, href.partition(":")[0])
     rest = rest.partition("#")[0]
@@ -193,10 +202,12 @@ def _explain(text: str, base: str | None, scheme: str = "") -> CodedError:
         meant = f" (did you mean {hint!r} ?)" if can_ada.can_parse(hint) else ""
         return CodedError("url_invalid", f"the URL has no scheme{meant}")
     scheme = scheme or (match[1].lower() if match else "")
-    if scheme and scheme not in DEFAULT_PORTS:
+    fetched = _TYPED if base is None else DEFAULT_PORTS
+    if scheme and scheme not in fetched:
         if "." in scheme or scheme == "localhost" or re.match(rf"{re.escape(scheme)}:\d", shown, re.IGNORECASE):
             return CodedError("url_invalid", f"the URL has no scheme (did you mean {'http://' + shown[:_SHOWN]!r} ?)")
-        return CodedError("scheme_unsupported", f"the scheme {scheme[:40]!r} is not fetched (allowed: http, https)")
+        allowed = ", ".join(fetched)
+        return CodedError("scheme_unsupported", f"the scheme {scheme[:40]!r} is not fetched (allowed: {allowed})")
     port = _PORT.match(shown)
     if port and port[1] and not (port[1].isdecimal() and len(port[1]) <= 5 and int(port[1]) <= 0xFFFF):
         return CodedError("url_invalid", f"the port {port[1][:20]!r} is not a number from 1 to 65535")

@@ -265,6 +265,7 @@ class Client:
         limits: Limits | None = None,
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool] = lambda _: False,
+        **endpoint_options: Any,
     ) -> None:
         self.network = network
         self.clock = clock = network.clock
@@ -275,6 +276,7 @@ class Client:
             resolver=network,  # type: ignore[arg-type]
             tls_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             pool=self.pool,
+            **endpoint_options,
         )
         self.fetcher = Fetcher(
             clock=clock,

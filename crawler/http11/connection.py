@@ -113,9 +113,7 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Close the socket now; the exchange in progress, if any, is forgotten."""
-        self._envelope = None
-        self._deferred = None
-        self._response = None
+        self._envelope = self._deferred = self._response = None
         self._drop()
 
     @property
@@ -213,10 +211,10 @@ class Connection(Protocol):
         assert parser is not None
         try:
             parser.feed_data(data)
-        except HttpParserUpgrade:
+        except HttpParserUpgrade as upgrade:
             if not self._complete:
-                raise CodedError("http_protocol", "the server switched protocols unasked") from None
-            self._extra = True
+                self._upgraded(data[upgrade.args[0] :])
+            self._extra = self._complete
         except HttpParserError as error:
             cause = error.__context__
             if isinstance(error, HttpParserCallbackError) and not isinstance(cause, HttpParserError):
@@ -240,6 +238,9 @@ class Connection(Protocol):
             self._check_overhead(data)
         if self._complete and len(self._chunks) > self._body_end:
             del self._chunks[self._body_end :]  # the body of an answer that nobody asked for
+
+    def _upgraded(self, rest: bytes) -> None:  # noqa: ARG002 - for who asked for it
+        raise CodedError("http_protocol", "the server switched protocols unasked") from None
 
     def _check_overhead(self, data: bytes) -> None:
         """Bound what is neither body nor chunk size: llhttp bounds neither chunk extensions nor trailers."""
@@ -402,8 +403,7 @@ class Connection(Protocol):
         if self._extra:
             self._warnings.append("extra_bytes")
         reusable = not (self._extra or self._close or self._lost or self._warnings)
-        self._envelope = None
-        self._response = None
+        self._envelope = self._response = None
         if reusable:
             self._reused = True
             self._begin()

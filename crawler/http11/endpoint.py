@@ -5,6 +5,8 @@ Addresses are raced as RFC 8305 says: the next attempt starts 250 ms after the l
 
 from __future__ import annotations
 
+from collections.abc import Container
+from importlib.util import find_spec
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -16,35 +18,54 @@ from crawler.errors import CodedError, from_connect
 from crawler.http11.address import BAD_PORTS, forbidden
 from crawler.http11.connection import Connection
 from crawler.http11.dial import Dial
-from crawler.http11.envelope import Envelope
+from crawler.http11.envelope import Envelope, Key
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Addresses, Resolver
 from crawler.http11.tls import Context, TLSLayer
 
 ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
 MAX_ATTEMPTS: Final = 32  # a name may be given any number of addresses
+_SOCKETS: Final = frozenset(("ws", "wss"))
+_SECURE: Final = frozenset(("https", "wss"))
 
 
 class Endpoint:
     """Makes connections. `connect(envelope)` fires with a Connection that is registered in the pool.
 
     Fails with CodedError (phases dns, connect, tls, policy). Cancelling closes whatever socket was being opened.
-    Deadlines are the caller's: the trace in the envelope says which phase is running.
+    Deadlines are the caller's: the trace in the envelope says which phase is running. `own_ports` are ports of this
+    machine that no URL may lead to, typed or not. Of a WebSocket `ws_messages` messages are taken, for `ws_timeout`
+    seconds at most.
     """
 
     def __init__(
-        self, *, clock: IReactorTime, dial: Dial, resolver: Resolver, tls_context: Context, pool: Pool
+        self,
+        *,
+        clock: IReactorTime,
+        dial: Dial,
+        resolver: Resolver,
+        tls_context: Context,
+        pool: Pool,
+        own_ports: Container[int] = (),
+        ws_messages: int = 1,
+        ws_timeout: float = 10.0,
     ) -> None:
         self._clock = clock
         self._dial = dial
         self._resolver = resolver
         self._tls_context = tls_context
         self._pool = pool
+        self._own_ports = own_ports
+        self._ws_messages = ws_messages
+        self._ws_timeout = ws_timeout
 
     def connect(self, envelope: Envelope) -> Deferred[Connection]:
-        _, host, port, public_only = envelope.key
+        scheme, host, port, public_only = envelope.key
         if public_only and port in BAD_PORTS:
             return fail(CodedError("address_blocked", f"port {port} is blocked for discovered URLs"))
+        if scheme in _SOCKETS and find_spec("wsproto") is None:
+            words = f"{scheme} URLs need one more package: pip install 'crawler[websocket]'"
+            return fail(CodedError("scheme_unsupported", words))
         addresses: Deferred[Any] = self._resolver.resolve(host)
         return addresses.addCallback(self._race, envelope)
 
@@ -53,7 +74,9 @@ class Endpoint:
         trace = envelope.trace
         trace.resolved = now
         trace.enter("connect", now)
-        _, host, _, public_only = envelope.key
+        _, host, port, public_only = envelope.key
+        if port in self._own_ports and any(map(forbidden, addresses)):
+            raise CodedError("address_blocked", f"{host}:{port} is a monitor of this run")
         if public_only:
             allowed = [address for address in addresses if not forbidden(address)]
             if not allowed:
@@ -66,10 +89,10 @@ class Endpoint:
 
     def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
         scheme, host, port, _ = envelope.key
-        connection = Connection(envelope.key, self._pool, self._clock.seconds)
+        connection = self._connection(envelope.key)
         connection.remote_ip = address
         wire: Protocol = connection
-        if scheme == "https":
+        if scheme in _SECURE:
             wire = TLSLayer(connection, self._tls_context, host)
         dialing: Deferred[Any] = self._dial(address, port, wire)
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -83,6 +106,13 @@ class Endpoint:
             raise from_connect(failure.value, where) from None
 
         return dialing.addCallbacks(lambda _: (address, wire, connection), refused)
+
+    def _connection(self, key: Key) -> Connection:
+        if key[0] not in _SOCKETS:
+            return Connection(key, self._pool, self._clock.seconds)
+        from crawler.http11.websocket import WebSocket  # most runs have none
+
+        return WebSocket(key, self._pool, self._clock, messages=self._ws_messages, patience=self._ws_timeout)
 
     def _secure(self, winner: tuple[str, Protocol, Connection], envelope: Envelope) -> Any:
         address, wire, connection = winner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from crawler.http11.envelope import ResponseHeaders
 
+SWITCHING: Final = 101  # a WebSocket's; what has not asked for that never gets this as an answer
 # One Failure for every body that ended well: making one costs 4 us.
 DONE = Failure(ResponseDone("the body arrived whole"))
 
@@ -35,6 +36,7 @@ class WireResponse:
     ResponseDone or a CodedError. `abort()` closes the socket at once and delivers nothing more.
     """
 
+    data: Any = None  # what came of it beside the body
     request: Any = None
     previousResponse: Any = None
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import html
 import json
 import re
@@ -229,6 +231,20 @@ def _close(wire: Wire) -> None:
     wire.reply(head + document("The end is the close").encode(), close=True)
 
 
+def _talk(wire: Wire) -> None:
+    """To a WebSocket's handshake (RFC 6455): three messages and a Close. It does not wait for the other's."""
+    key = wire.header("sec-websocket-key")
+    if not key or wire.method != "GET":
+        wire.reply(answer(document("A WebSocket answers here").encode()))
+        return
+    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode("latin-1"), usedforsecurity=False)
+    accept = base64.b64encode(digest.digest()).decode()
+    head = f"HTTP/1.1 101 -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    frames = [b"\x81%c%b" % (len(text), text) for text in (b"hello", b"how are you?", b"goodbye")]
+    wire.send(head.encode() + b"".join(frames) + b"\x88\x02\x03\xe8")
+    wire.close()
+
+
 PAGES: Final[dict[str, Page]] = {
     **{f"/hello/{name}.html": _greeting(greeting) for name, greeting in GREETINGS.items()},
     **{f"/quotes/{page}.html": _quotes(page) for page in (1, 2, 3)},
@@ -252,6 +268,7 @@ PAGES: Final[dict[str, Page]] = {
     "/pause.html": Page("answers after 0.3 s", _pause),
     "/slow.html": Page("a few bytes every 0.1 s, for four seconds", _slow),
     "/etag.html": Page("has an ETag; 304 for those who know it", _etag),
+    "/talk": Page("three messages to a WebSocket; to others a page", _talk),
     "/echo": Page("the request as it arrived", _echo),
     "/no-content": Page("204 No Content", answer(status=204, media="")),
     "/zero.html": Page("a body of no bytes", answer()),

@@ -21,6 +21,7 @@ TARGETS = (
     "directives",
     "decode",
     "http11",
+    "websocket",
     "robots",
     "sitemaps",
     "charset",
