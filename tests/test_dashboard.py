@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+import stat
+import sys
 from typing import Any
 
 import pytest
@@ -11,6 +15,8 @@ from twisted.internet.testing import StringTransport
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
 
+from crawler import fetch_all
+from crawler.config import Config, ConfigError
 from crawler.histogram import Histogram
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.dashboard.history import MAX_POINTS, History, Point
@@ -621,3 +627,72 @@ def test_ten_thousand_hosts(port):
     assert (table["total"], table["matching"], table["offset"], len(table["hosts"])) == (10_000, 10_000, 9_990, 10)
     table, _ = page.ask(id=2, verb="hosts", match="h77", number=500)
     assert (table["matching"], len(table["hosts"])) == (111, 111)
+
+
+class TestRuns:
+    """Real runs, on real sockets."""
+
+    def test_a_run_says_where_its_page_is(self, capsys):
+        """Also where there is no command line; no URL leads there, whatever it says, and in the end the port is closed."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        (record,) = fetch_all([f"http://localhost:{port}/api/status"], dashboard=port, retries=0)
+        assert record.error.code == "address_blocked"
+        assert "monitor of this run" in record.error.message
+        assert re.search(
+            rf"^Live page: http://127\.0\.0\.1:{port}/#[\w-]{{43}}$", capsys.readouterr().err, re.MULTILINE
+        )
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+
+    def test_a_port_that_is_taken(self):
+        """Is said with the option's name, before anything is fetched."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            with pytest.raises(ConfigError, match=r"--dashboard: .*in use"):
+                fetch_all(["http://127.0.0.1:1/"], dashboard=taken.getsockname()[1])
+
+    @pytest.mark.parametrize(
+        "where", ["0.0.0.0:80", "example.com:80", "[::]:80", "127.0.0.1:65536", "127.0.0.1", "-1", "192.168.0.1:80", ""]
+    )
+    def test_ports_of_this_machine_alone(self, where):
+        """Whoever gets at a monitor steers the run, so it listens for this machine and nobody else."""
+        with pytest.raises(ConfigError, match="dashboard"):
+            Config.build(dashboard=where)
+
+    @pytest.mark.parametrize(
+        ("where", "place"),
+        [
+            (8080, "127.0.0.1:8080"),
+            ("0", "127.0.0.1:0"),
+            ("localhost:1", "127.0.0.1:1"),
+            (":2", "127.0.0.1:2"),
+            ("[::1]:3", "[::1]:3"),
+        ],
+    )
+    def test_how_a_port_is_written(self, where, place):
+        """A number is enough."""
+        assert Config.build(dashboard=where).dashboard == place
+
+    def test_without_the_extra(self, monkeypatch):
+        """What is missing is named, and how to get it."""
+        for name in [name for name in sys.modules if name.startswith("crawler.monitor.dashboard.server")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "twisted.web.websocket", None)
+        with pytest.raises(ConfigError, match=r"pip install 'crawler\[dashboard\]'"):
+            fetch_all(["http://127.0.0.1:1/"], dashboard=0)
+
+    def test_a_token_that_stays(self, tmp_path, capsys):
+        """--token-file: made for its owner alone, and the same in the next run; what is no token is refused."""
+        file = tmp_path / "token"
+        for _ in range(2):
+            fetch_all([], dashboard=0, token_file=str(file))
+            assert capsys.readouterr().err.strip().endswith(f"#{file.read_text().strip()}")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        file.write_text("short")
+        with pytest.raises(ConfigError, match=r"--token-file.*holds no token"):
+            fetch_all([], dashboard=0, token_file=str(file))
+        with pytest.raises(ConfigError, match="--token-file"):
+            fetch_all([], dashboard=0, token_file=str(tmp_path / "no" / "token"))
