@@ -75,10 +75,21 @@ class Command(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; give the exit code. Whatever this raises is a bug, or Ctrl-C before the run."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
+        return _main(arguments)
     except ConfigError as error:
-        return _complain(str(error))
+        return _complain(str(error), log_format=_log_format(arguments))
+    except Exception as error:
+        if _log_format(arguments) != "json":
+            raise
+        import traceback
+
+        from crawler.monitor.log import say_now
+        from crawler.monitor.speech import Said
+
+        say_now(Said("bug", repr(error), "critical", {"traceback": traceback.format_exc()}), "json")
+        return 1
 
 
 def _main(arguments: list[str]) -> int:
@@ -117,16 +128,15 @@ def fetch(settings: Settings) -> int:
     if not config.inputs:
         from crawler.help import rows
 
-        return _complain(
-            "nothing to fetch: name files of URLs, URLs, or - for standard input", [*rows(EXAMPLES.items(), 42)][:3]
-        )
+        words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
+        return _complain(words, [*rows(EXAMPLES.items(), 42)][:3], config.log_format)
     from crawler.seeds import check
 
     try:
         check(config.inputs, config.column)
     except ValueError as error:
         first, *more = str(error).splitlines()  # one for each bad input
-        return _complain(first, more)
+        return _complain(first, more, config.log_format)
     import gc
 
     gc.disable()  # of what is imported nothing is garbage; the run turns it on again
@@ -192,7 +202,7 @@ def report(settings: Settings) -> int:
     try:
         return _put(run_report(settings))
     except CodedError as error:  # the disk's doing, not the user's
-        _complain(str(error))
+        _complain(str(error), log_format=settings.config.log_format)
         return 5
 
 
@@ -204,7 +214,7 @@ def about_job(command: str, settings: Settings) -> int:
     try:
         text, exit_code = answer(command, settings.config.inputs)
     except CodedError as error:  # the disk's doing, not the user's
-        _complain(str(error))
+        _complain(str(error), log_format=settings.config.log_format)
         return 5
     return _put(text) or exit_code
 
@@ -355,8 +365,23 @@ def _put(text: str) -> int:
     return 0
 
 
-def _complain(message: str, more: Sequence[str] = ()) -> int:
-    from crawler.printable import printable
+def _complain(message: str, more: Sequence[str] = (), log_format: str = "text") -> int:
+    if log_format == "json":
+        from crawler.monitor.log import say_now
+        from crawler.monitor.speech import Said
 
-    print("\n".join(map(printable, (f"crawler: error: {message}", *more))), file=sys.stderr)
+        say_now(Said("error", "\n".join((message, *more)), "error"), log_format)
+    elif sys.stderr is not None:  # else print would take stdout
+        from crawler.printable import printable
+
+        print("\n".join(map(printable, (f"crawler: error: {message}", *more))), file=sys.stderr)
     return 2
+
+
+def _log_format(arguments: Sequence[str]) -> str:
+    """What is asked for by arguments that cannot be read as a whole, or by the environment."""
+    flag = "--log-format"
+    words = arguments[: _end(arguments)]
+    asked = [value for word, value in zip(words, [*words[1:], ""], strict=True) if word == flag]
+    asked += [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
+    return asked[-1] if asked else os.environ.get("CRAWLER_LOG_FORMAT", "")

@@ -10,26 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
 
 from crawler.config import Config, ConfigError
 from crawler.control import Control
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
-from crawler.fetch import Fetcher, Limits
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate, dry_run
 from crawler.ground import Rules
-from crawler.http11.agent import Agent
 from crawler.http11.dial import Dial, reactor_dial
-from crawler.http11.endpoint import Endpoint
-from crawler.http11.pool import Pool
-from crawler.http11.resolver import Resolver
-from crawler.http11.tls import LateContext
 from crawler.inputs import open_inputs
 from crawler.intake import Intake, IntakeRules
 from crawler.loop import Crawl
 from crawler.models import Input, Request, Response
+from crawler.network import Network
 from crawler.outputs import open_outputs
 from crawler.politeness import Politeness
 from crawler.reactors import descriptor_limit
@@ -41,6 +37,7 @@ from crawler.urls import Url, canonical_key
 
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
+    from crawler.afterwards import Afterwards
     from crawler.job import Job
     from crawler.reading import PageReader, Parse
     from crawler.robots import Robots
@@ -63,7 +60,8 @@ class Crawler:
     want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
     the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
     a crawl that reads each page. `stats` may be read at any time; `notes` has sentences about a job that goes on, and
-    `books` what became of all its inputs, once this run has ended. `control` is there once it has begun.
+    `books` what became of all its inputs, once this run has ended. `control` is there once it has begun. `say` is told
+    where the monitors of the config are; without it that goes to stderr.
     """
 
     def __init__(
@@ -76,6 +74,7 @@ class Crawler:
         dial: Dial | None = None,
         bodies: bool = True,
         parse: Parse | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config
         self.notes: list[str] = []
@@ -85,6 +84,7 @@ class Crawler:
         self._reactor = reactor
         self._urls = urls
         self._sinks = tuple(sinks)
+        self._say = say
         self._bodies = bodies
         self._dial = dial or reactor_dial(reactor, config.connect_timeout)
         # A socket each, and some for files, DNS and the loop itself.
@@ -101,9 +101,12 @@ class Crawler:
         self._intake: Intake | None = None
         self._begun = False
         self._crawl: Crawl | None = None
+        self._afterwards: Afterwards | None = None
         self._closing: Deferred[Any] | None = None
         self._patience: IDelayedCall | None = None  # with whoever reads the outputs
         self._typed: set[str] = set()
+        self._own_ports: set[int] = set()
+        self._robots_summary: Callable[[str], str] = lambda _: ""
         self.stats = Stats(
             concurrency=self._concurrency,
             load=self._load,
@@ -122,7 +125,7 @@ class Crawler:
             raise RuntimeError("a Crawler runs once: make another")
         self._begun = True
         running = _Draining(self.drain)
-        self._run().addCallbacks(running.callback, running.errback)
+        self._run().addBoth(self._leave).addCallbacks(running.callback, running.errback)
         return running
 
     def drain(self, grace: float = DRAIN_SECONDS) -> None:
@@ -136,6 +139,8 @@ class Crawler:
         if self._crawl is not None:
             self._crawl.abort()
             self._close_within(OUTPUT_SECONDS)
+        if self._afterwards is not None:
+            self._afterwards.give_up()
 
     @property
     def pending(self) -> int:
@@ -149,6 +154,11 @@ class Crawler:
             sink: Sink = Tee(self._sinks)  # closed even if nothing else comes to be
             job: Job | None = None
             try:
+                if config.stats or config.report:
+                    self._look_ahead()
+                if config.console or config.dashboard or config.metrics:
+                    yield self._open_monitors()
+                    sink = Tee(self._sinks)
                 try:
                     source, direct = open_inputs(config, self._urls, self._typed)
                     self._urls = None  # let go with the feed
@@ -191,7 +201,8 @@ class Crawler:
                     frontier=self._frontier,
                     politeness=self._politeness,
                     clock=reactor.seconds,
-                    snapshot=self.stats.snapshot,
+                    stats=self.stats,
+                    robots=self._robots_summary,
                     typed=self._typed,
                     most_concurrency=self._most_concurrency,
                     drain=self.drain,
@@ -208,6 +219,28 @@ class Crawler:
                 self.books = job.books()
         return self.stats.snapshot()
 
+    def _look_ahead(self) -> None:
+        from crawler.afterwards import Afterwards
+
+        self._afterwards = Afterwards(self.config, self._reactor)
+        if self._afterwards.counting is not None:
+            self._sinks = (*self._sinks, self._afterwards.counting)
+
+    def _leave(self, outcome: Snapshot | Failure) -> Any:
+        """Write what is left of the run, whatever ended it, if it had begun."""
+        if self._afterwards is None or self._crawl is None:
+            return outcome
+        return self._afterwards.write(self.stats.snapshot(), outcome)
+
+    @inlineCallbacks
+    def _open_monitors(self) -> Generator[Deferred[Any], Any, None]:
+        from crawler.monitors import open_monitors
+
+        monitors = yield open_monitors(
+            self.config, reactor=self._reactor, control=lambda: self.control, say=self._say, ports=self._own_ports
+        )
+        self._sinks = (*self._sinks, *monitors)
+
     def _make_crawl(
         self,
         intake: Intake,
@@ -218,19 +251,12 @@ class Crawler:
         resources: ExitStack,
     ) -> Crawl:
         config, reactor = self.config, self._reactor
-        resolver = Resolver(reactor)
-        resources.callback(resolver.close)
-        pool = Pool(reactor, idle_per_key=config.per_host)
-        resources.callback(pool.close)
         resources.callback(self._frontier.close)
-        endpoint = Endpoint(
-            clock=reactor,
-            dial=self._dial,
-            resolver=resolver,
-            tls_context=LateContext(insecure=config.insecure),
-            pool=pool,
-        )
-        agent = Agent(clock=reactor, pool=pool, endpoint=endpoint)
+        network = Network(config, reactor=reactor, dial=self._dial, typed=self._typed, own_ports=self._own_ports)
+        resources.callback(network.close)
+        robots = self._robots(network) if config.robots else None
+        if robots is not None:
+            self._robots_summary = robots.summary
         counts = self._frontier.counts()
         return Crawl(
             clock=reactor,
@@ -240,14 +266,14 @@ class Crawler:
             gate=Gate(
                 politeness=self._politeness,
                 clock=reactor.seconds,
-                robots=self._robots(agent) if config.robots else None,
+                robots=robots,
                 retries=config.retries,
                 max_pages=config.max_pages,
                 pages=counts.ok + counts.failed,
                 names_sitemaps=config.sitemaps,
                 dry_run=partial(dry_run, scope) if config.dry_run else None,
             ),
-            fetcher=self._fetcher(agent, config.max_size),
+            fetcher=network.fetcher(config.max_size),
             retry=Retry(
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
@@ -310,11 +336,11 @@ class Crawler:
                 scope.add_seed(url)
         return job
 
-    def _robots(self, agent: Agent) -> Robots:
+    def _robots(self, network: Network) -> Robots:
         from crawler.robots import Robots
         from crawler.robots_rules import product_token
 
-        fetcher = self._fetcher(agent, ROBOTS_SIZE, partial=True)
+        fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
 
         def fetch(url: Url) -> Deferred[Response]:
             return fetcher.fetch(Request(-1, url, url.href, Input(parent=url.href), self._reactor.seconds()))
@@ -345,31 +371,6 @@ class Crawler:
     def _give_up_outputs(self) -> None:
         if self._closing is not None:
             self._closing.cancel()
-
-    def _fetcher(self, agent: Agent, max_size: int, *, partial: bool = False) -> Fetcher:
-        config = self.config
-        return Fetcher(
-            clock=self._reactor,
-            agent=agent,
-            limits=Limits(
-                total=config.timeout,
-                dns=config.dns_timeout,
-                connect=config.connect_timeout,
-                tls=config.tls_timeout,
-                headers=config.headers_timeout,
-                idle=config.idle_timeout,
-                min_rate=config.min_rate,
-                max_size=max_size,
-                partial=partial,
-            ),
-            user_agent=config.user_agent,
-            headers=config.header_pairs,
-            public_only=self._public_only,
-        )
-
-    def _public_only(self, request: Request) -> bool:
-        """What was discovered must be public, unless its exact host and port was typed."""
-        return request.discovered and not self.config.allow_private and request.url.host_key not in self._typed
 
     def _load(self) -> Load:
         counts = self._frontier.counts()

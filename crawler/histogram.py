@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from math import sqrt
 from typing import Final
 
 import msgspec
 
-_RATIO: Final = 1.1  # a value is told as the geometric middle of its bucket: at most sqrt(1.1), 4.9 %, off
+_DECADE: Final = 24  # buckets: they end at powers of ten, so that others can be told from exact counts
+_RATIO: Final = 10 ** (1 / _DECADE)  # a value is told as the geometric middle of its bucket: 5 % off at most
 _LOWEST: Final = 1e-5
-_BOUNDS: Final = tuple(_LOWEST * _RATIO**n for n in range(240))  # the upper ones of all but the last; up to a day
+# The upper ones of all but the last; up to a day. Four digits, because they are read by people.
+_BOUNDS: Final = tuple(float(f"{_LOWEST * 10 ** (n / _DECADE):.3e}") for n in range(10 * _DECADE))
+_TOLD: Final = range(2 * _DECADE, 7 * _DECADE + 1, _DECADE // 3)  # 1 ms to 100 s, three for each decade
 _BATCH: Final = 1_000
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Seconds. `count` values, of which half took at most `p50`; `mean` and `max` are exact, the others within 5 %."""
+    """Seconds. `count` values, of which half took at most `p50`; `mean` and `max` are exact, the others within 5 %.
+
+    `buckets` has pairs of a duration and of how many took at most that: exact, and of the same durations in every run.
+    """
 
     count: int
     mean: float
@@ -24,6 +31,7 @@ class Percentiles(msgspec.Struct, frozen=True):
     p95: float
     p99: float
     max: float
+    buckets: tuple[tuple[float, int], ...] = ()
 
 
 class Histogram:
@@ -46,14 +54,24 @@ class Histogram:
         if len(batch) >= _BATCH:
             self._count()
 
+    def merge(self, other: Histogram) -> None:
+        """Count what another one counted, too."""
+        self._count()
+        other._count()
+        self._buckets = [ours + theirs for ours, theirs in zip(self._buckets, other._buckets, strict=True)]
+        self._sum += other._sum
+        self._max = max(self._max, other._max)
+
     def percentiles(self) -> Percentiles | None:
         """None when nothing was added."""
         self._count()
-        count = sum(self._buckets)
+        upto = tuple(accumulate(self._buckets))
+        count = upto[-1]
         if not count:
             return None
-        p50, p90, p95, p99 = (self._at(rank * count) for rank in (0.50, 0.90, 0.95, 0.99))
-        return Percentiles(count, self._sum / count, p50, p90, p95, p99, self._max)
+        p50, p90, p95, p99 = (self._at(bisect_left(upto, rank * count)) for rank in (0.50, 0.90, 0.95, 0.99))
+        buckets = tuple((_BOUNDS[at], upto[at]) for at in _TOLD)
+        return Percentiles(count, self._sum / count, p50, p90, p95, p99, self._max, buckets)
 
     def _count(self) -> None:
         batch = self._batch
@@ -70,11 +88,6 @@ class Histogram:
         self._buckets[-1] += len(batch) - below
         batch.clear()
 
-    def _at(self, rank: float) -> float:
-        """The value that so many values do not exceed."""
-        reached = 0
-        for bound, count in zip(_BOUNDS, self._buckets, strict=False):
-            reached += count
-            if count and reached >= rank:
-                return min(self._max, bound / sqrt(_RATIO))
-        return self._max
+    def _at(self, bucket: int) -> float:
+        """What the values of a bucket are told as."""
+        return min(self._max, _BOUNDS[bucket] / sqrt(_RATIO)) if bucket < len(_BOUNDS) else self._max

@@ -40,6 +40,7 @@ OPTIONS_FILE: Final = "config.toml"
 _COPIED: Final = 1 << 20
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
 _FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE, MONITORS})
+_UNTOLD: Final = frozenset({PEOPLE, MONITORS})  # nor does it matter to the job what they were
 _FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
 _WHERE: Final = frozenset({"job", "durable"})
 
@@ -296,7 +297,8 @@ def changes(before: Config, after: Config, path: Path) -> list[str]:
     refused = [option.flags[-1] if option.flags else option.metavar for option in bound]
     if refused:
         raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
-    return [f"{option.flags[-1]} is no longer what it was in the run before" for option in changed]
+    told = [option for option in changed if option.group not in _UNTOLD]
+    return [f"{option.flags[-1]} is no longer what it was in the run before" for option in told]
 
 
 class _JobFeed:

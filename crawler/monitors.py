@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,15 @@ def open_monitors(
     *,
     reactor: Any,
     control: Callable[[], Control | None],
-    say: Callable[[str], None],
+    say: Callable[[str], None] | None,
     ports: set[int],
 ) -> Generator[Deferred[Any], Any, list[Sink]]:
     """Open the monitors of the config; fires with them: sinks, that see each record, and end when they are closed.
 
-    `control` gives None until the run has begun; `say` is told where they are, and the token that lets people in;
-    `ports` gets theirs. Fails with ConfigError when one cannot be opened: those before it are closed then.
+    `control` gives None until the run has begun; `say` is told where they are, and the token that lets people in, or
+    stderr is; `ports` gets theirs. Fails with ConfigError when one cannot be opened: those before it are closed then.
     """
-    monitors = _Monitors(config, reactor, control, say, ports)
+    monitors = _Monitors(config, reactor, control, say or partial(_to_stderr, config.log_format), ports)
     opened: list[Sink] = []
     try:
         if config.dashboard is not None:
@@ -73,6 +73,12 @@ class _Monitors:
     def _token(self) -> str:
         return token(self._config.token_file)
 
+    @property
+    def _token_told(self) -> str:
+        """What is said of the token: words go into logs, where what is in a file of one's own need not be."""
+        path = self._config.token_file
+        return self._token if path is None else f"in {path}"
+
     @inlineCallbacks
     def dashboard(self, where: str) -> Generator[Deferred[Any], Any, Sink]:
         try:
@@ -89,9 +95,10 @@ class _Monitors:
             return Hello(__version__, title, config.recursive, job, control.most_concurrency, started)
 
         dashboard = Dashboard(Live(self._control, hello, reactor=self._reactor), reactor=self._reactor)
+        secret = self._token
         port = yield self._listen("--dashboard", where, dashboard.site)
-        dashboard.open(port, _place(port), self._token)
-        self._say(f"Live page: http://{_place(port)}/#{self._token}")
+        dashboard.open(port, _place(port), secret)
+        self._say(f"Live page: http://{_place(port)}/#{secret}")
         return dashboard
 
     @inlineCallbacks
@@ -103,7 +110,7 @@ class _Monitors:
         port = yield self._listen("--console", where, console)
         console.listening(port, self._reactor)
         if secret:
-            self._say(f"Console on {_place(port)}, its token is {secret}")
+            self._say(f"Console on {_place(port)}, its token is {self._token_told}")
         return console
 
     @inlineCallbacks
@@ -111,11 +118,10 @@ class _Monitors:
         from crawler.monitor.guard import Guard
         from crawler.monitor.metrics import Metrics
 
-        metrics = Metrics(self._control, self._reactor)
+        metrics, secret = Metrics(self._control, self._reactor), self._token
         port = yield self._listen("--metrics", where, metrics.site)
-        metrics.listening(port, Guard(_place(port), self._token))
-        secret = f"in {self._config.token_file}" if self._config.token_file else self._token
-        self._say(f"Metrics at http://{_place(port)}/metrics, the token is {secret}")
+        metrics.listening(port, Guard(_place(port), secret))
+        self._say(f"Metrics at http://{_place(port)}/metrics, the token is {self._token_told}")
         return metrics
 
     @inlineCallbacks
@@ -128,6 +134,13 @@ class _Monitors:
         if isinstance(address, (IPv4Address, IPv6Address)):
             self._ports.add(address.port)
         return port
+
+
+def _to_stderr(log_format: str, words: str) -> None:
+    from crawler.monitor.log import say_now
+    from crawler.monitor.speech import Said
+
+    say_now(Said("monitor", words), log_format)
 
 
 def _place(port: IListeningPort) -> Place:

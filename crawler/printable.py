@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 # What acts on the terminal or on the order of reading instead of being seen: C0, DEL and C1 controls, BiDi controls and
 # isolates, zero-width characters and other invisible formats, line and paragraph separators, lone surrogates.
@@ -32,6 +32,17 @@ def printable(text: str, limit: int | None = None) -> str:
 def printable_lines(text: str) -> str:
     r"""Lines of JSON or CSV with unsafe characters as JSON escapes, but for line ends and tabs: `\u202e`."""
     return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_json_escape, text)
+
+
+def well_formed(value: Any) -> Any:
+    """The same JSON value with text that has a UTF-8 form: pairs of surrogates joined, lone ones replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, (list, tuple)):
+        return [well_formed(item) for item in value]
+    if isinstance(value, dict):
+        return {well_formed(key): well_formed(item) for key, item in value.items()}
+    return value
 
 
 def _json_escape(match: re.Match[str]) -> str:

@@ -81,6 +81,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck: str
     bottleneck_overall: str
 
+    @property
+    def left(self) -> int:
+        """How many known URLs have not ended."""
+        if self.total is None:
+            return self.queued + self.parked + self.in_flight
+        return max(0, self.total - self.done)
+
 
 class Stats:
     """Counts what is written to it.
@@ -191,6 +198,10 @@ class Stats:
         """The run is over: time stands still from now on. Closing again is fine."""
         if self._ended is None:
             self._ended = self._clock()
+
+    def host_totals(self) -> Sequence[HostTotals]:
+        """What each host cost so far, of those of which books are kept."""
+        return self._hosts.busiest(len(self._hosts))[0]
 
     def snapshot(self) -> Snapshot:
         """The run at this moment: about 0.1 ms."""

@@ -10,34 +10,29 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
-from twisted.internet.error import CannotListenError
 
 from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config import Config, ConfigError
 from crawler.errors import CODES, CodedError
 from crawler.http11.dial import Dial
-from crawler.printable import printable
+from crawler.monitor.log import Json, say_now
+from crawler.monitor.overheard import overheard
+from crawler.monitor.speech import Said, Text, Voice
 from crawler.reactors import private_reactor, run
 from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
-from crawler.sinks.writer import STDOUT, Writer, coded
+from crawler.sinks.writer import STDOUT, Writer
 from crawler.stats import Snapshot
-
-if TYPE_CHECKING:
-    import rich.console
-
-    from crawler.monitor.console import Console
-    from crawler.monitor.progress import Progress
 
 FINISHED: Final = 0
 USAGE: Final = 2
@@ -54,8 +49,9 @@ def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
     gc.enable()
     with private_reactor() as (reactor, dial):
         terminal = _Terminal(config, urls, reactor, dial)
-        with terminal.signals():
+        with overheard(terminal.hear), terminal.signals():
             code: int = run(reactor, terminal.run)
+    terminal.say_the_rest()
     return code
 
 
@@ -66,23 +62,13 @@ class _Terminal:
         self._reactor = reactor
         self._dial = dial
         self._stderr = Writer(_descriptor(_STDERR, sys.stderr), "standard error", reactor)
+        voice = Json if config.log_format == "json" else Text
+        self._voice: Voice = voice(self._stderr, snapshot=self._snapshot, clock=reactor)
         self._crawler: Crawler | None = None
         self._signals: list[int] = []
+        self._heard: deque[Said] = deque()
+        self._thread = threading.get_ident()
         self._last_words: Deferred[Any] | None = None
-
-    # Where nothing is shown, nothing waits for rich to be imported (0.1 s).
-
-    @cached_property
-    def _console(self) -> rich.console.Console:
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False, soft_wrap=True)
-
-    @cached_property
-    def _progress(self) -> Progress:
-        from crawler.monitor.progress import Progress
-
-        return Progress(snapshot=self._snapshot, clock=self._reactor, console=self._console, output=self._stderr)
 
     @inlineCallbacks
     def run(self) -> Generator[Deferred[Any], Any, int]:
@@ -95,10 +81,10 @@ class _Terminal:
                 raise
             code = self._not_written(error)
         except ConfigError as error:
-            self.say(f"crawler: error: {printable(str(error))}")
+            self._voice.say(Said("error", str(error), "error"))
             code = USAGE
         finally:
-            self._end_progress()
+            self._voice.end()
             self._last_words = maybeDeferred(self._stderr.close)
             self._last_words.addErrback(lambda _: None)  # nobody is left to be told
             if self._signals:
@@ -111,33 +97,21 @@ class _Terminal:
         config = self._config
         has_outputs = config.output or config.overwrite_output
         sinks: list[Sink] = [] if has_outputs else [self._standard_output()]
-        if config.console is not None:
-            sinks.append((yield self._open_console(config.console)))
-        if config.verbose and has_outputs:
-            from crawler.sinks.human import Human
-
-            sinks.append(Human(self._progress, self._console))
+        if config.verbose and (has_outputs or config.log_format == "json"):
+            sinks.append(self._voice.urls())
         self._crawler = Crawler(
-            config, reactor=self._reactor, urls=self._urls, sinks=sinks, dial=self._dial, bodies=False
+            config,
+            reactor=self._reactor,
+            urls=self._urls,
+            sinks=sinks,
+            dial=self._dial,
+            bodies=False,
+            say=lambda words: self._voice.say(Said("monitor", words)),
         )
-        if config.progress and not config.quiet:
-            self._progress.start()
+        if not config.quiet:
+            self._voice.begin(config)
         snapshot: Snapshot = yield self._crawler.run()
         return snapshot
-
-    @inlineCallbacks
-    def _open_console(self, where: str) -> Generator[Deferred[Any], Any, Console]:
-        from crawler.monitor.console import Console, listen, needs_token, new_token
-
-        token = new_token() if needs_token(where) else ""
-        console = Console(lambda: None if self._crawler is None else self._crawler.control, token=token)
-        try:
-            yield listen(console, where, self._reactor)
-        except (ValueError, CannotListenError, OSError) as error:
-            raise ConfigError(f"--console: {error}") from error
-        if token:
-            self.say(f"Console on {where}, its token is {token}")
-        return console
 
     def _snapshot(self) -> Snapshot:
         assert self._crawler is not None
@@ -150,13 +124,33 @@ class _Terminal:
             return JsonLines(writer, fields=self._config.fields)
         from rich.console import Console
 
-        from crawler.monitor.progress import same_terminal
         from crawler.sinks.human import Human
 
-        if sys.stderr is not None and same_terminal(sys.stdout, sys.stderr):
-            return Human(self._progress, Console(highlight=False))
-        writer = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
-        return Human(writer, Console(highlight=False))
+        lines = self._voice.beside(sys.stdout)
+        if lines is None:
+            lines = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
+        return Human(lines, Console(highlight=False))
+
+    # What others say.
+
+    def hear(self, said: Said) -> None:
+        """Say what was overheard, in whatever thread that was."""
+        if self._config.quiet and said.level == "warning":
+            return
+        self._heard.append(said)
+        if threading.get_ident() == self._thread:
+            self._repeat()
+        else:
+            self._reactor.callFromThread(self._repeat)
+
+    def _repeat(self) -> None:
+        while self._heard and self._last_words is None:
+            self._voice.say(self._heard.popleft())
+
+    def say_the_rest(self) -> None:
+        """What was heard too late for the run to say it. The reactor has ended."""
+        for said in self._heard:
+            say_now(said, self._config.log_format)
 
     # Signals.
 
@@ -186,84 +180,56 @@ class _Terminal:
             return
         elif count == 1:
             if not self._config.quiet:
-                after_echo = "\n" if self._console.is_terminal else ""  # of ^C
-                self.say(f"{after_echo}Stopping: what is in the air has {DRAIN_SECONDS:g} s. Again to stop at once.")
+                words = f"Stopping: what is in the air has {DRAIN_SECONDS:g} s. Again to stop at once."
+                self._voice.say(Said("stopping", words))
             crawler.drain()
         else:
             crawler.abort()
 
     # The end.
 
-    def say(self, words: str) -> None:
-        self._show(lambda: self._console.print(words, markup=False))
+    def _not_written(self, error: CodedError) -> int:
+        """A reader that has gone away (`| head`) wants no words; a full disk needs them."""
+        self._voice.end()
+        config = self._config
+        outputs = len(config.output) + len(config.overwrite_output)
+        if isinstance(error.__cause__, BrokenPipeError) and outputs < 2:
+            return FINISHED
+        words = str(error)
+        if error.code == "disk_full":
+            words += "; the run was ended, the records written until then are whole"
+        if config.job is not None:
+            words += "; nothing is lost: run the same command again to go on"
+        self._voice.say(Said("error", words, "error", {"code": error.code}))
+        return NOT_WRITTEN
 
-    def _show(self, write: Callable[[], object]) -> None:
-        """Write to stderr what `write` prints, above the progress."""
-        with self._console.capture() as capture:
-            write()
-        text = capture.get().encode(self._console.encoding, "backslashreplace")
-        sent = self._progress.write(text)
-        if sent is not None:
-            sent.addErrback(lambda _: None)  # nobody is left to be told
+    def _finished(self, snapshot: Snapshot) -> int:
+        self._voice.end()
+        if not self._config.quiet:
+            self._voice.summary(snapshot, [*self._about_report(), *self._about_job()])
+        return verdict(snapshot) if self._config.fail else FINISHED
 
-    def _end_progress(self) -> None:
-        if "_progress" not in self.__dict__:  # nothing was ever shown
-            return
-        ended = self._progress.close()
-        if ended is not None:
-            ended.addErrback(lambda _: None)
+    def _about_report(self) -> Iterator[Said]:
+        path = self._config.report
+        if path is not None:
+            yield Said("report", f"Report: {path}", fields={"path": path})
 
-    def _say_of_job(self) -> None:
+    def _about_job(self) -> Iterator[Said]:
         """How the job stands, and what else is to be known of it."""
         crawler, job = self._crawler, self._config.job
         if crawler is None or job is None or crawler.books is None:
             return
         books = crawler.books
-        lines = [f"Note: {note}" for note in crawler.notes]
+        for note in crawler.notes:
+            yield Said("note", note, "warning")
         whole = f"{books.inputs:,} inputs = {books.ok:,} ok + {books.failed:,} failed + {books.skipped:,} skipped"
-        lines.append(f"Job {job}: {whole} + {books.pending:,} pending")
+        fields = {"job": job, **msgspec.structs.asdict(books)}
+        yield Said("job", f"Job {job}: {whole} + {books.pending:,} pending", fields=fields)
         if not books.balanced:
-            lines.append(f"The books do not balance: see `python -m crawler verify {shlex.quote(job)}`")
+            words = f"The books do not balance: see `python -m crawler verify {shlex.quote(job)}`"
+            yield Said("job", words, "error", fields)
         if books.pending:
-            lines.append("Run the same command again to go on.")
-        self.say("\n" + "\n".join(map(printable, lines)))
-
-    def _not_written(self, error: CodedError) -> int:
-        """A reader that has gone away (`| head`) wants no words; a full disk needs them."""
-        self._end_progress()
-        config = self._config
-        outputs = len(config.output) + len(config.overwrite_output)
-        if isinstance(error.__cause__, BrokenPipeError) and outputs < 2:
-            return FINISHED
-        words = f"crawler: error: {printable(str(error))}"
-        if error.code == "disk_full":
-            words += "; the run was ended, the records written until then are whole"
-        if config.job is not None:
-            words += "; nothing is lost: run the same command again to go on"
-        self.say(words)
-        return NOT_WRITTEN
-
-    def _finished(self, snapshot: Snapshot) -> int:
-        self._end_progress()
-        if self._config.stats is not None:
-            _write_stats(self._config.stats, snapshot)
-        if not self._config.quiet:
-            from crawler.monitor.summary import print_summary
-
-            self._show(lambda: print_summary(snapshot, self._console))
-            self._say_of_job()
-        return verdict(snapshot) if self._config.fail else FINISHED
-
-
-def _write_stats(path: str, snapshot: Snapshot) -> None:
-    """Write the snapshot, whole or not at all. Raises CodedError."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(snapshot)) + b"\n")
-        temporary.replace(target)
-    except OSError as error:
-        raise coded(error, path) from error
+            yield Said("job", "Run the same command again to go on.", fields=fields)
 
 
 def verdict(snapshot: Snapshot) -> int:

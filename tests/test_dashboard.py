@@ -464,6 +464,18 @@ class TestPage:
         assert running.stopped == 1
         assert running.dashboard.close() is None
 
+    def test_a_page_that_says_goodbye(self, port):
+        """A page that is left while its connection goes on for a moment takes nothing from the others."""
+        running = port()
+        leaving, staying = running.page(), running.page()
+        staying.said()
+        leaving.wire.loseConnection = lambda: None  # as it is where something is still to be written
+        leaving.wire.protocol.dataReceived(leaving.client.send(CloseConnection(1001)))
+        running.pass_time(1.0)
+        assert "frame" in {message["type"] for message in staying.said()}
+        running.dashboard.close()
+        assert staying.said()[-1] == {"type": "end"}
+
     def test_an_end_that_nobody_reads(self, port):
         """A connection that does not end is ended after a second."""
         running = port()

@@ -76,3 +76,14 @@ def test_memory_is_fixed() -> None:
 
     few, many = filled([0.1] * 2_000), filled([0.1] * 20_000)
     assert held(many) <= held(few) + 256
+
+
+def test_buckets_are_exact() -> None:
+    """Each bucket has exactly the values up to its duration, that one included; and the durations are always the same."""
+    rng = random.Random(7)
+    values = [*(rng.lognormvariate(-2, 3) for _ in range(3_210)), 0.001, 0.1, 1.0, 10.0, 1e6]
+    found = percentiles(values)
+    assert found.buckets == tuple((bound, sum(value <= bound for value in values)) for bound, _ in found.buckets)
+    bounds = [bound for bound, _ in found.buckets]
+    assert {0.001, 0.01, 0.1, 1.0, 10.0, 100.0} <= set(bounds)
+    assert bounds == sorted(set(bounds)) == [bound for bound, _ in percentiles([3.0]).buckets]

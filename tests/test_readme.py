@@ -23,6 +23,8 @@ from crawler import cli, retry, seeds
 from crawler.config import NAMES, Config, resolve
 from crawler.errors import CODES, WARNINGS
 from crawler.models import Record
+from crawler.monitor.log import EVENTS
+from crawler.monitor.metrics import METRICS
 from crawler.options import Option
 from crawler.reactors import private_reactor, run
 from crawler.site import RunningSite, refused_port, running_site
@@ -81,11 +83,27 @@ def warnings_table() -> str:
     return table(("code", "meaning"), [(f"`{name}`", meaning) for name, meaning in WARNINGS.items()])
 
 
+def metrics_table() -> str:
+    return table(
+        ("metric", "kind", "by", "meaning"),
+        [
+            (f"`{name}`", metric.kind, f"`{metric.label}`" if metric.label else "", metric.meaning)
+            for name, metric in METRICS.items()
+        ],
+    )
+
+
+def events_table() -> str:
+    return table(("event", "meaning"), [(f"`{name}`", meaning) for name, meaning in EVENTS.items()])
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "options": options_tables,
     "exit codes": exit_codes_table,
     "errors": errors_table,
     "warnings": warnings_table,
+    "metrics": metrics_table,
+    "events": events_table,
 }
 
 

@@ -59,16 +59,12 @@ def print_summary(snapshot: Snapshot, console: Console) -> None:
 
 
 def _head(snapshot: Snapshot, width: int) -> list[Text]:
-    if snapshot.total is None:
-        left = snapshot.queued + snapshot.parked + snapshot.in_flight
-    else:
-        left = max(0, snapshot.total - snapshot.done)
     first = f"{urls(snapshot.done)} in {duration(snapshot.elapsed)}"
     if snapshot.done:
         first += f" ({rate(snapshot.rate_mean)})"
     lines = [Text(first, "bold")]
-    if left:
-        lines[0].append(f", stopped with {amount(left)} left", "bold yellow")
+    if snapshot.left:
+        lines[0].append(f", stopped with {amount(snapshot.left)} left", "bold yellow")
     counts = Text(f"{amount(snapshot.ok)} ok", "green" if snapshot.ok else "")
     counts.append(f", {amount(snapshot.failed)} failed", "red" if snapshot.failed else "default")
     skipped = sum(snapshot.skips.values())

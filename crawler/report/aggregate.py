@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from crawler.report.bounded import LONGEST, Largest, Spread, Tally, Tree, cut, step
 from crawler.report.hosts import Hosts
-from crawler.report.lines import Line, Skip
+from crawler.report.lines import Line, Lines, Skip
 from crawler.report.timeline import Timeline
 
 DEPTH: Final = 5
@@ -158,6 +159,19 @@ class Aggregate:
             return
         self.broken.add(f"{what} {line.url}", example=parent)
         self.broken_on.add(parent, example=f"{what} {line.url}")
+
+
+def counted(lines: Lines, *, given_up: Callable[[], bool] = lambda: False) -> Aggregate:
+    """What the records of a file tell, until it ends or `given_up` says that nobody waits for that any longer."""
+    of = Aggregate()
+    for line in lines:
+        of.add(line)
+        if given_up():
+            break
+    if lines.job is not None:
+        for skip in lines.job.unwritten:
+            of.add_unwritten(skip)
+    return of
 
 
 def _code(line: Line) -> str | None:

@@ -14,7 +14,7 @@ from crawler.errors import CodedError
 from crawler.monitor.units import amount
 from crawler.options import shown
 from crawler.printable import printable
-from crawler.report.aggregate import Aggregate
+from crawler.report.aggregate import Aggregate, counted
 from crawler.report.lines import STDIN, Lines, open_lines
 from crawler.report.page import page
 
@@ -32,15 +32,10 @@ def run_report(settings: Settings, *, wall: Callable[[], float] = time.time) -> 
     if len(inputs) != 1:
         raise ConfigError(f"report: {len(inputs)} inputs, and there should be one: {USAGE}")
     path, overwrite = _output(settings, inputs[0])
-    of = Aggregate()
     with open_lines(inputs[0]) as lines:
         if lines.path is not None and path != STDOUT and Path(path).exists() and lines.path.samefile(path):
             raise ConfigError(f"report: {shown(path)} is what is to be read")
-        for line in lines:
-            of.add(line)
-    if lines.job is not None:
-        for skip in lines.job.unwritten:
-            of.add_unwritten(skip)
+        of = counted(lines)
     html = page(of, lines, now=wall()).encode("utf-8", "backslashreplace")
     if path != STDOUT:
         _write(Path(path), html, overwrite=overwrite)

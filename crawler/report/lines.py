@@ -82,18 +82,26 @@ class Job(msgspec.Struct, frozen=True):
     unwritten: list[Skip]
 
 
-class Lines:
-    """The records of a file. What is none is counted in `bad`; `examples` says of the first ones what is wrong.
+class Source:
+    """Where records come from, as a page tells it: `notes` are sentences about what they lack.
 
-    `broken` says why the file could not be read to its end; `path` is that of the file, None for standard input.
+    What is no record is counted in `bad`; `examples` says of the first ones what is wrong.
     """
 
-    def __init__(self, name: str, file: BinaryIO, path: Path | None = None, job: Job | None = None) -> None:
+    def __init__(self, name: str, job: Job | None = None) -> None:
         self.name = name
-        self.path = path
         self.job = job
         self.bad = 0
         self.examples: list[str] = []
+        self.notes: list[str] = []
+
+
+class Lines(Source):
+    """The records of a file. `broken` says why it could not be read to its end; `path` is None for standard input."""
+
+    def __init__(self, name: str, file: BinaryIO, path: Path | None = None, job: Job | None = None) -> None:
+        super().__init__(name, job)
+        self.path = path
         self.broken: str | None = None
         self._file = file
 
@@ -112,6 +120,7 @@ class Lines:
                         self._note(number, str(error))
         except (OSError, EOFError, zlib.error) as error:
             self.broken = f"it cannot be read beyond line {number:,}: {error}"
+            self.notes.append(f"The input is not whole: {self.broken}.")
 
     def _note(self, number: int, what: str) -> None:
         self.bad += 1

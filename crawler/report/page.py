@@ -13,7 +13,7 @@ from crawler.monitor.units import amount, duration, rate, size
 from crawler.report import sections
 from crawler.report.aggregate import Aggregate
 from crawler.report.charts import moment, plots
-from crawler.report.lines import Job, Lines
+from crawler.report.lines import Job, Source
 from crawler.report.markup import folded, note, seconds, section, text
 from crawler.report.tree import folders, treemap
 from crawler.version import __version__
@@ -32,7 +32,7 @@ _TITLES: Final = {
 }
 
 
-def page(of: Aggregate, lines: Lines, *, now: float) -> str:
+def page(of: Aggregate, source: Source, *, now: float) -> str:
     """The whole page. `now` is seconds since the epoch. The text may hold nothing that UTF-8 cannot."""
     over_time = plots(of.timeline)
     map_html, map_rules = treemap(of.tree)
@@ -46,7 +46,7 @@ def page(of: Aggregate, lines: Lines, *, now: float) -> str:
         "broken": sections.broken(of),
         "duplicates": sections.duplicates(of),
         "site": of.tree.root.count and map_html + folders(of.tree),
-        "courtesy": sections.courtesy(of, lines.job),
+        "courtesy": sections.courtesy(of, source.job),
     }
     there = {name: html for name, html in bodies.items() if html}
     style = _file("page.css") + map_rules
@@ -58,9 +58,9 @@ def page(of: Aggregate, lines: Lines, *, now: float) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">\n'
-        f"<title>Report on {text(lines.name, 100)}</title>\n<style>{style}</style></head>\n"
-        f'<body><header><h1>Report on <span class="url">{text(lines.name)}</span></h1>\n{_when(of)}'
-        f'{_problems(lines)}{_books(lines.job)}{_tiles(of)}<nav aria-label="Sections">{navigation}</nav></header>\n'
+        f"<title>Report on {text(source.name, 100)}</title>\n<style>{style}</style></head>\n"
+        f'<body><header><h1>Report on <span class="url">{text(source.name)}</span></h1>\n{_when(of)}'
+        f'{_problems(source)}{_books(source.job)}{_tiles(of)}<nav aria-label="Sections">{navigation}</nav></header>\n'
         f"<main>\n{main}</main>\n<footer>Made {moment(now)} UTC by crawler {text(__version__)}.</footer>\n"
         f'<script type="application/json" id="tips">{_embedded(over_time.tips)}</script>\n'
         f"<script>{script}</script></body></html>\n"
@@ -93,13 +93,11 @@ def _when(of: Aggregate) -> str:
     return f"<p>{moment(first)} to {moment(last)} UTC, {duration(last - first)}</p>\n"
 
 
-def _problems(lines: Lines) -> str:
-    found = ""
-    if lines.broken is not None:
-        found += f'<p class="problem">The input is not whole: {text(lines.broken)}.</p>\n'
-    if lines.bad:
-        words = "1 line is no record" if lines.bad == 1 else f"{amount(lines.bad)} lines are no records"
-        examples = "".join(f"<li>{text(example)}</li>" for example in lines.examples)
+def _problems(source: Source) -> str:
+    found = "".join(f'<p class="problem">{text(note)}</p>\n' for note in source.notes)
+    if source.bad:
+        words = "1 line is no record" if source.bad == 1 else f"{amount(source.bad)} lines are no records"
+        examples = "".join(f"<li>{text(example)}</li>" for example in source.examples)
         found += f'<div class="problem">{folded(f"{words} and not counted", f"<ul>{examples}</ul>")}</div>\n'
     return found
 

@@ -14,8 +14,8 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
+from crawler.printable import well_formed
 from crawler.sinks.fields import COLUMNS, PARTS, Selection
-from crawler.sinks.jsonl import well_formed
 from crawler.sinks.writer import Writer
 
 # A spreadsheet takes a cell that begins like this for a formula; the full-width forms count in East Asian locales.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
+from crawler.printable import well_formed
 from crawler.sinks.fields import Selection
 from crawler.sinks.writer import Writer
 
@@ -48,14 +49,3 @@ class JsonLines:
 
     def close(self) -> Deferred[None] | None:
         return self._writer.close()
-
-
-def well_formed(value: Any) -> Any:
-    """The same JSON value with text that has a UTF-8 form: pairs of surrogates joined, lone ones replaced."""
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, (list, tuple)):
-        return [well_formed(item) for item in value]
-    if isinstance(value, dict):
-        return {well_formed(key): well_formed(item) for key, item in value.items()}
-    return value

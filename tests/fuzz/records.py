@@ -11,9 +11,9 @@ import msgspec
 
 from crawler.charset import decode_text
 from crawler.models import ErrorInfo, Input, Record, Redirect
-from crawler.printable import printable
+from crawler.printable import printable, well_formed
 from crawler.sinks.csv import Csv
-from crawler.sinks.jsonl import JsonLines, well_formed
+from crawler.sinks.jsonl import JsonLines
 
 LINE, TEXT = b"\0", b"\1"
 EXAMPLE = Record(

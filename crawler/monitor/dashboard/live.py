@@ -122,6 +122,7 @@ class Live:
         self._frame()
         for page in list(self._pages):
             page.say(b'{"type":"end"}')
+        for page in list(self._pages):
             page.transport.loseConnection()
 
     # The pages.
@@ -223,7 +224,12 @@ class _Page:
         if self._unread > MOST_UNREAD:
             self.transport.transport.abortConnection()
         else:
-            self.transport.sendTextMessage(message.decode())
+            from wsproto.utilities import LocalProtocolError
+
+            try:
+                self.transport.sendTextMessage(message.decode())
+            except LocalProtocolError:  # it has said goodbye, and its connection is about to be lost
+                self._live.left(self)
 
     def frame(self, status: msgspec.Raw, since: Callable[[int, int], tuple[int, list[Seen], list[Seen]]]) -> None:
         if not self._begun:

@@ -1,0 +1,204 @@
+"""What a run leaves to be read when it is over: --stats and --report. Each file is there whole, or as it was before."""
+
+# The os functions beside pathlib's: they take what the user wrote as it is.
+# ruff: noqa: PTH110, PTH112, PTH116, PTH120
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from crawler.config import Config, ConfigError
+from crawler.errors import CodedError
+from crawler.printable import well_formed
+from crawler.sinks.writer import coded
+from crawler.stats import Snapshot
+from crawler.urls import redact
+
+if TYPE_CHECKING:
+    from crawler.report.counting import Counting
+
+_READABLE: Final = frozenset({"", ".jsonl", ".ndjson"})  # outputs that a page can be made of
+
+
+class Afterwards:
+    """The files of a run. Whether they can be written is looked at now: the run may take days.
+
+    With a job the page is about all of its runs, and read from its output once it is closed. Without one it is about
+    the records of this run, wherever they go: `counting`, if it is there, is a sink that wants them.
+
+    Raises ConfigError for a job of which no page can be made, CodedError `write_error` where no file can be.
+    """
+
+    def __init__(self, config: Config, reactor: Any, *, wall: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._wall = wall
+        self._work: _Work | None = None
+        self.counting: Counting | None = None
+        for path in (config.stats, config.report):
+            _check(path)
+        outputs = (*config.output, *config.overwrite_output)
+        if config.report is None:
+            return
+        if config.job is None:
+            from crawler.report.counting import Counting
+
+            self.counting = Counting()
+        elif not any(Path(path.lower().removesuffix(".gz")).suffix in _READABLE for path in outputs):
+            raise ConfigError("--report: the page about a job is made from its output in JSON Lines (-o records.jsonl)")
+
+    def write(self, snapshot: Snapshot, outcome: Snapshot | Failure) -> Deferred[Any]:
+        """Write the files, when every output is closed; fires with the outcome of the run, which it is told.
+
+        Fails with CodedError, also when it was given up, unless the run failed before.
+        """
+        self._work = work = _Work(self._reactor, partial(self._write, snapshot))
+        work.done.addErrback(self._not_written)
+        return work.done.addBoth(lambda error: outcome if error is None or isinstance(outcome, Failure) else error)
+
+    def give_up(self) -> None:
+        """Wait no longer for what is being written: the output of a job may be long."""
+        if self._work is not None:
+            self._work.done.cancel()
+
+    def _not_written(self, failure: Failure) -> Failure:
+        if failure.check(CancelledError) is None:
+            return failure
+        return Failure(CodedError("write_error", f"{self._config.report}: given up, as the run was"))
+
+    def _write(self, snapshot: Snapshot, given_up: Callable[[], bool]) -> None:
+        """Runs in a thread. The first error is raised, when all was tried."""
+        config = self._config
+        errors = []
+        if config.stats is not None:
+            try:
+                replace(config.stats, msgspec.json.format(_encoded(snapshot)) + b"\n")
+            except CodedError as error:
+                errors.append(error)
+        if config.report is not None:
+            page = self._page(snapshot, given_up)
+            if not given_up():
+                replace(config.report, page)
+        if errors:
+            raise errors[0]
+
+    def _page(self, snapshot: Snapshot, given_up: Callable[[], bool]) -> bytes:
+        from crawler.monitor.units import urls
+        from crawler.report.aggregate import counted
+        from crawler.report.lines import Source, open_lines
+        from crawler.report.page import page
+
+        config = self._config
+        if self.counting is None:
+            assert config.job is not None
+            with open_lines(config.job) as lines:
+                of = counted(lines, given_up=given_up)
+            source: Source = lines
+        else:
+            of = self.counting.of
+            source = Source(_name(config))
+            if snapshot.left:
+                source.notes.append(f"The run was stopped: {urls(snapshot.left)} left.")
+            elif not of.records:
+                source.notes.append("Nothing was fetched.")
+        return page(of, source, now=self._wall()).encode("utf-8", "backslashreplace")
+
+
+def _encoded(snapshot: Snapshot) -> bytes:
+    try:
+        return msgspec.json.encode(snapshot)
+    except UnicodeEncodeError:  # a lone surrogate, in a URL that could not be read
+        return msgspec.json.encode(well_formed(msgspec.to_builtins(snapshot)))
+
+
+class _Work:
+    """What a thread does, so that signals are heard meanwhile. To cancel `done` is to wait for it no longer."""
+
+    def __init__(self, reactor: Any, work: Callable[[Callable[[], bool]], None]) -> None:
+        self.done: Deferred[None] = Deferred(self._give_up)
+        self._reactor = reactor
+        self._lock = threading.Lock()
+        self._given_up = False  # then there may be no reactor any more
+        threading.Thread(target=self._main, args=(work,), name="afterwards", daemon=True).start()
+
+    def _give_up(self, _: Deferred[None]) -> None:
+        with self._lock:
+            self._given_up = True
+
+    def _main(self, work: Callable[[Callable[[], bool]], None]) -> None:
+        tell: Callable[[], object] = partial(self.done.callback, None)
+        try:
+            work(lambda: self._given_up)
+        except BaseException:  # raised again where it is waited for
+            tell = partial(self.done.errback, Failure())
+        with self._lock:
+            if not self._given_up:
+                self._reactor.callFromThread(tell)
+
+
+def replace(path: str, data: bytes) -> None:
+    """Write a file, whole or not at all; what is no regular file (a pipe, /dev/stderr) takes it as it comes.
+
+    Raises CodedError.
+    """
+    place = Path(os.path.realpath(path))  # a link stays one
+    temporary = place.with_name(f".{place.name}.part")
+    try:
+        if _is_stream(path):
+            Path(path).write_bytes(data)
+            return
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(place)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise coded(error, path) from error
+
+
+def _check(path: str | None) -> None:
+    """Raise CodedError if this can be no file that is written in the end."""
+    if path is None or _is_stream(path):
+        return
+    place = os.path.realpath(path)
+    folder = os.path.dirname(place)
+    problem = 0
+    if os.path.isdir(place):
+        problem = errno.EISDIR
+    elif not os.path.isdir(folder):
+        problem = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+    elif not os.access(folder, os.W_OK):
+        problem = errno.EACCES
+    if problem:
+        raise coded(OSError(problem, os.strerror(problem)), path)
+
+
+def _is_stream(path: str) -> bool:
+    """Whether there is something at the path that takes bytes and is no regular file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _name(config: Config) -> str:
+    """What the page is about."""
+    if not config.inputs:
+        return "a run"
+    first, *more = map(redact, config.inputs)
+    return f"{first} and {len(more):,} more" if more else first
