@@ -64,11 +64,11 @@ def bottleneck(
     waiting = [host for host in hosts if host.queued and host.binding is not None]
     unbound = queued - sum(host.queued for host in waiting)
     if full and unbound and later is None:
+        now, past = f"all {concurrency:,} slots are busy", f"all {concurrency:,} slots were busy"
+        if concurrency == 1:
+            now, past = "the only slot is busy", "the only slot was busy"
         return Bottleneck(
-            "concurrency",
-            "",
-            f"all {concurrency:,} slots are busy: --concurrency binds",
-            f"all {concurrency:,} slots were busy: more --concurrency may be faster",
+            "concurrency", "", f"{now}: --concurrency binds", f"{past}: more --concurrency may be faster"
         )
     if not waiting:
         return None if later is None else _next_try(queued, later)

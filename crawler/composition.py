@@ -136,11 +136,11 @@ class Crawler:
 
     def abort(self) -> None:
         """Close every socket now, and half a second later every output: what a reader has not taken by then is lost."""
+        if self._afterwards is not None:
+            self._afterwards.give_up()  # first: what ends now is still to be written about
         if self._crawl is not None:
             self._crawl.abort()
             self._close_within(OUTPUT_SECONDS)
-        if self._afterwards is not None:
-            self._afterwards.give_up()
 
     @property
     def pending(self) -> int:

@@ -161,6 +161,8 @@ class Intake:
         if isinstance(seed, BadLine):
             return seed.error
         self._accept_seed(seed, now)
+        if self._feed.exhausted:
+            self._all_read(self.pending + self._ended)
         return None
 
     def accept_links(self, request: Request, links: Iterable[Url], now: float) -> None:

@@ -67,6 +67,10 @@ SITUATIONS: dict[str, tuple[str, str]] = {
         sentence(BIG, FREE, concurrency=4, in_flight=4),
         "all 4 slots are busy: --concurrency binds",
     ),
+    "there is only one slot": (
+        sentence(BIG, FREE, concurrency=1, in_flight=1),
+        "the only slot is busy: --concurrency binds",
+    ),
     "hosts that are not listed could start one but no slot is free": (
         sentence(BIG, queued=5_000, in_flight=64),
         "all 64 slots are busy: --concurrency binds",

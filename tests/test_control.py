@@ -143,6 +143,7 @@ def test_adding_a_url(going):
     run.pass_time(10.0)
     assert [record.url for record in run.kept.by_number.values()].count("http://b.example/7") == 1
     assert run.kept.by_number[2].input.source == "console"
+    assert run.control.status().snapshot.total == 3
     assert len(run.ended) == 1
 
 

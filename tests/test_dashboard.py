@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from test_control import Going
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
 
@@ -448,6 +449,18 @@ class TestPage:
         running.pass_time(0.26)
         assert [message["type"] for message in page.said()] == ["frame", "hosts"]
         running.pass_time(0.25)
+        assert [message["type"] for message in page.said()] == ["frame"]
+
+    def test_a_bug(self, port, monkeypatch):
+        """Is told to the log, and what is shown goes on."""
+        running = port()
+        page = running.page()
+        page.said()
+        with monkeypatch.context() as patch, capturedLogs() as events:
+            patch.setattr(running.control, "status", lambda: 1 / 0)
+            running.pass_time(0.26)
+        assert [event["log_failure"].type for event in events] == [ZeroDivisionError]
+        running.pass_time(0.26)
         assert [message["type"] for message in page.said()] == ["frame"]
 
     def test_the_end(self, port):

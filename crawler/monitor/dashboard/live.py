@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
@@ -78,8 +79,9 @@ class Live:
         self._failures: deque[tuple[int, Seen]] = deque(maxlen=NEWEST)
         self._seen = 0
         self.hosts = HostTable(self._host_rows, time.monotonic)
-        self._frames = LoopingCall(self._frame)
-        self._steps = LoopingCall(self._step)
+        self._log = Logger()
+        self._frames = LoopingCall(self._guarded, self._frame)
+        self._steps = LoopingCall(self._guarded, self._step)
         self._frames.clock = self._steps.clock = reactor
 
     def begin(self) -> None:
@@ -118,14 +120,20 @@ class Live:
         if self._frames.running:
             self._frames.stop()
             self._steps.stop()
-        self._step()
-        self._frame()
+        self._guarded(self._step)
+        self._guarded(self._frame)
         for page in list(self._pages):
             page.say(b'{"type":"end"}')
         for page in list(self._pages):
             page.transport.loseConnection()
 
     # The pages.
+
+    def _guarded(self, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except Exception:  # a bug, which must neither stop what is shown, nor hide
+            self._log.failure("a bug in the live page")
 
     def arrived(self, page: _Page) -> None:
         self._pages.add(page)

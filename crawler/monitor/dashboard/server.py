@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -25,13 +26,7 @@ from crawler.monitor_options import Place
 TICKET_SECONDS: Final = 10.0
 MAX_TICKETS: Final = 64
 
-_PAGE: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/uPlot.iife.min.js": ("uPlot.iife.min.js", "text/javascript; charset=utf-8"),
-    "/uPlot.min.css": ("uPlot.min.css", "text/css; charset=utf-8"),
-}
+_KINDS: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 _JSON: Final = "application/json"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -78,8 +73,11 @@ class _Everything(Resource):
         self._guard: Guard | None = None
         self._policy = ""
         self._tickets: dict[str, float] = {}
-        page = files(__package__) / "page"
-        self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _PAGE.items()}
+        self._files = {
+            f"/{file.name}": (file.read_bytes(), f"{_KINDS[Path(file.name).suffix]}; charset=utf-8")
+            for file in (files(__package__) / "page").iterdir()
+        }
+        self._files["/"] = self._files.pop("/index.html")
 
     def open(self, place: Place, token: str) -> None:
         self._guard = Guard(place, token)

@@ -1,0 +1,387 @@
+"""The live page in a real browser: what it shows of a run, what its controls do to it, and whom it keeps out."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, chromium, eventually, live_run, missing, slow_site
+
+try:
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import Browser, Page, expect, sync_playwright
+except ImportError as error:
+    missing(f"{error.name} is not installed (pip install 'crawler[test]')")
+
+SLOWLY = ("-c", "4", "--per-host", "64", "--no-adaptive")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    expect.set_options(timeout=1_000 * WHOLE_SECONDS)
+    with sync_playwright() as playwright:
+        # A browser of the superuser's, as on many build machines, has no sandbox.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a context of its own, in which nothing goes wrong."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(1_000 * WHOLE_SECONDS)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(f"alert: {dialog.message}"), dialog.dismiss()))
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def site() -> Iterator[SlowSite]:
+    with slow_site() as site:
+        yield site
+
+
+@pytest.fixture
+def run(tmp_path: Path, site: SlowSite) -> Iterator[LiveRun]:
+    """A run that goes on longer than any test."""
+    with live_run(tmp_path, site.urls(20_000), *SLOWLY) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRun]:
+    """The run of those tests that change nothing: it has answers, errors and hosts, and stands still."""
+    options = ("-c", "1", "--no-adaptive", "--retries", "0", "--timeout", "1h", "--headers-timeout", "1h")
+    with slow_site() as site:
+        urls = [*site.urls(10), "http://127.0.0.1:9/", site.url("held")]
+        with live_run(tmp_path_factory.mktemp("lasting"), urls, *options) as run:
+            eventually(lambda: any(asked.target == "/held" for asked in site.log))
+            for n in range(30):
+                post(run, "add", {"url": f"http://host{n}.example/"})
+            yield run
+
+
+def post(run: LiveRun, verb: str, fields: dict[str, object]) -> dict[str, object]:
+    """Ask the JSON API, as a script would."""
+    head = {"Authorization": f"Bearer {run.token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{run.origin}/api/{verb}", json.dumps(fields).encode(), head)
+    with urllib.request.urlopen(request, timeout=WHOLE_SECONDS) as response:
+        return json.load(response)
+
+
+def watch(page: Page, run: LiveRun) -> None:
+    page.goto(run.address)
+    expect(page.locator("#state")).to_have_text("Running")
+
+
+def number(page: Page, selector: str) -> int:
+    return int(page.locator(selector).inner_text().replace(",", "").split(maxsplit=1)[0])
+
+
+def frames(page: Page, count: int) -> None:
+    """Wait until the page has heard of the run so many times more."""
+    clock = page.locator("#eta")
+    for _ in range(count):
+        expect(clock).not_to_have_text(clock.inner_text())
+
+
+# What it shows
+
+
+def test_it_follows_the_run(page: Page, run: LiveRun) -> None:
+    """Counts, plots and lists move as the run goes, and the page asks nobody but the run for anything."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    watch(page, run)
+    done = number(page, "#done")
+    eventually(lambda: number(page, "#done") > done + 50)
+    expect(page.locator("#title")).to_have_text("urls.txt")
+    expect(page.locator("#statuses")).to_contain_text("404")
+    expect(page.locator("#hosts tr")).to_have_count(1)
+    expect(page.locator("figcaption b").first).to_contain_text("/s")
+    first = page.locator("#records li").first.inner_text()
+    eventually(lambda: page.locator("#records li").first.inner_text() != first)
+    assert page.locator("#records li").count() <= 200
+    assert all(url.startswith((f"{run.origin}/", "data:image/")) for url in asked)
+
+
+def test_the_token_does_not_stay_in_the_address(page: Page, run: LiveRun) -> None:
+    """The token leaves the address bar at once, and a reload still knows it."""
+    watch(page, run)
+    assert page.url == f"{run.origin}/"
+    page.reload()
+    expect(page.locator("#state")).to_have_text("Running")
+
+
+def test_the_end(page: Page, tmp_path: Path, site: SlowSite) -> None:
+    """A run that is over says so and takes no more orders; its last numbers stay."""
+    with live_run(tmp_path, [*site.urls(5), site.url("held")], *SLOWLY) as run:
+        watch(page, run)
+        site.released.set()
+        expect(page.locator("#state")).to_have_text("Over")
+        expect(page.locator("#done")).to_have_text("6 of 6 done (100 %)")
+        expect(page.locator("#pause")).to_be_disabled()
+        assert run.process.wait(WHOLE_SECONDS) == 0
+        expect(page.locator("#state")).to_have_text("Over")
+
+
+def test_a_run_that_is_killed(page: Page, run: LiveRun) -> None:
+    """A run that no longer answers is shown as lost, not as over."""
+    watch(page, run)
+    run.process.kill()
+    expect(page.locator("#state")).to_have_text("Connection lost")
+    expect(page.locator("#stop")).to_be_disabled()
+
+
+def test_what_a_site_says_stays_text(page: Page, tmp_path: Path) -> None:
+    """Markup in titles, hosts and URLs is shown as it is written, and only http leads anywhere."""
+    title, host = "<script>alert(1)</script>", "http://<img src=x onerror=alert(2)>/"
+    path = "<img src=x onerror=alert(3)>"
+    with slow_site("&lt;script>alert(1)&lt;/script>", links=["/1", "/2"]) as site:
+        urls = [site.url(), host, "javascript:alert(4)", site.url(path), site.url("held")]
+        with live_run(tmp_path, urls, "-r", "-c", "2", "--max-pages", "40") as run:
+            watch(page, run)
+            records = page.locator("#records")
+            for text in (title, host, "javascript:alert(4)"):
+                expect(records.get_by_text(text).first).to_be_visible()
+            expect(page.locator("#failures, #errors").get_by_text("<img").first).to_be_attached()
+            assert page.locator("main img, main script, a[href^=javascript]").count() == 0
+            relations = page.locator("#records a").evaluate_all("links => links.map(link => link.rel)")
+            assert set(relations) == {"noreferrer noopener"}
+
+
+def test_ten_thousand_hosts(page: Page, tmp_path: Path) -> None:
+    """The page holds a hundred rows at most, whatever there is, and a click is answered within some frames."""
+    links = [f"http://host{n}.example/" for n in range(10_000)]
+    options = ("-r", "--scope", "any")
+    with slow_site(links=links) as site, live_run(tmp_path, [site.url("held")], *options) as run:
+        watch(page, run)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#state")).to_have_text("Paused")
+        site.released.set()  # the links are found now, and no host of theirs is asked for anything
+        expect(page.locator("#shown")).to_have_text("1\u2013100 of 10,001")
+        taken = page.evaluate(
+            """() => new Promise((fulfil) => {
+              let frames = 0;
+              const look = () => {
+                const first = document.querySelector('#hosts td').textContent;
+                if (first === 'host9999.example:80' || frames > 600) fulfil(frames);
+                else requestAnimationFrame(look), frames += 1;
+              };
+              document.querySelector('[data-sort=host]').click();
+              document.querySelector('[data-sort=host]').click();
+              look();
+            })"""
+        )
+        assert taken < 300
+        page.get_by_role("button", name="Next hosts").click()
+        expect(page.locator("#shown")).to_have_text("101\u2013200 of 10,001")
+        page.get_by_label("Filter").fill("host77")
+        expect(page.locator("#shown")).to_have_text("1\u2013100 of 111 found among 10,001")
+        assert page.locator("#hosts tr").count() == 100
+        assert page.evaluate("document.querySelectorAll('*').length") < 3_000
+
+
+# What it does
+
+
+def test_pause_and_resume(page: Page, run: LiveRun, site: SlowSite) -> None:
+    """A paused run asks for nothing, once what was in flight has ended; then it goes on."""
+    watch(page, run)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#state")).to_have_text("Paused")
+    expect(page.locator("[data-value=flight]")).to_have_text("0")
+    asked = len(site.log)
+    frames(page, 2)
+    assert len(site.log) == asked
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#state")).to_have_text("Running")
+    site.next(20)
+
+
+def test_concurrency(page: Page, run: LiveRun, site: SlowSite) -> None:
+    """The slider and the number beside it set how many URLs are fetched at once."""
+    watch(page, run)
+    page.locator("[data-slider=concurrency]").fill("2")
+    expect(page.locator("[data-note=flight]")).to_have_text("of 2")
+    assert {asked.at_once for asked in site.next(30, skip=4)} <= {1, 2}
+    page.get_by_label("URLs at once", exact=True).fill("12")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-note=flight]")).to_have_text("of 12")
+    eventually(lambda: max(asked.at_once for asked in site.next(24)) == 12)
+    expect(page.locator("[data-slider=concurrency]")).to_have_value("12")
+
+
+def test_per_host_and_delay(page: Page, run: LiveRun, site: SlowSite) -> None:
+    """The sliders of one host bind: one request at a time, and so far apart."""
+    watch(page, run)
+    page.locator("[data-slider=per-host]").fill("1")
+    expect(page.locator("#hosts")).to_contain_text("of 1")
+    assert {asked.at_once for asked in site.next(20, skip=4)} == {1}
+    page.locator("[data-slider=delay]").fill("0.2")
+    expect(page.locator("#hosts")).to_contain_text("200 ms")
+    starts = [asked.at for asked in site.next(5, skip=1)]
+    assert min(later - earlier for earlier, later in pairwise(starts)) > 0.15
+
+
+def test_what_another_one_changed(page: Page, run: LiveRun) -> None:
+    """A setting that was changed elsewhere shows its new value here."""
+    watch(page, run)
+    post(run, "concurrency", {"value": 9})
+    expect(page.locator("#concurrency")).to_have_value("9")
+    expect(page.locator("[data-slider=concurrency]")).to_have_value("9")
+
+
+def test_an_impossible_number(page: Page, run: LiveRun) -> None:
+    """A number that cannot be is not sent, and is given up when the box is left."""
+    watch(page, run)
+    page.locator("#per-host").fill("0")
+    page.keyboard.press("Enter")
+    frames(page, 1)
+    expect(page.locator("#per-host")).to_have_value("0")
+    page.locator("#per-host").blur()
+    expect(page.locator("#per-host")).to_have_value("64")
+
+
+def test_add(page: Page, tmp_path: Path, site: SlowSite) -> None:
+    """A URL that is added is fetched; why another one cannot be is said in a sentence."""
+    with live_run(tmp_path, [site.url("held")], *SLOWLY) as run:
+        watch(page, run)
+        box = page.get_by_label("One more URL")
+        box.fill("nonsense")
+        box.press("Enter")
+        expect(page.locator("#notice.error")).to_contain_text("nonsense")
+        expect(box).to_have_value("nonsense")
+        box.fill(site.url("added"))
+        page.get_by_role("button", name="Add").click()
+        expect(page.locator("#notice")).to_have_text(f"{site.url('added')} is added")
+        expect(box).to_have_value("")
+        eventually(lambda: [asked.target for asked in site.log] == ["/held", "/added"])
+        expect(page.locator("#records")).to_contain_text(site.url("added"))
+
+
+def test_drop(page: Page, tmp_path: Path, site: SlowSite) -> None:
+    """A host is dropped after it was confirmed, by its name; then it is asked for nothing, and others are."""
+    with slow_site() as other:
+        urls = [url for pair in zip(site.urls(9_000), other.urls(9_000), strict=True) for url in pair]
+        with live_run(tmp_path, urls, *SLOWLY) as run:
+            watch(page, run)
+            page.get_by_role("button", name=f"Drop {other.authority}").click()
+            dialog = page.get_by_role("dialog")
+            expect(dialog).to_contain_text(other.authority)
+            dialog.get_by_role("button", name="Cancel").click()
+            other.next(5)
+            page.get_by_role("button", name=f"Drop {other.authority}").click()
+            dialog.get_by_role("button", name="Drop").click()
+            expect(page.locator("#notice")).to_have_text(f"{other.authority} is dropped")
+            site.next(20)  # what was in flight has ended by then
+            asked = len(other.log)
+            site.next(20)
+            assert len(other.log) == asked
+
+
+def test_stop(page: Page, run: LiveRun, site: SlowSite) -> None:
+    """The run is stopped after it was confirmed, and not by Escape."""
+    watch(page, run)
+    page.get_by_role("button", name="Stop").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    site.next(10)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator("#state")).to_have_text("Over")
+    assert run.process.wait(WHOLE_SECONDS) == 0
+
+
+def test_keyboard(page: Page, lasting: LiveRun) -> None:
+    """All controls are reached by Tab, in the order in which they are seen, and pressed by Space and Enter."""
+    watch(page, lasting)
+    expect(page.locator("#hosts tr").first).to_be_visible()
+    name = "document.activeElement.id || Object.values(document.activeElement.dataset)[0] || document.activeElement.ariaLabel"
+    reached = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(name))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", reached
+        if reached[-1] == "binding":
+            page.keyboard.press("Space")
+    ours = [one for one in reached if one]
+    top = ["pause", "stop", "concurrency", "concurrency", "per-host", "per-host", "delay", "delay", "url"]
+    assert ours[: len(top)] == top
+    assert {"match", "host", "queued", "in_flight", "delay", "binding", "done", "failed", "robots"} <= set(ours)
+    assert any(one.startswith("Drop ") for one in ours)
+    expect(page.locator("th:has([data-sort=binding])")).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator("th[aria-sort]")).to_have_count(1)
+
+
+# Whom it keeps out
+
+
+SOCKET = """(address) => new Promise((fulfil) => {
+  const socket = new WebSocket(address);
+  socket.onopen = () => fulfil('open');
+  socket.onclose = () => fulfil('refused');
+})"""
+
+FETCH = """([address, token]) => fetch(address, {headers: {Authorization: 'Bearer ' + token}}).then(
+  (response) => String(response.status), () => 'refused')"""
+
+
+def test_another_page_is_refused(page: Page, lasting: LiveRun, site: SlowSite) -> None:
+    """A page of another origin gets neither a WebSocket nor an answer, whatever it knows; the run's own gets both."""
+    address = f"{lasting.origin.replace('http', 'ws')}/ws?ticket="
+    status = f"{lasting.origin}/api/status"
+    page.goto(site.url())
+    assert page.evaluate(SOCKET, f"{address}{post(lasting, 'ticket', {})['ticket']}") == "refused"
+    assert page.evaluate(FETCH, [status, lasting.token]) == "refused"
+    page.goto(f"{lasting.origin}/style.css")
+    assert page.evaluate(SOCKET, f"{address}{post(lasting, 'ticket', {})['ticket']}") == "open"
+    assert page.evaluate(FETCH, [status, lasting.token]) == "200"
+    assert page.evaluate(SOCKET, f"{address}guessed") == "refused"
+
+
+def test_a_wrong_token(page: Page, lasting: LiveRun) -> None:
+    """Who does not know the token learns nothing about the run but that it is not allowed."""
+    page.goto(f"{lasting.origin}/#wrong")
+    expect(page.locator("#state")).to_have_text("Not allowed")
+    expect(page.locator("#notice")).to_contain_text("open the address that the run shows")
+    expect(page.locator("#title")).to_have_text("crawler")
+    expect(page.locator("#pause")).to_be_disabled()
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_looks(page: Page, lasting: LiveRun, tmp_path: Path, scheme: str) -> None:
+    """Nothing is wider than the screen, and axe finds nothing: in the light and the dark, on desks and phones."""
+    page.emulate_media(color_scheme=scheme)
+    watch(page, lasting)
+    expect(page.locator("#hosts tr").first).to_be_visible()
+    page.locator("#errors summary").first.click()
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 850})
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert violations(page) == []
+    page.get_by_role("button", name="Stop").click()
+    page.screenshot(path=tmp_path / f"{scheme}-stop.png")
+    assert violations(page) == []
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{violation['id']}: {node['html']}" for violation in found for node in violation["nodes"]]
