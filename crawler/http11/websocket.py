@@ -20,7 +20,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
-from crawler.http11.connection import Connection, Owner, _cut, _too_large
+from crawler.http11.answer import too_large
+from crawler.http11.connection import Connection, Owner, _cut
 from crawler.http11.envelope import Envelope, Key
 from crawler.http11.head import MAX_HEAD_LINES
 from crawler.http11.response import DONE, SWITCHING, WireResponse
@@ -111,7 +112,7 @@ class WebSocket(Connection):
             super().on_headers_complete()
             return
         if len(self._fields) > MAX_HEAD_LINES:
-            raise _too_large()
+            raise too_large()
         if self._parser.get_http_version() != "1.1":
             raise _refused(f"HTTP/{self._parser.get_http_version()} cannot switch protocols")
         self._said["subprotocol"] = _agreement(self._fields, self._nonce, self._offered)
