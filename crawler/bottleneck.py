@@ -67,9 +67,7 @@ def bottleneck(
         now, past = f"all {concurrency:,} slots are busy", f"all {concurrency:,} slots were busy"
         if concurrency == 1:
             now, past = "the only slot is busy", "the only slot was busy"
-        return Bottleneck(
-            "concurrency", "", f"{now}: --concurrency binds", f"{past}: more --concurrency may be faster"
-        )
+        return Bottleneck("concurrency", "", f"{now}: --concurrency binds", f"{past}: more --concurrency may be faster")
     if not waiting:
         return None if later is None else _next_try(queued, later)
     total = queued + in_flight + parked

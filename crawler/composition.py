@@ -376,8 +376,7 @@ class Crawler:
         counts = self._frontier.counts()
         now = self._reactor.seconds()
         ready = self._frontier.ready_at(now)
-        in_flight = 0 if self._crawl is None else self._crawl.in_flight
-        return Load(in_flight, counts.queued, counts.parked, None if ready is None else ready - now)
+        return Load(counts.leased, counts.queued, counts.parked, None if ready is None else ready - now)
 
 
 class _Draining(Deferred[Snapshot]):

@@ -84,10 +84,6 @@ class Crawl:
         intake.on_ready = self._woken
         gate.found_sitemaps = self._found_sitemaps
 
-    @property
-    def in_flight(self) -> int:
-        return len(self._flights)
-
     @inlineCallbacks
     def run(self) -> Generator[Deferred[Any], Any, None]:
         while True:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NEEDED = "CRAWLER_NEEDS_BROWSER"
+NEEDED = "NEEDS_BROWSER"
 WHOLE_SECONDS = 20.0  # how long anything may take before a test fails
 
 
@@ -151,6 +151,7 @@ class LiveRun(NamedTuple):
 def live_run(folder: Path, urls: Sequence[str], *options: str) -> Iterator[LiveRun]:
     """`python -m crawler` over a list of URLs; killed at the end if it still runs."""
     (folder / "urls.txt").write_text("\n".join(urls) + "\n")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CRAWLER_")}
     command = [sys.executable, "-m", "crawler", "urls.txt", "--dashboard", "0", "--no-progress", "-O", "out.jsonl", *options]  # fmt: skip
     with subprocess.Popen(
         command,
@@ -159,7 +160,7 @@ def live_run(folder: Path, urls: Sequence[str], *options: str) -> Iterator[LiveR
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**environ, "PYTHONPATH": str(ROOT)},
     ) as process:
         try:
             yield LiveRun(process, _address(process))

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,25 +25,12 @@ from crawler.models import Redirect
 from crawler.report.aggregate import Aggregate
 from crawler.report.counting import Counting, line_of
 from crawler.report.lines import Line
-from crawler.site import RunningSite, running_site
 from crawler.stats import Stats
+
+pytestmark = pytest.mark.usefixtures("folder")
 
 ROOT = Path(__file__).parent.parent
 HELLO = "/hello/english.html"
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as site:
-        yield site
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -100,13 +100,6 @@ def site() -> Iterator[RunningSite]:
         yield site
 
 
-@pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_"):
-            monkeypatch.delenv(name)
-
-
 def ours() -> tuple[int, int]:
     """The descriptors and threads of this process, but for the two ends of what the loopback servers hold open."""
     return len(list(Path("/dev/fd").iterdir())), threading.active_count()

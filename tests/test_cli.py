@@ -43,12 +43,8 @@ class Runs:
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "urls.txt").write_text("https://example.org/\n")
+def _begin(folder: Path) -> None:
+    (folder / "urls.txt").write_text("https://example.org/\n")
 
 
 @pytest.fixture

@@ -187,3 +187,20 @@ def test_hosts(going):
     run = going(9, per_host=3)
     (host,) = run.control.hosts()
     assert (host.key, host.queued, host.in_flight, host.binding) == ("a.example:80", 6, 3, "per_host")
+
+
+def test_the_numbers_fit_together(going):
+    """A URL is queued or in flight until its record is written: in the whole as for its host."""
+    run = going(4, concurrency=2)
+    seen = []
+    write = run.kept.write
+
+    def look(*record):
+        snapshot, (host,) = run.control.status().snapshot, run.control.hosts()
+        seen.append(snapshot.in_flight)
+        assert (snapshot.queued, snapshot.in_flight) == (host.queued, host.in_flight)
+        return write(*record)
+
+    run.kept.write = look
+    run.pass_time(10.0)
+    assert seen == [2, 2, 2, 2]

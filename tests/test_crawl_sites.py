@@ -26,6 +26,8 @@ from reference_crawler import Pages, ReferenceCrawler
 from crawler.urls import parse
 from crawler.verify import verify
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 ROOT = Path(__file__).parent.parent
 OUTPUTS = ("pages.jsonl", "pages.csv", "pages.jsonl.gz")
 HELD = "/odd/areas.html"
@@ -38,14 +40,6 @@ Lines = Counter[tuple[str, str, str]]
 class Ended(NamedTuple):
     code: int
     err: str
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import re
 import socket
 import stat
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ from crawler.stats import Stats
 TOKEN = "a-token-of-sixteen-or-more"
 PLACE = Place("127.0.0.1", 8080)
 BEARER = f"Bearer {TOKEN}"
+FILES = sorted((Path(__file__).parent.parent / "crawler" / "monitor" / "dashboard" / "page").iterdir())
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 
 
 class Wire(StringTransport):
@@ -200,12 +203,14 @@ def record(url: str = "http://a.example/", **fields: Any) -> Record:
 
 
 class TestWhoIsLetIn:
-    @pytest.mark.parametrize("path", ["/", "/app.js", "/style.css", "/uPlot.iife.min.js", "/uPlot.min.css"])
-    def test_the_page_itself(self, port, path):
+    @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+    def test_the_page_itself(self, port, file):
         """The files hold no secret: they need no token, run nothing that is not theirs, and lead nowhere else."""
+        path = "/" if file.name == "index.html" else f"/{file.name}"
         answer = port().ask("GET", path, Authorization="")
         assert answer.status == 200
-        assert answer.body
+        assert answer.body == file.read_bytes()
+        assert answer.headers["content-type"] == f"{KINDS[file.suffix]}; charset=utf-8"
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy

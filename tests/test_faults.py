@@ -46,12 +46,6 @@ ELSEWHERE = {"escape-in-title", "redirect-space", "redirect-utf-8", "redirect-la
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def authority(tmp_path_factory) -> Iterator[trustme.CA]:
     with trusted_authority(tmp_path_factory.mktemp("tls")) as authority:
         yield authority

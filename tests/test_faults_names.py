@@ -14,15 +14,9 @@ from fault_tools import descriptors, eventually, fetch, full_backlog, outcome
 from twisted.internet.defer import fail
 
 from crawler.http11.resolver import Resolver
-from crawler.site import RunningSite, refused_port, running_site
+from crawler.site import refused_port
 
 Answer = list[str] | BaseException
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as running:
-        yield running
 
 
 class Names:

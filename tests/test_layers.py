@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "crawler"
+PAGE = PACKAGE / "monitor" / "dashboard" / "page"
 MAX_LINES = 400
 
 
@@ -238,3 +239,21 @@ def test_extras_are_optional() -> None:
 def test_a_file_holds_one_idea(module: str) -> None:
     """No file is longer than can be read in one go."""
     assert len(SOURCES[module].read_text().splitlines()) <= MAX_LINES
+
+
+def test_the_scripts_of_the_page() -> None:
+    """They are rooms, too: imports go one way, to files that are there, and none is long."""
+    scripts = {path.name: path.read_text() for path in PAGE.glob("*.js") if ".min." not in path.name}
+    imports = {name: re.findall(r"from '\./(\w+\.js)';", text) for name, text in scripts.items()}
+    done: set[str] = set()
+
+    def descend(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for imported in imports[name]:
+                descend(imported, (*path, name))
+            done.add(name)
+
+    descend("app.js", ())
+    assert done == set(scripts)
+    assert max(len(text.splitlines()) for text in scripts.values()) <= 250

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,9 +27,10 @@ from crawler.monitor.log import EVENTS, INTERVAL, Json, line
 from crawler.monitor.overheard import overheard
 from crawler.monitor.speech import Said, block
 from crawler.reactors import private_reactor
-from crawler.site import RunningSite, running_site
 from crawler.stats import Load, Stats
 from crawler.terminal import _Terminal
+
+pytestmark = pytest.mark.usefixtures("folder")
 
 ROOT = Path(__file__).parent.parent
 HELLO = "/hello/english.html"
@@ -53,20 +54,6 @@ class Lines:
     @property
     def objects(self) -> list[dict]:
         return [json.loads(text) for text in self.data.splitlines()]
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_") or name in {"NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS"}:
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as site:
-        yield site
 
 
 @pytest.fixture

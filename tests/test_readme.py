@@ -27,7 +27,7 @@ from crawler.monitor.log import EVENTS
 from crawler.monitor.metrics import METRICS
 from crawler.options import Option
 from crawler.reactors import private_reactor, run
-from crawler.site import RunningSite, refused_port, running_site
+from crawler.site import RunningSite, refused_port
 from crawler.sources import Source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,12 +156,6 @@ def typed_commands() -> list[str]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     lines += [shown.command for session in shown_commands() for shown in session]
     return [part.strip() for line in lines for part in re.split(r"&&|\|", line)]
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as running:
-        yield running
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import re
 import shutil
 import socket
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from crawler.errors import CodedError
 from crawler.http11.dial import loop_dial
 from crawler.http11.resolver import Resolver
 from crawler.lock import Lock
-from crawler.site import FAULTS, RunningSite, refused_port, running_site
+from crawler.site import FAULTS, refused_port
 from crawler.store import Store
 from crawler.store_file import StoreError
 
@@ -354,12 +353,6 @@ def test_cookies_are_not_kept(web):
     assert result.of(ROOT).headers["set-cookie"][:2] == COOKIES[:2]
     assert len(server.asked) == 4
     assert not [asked.headers for _, asked in server.asked if "cookie" in asked.headers]
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as running:
-        yield running
 
 
 def test_userinfo_is_nowhere(site, tmp_path, monkeypatch, capfd):

@@ -26,20 +26,10 @@ TITLE = "'こんにちは、世界'"
 PLAIN = "import sys; sys.modules.update(IPython=None, ptpython=None); from crawler.__main__ import main; main()"
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as site:
-        yield site
-
-
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_"):
-            monkeypatch.delenv(name)
+def _begin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
-    monkeypatch.chdir(tmp_path)
 
 
 def shell(url: str, *options: str, typed: str | bytes = "") -> subprocess.CompletedProcess[str]:

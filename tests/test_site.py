@@ -43,12 +43,6 @@ ELSEWHERE = {
 }
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as running:
-        yield running
-
-
 def raw(site: RunningSite, request: bytes, *, timeout: float = 2.0) -> bytes:
     """Everything the site answers until it closes."""
     with socket.create_connection((site.host, site.port), timeout=timeout) as client:

@@ -29,24 +29,12 @@ from pathlib import Path
 import pytest
 
 from crawler import cli
-from crawler.site import RunningSite, refused_port, running_site
+from crawler.site import refused_port
+
+pytestmark = pytest.mark.usefixtures("folder")
 
 ROOT = Path(__file__).parent.parent
 HELLO = "/hello/english.html"
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[RunningSite]:
-    with running_site() as site:
-        yield site
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith("CRAWLER_") or name in {"NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "COLORTERM"}:
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,9 @@ class _Everything(Resource):
         self._policy = ""
         self._tickets: dict[str, float] = {}
         self._files = {
-            f"/{file.name}": (file.read_bytes(), f"{_KINDS[Path(file.name).suffix]}; charset=utf-8")
+            f"/{file.name}": (file.read_bytes(), f"{kind}; charset=utf-8")
             for file in (files(__package__) / "page").iterdir()
+            if (kind := _KINDS.get(Path(file.name).suffix)) is not None
         }
         self._files["/"] = self._files.pop("/index.html")
 
