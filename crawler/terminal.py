@@ -44,9 +44,6 @@ _STDERR: Final = 2
 
 def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
     """Fetch the inputs of the config (or `urls`) and give the exit code. Runs in the main thread, for its signals."""
-    # What was imported stays: the collector need not look at it again and again (10 % of a fast run).
-    gc.freeze()
-    gc.enable()
     with private_reactor() as (reactor, dial):
         terminal = _Terminal(config, urls, reactor, dial)
         with overheard(terminal.hear), terminal.signals():
@@ -110,7 +107,11 @@ class _Terminal:
         )
         if not config.quiet:
             self._voice.begin(config)
-        snapshot: Snapshot = yield self._crawler.run()
+        running = self._crawler.run()
+        # What was imported until now stays: the collector need not look at it again and again (10 % of a fast run).
+        gc.freeze()
+        gc.enable()
+        snapshot: Snapshot = yield running
         return snapshot
 
     def _snapshot(self) -> Snapshot:

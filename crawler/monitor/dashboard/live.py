@@ -59,6 +59,10 @@ class Seen(msgspec.Struct, frozen=True):
     title: str | None
 
 
+_Newest = tuple[int, float, Record]
+"""A record, its number, and when it came."""
+
+
 class Live:
     """Everything the pages see. It is a sink, and the factory of their WebSockets."""
 
@@ -75,8 +79,8 @@ class Live:
         self._wall = wall
         self._pages: set[_Page] = set()
         self._history = History()
-        self._records: deque[tuple[int, Seen]] = deque(maxlen=NEWEST)
-        self._failures: deque[tuple[int, Seen]] = deque(maxlen=NEWEST)
+        self._records: deque[_Newest] = deque(maxlen=NEWEST)
+        self._failures: deque[_Newest] = deque(maxlen=NEWEST)
         self._seen = 0
         self.hosts = HostTable(self._host_rows, time.monotonic)
         self._log = Logger()
@@ -108,10 +112,13 @@ class Live:
 
     def write(self, record: Record, response: Response | None, sequence: int) -> None:  # noqa: ARG002
         self._seen += 1
-        seen = _seen(record, self._wall())
-        self._records.append((self._seen, seen))
+        if record.wire_body is not None or record.data is not None:  # they may be large
+            record = msgspec.structs.replace(record, wire_body=None, data=None)
+        # Most are never shown: what is shown of one is taken from it then.
+        newest = (self._seen, self._wall(), record)
+        self._records.append(newest)
         if record.outcome == "failed":
-            self._failures.append((self._seen, seen))
+            self._failures.append(newest)
         if record.time_total is not None:
             self._history.count(record.time_total)
 
@@ -161,8 +168,11 @@ class Live:
 
     def _since(self, number: int, most: int) -> tuple[int, list[Seen], list[Seen]]:
         """The newest records and failures after that of this number, and the number of the last."""
-        newest = [[seen for at, seen in of if at > number][-most:] for of in (self._records, self._failures)]
-        return self._seen, newest[0], newest[1]
+        records, failures = (
+            [_seen(record, at) for index, at, record in of if index > number][-most:]
+            for of in (self._records, self._failures)
+        )
+        return self._seen, records, failures
 
     def _step(self) -> None:
         control = self._control()
