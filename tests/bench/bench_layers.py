@@ -41,6 +41,7 @@ from crawler.http11.response import WireResponse
 from crawler.intake import Intake, IntakeRules
 from crawler.loop import Crawl
 from crawler.models import Input, Request, Response, Timings, record_of
+from crawler.monitor.dashboard.live import Hello, Live
 from crawler.politeness import Politeness
 from crawler.retry import Retry
 from crawler.seeds import from_iterable
@@ -185,6 +186,8 @@ def layers(folder: Path) -> Iterator[Layer]:
     record = record_of(request, response, 0.001)
     stats = Stats(concurrency=AT_ONCE)
     yield Layer("stats", repeated(lambda: stats.write(record, response, 0)))
+    live = Live(lambda: None, lambda _: Hello("", "", False, None, 0, 0.0), reactor=Clock())
+    yield Layer("live page (--dashboard)", repeated(lambda: live.write(record, response, 0)))
     lines = JsonLines(open_output(str(folder / "lines.jsonl"), Loop(), overwrite=True))  # type: ignore[arg-type]
     yield Layer("JSON line, written", repeated(lambda: lines.write(record, response, 0)))
     yield Layer("the whole crawl", lambda number: whole(number, folder))
