@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from crawler.config import Config, ConfigError
 from crawler.errors import CodedError
-from crawler.printable import well_formed
+from crawler.printable import json_bytes
 from crawler.sinks.writer import coded
 from crawler.stats import Snapshot
 from crawler.urls import redact
@@ -84,7 +84,7 @@ class Afterwards:
         errors = []
         if config.stats is not None:
             try:
-                replace(config.stats, msgspec.json.format(_encoded(snapshot)) + b"\n")
+                replace(config.stats, msgspec.json.format(json_bytes(snapshot)) + b"\n")
             except CodedError as error:
                 errors.append(error)
         if config.report is not None:
@@ -114,13 +114,6 @@ class Afterwards:
             elif not of.records:
                 source.notes.append("Nothing was fetched.")
         return page(of, source, now=self._wall()).encode("utf-8", "backslashreplace")
-
-
-def _encoded(snapshot: Snapshot) -> bytes:
-    try:
-        return msgspec.json.encode(snapshot)
-    except UnicodeEncodeError:  # a lone surrogate, in a URL that could not be read
-        return msgspec.json.encode(well_formed(msgspec.to_builtins(snapshot)))
 
 
 class _Work:

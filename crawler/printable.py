@@ -1,9 +1,11 @@
-"""Text from the network, made safe to show on a terminal and to write into a log. Pure."""
+"""Text from the network, made safe to show on a terminal and to write into a log or into JSON. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
+
+import msgspec
 
 # What acts on the terminal or on the order of reading instead of being seen: C0, DEL and C1 controls, BiDi controls and
 # isolates, zero-width characters and other invisible formats, line and paragraph separators, lone surrogates.
@@ -12,6 +14,7 @@ _UNSAFE: Final = re.compile(
     "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
 )
 _ELLIPSIS: Final = "..."
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def printable(text: str, limit: int | None = None) -> str:
@@ -43,6 +46,14 @@ def well_formed(value: Any) -> Any:
     if isinstance(value, dict):
         return {well_formed(key): well_formed(item) for key, item in value.items()}
     return value
+
+
+def json_bytes(value: Any) -> bytes:
+    """The value as JSON, whatever text it holds; see `well_formed`."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:  # a lone surrogate: in a URL that could not be read, in the name of a file
+        return _encode(well_formed(msgspec.to_builtins(value)))
 
 
 def _json_escape(match: re.Match[str]) -> str:

@@ -158,6 +158,17 @@ class TestWatching:
         console.write(record(), None, 1)
         assert with_run.said() == []
 
+    def test_text_without_a_form(self):
+        """A URL that could not be read may hold half a character: watching it ends no run."""
+        console = Console(lambda: None)
+        session = Session(console)
+        for how in ("text", "json"):
+            session.protocol.watching = how
+            console.write(record(url="http://a.example/\udc80"), None, 1)
+        text, line = session.said()
+        assert text.endswith("http://a.example/\\udc80")
+        assert json.loads(line)["url"] == "http://a.example/\ufffd"
+
     def test_json(self, going):
         """The whole record."""
         _, session = going(1)

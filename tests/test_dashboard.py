@@ -456,6 +456,16 @@ class TestPage:
         running.pass_time(0.25)
         assert [message["type"] for message in page.said()] == ["frame"]
 
+    def test_text_without_a_form(self, port):
+        """A URL that could not be read may hold half a character: it is shown as a replacement."""
+        running = port()
+        page = running.page()
+        page.said()
+        running.live.write(record("http://a.example/\udc80"), None, 1)
+        running.pass_time(0.26)
+        (frame,) = page.said()
+        assert frame["records"][0]["url"] == "http://a.example/\ufffd"
+
     def test_a_bug(self, port, monkeypatch):
         """Is told to the log, and what is shown goes on."""
         running = port()

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
@@ -25,13 +24,12 @@ from crawler.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.units import amount, duration, rate, size
 from crawler.options import Seconds
-from crawler.printable import printable
+from crawler.printable import json_bytes, printable
 from crawler.sinks.human import format_line
 
 MAX_CLIENTS: Final = 16
 MAX_LINE: Final = 8_192
 PATIENCE: Final = 1.0
-_ENCODE: Final = msgspec.json.Encoder().encode
 _SECONDS: Final = Seconds(0.0, 86_400.0)
 
 HELP: Final = {
@@ -87,7 +85,7 @@ class Console(Factory):
         now = self._wall()
         at = time.strftime("%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}"
         for client in watchers:
-            client.show(_ENCODE(record) if client.watching == "json" else f"{at}  {format_line(record)}".encode())
+            client.show(json_bytes(record) if client.watching == "json" else f"{at}  {format_line(record)}".encode())
 
     def flush(self) -> None:
         """Nobody is waited for."""

@@ -18,7 +18,7 @@ from crawler.config import Config
 from crawler.models import Record, Response, timestamp
 from crawler.monitor.speech import Level, Lines, Said, block
 from crawler.monitor.units import amount, duration, urls
-from crawler.printable import printable_lines, well_formed
+from crawler.printable import json_bytes, printable_lines
 from crawler.sinks import Sink
 from crawler.stats import Snapshot
 from crawler.urls import redact
@@ -63,11 +63,7 @@ def line(said: Said, at: float) -> bytes:
         "message": said.message,
         **said.fields,
     }
-    try:
-        text = msgspec.json.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate: from the name of a file, say
-        text = msgspec.json.encode(well_formed(msgspec.to_builtins(value)))
-    return printable_lines(text.decode()).encode() + b"\n"
+    return printable_lines(json_bytes(value).decode()).encode() + b"\n"
 
 
 class Json:

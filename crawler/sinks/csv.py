@@ -10,11 +10,10 @@ import csv
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
-from crawler.printable import well_formed
+from crawler.printable import json_bytes, well_formed
 from crawler.sinks.fields import COLUMNS, PARTS, Selection
 from crawler.sinks.writer import Writer
 
@@ -41,7 +40,6 @@ class Csv:
     ) -> None:
         self._writer = writer
         self._raw = raw
-        self._encode = msgspec.json.Encoder().encode
         self._select = Selection([column for name in fields or COLUMNS for column in _columns(name)])
         # With CRLF as the end of line the csv module quotes a lone CR as well as a lone LF.
         self._row = csv.writer(_Echo(), delimiter=delimiter, lineterminator="\r\n").writerow
@@ -74,10 +72,7 @@ class Csv:
             return "true" if value else "false"
         if value is None or isinstance(value, (int, float)):
             return value
-        try:
-            return self._encode(value).decode()
-        except UnicodeEncodeError:
-            return self._encode(well_formed(msgspec.to_builtins(value))).decode()
+        return json_bytes(value).decode()
 
 
 class _Echo:

@@ -22,6 +22,7 @@ from crawler.monitor.dashboard.history import History
 from crawler.monitor.dashboard.hosts import HostTable
 from crawler.monitor.dashboard.verbs import Hosts, read, read_id
 from crawler.monitor.guard import taken
+from crawler.printable import json_bytes
 
 FRAME_SECONDS: Final = 0.25
 NEWEST: Final = 50
@@ -31,7 +32,6 @@ MOST_UNREAD: Final = 64
 MAX_URL: Final = 2_000
 MAX_WORDS: Final = 300
 UNSUPPORTED: Final = 1003  # RFC 6455 section 7.4.1
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
@@ -153,15 +153,15 @@ class Live:
         control = self._control()
         if control is None:
             return False
-        page.say(_encode(self._hello(control)))
-        page.say(_encode({"type": "history", **self._history.columns()}))
+        page.say(json_bytes(self._hello(control)))
+        page.say(json_bytes({"type": "history", **self._history.columns()}))
         return True
 
     def _frame(self) -> None:
         control = self._control()
         if control is None or not self._pages:
             return
-        status = msgspec.Raw(_encode(control.status()))
+        status = json_bytes(control.status())
         self.hosts.refresh()
         for page in list(self._pages):
             page.frame(status, self._since)
@@ -185,7 +185,7 @@ class Live:
         else:
             message = {"type": "point", **msgspec.structs.asdict(point)}
         for page in list(self._pages):
-            page.point(_encode(message), whole=point is None)
+            page.point(json_bytes(message), whole=point is None)
 
     def _host_rows(self) -> Sequence[Any]:
         control = self._control()
@@ -249,7 +249,7 @@ class _Page:
             except LocalProtocolError:  # it has said goodbye, and its connection is about to be lost
                 self._live.left(self)
 
-    def frame(self, status: msgspec.Raw, since: Callable[[int, int], tuple[int, list[Seen], list[Seen]]]) -> None:
+    def frame(self, status: bytes, since: Callable[[int, int], tuple[int, list[Seen], list[Seen]]]) -> None:
         if not self._begun:
             self._begun = self._live.begins(self)
         if self._slow:
@@ -258,7 +258,8 @@ class _Page:
             self._missed_points = False
             self._live.begins(self)
         self._number, records, failures = since(self._number, IN_A_FRAME if self._number else NEWEST)
-        self.say(_encode({"type": "frame", "status": status, "records": records, "failures": failures}))
+        newest = json_bytes({"records": records, "failures": failures})[1:]
+        self.say(b'{"type":"frame","status":%b,%b' % (status, newest))
         if self._view is not None and self._version != self._live.hosts.version:
             self._show_hosts(self._view)
 
@@ -272,7 +273,7 @@ class _Page:
 
     def _show_hosts(self, view: Hosts) -> None:
         self._view, self._version = view, self._live.hosts.version
-        self.say(_encode(self._live.hosts.window(view)))
+        self.say(json_bytes(self._live.hosts.window(view)))
 
     # What it says.
 
@@ -287,9 +288,9 @@ class _Page:
             else:
                 verb.run(self._live.running())
         except ValueError as error:
-            self.say(_encode({"type": "answer", "id": number, "error": str(error)}))
+            self.say(json_bytes({"type": "answer", "id": number, "error": str(error)}))
         else:
-            self.say(_encode({"type": "answer", "id": number, "error": None}))
+            self.say(json_bytes({"type": "answer", "id": number, "error": None}))
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:  # noqa: ARG002
         self.transport.loseConnection(UNSUPPORTED)

@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -22,13 +21,13 @@ from crawler.monitor.dashboard.live import Live
 from crawler.monitor.dashboard.verbs import CHANGES, read_change, read_hosts
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken
 from crawler.monitor_options import Place
+from crawler.printable import json_bytes
 
 TICKET_SECONDS: Final = 10.0
 MAX_TICKETS: Final = 64
 
 _KINDS: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 _JSON: Final = "application/json"
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Dashboard:
@@ -134,13 +133,13 @@ class _Everything(Resource):
         try:
             match method, name:
                 case "POST", "ticket":
-                    return _answer(request, _encode({"ticket": self._ticket()}))
+                    return _answer(request, json_bytes({"ticket": self._ticket()}))
                 case "GET", "status":
-                    return _answer(request, _encode(self._live.running().status()))
+                    return _answer(request, json_bytes(self._live.running().status()))
                 case "GET", "hosts":
                     view = read_hosts(_query(request))
                     self._live.hosts.refresh()
-                    return _answer(request, _encode(self._live.hosts.window(view)))
+                    return _answer(request, json_bytes(self._live.hosts.window(view)))
                 case "POST", _ if name in CHANGES:
                     read_change(name, body.read()).run(self._live.running())
                     return _answer(request, b'{"ok":true}')
@@ -172,4 +171,4 @@ def _answer(request: Request, body: bytes, kind: str = _JSON) -> bytes:
 
 def _error(request: Request, status: int, reason: str) -> bytes:
     request.setResponseCode(status)
-    return _answer(request, _encode({"error": reason}))
+    return _answer(request, json_bytes({"error": reason}))
