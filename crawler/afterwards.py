@@ -1,16 +1,14 @@
 """What a run leaves to be read when it is over: --stats and --report. Each file is there whole, or as it was before."""
 
 # The os functions beside pathlib's: they take what the user wrote as it is.
-# ruff: noqa: PTH110, PTH112, PTH116, PTH120
+# ruff: noqa: PTH110, PTH112, PTH120
 from __future__ import annotations
 
 import errno
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +19,7 @@ from twisted.python.failure import Failure
 
 from crawler.config import Config, ConfigError
 from crawler.errors import CodedError
+from crawler.files import is_stream, replace
 from crawler.printable import json_bytes
 from crawler.sinks.writer import coded
 from crawler.stats import Snapshot
@@ -84,13 +83,13 @@ class Afterwards:
         errors = []
         if config.stats is not None:
             try:
-                replace(config.stats, msgspec.json.format(json_bytes(snapshot)) + b"\n")
+                _replace(config.stats, msgspec.json.format(json_bytes(snapshot)) + b"\n")
             except CodedError as error:
                 errors.append(error)
         if config.report is not None:
             page = self._page(snapshot, given_up)
             if not given_up():
-                replace(config.report, page)
+                _replace(config.report, page)
         if errors:
             raise errors[0]
 
@@ -141,31 +140,16 @@ class _Work:
                 self._reactor.callFromThread(tell)
 
 
-def replace(path: str, data: bytes) -> None:
-    """Write a file, whole or not at all; what is no regular file (a pipe, /dev/stderr) takes it as it comes.
-
-    Raises CodedError.
-    """
-    place = Path(os.path.realpath(path))  # a link stays one
-    temporary = place.with_name(f".{place.name}.part")
+def _replace(path: str, data: bytes) -> None:
     try:
-        if _is_stream(path):
-            Path(path).write_bytes(data)
-            return
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(place)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        replace(path, data)
     except OSError as error:
         raise coded(error, path) from error
 
 
 def _check(path: str | None) -> None:
     """Raise CodedError if this can be no file that is written in the end."""
-    if path is None or _is_stream(path):
+    if path is None or is_stream(path):
         return
     place = os.path.realpath(path)
     folder = os.path.dirname(place)
@@ -178,15 +162,6 @@ def _check(path: str | None) -> None:
         problem = errno.EACCES
     if problem:
         raise coded(OSError(problem, os.strerror(problem)), path)
-
-
-def _is_stream(path: str) -> bool:
-    """Whether there is something at the path that takes bytes and is no regular file."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _name(config: Config) -> str:

@@ -5,7 +5,7 @@ at any instant loses nothing is told in commit.py.
 """
 
 # The os functions beside pathlib's: they take descriptors, and flags.
-# ruff: noqa: PTH110, PTH116, PTH119, PTH123
+# ruff: noqa: PTH110, PTH116, PTH119
 from __future__ import annotations
 
 import os
@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from crawler.commit import CommitReactor, Committing
 from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
 from crawler.config_text import to_toml
 from crawler.feed import Feed
+from crawler.files import open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError
@@ -150,10 +152,7 @@ class Job:
             # Nothing was accepted yet: it may still become another job.
             self._store.keep_outputs(map(os.path.realpath, (*config.output, *config.overwrite_output)))
         try:
-            temporary = path.with_suffix(".part")
-            temporary.touch(mode=0o600)
-            temporary.write_text(text, "utf-8")
-            temporary.replace(path)
+            put(str(path), text.encode(), mode=0o600)
         except OSError as error:
             raise coded(error, str(path)) from error
 
@@ -258,10 +257,9 @@ class Job:
             excess = os.fstat(file.fd).st_size - file.committed
             if excess > 0 and file.keep_rest:
                 tail = self._folder / f"{os.path.basename(file.path)}.{file.number}.tail-{self.run}"
-                with open(file.path, "rb") as source, open(tail, "wb") as target:
+                with open_plain(file.path) as source:
                     source.seek(file.committed)
-                    while piece := source.read(_COPIED):
-                        target.write(piece)
+                    put_new(str(tail), iter(partial(source.read, _COPIED), b""), mode=0o600)
                 self.notes.append(f"{excess:,} bytes that do not count were moved from {file.path} to {tail}")
             os.ftruncate(file.fd, file.committed)
             os.lseek(file.fd, file.committed, os.SEEK_SET)  # the writer's descriptor shares the position

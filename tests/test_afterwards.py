@@ -18,9 +18,10 @@ from test_report import failed, made, skipped
 
 from crawler import cli, fetch_all, stream
 from crawler import crawl as crawl_site
-from crawler.afterwards import Afterwards, replace
+from crawler.afterwards import Afterwards
 from crawler.config import Config, ConfigError
 from crawler.errors import CodedError
+from crawler.files import replace
 from crawler.models import Redirect
 from crawler.report.aggregate import Aggregate
 from crawler.report.counting import Counting, line_of
@@ -195,14 +196,35 @@ class TestFiles:
         code, err = crawl(site.url(HELLO), "-q", "--stats", "same", "--report", "./same")
         assert (code, err) == (2, "crawler: error: --report: './same' is already an output (--stats)\n")
 
-    def test_what_cannot_be_replaced_in_the_end(self, site, crawl):
-        """Then the old file is there as it was, the exit code is 5, and the other file is written."""
-        Path("stats.json").write_text("old")
-        Path(".stats.json.part").mkdir()
-        code, err = crawl(site.url(HELLO), "-q", "--stats", "stats.json", "--report", "run.html")
-        assert (code, err) == (5, "crawler: error: write_error: stats.json: Is a directory\n")
-        assert Path("stats.json").read_text() == "old"
-        assert "english.html" in page()
+    def test_what_cannot_be_replaced_in_the_end(self):
+        """Then what is there stays as it was, that is told, and the other file is written."""
+        stats = Stats(concurrency=1)
+        afterwards = Afterwards(Config.build(stats="stats.json", report="run.html"), None)
+        afterwards.counting.write(made("/a"), None, 0)
+        Path("stats.json").mkdir()
+        with pytest.raises(CodedError, match=r"stats\.json: Is a directory"):
+            afterwards._write(stats.snapshot(), lambda: False)
+        assert "a.example" in page()
+        assert sorted(map(str, Path().iterdir())) == ["run.html", "stats.json"]
+
+    def test_names_that_could_be_guessed(self, site, crawl):
+        """Nothing is written through a name that somebody may have taken: not through a link, nor into a pipe."""
+        Path("victim").write_text("theirs")
+        for name in ("stats.json", "run.html", "config.toml"):
+            Path(f".{name}.part").symlink_to("victim")
+        os.mkfifo(".report.html.part")
+        code, _ = crawl(
+            site.url(HELLO), "-q", "--stats", "stats.json", "--report", "report.html", "-o", "out.jsonl", "--job", "job"
+        )
+        assert code == 0
+        assert Path("victim").read_text() == "theirs"
+        assert "english.html" in page("report.html")
+
+    def test_a_pipe_that_nobody_reads(self, site, crawl):
+        """It is told: to open it would never end."""
+        os.mkfifo("pipe")
+        code, err = crawl(site.url(HELLO), "-q", "--stats", "pipe")
+        assert (code, err) == (5, "crawler: error: write_error: pipe: nobody reads it\n")
 
     def test_a_file_is_replaced_whole(self, tmp_path):
         """Who has the old one open reads it to its end; a link stays one; nothing else is left."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from crawler.config import ConfigError, Settings
-from crawler.errors import CodedError
+from crawler.files import put_new, replace
 from crawler.monitor.units import amount
 from crawler.options import shown
 from crawler.printable import printable
 from crawler.report.aggregate import Aggregate, counted
 from crawler.report.lines import STDIN, Lines, open_lines
 from crawler.report.page import page
+from crawler.sinks.writer import coded
 
 STDOUT: Final = "-"
 USAGE: Final = "crawler report FILE|DIR [-O FILE.html]"
@@ -38,7 +38,7 @@ def run_report(settings: Settings, *, wall: Callable[[], float] = time.time) -> 
         of = counted(lines)
     html = page(of, lines, now=wall()).encode("utf-8", "backslashreplace")
     if path != STDOUT:
-        _write(Path(path), html, overwrite=overwrite)
+        _write(path, html, overwrite=overwrite)
     if not settings.config.quiet:
         _tell(path, of, lines)
     return html.decode() if path == STDOUT else ""
@@ -78,20 +78,16 @@ def _beside(source: str) -> str:
     return str(folder / f"{name}.html")
 
 
-def _write(path: Path, html: bytes, *, overwrite: bool) -> None:
+def _write(path: str, html: bytes, *, overwrite: bool) -> None:
     try:
-        with path.open("wb" if overwrite else "xb") as file:
-            try:
-                file.write(html)
-                file.flush()
-            except OSError:
-                with suppress(OSError):
-                    path.unlink()  # half a page is none
-                raise
+        if overwrite:
+            replace(path, html)
+        else:
+            put_new(path, [html])
     except FileExistsError:
-        raise ConfigError(f"report: {shown(str(path))} exists (-O {shown(str(path))} replaces it)") from None
+        raise ConfigError(f"report: {shown(path)} exists (-O {shown(path)} replaces it)") from None
     except OSError as error:
-        raise CodedError("write_error", f"{path}: {error.strerror}") from error
+        raise coded(error, path) from error
 
 
 def _tell(path: str, of: Aggregate, lines: Lines) -> None:

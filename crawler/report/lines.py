@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Literal, cast
 
@@ -18,6 +17,7 @@ from msgspec import Meta
 
 from crawler.books import options, reading
 from crawler.config import ConfigError
+from crawler.files import bounded_lines
 from crawler.models import Redirect
 from crawler.options import shown
 from crawler.store import BOOKS_QUERY, Books
@@ -109,7 +109,7 @@ class Lines(Source):
         decode = msgspec.json.Decoder(Line).decode
         number = 0
         try:
-            for number, text in enumerate(_whole_lines(self._file), 1):
+            for number, text in enumerate(bounded_lines(self._file, LONGEST_LINE), 1):
                 if text is None:
                     self._note(number, f"it has more than {LONGEST_LINE >> 20} MiB")
                     continue
@@ -126,17 +126,6 @@ class Lines(Source):
         self.bad += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(f"line {number:,}: {what}")
-
-
-def _whole_lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """None stands for a line that is too long to be held."""
-    for text in iter(partial(file.readline, LONGEST_LINE), b""):
-        if len(text) < LONGEST_LINE or text.endswith(b"\n"):
-            yield text
-            continue
-        while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
-            pass
-        yield None
 
 
 @contextmanager

@@ -1,23 +1,22 @@
 """Bodies as files: each distinct body once, named by its SHA-256, so that nothing from the network chooses a path."""
 
 # The os functions beside pathlib's: twice as fast, and they know O_EXCL and O_NOFOLLOW.
-# ruff: noqa: PTH102, PTH103, PTH105, PTH108, PTH118, PTH120
+# ruff: noqa: PTH102, PTH103, PTH118, PTH120
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from typing import Final
 
 from twisted.internet.defer import Deferred, fail
 
+from crawler.files import put
 from crawler.models import Record, Response
 from crawler.sinks.writer import coded
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _EXTENSIONS: Final = {
     "text/html": ".html",
     "application/xhtml+xml": ".xhtml",
@@ -66,7 +65,6 @@ class Bodies:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._folders: set[str] = set()
-        self._temporary = os.path.join(directory, f".{secrets.token_hex(8)}.part")
         try:
             os.makedirs(directory, exist_ok=True)
         except OSError as error:
@@ -98,19 +96,7 @@ class Bodies:
                 return
             raise FileExistsError(errno.EEXIST, "is there already, but not as a file")
         self._make_folder(os.path.dirname(path))
-        fd = os.open(self._temporary, _FLAGS, 0o666)
-        try:
-            try:
-                view = memoryview(body)
-                while view:
-                    view = view[os.write(fd, view) :]
-            finally:
-                os.close(fd)
-            os.replace(self._temporary, path)
-        except OSError:
-            with contextlib.suppress(OSError):  # what went wrong before is what must be told
-                os.unlink(self._temporary)
-            raise
+        put(path, body)
 
     def _make_folder(self, folder: str) -> None:
         if folder in self._folders:
