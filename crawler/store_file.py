@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.store_rows import APPLICATION_ID, SCHEMA, VERSION
+from crawler.store_rows import APPLICATION_ID, UPGRADES, VERSION, schema
 from crawler.urls import parse, redact
 
 WRITE_CACHE: Final = 16_384  # KiB
@@ -37,46 +37,48 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
     db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
     db.execute(f"PRAGMA cache_size = -{READ_CACHE}")
+    db.execute("PRAGMA trusted_schema = OFF")  # what the file declares calls no function
     db.create_function("host_key", 1, lambda href: parse(href).host_key, deterministic=True)
     db.create_function("bare", 1, lambda text: text and redact(text), deterministic=True)
     return db
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, unless they are there."""
-    check_version(db, path)
+    """Make the tables, or those that an older version had not."""
+    version = check_version(db, path)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA cache_size = -{WRITE_CACHE}")
-    if not _pragma(db, "user_version"):
+    if version < VERSION:
+        statements = "".join(UPGRADES[version - 1 :]) if version else schema()
         db.executescript(
-            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+            f"BEGIN; {statements} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
         )
 
 
 def check_version(db: sqlite3.Connection, path: Path) -> int:
-    """The version, 0 for a new file. Raises StoreError unless it is that, or ours, with the tables of this version."""
+    """The version, 0 for a new file. Raises StoreError unless it is that, or ours, with the tables of its version."""
     version, application = _pragma(db, "user_version"), _pragma(db, "application_id")
     if application not in {0, APPLICATION_ID} or (version and not application):
         raise StoreError(f"{path} is not the database of a job")
     if version > VERSION:
         raise StoreError(f"{path} was made by a newer crawler (its version is {version}; this one knows {VERSION})")
-    if version not in {0, VERSION}:
+    if version < 0:
         raise StoreError(f"{path} was made by an older crawler (its version is {version}; this one knows {VERSION})")
-    if _tables(db) != (_tables_of_ours() if version else set()):
+    if _objects(db) != (_objects_of_ours(version) if version else set()):
         raise StoreError(f"{path} is damaged: its tables are not those of a job")
     return version
 
 
-def _tables(db: sqlite3.Connection) -> set[tuple[str, str]]:
-    rows = db.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'")
-    return {(name, sql) for name, sql in rows}
+def _objects(db: sqlite3.Connection) -> set[tuple[str | None, ...]]:
+    """All that the file declares, SQLite's own things too: a trigger may be called sqlite_anything."""
+    return set(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
 
 
 @cache
-def _tables_of_ours() -> set[tuple[str, str]]:
+def _objects_of_ours(version: int) -> set[tuple[str | None, ...]]:
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(SCHEMA)
-        return _tables(db)
+        db.executescript(schema(version))
+        return _objects(db)
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:

@@ -14,7 +14,7 @@ from crawler.seeds import BadLine
 from crawler.urls import Url, parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
-VERSION: Final = 1
+VERSION: Final = 2
 
 # The state of a URL. Leases are not among them: they live in memory, and what was leased is queued when a run died.
 QUEUED: Final = 0  # fresh
@@ -26,7 +26,7 @@ FIRST_ENDED: Final = 4
 UNWRITTEN: Final = f"(state = {STATES['skipped']} AND parent IS NOT NULL AND attempt = 0)"
 """The rows that have no record in the outputs unless --skipped asks for it, as sinks/wanted.py has it."""
 
-SCHEMA: Final = """
+_FIRST: Final = """
 CREATE TABLE urls (
     id INTEGER PRIMARY KEY,     -- Request.id
     state INTEGER NOT NULL,
@@ -83,6 +83,24 @@ CREATE TABLE books (
 INSERT INTO books VALUES (0, 0, 0, 0, 0, 0);
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, pid INTEGER, version TEXT);
 """
+UPGRADES: Final = (
+    # 2: what was written, to be compared with what is there
+    """
+CREATE TABLE seals (
+    batch INTEGER NOT NULL,
+    part TEXT NOT NULL,         -- outputs.id, or what else is kept of a job: see seals.py
+    digest BLOB NOT NULL,
+    PRIMARY KEY (batch, part)
+) WITHOUT ROWID;
+""",
+)
+"""What each version has more than the one before it; a job of an older one gets it when it goes on."""
+
+
+def schema(version: int = VERSION) -> str:
+    """The statements that make the tables of this version."""
+    return _FIRST + "".join(UPGRADES[: version - 1])
+
 
 WAITING_COLUMNS: Final = (
     "id", "state", "host", "url", "userinfo", "written", "method", "source", "line", "parent", "depth", "accepted",

@@ -523,6 +523,13 @@ def test_a_link_as_lock_is_not_cut(tmp_path):
         "CREATE TRIGGER t AFTER UPDATE ON urls BEGIN DELETE FROM urls; END",
         "CREATE VIEW v AS SELECT load_extension('x')",
         "CREATE TABLE other (a)",
+        # SQLite lets nobody make these names, but a file may hold them.
+        (
+            "CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM urls; END;"
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET name = 'sqlite_t', "
+            "sql = replace(sql, 'TRIGGER t', 'TRIGGER sqlite_t') WHERE name = 't'"
+        ),
+        "ANALYZE",
     ],
 )
 def test_a_database_with_more_than_ours(tmp_path, capfd, statement):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from crawler.journal import Journal
 from crawler.models import Input, Redirect, Request, Response, Timings, unfetched
 from crawler.store import Batch, Books, Store
 from crawler.store_file import StoreError
-from crawler.store_rows import BEGUN, STATES, VERSION, Mark
+from crawler.store_rows import APPLICATION_ID, BEGUN, STATES, VERSION, Mark, schema
 from crawler.urls import parse
 
 
@@ -70,6 +71,25 @@ class TestFile:
         with pytest.raises(StoreError, match=f"made by an? {words} crawler"):
             Store(path)
         assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("version", range(1, VERSION))
+    def test_an_older_version_gets_what_it_lacks(self, tmp_path, version):
+        """What is in it stays, and then it is like a new one."""
+        path = tmp_path / "x.sqlite"
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript(
+                f"{schema(version)} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
+                "INSERT INTO origins VALUES (7, 'kept');"
+            )
+        for _ in range(2):
+            Store(path).close()
+            with closing(sqlite3.connect(path)) as db:
+                assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+                assert db.execute("SELECT * FROM origins").fetchall() == [(7, "kept")]
+                declared = set(db.execute("SELECT sql FROM sqlite_master"))
+        Store(tmp_path / "new.sqlite").close()
+        with closing(sqlite3.connect(tmp_path / "new.sqlite")) as db:
+            assert set(db.execute("SELECT sql FROM sqlite_master")) == declared
 
     def test_a_database_of_something_else_is_refused(self, tmp_path):
         """Whatever it is, it stays as it is."""
