@@ -33,6 +33,7 @@ from crawler.retry import Retry
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats import Load, Snapshot, Stats
+from crawler.typed import Typed
 from crawler.urls import Url, canonical_key
 
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS: Final = 5.0
 OUTPUT_SECONDS: Final = 0.5
-TYPED_HOSTS: Final = 50_000
 SPARE_DESCRIPTORS: Final = 64
 ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
 LIST_WINDOW: Final = 5_000
@@ -104,7 +104,7 @@ class Crawler:
         self._afterwards: Afterwards | None = None
         self._closing: Deferred[Any] | None = None
         self._patience: IDelayedCall | None = None  # with whoever reads the outputs
-        self._typed: set[str] = set()
+        self._typed = Typed(allow_private=config.allow_private)
         self._own_ports: set[int] = set()
         self._robots_summary: Callable[[str], str] = lambda _: ""
         self.stats = Stats(
@@ -330,10 +330,7 @@ class Crawler:
         )
         self.notes = job.notes
         self._frontier = job.frontier
-        for url in job.typed():
-            self._typed.add(url.host_key)
-            if scope is not None:
-                scope.add_seed(url)
+        job.recall(self._typed, _nobody if scope is None else scope.add_seed)
         return job
 
     def _robots(self, network: Network) -> Robots:

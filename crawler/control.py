@@ -13,6 +13,7 @@ from crawler.intake import Intake
 from crawler.loop import Crawl
 from crawler.politeness import Binding, Politeness
 from crawler.stats import Snapshot, Stats
+from crawler.typed import Typed
 from crawler.urls import parse
 
 MOST_CONCURRENCY: Final = 10_000
@@ -61,7 +62,7 @@ class Control:
         clock: Callable[[], float],
         stats: Stats,
         robots: Callable[[str], str],
-        typed: set[str],
+        typed: Typed,
         most_concurrency: int,
         drain: Callable[[], None],
     ) -> None:
@@ -143,10 +144,10 @@ class Control:
     def add(self, url: str, source: str) -> None:
         """Fetch one more URL, as if it had been an input; `source` says who adds it."""
         try:
-            key = parse(url).host_key
+            typed = parse(url)
         except CodedError as error:
             raise ValueError(str(error)) from error
-        self._typed.add(key)
+        self._typed.add(typed)
         refusal = self._intake.accept_typed(url, source, self._clock())
         if refusal is not None:
             raise ValueError(str(refusal))

@@ -6,13 +6,12 @@ import stat
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from crawler import seeds
 from crawler.config import Config
 from crawler.models import SITEMAP_SOURCE
-
-TYPED_HOSTS: Final = 50_000
+from crawler.typed import Typed
 
 
 class Inputs(NamedTuple):
@@ -22,10 +21,10 @@ class Inputs(NamedTuple):
     direct: bool
 
 
-def open_inputs(config: Config, urls: Iterable[Any] | None, typed: set[str]) -> Inputs:
+def open_inputs(config: Config, urls: Iterable[Any] | None, typed: Typed) -> Inputs:
     """The seeds of `urls`, else of the config's inputs. Raises ValueError for an input that cannot be read.
 
-    While they are read, `typed` comes to hold which host:port were named; of very long lists the first 50,000.
+    While they are read, `typed` is told of each.
     """
     if urls is None:
         seeds.check(config.inputs, config.column)
@@ -39,10 +38,10 @@ def open_inputs(config: Config, urls: Iterable[Any] | None, typed: set[str]) -> 
     return Inputs(_typing(source, typed), direct)
 
 
-def _typing(source: Iterator[seeds.Seed | seeds.BadLine], typed: set[str]) -> Iterator[seeds.Seed | seeds.BadLine]:
+def _typing(source: Iterator[seeds.Seed | seeds.BadLine], typed: Typed) -> Iterator[seeds.Seed | seeds.BadLine]:
     for seed in source:
-        if isinstance(seed, seeds.Seed) and len(typed) < TYPED_HOSTS:
-            typed.add(seed.url.host_key)
+        if isinstance(seed, seeds.Seed):
+            typed.add(seed.url)
         yield seed
 
 

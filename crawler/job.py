@@ -33,6 +33,7 @@ from crawler.sinks import Sink
 from crawler.sinks.writer import Output, Writer, coded, open_output
 from crawler.store import Batch, Books, Store
 from crawler.store_file import StoreError
+from crawler.typed import Typed
 from crawler.urls import Url, parse
 from crawler.version import __version__
 
@@ -180,10 +181,17 @@ class Job:
         for text in self._store.too_deep():
             yield parse(text)
 
-    def typed(self) -> Iterator[Url]:
-        """The URLs that an earlier run read from the inputs, and where redirects led from there."""
-        for text in self._store.typed():
-            yield parse(text)
+    def recall(self, typed: Typed, widen: Callable[[Url], None]) -> None:
+        """Tell of earlier runs what they read from the inputs, and where that led; `widen` gets each such URL."""
+        store = self._store
+        for text in store.typed():
+            url = parse(text)
+            typed.add(url)
+            widen(url)
+        for text in store.hops():
+            widen(parse(text))
+        for host_key, address in store.connected():
+            typed.led_before(host_key, address)
 
     def unread(self, source: Iterator[Seed | BadLine]) -> Iterator[Seed | BadLine]:
         """What of the inputs was not read by an earlier run; they must be the same again as far as that read them.

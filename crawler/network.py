@@ -13,14 +13,14 @@ from crawler.http11.endpoint import Endpoint
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.tls import LateContext
-from crawler.models import Request
+from crawler.typed import Typed
 
 
 class Network:
-    """`typed` has the host keys that somebody wrote, which may be private; `own_ports` are those of the monitors."""
+    """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors."""
 
     def __init__(
-        self, config: Config, *, reactor: Any, dial: Dial, typed: Container[str], own_ports: Container[int] = ()
+        self, config: Config, *, reactor: Any, dial: Dial, typed: Typed, own_ports: Container[int] = ()
     ) -> None:
         self._config = config
         self._reactor = reactor
@@ -34,6 +34,7 @@ class Network:
             tls_context=LateContext(insecure=config.insecure),
             pool=self._pool,
             own_ports=own_ports,
+            may_be_private=typed.may_be_private,
             ws_messages=config.ws_messages,
             ws_timeout=config.ws_timeout,
         )
@@ -58,14 +59,10 @@ class Network:
             ),
             user_agent=config.user_agent,
             headers=config.header_pairs,
-            public_only=self._public_only,
+            public_only=self._typed.public_only,
         )
 
     def close(self) -> None:
         """Close every socket."""
         self._pool.close()
         self._resolver.close()
-
-    def _public_only(self, request: Request) -> bool:
-        """What was discovered must be public, unless its exact host and port was typed."""
-        return request.discovered and not self._config.allow_private and request.url.host_key not in self._typed

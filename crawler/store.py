@@ -336,9 +336,19 @@ class Store:
         return following, following if oldest is None else oldest, batch
 
     def typed(self) -> Iterator[str]:
-        """The URLs of the inputs, and where their redirects led last. Reads all rows."""
-        typed = "FROM urls WHERE parent IS NULL AND host IS NOT NULL"
-        return self._texts(f"SELECT url {typed} UNION ALL SELECT hop {typed} AND hop IS NOT NULL")
+        """The URLs of the inputs. Reads all rows."""
+        return self._texts("SELECT url FROM urls WHERE parent IS NULL AND host IS NOT NULL")
+
+    def hops(self) -> Iterator[str]:
+        """Where the redirects of the inputs led last. Reads all rows."""
+        return self._texts("SELECT hop FROM urls WHERE parent IS NULL AND host IS NOT NULL AND hop IS NOT NULL")
+
+    def connected(self) -> Iterator[tuple[str, str]]:
+        """Host keys, and the addresses that were connected to there. Reads all rows."""
+        known = "remote_ip IS NOT NULL"
+        ended = f"SELECT host, remote_ip FROM urls WHERE state >= {FIRST_ENDED} AND host IS NOT NULL AND {known}"
+        tries = f"SELECT host_key(url), remote_ip FROM tries WHERE {known}"
+        yield from self._read(f"{ended} UNION {tries}", row=tuple[str, str])
 
     def too_deep(self) -> Iterator[str]:
         """The links that were recorded as too deep, and may still be followed. Reads all rows."""

@@ -263,6 +263,106 @@ def test_a_name_that_changes_its_address(web):
     assert inside.targets == []
 
 
+def test_a_typed_name_that_changes_its_address(web):
+    """What a typed name allows is where it led when it was first resolved: links to it stay out of the network later."""
+    web.names["rebind.example"] = [[PUBLIC], ["127.0.0.1"]]
+    web.names["rebind.example."] = [["127.0.0.1"]]
+    links = [f"http://rebind.example/{number}" for number in range(3)]
+    answer = page(*links, "http://REBIND.example./dot")
+    web.network.serve(
+        "rebind.example", lambda wire, _: wire.answer(answer.body, HTML, "Connection: close"), address=PUBLIC
+    )
+    inside = web.inside("127.0.0.1")
+    result = web.crawl("http://rebind.example/", scope="any", robots=False)
+    assert [result.code(link) for link in links] == ["address_blocked"] * 3
+    assert result.code("http://rebind.example./dot") == "address_blocked"
+    assert inside.targets == []
+
+
+def test_a_typed_name_that_leads_inside_in_part(web):
+    """Then its public addresses are what it is: an owner who wants our network needs a page outside of it."""
+    web.names["mixed.example"] = [[PUBLIC, "10.0.0.1"], ["10.0.0.1"]]
+    web.network.serve(
+        "mixed.example", lambda wire, _: wire.answer(page("/2").body, HTML, "Connection: close"), address=PUBLIC
+    )
+    inside = web.inside("10.0.0.1")
+    result = web.crawl("http://mixed.example/", robots=False)
+    assert result.code("http://mixed.example/2") == "address_blocked"
+    assert inside.targets == []
+
+
+@pytest.mark.parametrize("later", ["10.0.0.1", "10.0.0.2"])
+def test_a_typed_name_inside(web, later):
+    """Who types a name of the own network crawls it, also when it moves to another address there."""
+    web.names["wiki.example"] = [["10.0.0.1"], [later]]
+    for address in ("10.0.0.1", "10.0.0.2"):
+        web.network.serve("x", lambda wire, _: wire.answer(page("/2").body, HTML, "Connection: close"), address=address)
+    result = web.crawl("http://wiki.example/")
+    assert result.codes == {None: 2}
+
+
+def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *seeds: str) -> dict[str, str]:
+    """A crawl of a job with room for one page, which goes on with more: URL -> code, or outcome."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ["-r", *seeds, "-o", "out.jsonl", "--job", "job", "-q", "--no-robots", "--delay", "0", "--retries", "0"]
+    assert cli.main([*arguments, "--max-pages", "1", "--concurrency", "1"]) == 0
+    assert cli.main([*arguments, "--max-pages", "99"]) == 0
+    records = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
+    return {record["url"]: record["error"]["code"] if record["error"] else record["outcome"] for record in records}
+
+
+def serving(client: socket.socket, links: dict[str, str], asked: list[str]) -> None:
+    """Answer one request: with a redirect for what begins with "302 ", else with a page of one link."""
+    target = client.recv(65536).split(b" ")[1].decode()
+    asked.append(target)
+    link = links.get(target, "")
+    head = f"302 x\r\nLocation: {link[4:]}" if link.startswith("302 ") else "200 OK\r\nContent-Type: text/html"
+    body = f'<a href="{link}">x</a>'
+    client.sendall(f"HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+def test_a_job_that_goes_on_takes_no_redirect_for_typed(tmp_path, monkeypatch):
+    """Where a seed's redirect led and was refused is not allowed in the next run: nobody typed that."""
+    links: dict[str, str] = {}
+    asked: list[str] = []
+    inner: list[str] = []
+    with (
+        accepting(partial(serving, links={}, asked=inner)) as secret,
+        accepting(partial(serving, links=links, asked=asked)) as port,
+    ):
+        links |= {"/hop": f"302 http://127.0.0.1:{secret}/", "/page": f"http://127.0.0.1:{secret}/linked"}
+        seeds = [f"http://127.0.0.1:{port}{path}" for path in ("/hop", "/page")]
+        codes = two_runs(tmp_path, monkeypatch, *seeds)
+    assert codes == {
+        seeds[0]: "address_blocked",
+        seeds[1]: "ok",
+        f"http://127.0.0.1:{secret}/linked": "address_blocked",
+    }
+    assert asked == ["/hop", "/page"]
+    assert inner == []
+
+
+def test_a_job_that_goes_on_knows_where_typed_names_led(tmp_path, monkeypatch):
+    """A typed name that led outside in an earlier run leads no link inside in a later one."""
+    links: dict[str, str] = {}
+    asked: list[str] = []
+    with accepting(partial(serving, links=links, asked=asked)) as port:
+        links |= {"/1": f"http://rebind.example:{port}/3", "/2": f"http://rebind.example:{port}/4"}
+        system = FalseSystem([[PUBLIC], ["127.0.0.1"]])
+        monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=system))
+
+        def dialling(loop: Any) -> Any:
+            return lambda _, port, protocol: loop_dial(loop)("127.0.0.1", port, protocol)  # outside is nowhere here
+
+        monkeypatch.setattr("crawler.reactors.loop_dial", dialling)
+        seeds = [f"http://rebind.example:{port}/{number}" for number in (1, 2)]
+        codes = two_runs(tmp_path, monkeypatch, *seeds)
+    assert codes == dict.fromkeys(seeds, "ok") | {
+        f"http://rebind.example:{port}/{number}": "address_blocked" for number in (3, 4)
+    }
+    assert asked == ["/1", "/2"]
+
+
 class FalseSystem:
     """The system's names for the real resolver, which asks in threads."""
 

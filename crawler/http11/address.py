@@ -8,6 +8,7 @@ out, and an IPv4 address inside an IPv6 one is judged as the IPv4 address it lea
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 _DENIED: Final = tuple(
@@ -31,6 +32,7 @@ BAD_PORTS: Final = frozenset((
 ))  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def forbidden(address: str) -> str | None:
     """Why this IP address is not a public one, or None when it is."""
     ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address)

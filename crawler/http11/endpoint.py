@@ -5,7 +5,7 @@ Addresses are raced as RFC 8305 says: the next attempt starts 250 ms after the l
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -33,9 +33,11 @@ class Endpoint:
     """Makes connections. `connect(envelope)` fires with a Connection that is registered in the pool.
 
     Fails with CodedError (phases dns, connect, tls, policy). Cancelling closes whatever socket was being opened.
-    Deadlines are the caller's: the trace in the envelope says which phase is running. `own_ports` are ports of this
-    machine that no URL may lead to, typed or not. Of a WebSocket `ws_messages` messages are taken, for `ws_timeout`
-    seconds at most.
+    Deadlines are the caller's: the trace in the envelope says which phase is running.
+
+    `own_ports` are ports of this machine that no URL may lead to, typed or not. `may_be_private` is asked with host,
+    port and addresses whenever a host was resolved: it may except it from `public_only` in the key. Of a WebSocket
+    `ws_messages` messages are taken, for `ws_timeout` seconds at most.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Endpoint:
         tls_context: Context,
         pool: Pool,
         own_ports: Container[int] = (),
+        may_be_private: Callable[[str, int, Addresses], bool] = lambda *_: False,
         ws_messages: int = 1,
         ws_timeout: float = 10.0,
     ) -> None:
@@ -56,6 +59,7 @@ class Endpoint:
         self._tls_context = tls_context
         self._pool = pool
         self._own_ports = own_ports
+        self._may_be_private = may_be_private
         self._ws_messages = ws_messages
         self._ws_timeout = ws_timeout
 
@@ -77,7 +81,8 @@ class Endpoint:
         _, host, port, public_only = envelope.key
         if port in self._own_ports and any(map(forbidden, addresses)):
             raise CodedError("address_blocked", f"{host}:{port} is a monitor of this run")
-        if public_only:
+        excepted = self._may_be_private(host, port, addresses)
+        if public_only and not excepted:
             allowed = [address for address in addresses if not forbidden(address)]
             if not allowed:
                 raise CodedError("address_blocked", f"{host}: {forbidden(addresses[0])}")
@@ -89,7 +94,7 @@ class Endpoint:
 
     def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
         scheme, host, port, _ = envelope.key
-        connection = self._connection(envelope.key)
+        connection = self._connection((scheme, host, port, forbidden(address) is None))
         connection.remote_ip = address
         wire: Protocol = connection
         if scheme in _SECURE:

@@ -68,7 +68,8 @@ class Envelope(Headers):
     """One request as our agent wants it, dressed as the Headers that treq hands down untouched.
 
     `key` is (scheme, host, port, public_only): what a connection must match to carry it. `public_only` forbids
-    addresses that are not public. `head` is everything from the request line to the empty line.
+    addresses that are not public; in the key of a connection it says whether its address is public. `head` is
+    everything from the request line to the empty line.
     """
 
     def __init__(self, key: Key, method: str, head: bytes, trace: Trace) -> None:

@@ -14,9 +14,9 @@ IDLE_TOTAL: Final = 256
 
 
 class Pool:
-    """Holds idle connections by key (scheme, host, port, public_only) and knows all open ones.
+    """Holds idle connections by key (scheme, host, port, whether the address is public) and knows all open ones.
 
-    The key carries the address policy: a connection made under one is never lent to a request under the other.
+    So a request that must go to a public address is never lent another connection.
     The pool hands out and takes back; it never waits, since whoever limits concurrency limits it.
     """
 
@@ -38,8 +38,10 @@ class Pool:
             self._open[connection] = None
 
     def take(self, key: Key) -> Connection | None:
-        """The idle connection of this key that was used last, or None."""
+        """The idle connection that was used last of those that may carry this key, or None."""
         idle = self._idle.get(key)
+        if not idle and not key[3]:
+            idle = self._idle.get((*key[:3], True))
         if not idle:
             return None
         connection = idle.pop()

@@ -20,6 +20,7 @@ from crawler.job_commands import answer
 from crawler.models import Redirect
 from crawler.seeds import Seed
 from crawler.sources import ConfigError
+from crawler.typed import Typed
 from crawler.urls import canonical_key, parse
 
 from .tools import code_of
@@ -93,7 +94,7 @@ def _resume(folder: Path) -> None:
     """Go on to the end, as a run does."""
     with _work(folder, resuming=True) as work:
         job = work.job
-        list(job.typed())
+        job.recall(Typed(), lambda _: None)
         list(job.too_deep())
         list(job.unread(iter(_seeds())))
         for number, line in job.owed():
