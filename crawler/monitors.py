@@ -106,9 +106,9 @@ class _Monitors:
         from crawler.monitor.console import Console
 
         secret = self._token if needs_token(where) else ""
-        console = Console(self._control, token=secret)
+        console = Console(self._control, reactor=self._reactor, token=secret)
         port = yield self._listen("--console", where, console)
-        console.listening(port, self._reactor)
+        console.listening(port)
         if secret:
             self._say(f"Console on {_place(port)}, its token is {self._token_told}")
         return console

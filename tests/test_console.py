@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 from test_control import Going
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from crawler.attach import attach
 from crawler.config import ConfigError
 from crawler.models import Input, Record
 from crawler.monitor.console import HELP, MAX_CLIENTS, Console
+from crawler.monitor.guard import STRANGER_SECONDS
 from crawler.monitor.listening import listen, needs_token
 from crawler.site import running_site
 
@@ -50,7 +52,7 @@ def going(monkeypatch):
     def start(number: int, **options: object) -> tuple[Going, Session]:
         run = Going(monkeypatch, number, **options)
         runs.append(run)
-        return run, Session(Console(lambda: run.crawler.control))
+        return run, Session(Console(lambda: run.crawler.control, reactor=Clock()))
 
     yield start
     for run in runs:
@@ -134,7 +136,7 @@ class TestVerbs:
 
     def test_before_the_run(self):
         """There is nothing to steer yet."""
-        session = Session(Console(lambda: None))
+        session = Session(Console(lambda: None, reactor=Clock()))
         assert session.ask("status") == ["error: the run has not begun yet"]
 
     def test_quit(self, going):
@@ -148,7 +150,7 @@ class TestVerbs:
 class TestWatching:
     def test_lines(self):
         """Each record is a line with its time, until the watcher says anything."""
-        console = Console(lambda: None, wall=lambda: 1_700_000_000.25)
+        console = Console(lambda: None, reactor=Clock(), wall=lambda: 1_700_000_000.25)
         with_run = Session(console)
         with_run.protocol.watching = "text"
         console.write(record(), None, 0)
@@ -160,7 +162,7 @@ class TestWatching:
 
     def test_text_without_a_form(self):
         """A URL that could not be read may hold half a character: watching it ends no run."""
-        console = Console(lambda: None)
+        console = Console(lambda: None, reactor=Clock())
         session = Session(console)
         for how in ("text", "json"):
             session.protocol.watching = how
@@ -181,7 +183,7 @@ class TestWatching:
 
     def test_a_slow_reader_misses_lines(self):
         """It is told how many; nothing piles up."""
-        console = Console(lambda: None)
+        console = Console(lambda: None, reactor=Clock())
         session = Session(console)
         session.protocol.watching = "text"
         session.protocol.pauseProducing()
@@ -194,7 +196,7 @@ class TestWatching:
 
     def test_the_end_of_the_run(self):
         """Every connection ends with it."""
-        console = Console(lambda: None)
+        console = Console(lambda: None, reactor=Clock())
         session = Session(console)
         console.close()
         assert session.transport.disconnecting
@@ -204,24 +206,48 @@ class TestWho:
     def test_a_token(self, going):
         """On a port the first line must be it."""
         run, _ = going(1)
-        console = Console(lambda: run.crawler.control, token="secret")
+        console = Console(lambda: run.crawler.control, reactor=Clock(), token="secret")
         assert Session(console).ask("secret") == ["ok"]
         wrong = Session(console)
         assert wrong.ask("status") == ["error: the first line must be the token that the run shows"]
         assert wrong.transport.disconnecting
 
-    def test_so_many(self):
-        """More connections than anyone needs are not taken."""
-        console = Console(lambda: None)
+    @pytest.mark.parametrize("token", ["", "secret"])
+    def test_so_many(self, token):
+        """More connections than anyone needs are told so, and not taken; one that ends makes room."""
+        console = Console(lambda: None, reactor=Clock(), token=token)
         sessions = [Session(console) for _ in range(MAX_CLIENTS)]
-        assert console.buildProtocol(None) is None
-        assert len(sessions) == MAX_CLIENTS
+        if token:
+            assert [session.ask(token) for session in sessions] == [["ok"]] * MAX_CLIENTS
+        late = Session(console)
+        assert (late.ask(token) if token else late.said()) == [
+            f"error: {MAX_CLIENTS} connections are open already (quit closes one)"
+        ]
+        assert late.transport.disconnecting
+        late.protocol.connectionLost()
+        sessions[0].protocol.connectionLost()
+        assert Session(console).ask(token or "help")[-1] == "ok"
+
+    def test_strangers_make_room(self):
+        """Who connects and says nothing is let go when others come, and after some seconds: the owner gets in."""
+        clock = Clock()
+        console = Console(lambda: None, reactor=clock, token="secret")
+        strangers = [Session(console) for _ in range(10 * MAX_CLIENTS)]
+        owner = Session(console)
+        assert owner.ask("secret") == ["ok"]
+        gone = [stranger.transport.disconnected for stranger in strangers]
+        assert gone.count(False) == MAX_CLIENTS - 1
+        assert not any(gone[-MAX_CLIENTS + 1 :])
+        clock.advance(STRANGER_SECONDS)
+        assert all(stranger.transport.disconnected for stranger in strangers)
+        assert not owner.transport.disconnected
+        assert not clock.getDelayedCalls()
 
     @pytest.mark.parametrize("where", ["0.0.0.0:0", "192.0.2.1:80", "[::]:0"])
     def test_this_machine_alone(self, where):
         """No other may reach it."""
         with pytest.raises(ValueError, match="this machine alone"):
-            listen(where, Console(lambda: None), None)
+            listen(where, Console(lambda: None, reactor=Clock()), None)
 
     def test_what_needs_a_token(self):
         """A port does, a socket file does not."""
@@ -234,12 +260,12 @@ class TestWho:
         """A socket that somebody listens on, or a file that is none, is left alone."""
         (tmp_path / "file").touch()
         with pytest.raises(ValueError, match="is no socket"):
-            listen(str(tmp_path / "file"), Console(lambda: None), None)
+            listen(str(tmp_path / "file"), Console(lambda: None, reactor=Clock()), None)
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(tmp_path / "socket"))
             listening.listen()
             with pytest.raises(ValueError, match="a run that goes on"):
-                listen(str(tmp_path / "socket"), Console(lambda: None), None)
+                listen(str(tmp_path / "socket"), Console(lambda: None, reactor=Clock()), None)
 
     def test_nobody_there(self, tmp_path):
         """Attaching to nothing is a clear error."""

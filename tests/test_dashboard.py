@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import stat
@@ -24,7 +25,8 @@ from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.dashboard.history import MAX_POINTS, History, Point
 from crawler.monitor.dashboard.live import MAX_PAGES, MOST_UNREAD, NEWEST, Hello, Live
 from crawler.monitor.dashboard.server import MAX_TICKETS, TICKET_SECONDS, Dashboard
-from crawler.monitor.guard import MAX_CONNECTIONS, MAX_MESSAGE
+from crawler.monitor.guard import MAX_CONNECTIONS, MAX_MESSAGE, MAX_STRANGERS, STRANGER_SECONDS
+from crawler.monitor.token import token
 from crawler.monitor_options import Place
 from crawler.stats import Stats
 
@@ -344,6 +346,7 @@ class TestApi:
             ("POST /api/add", b"[1]", "object"),
             ("POST /api/drop", b'{"host": "c.example:80"}', "c.example:80"),
             ("POST /api/pause", b"{", "truncated"),
+            ("POST /api/pause", b'{"x":' + b"[" * 30_000, "nested too deeply"),
             ("POST /api/pause", b"\xff\xfe", "malformed"),
             ("GET /api/hosts?number=501", b"", "500"),
             ("GET /api/hosts?sort=nothing", b"", "nothing"),
@@ -584,6 +587,18 @@ class TestSlowPages:
         running.pass_time(600.0)
         assert not page.wire.gone
 
+    def test_deep_json(self, port):
+        """It is told so, as all that is no verb: there is no traceback, and the page stays."""
+        page = port().page()
+        page.said()
+        page.say('{"verb":"pause","x":' + "[" * 30_000)
+        (answer,) = page.said()
+        assert "`x`" in answer["error"]
+        page.say("[" * 30_000)
+        (answer,) = page.said()
+        assert answer["error"]
+        assert not page.wire.gone
+
     def test_bytes(self, port):
         """Messages are text."""
         page = port().page()
@@ -605,8 +620,20 @@ class TestSlowPages:
         assert Answer(running.upgrade(running.ticket())[1]).status == 503
         pages[0].wire.loseConnection()
         assert running.page().said()
-        open_ones = [running.connect() for _ in range(MAX_CONNECTIONS)]
-        assert open_ones[-1] is None
+        for _ in range(MAX_CONNECTIONS - MAX_PAGES - 1):  # the one that was refused is still open
+            running.raw("GET", "/api/status")
+        assert running.connect() is None
+
+    def test_strangers_make_room(self, port):
+        """Who shows no token is let go when others come, and after some seconds: the owner gets in and stays."""
+        running = port()
+        page = running.page()
+        strangers = [running.raw("GET", "/", Authorization="")[0] for _ in range(2 * MAX_STRANGERS)]
+        assert [stranger.gone for stranger in strangers].count(False) == MAX_STRANGERS
+        assert running.ask("GET", "/api/status").status == 200
+        running.pass_time(STRANGER_SECONDS)
+        assert all(stranger.gone for stranger in strangers)
+        assert not page.wire.gone
 
 
 class TestHistory:
@@ -736,3 +763,32 @@ class TestRuns:
             fetch_all([], dashboard=0, token_file=str(file))
         with pytest.raises(ConfigError, match="--token-file"):
             fetch_all([], dashboard=0, token_file=str(tmp_path / "no" / "token"))
+
+    @pytest.mark.skipif(os.name != "posix", reason="modes and owners are POSIX's")
+    @pytest.mark.parametrize("mode", [0o602, 0o620, 0o604])
+    def test_a_token_that_others_know(self, tmp_path, mode):
+        """--token-file: what others can read or change is refused, and says what would be right."""
+        file = tmp_path / "token"
+        file.write_text(TOKEN)
+        file.chmod(mode)
+        with pytest.raises(ConfigError, match=rf"--token-file: others .*{mode:04o}.*chmod 600"):
+            token(str(file))
+        file.chmod(0o640)
+        assert token(str(file)) == TOKEN
+
+    @pytest.mark.skipif(os.name != "posix", reason="modes and owners are POSIX's")
+    def test_a_foreign_token(self, tmp_path, monkeypatch):
+        """--token-file: another user's file is refused, and so is what is no file, without waiting."""
+        file = tmp_path / "token"
+        file.write_text(TOKEN)
+        file.chmod(0o600)
+        owner = file.stat().st_uid
+        if owner:
+            monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        else:
+            os.chown(file, 12_345, -1)
+        with pytest.raises(ConfigError, match=r"--token-file: .* belongs to another user"):
+            token(str(file))
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ConfigError, match=r"--token-file: .* is not a plain file"):
+            token(str(tmp_path / "pipe"))

@@ -5,7 +5,8 @@ connection may `watch`: it then gets each record as it comes, a line each, until
 too slowly misses lines, and is told how many: the run never waits for a console.
 
 On a socket file (the default) its mode, 0600, says who may connect. On a port, which has to be one of this machine, the
-first line must be the token that the run shows when it begins.
+first line must be the token that the run shows when it begins. Who does not say it in time is let go, and makes room
+when others come.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 
 from crawler.control import Control
 from crawler.models import Record, Response
+from crawler.monitor.guard import Strangers
 from crawler.monitor.units import amount, duration, rate, size
 from crawler.options import Seconds
 from crawler.printable import json_bytes, printable
@@ -56,25 +58,47 @@ class Console(Factory):
     noisy = False
 
     def __init__(
-        self, control: Callable[[], Control | None], *, token: str = "", wall: Callable[[], float] = time.time
+        self,
+        control: Callable[[], Control | None],
+        *,
+        reactor: Any,
+        token: str = "",
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._control = control
         self._token = token
         self._wall = wall
         self._clients: set[_Client] = set()
+        self._strangers = Strangers(reactor, lambda client: client.transport.abortConnection(), most=MAX_CLIENTS)
+        self._known = 0
         self._port: Any = None
-        self._reactor: Any = None
+        self._reactor = reactor
         self._left: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: IAddress | None) -> _Client | None:  # noqa: ARG002
-        if len(self._clients) >= MAX_CLIENTS:
-            return None
+    def buildProtocol(self, addr: IAddress | None) -> _Client:  # noqa: ARG002
         return _Client(self, self._control, self._token)
 
-    def listening(self, port: Any, reactor: Any) -> None:
+    def listening(self, port: Any) -> None:
         """Remember what to close."""
         self._port = port
-        self._reactor = reactor
+
+    def arrived(self, client: _Client) -> None:
+        """A connection was made."""
+        self._clients.add(client)
+        if self._token:
+            self._strangers.arrived(client)
+        else:
+            self.recognise(client)
+
+    def recognise(self, client: _Client) -> bool:
+        """A connection may ask, by its token or its socket file; False when there are too many of these."""
+        self._strangers.left(client)
+        if self._known >= MAX_CLIENTS:
+            client.refuse(f"{MAX_CLIENTS} connections are open already (quit closes one)")
+            return False
+        client.is_known = True
+        self._known += 1
+        return True
 
     # The sink.
 
@@ -112,6 +136,8 @@ class Console(Factory):
     def gone(self, client: _Client) -> None:
         """A connection has ended."""
         self._clients.discard(client)
+        self._strangers.left(client)
+        self._known -= client.is_known
         if not self._clients and self._left is not None and not self._left.called:
             self._left.callback(None)
 
@@ -127,11 +153,12 @@ class _Client(LineOnlyReceiver):
         self._token = token
         self._missed = 0
         self._is_slow = False
+        self.is_known = False
         self.watching = ""  # "text" or "json"
 
     def connectionMade(self) -> None:
-        self._console._clients.add(self)
         self.transport.registerProducer(self, True)
+        self._console.arrived(self)
 
     def connectionLost(self, reason: Any = None) -> None:  # noqa: ARG002
         self._console.gone(self)
@@ -139,6 +166,10 @@ class _Client(LineOnlyReceiver):
     def end(self) -> None:
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+
+    def refuse(self, why: str) -> None:
+        self._say(f"error: {why}".encode())
+        self.end()
 
     # IPushProducer: how the transport says that its reader is slow.
 
@@ -168,11 +199,10 @@ class _Client(LineOnlyReceiver):
         words = line.decode("utf-8", "replace").strip().split()
         if self._token:
             if not hmac.compare_digest(line.strip(), self._token.encode()):
-                self._say(b"error: the first line must be the token that the run shows")
-                self.end()
-                return
-            self._token = ""
-            self._say(b"ok")
+                self.refuse("the first line must be the token that the run shows")
+            elif self._console.recognise(self):
+                self._token = ""
+                self._say(b"ok")
             return
         self.watching = ""
         try:

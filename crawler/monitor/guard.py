@@ -3,16 +3,19 @@
 - Host names this port of this machine: a name that was rebound to it leads nowhere (DNS rebinding).
 - Origin, where a browser sends it, is the page of this port: no other page can ask, or open a WebSocket.
 - The token is in a header, which no link and no form can bring along.
-- A request, or a WebSocket message, has at most MAX_MESSAGE bytes, and there are at most MAX_CONNECTIONS at once.
+- A request, or a WebSocket message, has at most MAX_MESSAGE bytes.
+- Who has not shown the token has STRANGER_SECONDS for that, and makes room when others come: nobody who only holds
+  connections open keeps the owner out. Of those who have there are at most MAX_CONNECTIONS.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -21,6 +24,8 @@ from crawler.monitor_options import Place
 
 MAX_MESSAGE: Final = 64 << 10
 MAX_CONNECTIONS: Final = 64
+MAX_STRANGERS: Final = 64
+STRANGER_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 60.0
 PATIENCE: Final = 1.0
 
@@ -56,12 +61,42 @@ class Guard:
     def knows(self, request: Request) -> bool:
         """Whether the request brings the token."""
         scheme, _, token = _header(request, b"authorization").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
+            return False
+        recognise(request)
+        return True
 
 
 def _header(request: Request, name: bytes) -> str:
     """Asked for by its bytes: Twisted would decode it as UTF-8, and fail where it is not."""
     return (request.getHeader(name) or b"").decode("latin-1")
+
+
+class Strangers:
+    """The connections that have not shown the token yet: `abort` is called with one whose time is over, or whose place
+    a newer one needs. Whoever has the token shows it at once, and is gone from here before many others can come.
+    """
+
+    def __init__(self, reactor: Any, abort: Callable[[Any], None], *, most: int = MAX_STRANGERS) -> None:
+        self._reactor = reactor
+        self._abort = abort
+        self._most = most
+        self._timers: dict[Any, IDelayedCall] = {}  # in the order in which they came
+
+    def arrived(self, connection: Any) -> None:
+        self._timers[connection] = self._reactor.callLater(STRANGER_SECONDS, self._end, connection)
+        if len(self._timers) > self._most:
+            self._end(next(iter(self._timers)))
+
+    def left(self, connection: Any) -> None:
+        """It has shown the token, or is gone."""
+        timer = self._timers.pop(connection, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+
+    def _end(self, connection: Any) -> None:
+        self.left(connection)
+        self._abort(connection)
 
 
 class GuardedSite(WrappingFactory[Any]):
@@ -74,14 +109,29 @@ class GuardedSite(WrappingFactory[Any]):
         super().__init__(site)  # type: ignore[no-untyped-call]
         self._reactor = reactor
         self._gone: Deferred[None] | None = None
+        self._known = 0
+        self._strangers = Strangers(reactor, lambda connection: connection.abortConnection())
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        if len(self.protocols) >= MAX_CONNECTIONS:
+        if self._known >= MAX_CONNECTIONS:
             return None
         return _Bounded(self, self.wrappedFactory.buildProtocol(addr))
 
+    def registerProtocol(self, p: Any) -> None:
+        super().registerProtocol(p)  # type: ignore[no-untyped-call]
+        self._strangers.arrived(p)
+
+    def recognise(self, connection: _Bounded) -> None:
+        """A connection has shown the token."""
+        if not connection.is_known:
+            connection.is_known = True
+            self._known += 1
+            self._strangers.left(connection)
+
     def unregisterProtocol(self, p: Any) -> None:
         super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
+        self._strangers.left(p)
+        self._known -= p.is_known
         if not self.protocols and self._gone is not None and not self._gone.called:
             self._gone.callback(None)
 
@@ -113,6 +163,8 @@ class _Bounded(ProtocolWrapper):
     """Counts what came since the last request or message that was whole."""
 
     _received = 0
+    is_known = False
+    """Whether it has shown the token."""
 
     def dataReceived(self, data: bytes) -> None:
         self._received += len(data)
@@ -128,8 +180,20 @@ class _Bounded(ProtocolWrapper):
 
 def taken(request: Request) -> Any:
     """What to call for each message after this request, and now: it was whole."""
+    connection = _connection(request)
+    connection.taken()
+    return connection.taken
+
+
+def recognise(request: Request) -> None:
+    """The connection of this request has shown the token, or what stands for it."""
+    connection = _connection(request)
+    site: Any = connection.factory
+    site.recognise(connection)
+
+
+def _connection(request: Request) -> _Bounded:
     channel: Any = request.channel
     while not isinstance(channel, _Bounded):
         channel = channel.transport
-    channel.taken()
-    return channel.taken
+    return channel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from pathlib import Path
+import stat
 from typing import Final
 
 from crawler.config import ConfigError
@@ -13,6 +13,7 @@ from crawler.options import shown
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,512}")
 _MODE: Final = 0o600
+_READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a named pipe must not make the run wait for its writer
 
 
 def new_token() -> str:
@@ -23,7 +24,7 @@ def new_token() -> str:
 def token(path: str | None) -> str:
     """A new one; with a `path` the one in that file, which is made, for its owner alone, if it is not there.
 
-    Raises ConfigError.
+    Raises ConfigError, also for a file in which others could have put a token that they know, or could read ours.
     """
     if path is None:
         return new_token()
@@ -31,7 +32,8 @@ def token(path: str | None) -> str:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         except FileExistsError:
-            with Path(path).open(encoding="utf-8") as file:
+            with os.fdopen(os.open(path, _READ), encoding="utf-8") as file:
+                _check_owner(path, os.fstat(file.fileno()))
                 known = file.read(1024).strip()
         else:
             known = new_token()
@@ -42,3 +44,19 @@ def token(path: str | None) -> str:
     if not _TOKEN.fullmatch(known):
         raise ConfigError(f"--token-file: {shown(path)} holds no token (one line of 16 to 512 of A-Z a-z 0-9 _ -)")
     return known
+
+
+def _check_owner(path: str, status: os.stat_result) -> None:
+    """Refuse what is no file, or not for us alone. Root may have given it to us, and to a group that reads it."""
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"--token-file: {shown(path)} is not a plain file")
+    if os.name != "posix":
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise ConfigError(f"--token-file: {shown(path)} belongs to another user, who may know the token (remove it)")
+    if mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
+        raise ConfigError(
+            f"--token-file: others can read or change {shown(path)} (its mode is {mode:04o}): "
+            f"remove it, or chmod 600 it and put a new token there"
+        )

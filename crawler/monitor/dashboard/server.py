@@ -19,7 +19,7 @@ from twisted.web.websocket import WebSocketResource
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.live import Live
 from crawler.monitor.dashboard.verbs import CHANGES, read_change, read_hosts
-from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken
+from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, recognise, taken
 from crawler.monitor_options import Place
 from crawler.printable import json_bytes
 
@@ -123,6 +123,7 @@ class _Everything(Resource):
         ticket = request.args.get(b"ticket", [b""])[0].decode("latin-1")
         if self._tickets.pop(ticket, float("-inf")) < self._clock.seconds():
             return _error(request, UNAUTHORIZED, "no ticket, or it was used or is too old (POST /api/ticket)")
+        recognise(request)
         if self._live.is_full:
             return _error(request, 503, "too many pages watch this run")
         answer: bytes | int = self._socket.render_GET(request)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Final, Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -87,6 +87,7 @@ CHANGES: Final = frozenset(str(verb.__struct_config__.tag) for verb in get_args(
 """The names of these verbs."""
 
 _MESSAGES: Final = msgspec.json.Decoder(Change | Hosts)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, object])
 
 
 class _Numbered(msgspec.Struct):
@@ -97,19 +98,19 @@ def read_id(message: str) -> int:
     """The `id` of a message, whatever else it holds; 0 when it has none."""
     try:
         return msgspec.json.decode(message, type=_Numbered).id
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
 
 
 def read(message: str) -> Change | Hosts:
     """Read a message of the page. Raises ValueError."""
-    verb: Change | Hosts = _MESSAGES.decode(message)
+    verb: Change | Hosts = _decoded(_MESSAGES.decode, message)
     return verb
 
 
 def read_change(name: str, body: bytes) -> Change:
     """Read the body of a POST to the verb of this name. Raises ValueError."""
-    fields = msgspec.json.decode(body, type=dict[str, object]) if body.strip() else {}
+    fields = _decoded(_FIELDS.decode, body) if body.strip() else {}
     verb: Change = msgspec.convert({**fields, "verb": name}, Change)
     return verb
 
@@ -117,3 +118,10 @@ def read_change(name: str, body: bytes) -> Change:
 def read_hosts(query: Mapping[str, str]) -> Hosts:
     """Read the query of a GET. Raises ValueError."""
     return msgspec.convert({**query, "verb": "hosts"}, Hosts, strict=False)
+
+
+def _decoded(decode: Callable[[Any], Any], text: str | bytes) -> Any:
+    try:
+        return decode(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
