@@ -13,11 +13,12 @@ import msgspec
 
 from crawler.config import Config
 from crawler.errors import CodedError
-from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError, refuse_links
-from crawler.lock import Lock, LockedError, holder
+from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError, no_locks, refuse_others, refuse_strangers, who
+from crawler.lock import Lock, LockedError, NoLocksError, holder
 from crawler.models import Input, Redirect
 from crawler.store import BOOKS_QUERY, Books, Store
-from crawler.store_file import StoreError, check_version, connect, told
+from crawler.store_file import StoreError, check_version, told
+from crawler.store_file import reading as read_only
 from crawler.store_rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
 from crawler.urls import Url, parse, redact
 
@@ -53,6 +54,8 @@ class Left(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """How a job stands. `pid` is the process at work on it; times of day are seconds since the epoch.
 
+    `untold` says why it cannot be told whether one is.
+
     `began` is when its first run did, `latest` when the latest one did, and `ended` when that was over: None if it was
     killed, or goes on. `rate` is records per second in the last minute of work; `eta` is how many seconds the rest
     takes at that rate. `hosts` are those with most left, of `hosts_left`; `statuses` counts the answers.
@@ -60,6 +63,7 @@ class Status(msgspec.Struct, frozen=True):
 
     books: Books
     pid: int | None
+    untold: str
     runs: int
     began: float | None
     latest: float | None
@@ -110,7 +114,12 @@ class Story(msgspec.Struct, frozen=True):
 
 def status(folder: str) -> Status:
     """How the job stands. Raises JobError for what is no job, CodedError for what cannot be read."""
+    pid, untold = None, ""
     with reading(folder) as db:
+        try:
+            pid = holder(Path(folder) / LOCK)
+        except NoLocksError as problem:
+            untold = no_locks(problem)
         books = Books(*db.execute(BOOKS_QUERY).fetchone())
         hosts = db.execute(
             f"SELECT coalesce(host, ''), count(*), sum(state IN ({BEGUN}, {PARKED})), "
@@ -135,7 +144,8 @@ def status(folder: str) -> Status:
         rate = (ended - before[0]) / (last - first) if before is not None and last > first else None
         return Status(
             books=books,
-            pid=holder(Path(folder) / LOCK),
+            pid=pid,
+            untold=untold,
             runs=runs,
             began=began,
             latest=latest[0],
@@ -158,13 +168,13 @@ def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
     that was not followed is not now either.
     """
     path = _database(folder)
-    refuse_links(path.parent)
+    refuse_strangers(path.parent)
     config = options(folder)
     try:
         with told(path.parent / LOCK):
             lock = Lock(path.parent / LOCK)
     except LockedError as error:
-        raise JobError(f"{folder}: a crawler (process {error.pid}) is at work on this job") from error
+        raise JobError(f"{folder}: {who(error)} is at work on this job") from error
     try:
         store = Store(path)
         try:
@@ -240,7 +250,8 @@ def seeds(folder: str) -> list[Url]:
 
 
 def options(folder: str) -> Config:
-    """The options of the latest run. Raises ConfigError."""
+    """The options of the latest run. Raises JobError, ConfigError."""
+    refuse_others(Path(folder))
     return Config.from_toml(str(Path(folder) / OPTIONS_FILE))
 
 
@@ -249,15 +260,11 @@ def reading(folder: str) -> Iterator[sqlite3.Connection]:
     """One moment of the job's database."""
     path = _database(folder)
     try:
-        with told(path):
-            db = connect(path, read_only=True)
-            try:
-                if not check_version(db, path):
-                    raise JobError(f"{folder}: nothing of this job was kept")
-                db.execute("BEGIN")
-                yield db
-            finally:
-                db.close()
+        with told(path), read_only(path) as db:
+            if not check_version(db, path):
+                raise JobError(f"{folder}: nothing of this job was kept")
+            db.execute("BEGIN")
+            yield db
     except StoreError as error:  # also what `told` makes of a file that SQLite refuses
         raise JobError(str(error)) from error
 
@@ -266,4 +273,5 @@ def _database(folder: str) -> Path:
     path = Path(folder) / DATABASE
     if not path.exists():
         raise JobError(f"{folder} is not the folder of a job")
+    refuse_others(Path(folder))
     return path

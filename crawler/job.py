@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,10 +22,10 @@ from crawler.commit import CommitReactor, Committing
 from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
 from crawler.config_text import to_toml
 from crawler.feed import Feed
-from crawler.files import open_plain, put, put_new
+from crawler.files import is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.journal import Journal, checksum
-from crawler.lock import Lock, LockedError
+from crawler.lock import Lock, LockedError, NoLocksError
 from crawler.monitor_options import MONITORS
 from crawler.politeness import Politeness
 from crawler.seeds import BadLine, Seed
@@ -129,11 +129,13 @@ class Job:
             folder.mkdir(mode=0o700, exist_ok=True)
             if not (folder / LOCK).exists() and any(folder.iterdir()):
                 raise JobError(f"{folder} is not empty, and it is not the folder of a job")
-            refuse_links(folder)
+            refuse_strangers(folder)
             folder.chmod(0o700)  # it may hold passwords: those of URLs and headers
             lock = Lock(folder / LOCK)
         except LockedError as error:
-            raise JobError(f"{folder}: another crawler (process {error.pid}) is at work on this job") from error
+            raise JobError(f"{folder}: {who(error)} is at work on this job") from error
+        except NoLocksError as error:
+            raise JobError(f"{folder}: {no_locks(error)}, so two crawlers could work on this job at once") from error
         except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
             raise JobError(f"{folder} cannot be the folder of a job: {error.strerror}") from error
         except OSError as error:
@@ -163,6 +165,8 @@ class Job:
         short = []
         for number, path, committed in self._store.outputs():
             try:
+                if is_stream(path):
+                    raise JobError(f"{path} is no plain file any more: put the output back, or begin another job")
                 size = sizes[number] = os.stat(path).st_size
             except FileNotFoundError:
                 if committed:
@@ -224,7 +228,7 @@ class Job:
         Raises JobError when it is none of the outputs with which the job began.
         """
         place = os.path.realpath(path)
-        if path == "-" or (os.path.exists(place) and not stat.S_ISREG(os.stat(place).st_mode)):
+        if path == "-" or is_stream(place):
             return Output(open_output(path, self._reactor, overwrite=overwrite), begun=False)
         outputs = {known: (number, committed) for number, known, committed in self._store.outputs()}
         if place not in outputs:
@@ -285,11 +289,31 @@ class Job:
         self._store.write(batch, self._wall())
 
 
-def refuse_links(folder: Path) -> None:
+def refuse_strangers(folder: Path) -> None:
     """Raise JobError where something in the folder leads out of it: who made the link would choose what we write to."""
+    refuse_others(folder)
     for path in folder.iterdir():
         if path.is_symlink():
             raise JobError(f"{path} is a link: the folder of a job holds its own files")
+
+
+def refuse_others(folder: Path) -> None:
+    """Raise JobError where what is read of a job is no plain file: a pipe or a device may have no end."""
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK, OPTIONS_FILE):
+        path = folder / name
+        with suppress(FileNotFoundError):
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                what = "a link" if stat.S_ISLNK(mode) else "no plain file"
+                raise JobError(f"{path} is {what}: the folder of a job holds its own files")
+
+
+def who(error: LockedError) -> str:
+    return f"another crawler (process {error.pid})" if error.pid else "another crawler"
+
+
+def no_locks(error: NoLocksError) -> str:
+    return f"its file system keeps no locks ({error.strerror})"
 
 
 def changes(before: Config, after: Config, path: Path) -> list[str]:

@@ -112,6 +112,8 @@ def _at_work(status: Status, now: float) -> str:
         who = f"process {status.pid}" if status.pid else "another process"
         since = "" if status.latest is None else f", for {duration(max(0.0, now - status.latest))}"
         return f"At work: {who}{since}"
+    if status.untold:
+        return f"Whether a process is at work on it cannot be told: {status.untold}"
     killed = status.runs and status.ended is None
     return "No process is at work on it" + ("; the last run was killed" if killed else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -19,8 +20,12 @@ class LockedError(Exception):
         self.pid = pid
 
 
+class NoLocksError(OSError):
+    """The file system keeps no locks: nobody can say whether somebody else is at work."""
+
+
 class Lock:
-    """Takes the lock, and writes our process id into the file. Raises LockedError, or OSError.
+    """Takes the lock, and writes our process id into the file. Raises LockedError, NoLocksError, or OSError.
 
     An open file holds it: a child process that inherits it keeps the lock after us.
     """
@@ -40,13 +45,16 @@ class Lock:
 
 
 def holder(path: Path) -> int | None:
-    """The process that has the lock (0 if it cannot be told); None when nobody has it."""
+    """The process that has the lock (0 if it cannot be told); None when nobody has it. Writes nothing.
+
+    Raises NoLocksError, or OSError.
+    """
     try:
-        fd = os.open(path, os.O_RDWR | _NO_LINK)
+        fd = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY | os.O_NONBLOCK) | _NO_LINK)
     except FileNotFoundError:
         return None
     try:
-        _take(fd)
+        _take(fd, shared=True)
     except LockedError as error:
         return error.pid
     finally:
@@ -54,10 +62,12 @@ def holder(path: Path) -> int | None:
     return None
 
 
-def _take(fd: int) -> None:
+def _take(fd: int, *, shared: bool = False) -> None:
     try:
-        _lock(fd)
-    except OSError:
+        _lock(fd, shared=shared)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise NoLocksError(error.errno, error.strerror) from error
         pid = os.read(fd, 20).strip()
         raise LockedError(int(pid) if pid.isdigit() else 0) from None
 
@@ -65,7 +75,9 @@ def _take(fd: int) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(fd: int) -> None:
+    _TAKEN: Final = frozenset({errno.EACCES, errno.EDEADLOCK})
+
+    def _lock(fd: int, *, shared: bool) -> None:  # noqa: ARG001 - the byte is let go of at once
         os.lseek(fd, _BEHIND, os.SEEK_SET)
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -75,5 +87,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _TAKEN: Final = frozenset({errno.EWOULDBLOCK, errno.EACCES})
+
+    def _lock(fd: int, *, shared: bool) -> None:
+        # A network file system may want to write before it gives the lock that is not shared.
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from crawler.options import Many, Option, shown, suggestion
 
 ENVIRONMENT: Final = "CRAWLER_"
+_LONGEST: Final = 1 << 20
 _TABLE: Final = ("tool", "crawler")
 
 
@@ -58,11 +59,14 @@ def from_file(path: str, options: Mapping[str, Option], label: str = "") -> Sour
     place = f"{label}: " if label else ""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            table: object = tomllib.load(file)
+            text = file.read(_LONGEST + 1)
+        table: object = tomllib.loads(text.decode()) if len(text) <= _LONGEST else None
     except OSError as error:
         raise ConfigError(f"{place}cannot read {shown(path)}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or tables in tables without end
         raise ConfigError(f"{place}{shown(path)} is not valid TOML: {error}") from error
+    if len(text) > _LONGEST:
+        raise ConfigError(f"{place}{shown(path)} is larger than options are: more than {_LONGEST >> 20} MiB")
     if os.path.basename(path) == "pyproject.toml":  # noqa: PTH119
         for key in _TABLE:
             table = table.get(key) if isinstance(table, dict) else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ READ_CACHE: Final = 4_096
 # PROTOCOL, NOLFS, which are the world's doing as well. Any other is a bug here.
 _DISK_FULL: Final = 13
 _NO_DATABASE: Final = 26
+_NOT_WRITABLE: Final = frozenset({8, 14})  # READONLY, CANTOPEN
 _OUTSIDE: Final = frozenset({3, 5, 6, 8, 10, 11, 14, 15, 22})
 # Damage that SQLite and sqlite3 have no code for.
 _NO_FORMAT: Final = ("unsupported file format",)
@@ -32,15 +35,45 @@ class StoreError(ValueError):
     """The file is no database of ours, or one of another version."""
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the file, which is there. Which thread calls when is for the caller to settle."""
-    name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
+def connect(path: Path, *, read_only: bool = False, immutable: bool = False) -> sqlite3.Connection:
+    """Open the file, which is there. Which thread calls when is for the caller to settle.
+
+    An `immutable` file nobody changes meanwhile, and no lock is taken.
+    """
+    name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if immutable else ''}"
     db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
     db.execute(f"PRAGMA cache_size = -{READ_CACHE}")
     db.execute("PRAGMA trusted_schema = OFF")  # what the file declares calls no function
     db.create_function("host_key", 1, lambda href: parse(href).host_key, deterministic=True)
     db.create_function("bare", 1, lambda text: text and redact(text), deterministic=True)
     return db
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file, opened to be read, also where nothing can be written: on a medium that is read-only, say.
+
+    SQLite wants to write beside a database that has a write-ahead log. Without that it is read as it stands; where the
+    log has something to tell, a copy is read.
+    """
+    with ExitStack() as resources:
+        try:
+            db = connect(path, read_only=True)
+            resources.callback(db.close)
+            _pragma(db, "user_version")  # the first to touch the file
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NOT_WRITABLE:
+                raise
+            log = Path(f"{path}-wal")
+            if log.exists() and log.stat().st_size:
+                folder = Path(resources.enter_context(TemporaryDirectory()))
+                for file in (path, log):
+                    copyfile(file, folder / file.name)
+                db = connect(folder / path.name, read_only=True)
+            else:
+                db = connect(path, read_only=True, immutable=True)
+            resources.callback(db.close)
+        yield db
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from crawler.books import options, reading
 from crawler.config import ConfigError
-from crawler.files import bounded_lines
+from crawler.files import bounded_lines, open_plain
 from crawler.models import Redirect
 from crawler.options import shown
 from crawler.store import BOOKS_QUERY, Books
@@ -142,7 +142,8 @@ def open_lines(path: str) -> Iterator[Lines]:
             f"report: {shown(path)} is a table: what is read is JSON Lines (crawler ... -o records.jsonl)"
         )
     try:
-        file = place.open("rb", buffering=0)
+        # A person may name a pipe; the database of a job names its outputs, which are plain files.
+        file = place.open("rb", buffering=0) if job is None else open_plain(str(place), links=True)
     except OSError as error:
         raise ConfigError(f"report: cannot read {shown(str(place))}: {error.strerror}") from error
     with file:
