@@ -18,6 +18,12 @@ _REMAINING_RESET: Final = (
 )
 TELLING: Final = frozenset({"retry-after", "ratelimit", *(name for name, _ in _REMAINING_RESET)})
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+# In the X- forms there is no standard: besides numbers people send dates, and spans as Go writes them (1h2m3.5s, 6ms).
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ms|us|\u00b5s|ns|h|m|s)")
+_SPAN: Final = re.compile(rf"(?:{_PART.pattern})+")
+_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
+_LONGEST_TEXT: Final = 100
 _ZERO: Final = re.compile(r"\s*0+(?:\.0*)?\s*(?:[,;]|$)")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _EPOCH: Final = 1_000_000_000.0  # as a span it would be 31 years, so it is a time of day
@@ -25,20 +31,14 @@ _EPOCH_MS: Final = 100 * _EPOCH
 
 
 def retry_after(value: str, wall_now: float) -> float | None:
-    """Seconds to wait by RFC 9110 section 10.2.3: a number (fractions are seen in the wild) or an HTTP-date.
+    """Seconds to wait by RFC 9110 section 10.2.3: a number (fractions are seen in the wild) or a date.
 
     From 0 (a date in the past) to `LONGEST`; None when the value is neither. `wall_now` is seconds since the epoch.
     """
     value = value.strip()
     if _NUMBER.fullmatch(value):
         return min(float(value), LONGEST)
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-        if date.tzinfo is None:
-            date = date.replace(tzinfo=dt.UTC)  # asctime's form names no zone; all HTTP-dates are GMT
-        return min(max(0.0, date.timestamp() - wall_now), LONGEST)
-    except (ValueError, OverflowError):
-        return None
+    return _until(value, wall_now)
 
 
 def used_up(response: Response, wall_now: float) -> float | None:
@@ -61,13 +61,30 @@ def _quotas(value: str) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _span(reset: str, wall_now: float) -> float | None:
-    """Seconds until a reset: a span in the IETF's forms, but in the X- forms as often a time of day in s or ms."""
-    match = _NUMBER.match(reset.strip())
-    if match is None:
+    """Seconds until a reset: a span in the IETF's forms; in the X- forms as often a time of day in s or ms, a date, or
+    a span with units. None for anything else: no part of it is taken for the whole.
+    """
+    text = re.split("[,;]", reset, maxsplit=1)[0].strip()  # of a list the first, as of what remains; no parameters
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        if number >= _EPOCH_MS:
+            number /= 1000
+        if number >= _EPOCH:
+            number = max(0.0, number - wall_now)
+        return min(number, LONGEST)
+    if len(text) <= _LONGEST_TEXT and _SPAN.fullmatch(text):
+        return min(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)), LONGEST)
+    return _until(reset.strip(), wall_now)
+
+
+def _until(date: str, wall_now: float) -> float | None:
+    """Seconds until a date: one of HTTP's (RFC 9110 section 5.6.7) or RFC 3339's; without a zone both are UTC."""
+    if len(date) > _LONGEST_TEXT:
         return None
-    number = float(match[0])
-    if number >= _EPOCH_MS:
-        number /= 1000
-    if number >= _EPOCH:
-        number = max(0.0, number - wall_now)
-    return min(number, LONGEST)
+    try:
+        read = dt.datetime.fromisoformat(date) if _ISO.fullmatch(date) else email.utils.parsedate_to_datetime(date)
+        if read.tzinfo is None:
+            read = read.replace(tzinfo=dt.UTC)
+        return min(max(0.0, read.timestamp() - wall_now), LONGEST)
+    except (ValueError, OverflowError):
+        return None

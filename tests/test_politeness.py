@@ -489,6 +489,14 @@ class TestTheHostsOwnWords:
             {"x_rate_limit_remaining": "0", "x_rate_limit_reset": "30"},
             {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int(WALL) + 30)},
             {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str((int(WALL) + 30) * 1000)},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2025-06-15T15:07:10Z"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2025-06-15T17:07:10.000+02:00"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2025-06-15 15:07:10"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "Sun, 15 Jun 2025 15:07:10 GMT"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "30s"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "0h0m29.75s250ms"},
+            {"x_ratelimit_remaining": "0, 5", "x_ratelimit_reset": "30, 900"},
+            {"ratelimit_remaining": "0;w=60", "ratelimit_reset": "30;w=60"},
             {"ratelimit": '"default";r=0;t=30'},
             {"ratelimit": '"burst";r=0;t=5, "daily, all;r=9";r=0;t=30;pk=:a=:, "weekly";r=10;t=900'},
             {"ratelimit": "limit=100, remaining=0, reset=30"},
@@ -511,6 +519,13 @@ class TestTheHostsOwnWords:
             {"ratelimit_remaining": "0", "ratelimit_reset": "soon"},
             {"ratelimit_remaining": "no", "ratelimit_reset": "30"},
             {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int(WALL) - 30)},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2025-06-15T15:06:10Z"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2025-06-15"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2025-06-35T15:07:10Z"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "30 seconds"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "30parsecs"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "00:01:30"},
+            {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1m" * 5000},
             {"ratelimit": '"default";r=10;t=30'},
             {"ratelimit": '"default";r=0'},
             {"ratelimit": '"r=0;t=30";q=100'},
@@ -524,6 +539,13 @@ class TestTheHostsOwnWords:
         politeness = Politeness()
         answer(politeness, 1.0, response(200, **headers))
         assert politeness.host(KEY, 1.0).binding(1.0) is None
+
+    @pytest.mark.parametrize(("reset", "seconds"), [("1m30s", 90.0), ("6m0s", 360.0), ("1h", 3600.0), ("6ms", 0.006)])
+    def test_a_reset_with_units(self, reset, seconds):
+        """It means what it says, not its leading digits."""
+        politeness = Politeness(retry_after_cap=1e6)
+        answer(politeness, 1.0, response(200, x_ratelimit_remaining="0", x_ratelimit_reset=reset))
+        assert politeness.host(KEY, 1.0).next_start == pytest.approx(1.0 + seconds)
 
     def test_a_long_reset_is_capped(self):
         """A quota of the day does not stop the run for a day."""
@@ -554,6 +576,8 @@ class TestRetryAfter:
             ("Sun, 15 Jun 2025 17:07:40 +0200", 60.0),
             ("Sun, 15 Jun 2025 15:00:00 GMT", 0.0),
             ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST),
+            ("2025-06-15T15:07:40Z", 60.0),
+            ("2025-06-15T17:07:40+02:00", 60.0),
         ],
     )
     def test_numbers_and_dates(self, value, seconds):
