@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from crawler.config import Config, ConfigError
 from crawler.control import Control
+from crawler.errand import Errands
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
 from crawler.frontier import Frontier
@@ -24,7 +25,6 @@ from crawler.http11.dial import Dial, reactor_dial
 from crawler.inputs import open_inputs
 from crawler.intake import Intake, IntakeRules
 from crawler.loop import Crawl
-from crawler.models import Input, Request, Response
 from crawler.network import Network
 from crawler.outputs import open_outputs
 from crawler.politeness import Politeness
@@ -254,8 +254,12 @@ class Crawler:
         resources.callback(self._frontier.close)
         network = Network(config, reactor=reactor, dial=self._dial, typed=self._typed, own_ports=self._own_ports)
         resources.callback(network.close)
-        robots = self._robots(network) if config.robots else None
-        if robots is not None:
+        errands: Errands | None = None
+        robots: Robots | None = None
+        if config.robots:
+            fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
+            errands = Errands(frontier=self._frontier, fetcher=fetcher, clock=reactor.seconds)
+            robots = self._robots(errands)
             self._robots_summary = robots.summary
         counts = self._frontier.counts()
         return Crawl(
@@ -288,6 +292,7 @@ class Crawler:
                 body_in_record=config.include_body,
             ),
             reader=reader,
+            errands=errands,
             tried=None if job is None else job.journal.tried,
         )
 
@@ -333,16 +338,12 @@ class Crawler:
         job.recall(self._typed, _nobody if scope is None else scope.add_seed)
         return job
 
-    def _robots(self, network: Network) -> Robots:
+    def _robots(self, errands: Errands) -> Robots:
         from crawler.robots import Robots
         from crawler.robots_rules import product_token
 
-        fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
-
-        def fetch(url: Url) -> Deferred[Response]:
-            return fetcher.fetch(Request(-1, url, url.href, Input(parent=url.href), self._reactor.seconds()))
-
-        return Robots(fetch, clock=self._reactor, token=product_token(self.config.user_agent))
+        token = product_token(self.config.user_agent)
+        return Robots(errands.fetch, send=errands.send, clock=self._reactor, token=token)
 
     def _close(self, sink: Sink) -> Generator[Deferred[Any], Any, None]:
         self._closing = closing = maybeDeferred(sink.close)

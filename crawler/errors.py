@@ -151,6 +151,13 @@ class CodedError(Exception):
         super().__init__(f"{code}: {self.message}")
 
 
+class StaleConnection(CodedError):  # noqa: N818 - an event of a kept connection, never shown to anyone
+    """A request on a kept connection got no answer, and may be sent again on a fresh one at no cost.
+
+    The server had closed the connection (RFC 9112 section 9.3.1), or what was left of the answer before came instead.
+    """
+
+
 def errno_of(error: BaseException) -> int | None:
     """The system's number behind an OSError or one of Twisted's connection errors (they keep it as `osError`)."""
     number = getattr(error, "errno", None)

@@ -94,12 +94,17 @@ class Fetcher:
         self._flights: dict[_Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
 
-    def fetch(self, request: Request, on_sent: Callable[[], None] | None = None) -> Deferred[Response]:
+    def fetch(
+        self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
+    ) -> Deferred[Response]:
         """Fires with the Response; cancelling closes the socket and fails with CancelledError.
 
-        `on_sent` is called when the request leaves: until then it may wait for the address and the connection.
+        `on_sent` is called when the request leaves: until then it may wait for the address and the connection. With
+        `fresh` it goes over a new one: so is sent again what a Response with StaleConnection for its error has met.
         """
         flight = _Flight(self, request, self._clock.seconds(), self._wall_clock())
+        if fresh:
+            flight.trace.fresh = True
         flight.trace.on_sent = on_sent
         self._flights[flight] = None
         if self._watch is None:

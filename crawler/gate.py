@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.models import Request
@@ -72,6 +73,9 @@ class Gate:
             verdict = self._told.pop(number, None) or self._robots.check(request.url)
             if isinstance(verdict, Deferred):
                 return verdict.addCallback(self._was_read, request)
+            if verdict.later is not None:
+                self._politeness.host(request.url.host_key, self._clock()).spared()
+                return self._hold(request, verdict.later)
             ruling = self._judge(request, verdict)
             if ruling is not None:
                 return ruling
@@ -96,13 +100,36 @@ class Gate:
         now = self._clock()
         host = self._politeness.host(request.url.host_key, now)
         host.asked(now)
+        if verdict.later is not None:
+            return self._hold(request, verdict.later)
+        self._learn(verdict, request)
+        return Ruling()
+
+    def _learn(self, verdict: Verdict, request: Request) -> None:
+        now = self._clock()
+        host = self._politeness.host(request.url.host_key, now)
         if self._is_asked_again(verdict):
             # Now, for all who waited for it: each in its own turn would make the pauses one long one.
             host.block(verdict.retry_in, now, "robots")
-            return Ruling()
+            return
         self._told[request.id] = verdict
         if verdict.crawl_delay is not None:
             host.crawl_delay(verdict.crawl_delay, now)
+
+    def _hold(self, request: Request, later: Deferred[Verdict]) -> Ruling:
+        """Its robots.txt is elsewhere: nothing is asked of the host until that was read in the turn of the other."""
+        key = request.url.host_key
+        self._politeness.host(key, self._clock()).held = True
+
+        def read(verdict: Verdict | Failure) -> None:
+            self._politeness.host(key, self._clock()).held = False
+            self._politeness.changed[key] = None
+            if isinstance(verdict, Failure):
+                verdict.trap(CancelledError)  # the run ends
+            else:
+                self._learn(verdict, request)
+
+        later.addBoth(read)
         return Ruling()
 
     def _is_asked_again(self, verdict: Verdict) -> bool:

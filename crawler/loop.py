@@ -14,7 +14,8 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Defer
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from crawler.errors import CodedError
+from crawler.errand import Errands
+from crawler.errors import CodedError, StaleConnection
 from crawler.fetch import Fetcher
 from crawler.frontier import Frontier
 from crawler.gate import Gate
@@ -50,6 +51,7 @@ class Crawl:
         sink: Sink,
         rules: Rules,
         reader: Reader | None = None,
+        errands: Errands | None = None,
         tried: Callable[[Request, Response], None] | None = None,
     ) -> None:
         self._clock = clock
@@ -64,7 +66,9 @@ class Crawl:
         )
         self._rules = rules
         self._reader = reader
+        self._errands = errands
         self._tried = tried
+        self._stale: set[int] = set()  # what is sent again, over a fresh connection
         self._slots = DeferredSemaphore(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
         self._landed: list[Landing] = []
@@ -83,6 +87,8 @@ class Crawl:
         self._ground.on_failure = self._stop
         intake.on_ready = self._woken
         gate.found_sitemaps = self._found_sitemaps
+        if errands is not None:
+            errands.on_errand = self._woken
 
     @inlineCallbacks
     def run(self) -> Generator[Deferred[Any], Any, None]:
@@ -237,20 +243,30 @@ class Crawl:
     def _visit(self, request: Request) -> Generator[Deferred[Any], Any, None]:
         """One try of one URL. Never fails, always ends the lease."""
         key = request.url.host_key
+        asked = False
         try:
+            if request.id < 0:
+                yield self._run(request)
+                return
             ruling = self._gate.check(request)
             if isinstance(ruling, Deferred):
                 ruling = yield ruling
             if ruling is not None:
                 if ruling.error is None:
-                    self._frontier.retry(request, self._clock.seconds())
+                    self._frontier.postpone(request, self._clock.seconds())
                 else:
                     self._landed.append(Landing(request, None, 0.0, ruling.error))
                 return
             started = self._clock.seconds()
-            paced = self._politeness.host(key, started).unsent is not None
-            response: Response = yield self._fetcher.fetch(request, partial(self._sent, request) if paced else None)
+            asked = True
+            response: Response = yield self._fetcher.fetch(
+                request, self._on_sent(request, started), fresh=bool(self._stale) and self._is_fresh(request)
+            )
             now = self._clock.seconds()
+            if isinstance(response.error, StaleConnection):
+                self._stale.add(request.id)
+                self._frontier.retry(request, now)
+                return
             wait = self._politeness.observe(key, response, started=started, now=now)
             onward = self._hop(request, response)
             if onward is not None:
@@ -269,7 +285,7 @@ class Crawl:
                 prepared = yield prepared
             self._landed.append(Landing(request, response, started - request.accepted, None, prepared))
         except CancelledError:
-            self._frontier.retry(request, self._clock.seconds())
+            (self._frontier.retry if asked else self._frontier.postpone)(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a visit failed: {url}", url=printable(request.written))
             bug = CodedError("internal", f"{type(error).__name__}: {error}")
@@ -279,6 +295,30 @@ class Crawl:
             self._freed += 1
             if self._turn is None:
                 self._turn = self._clock.callLater(0, self._settle)
+
+    @inlineCallbacks
+    def _run(self, errand: Request) -> Generator[Deferred[Any], Any, None]:
+        """Make a request that is no input. Never fails, always ends the lease."""
+        assert self._errands is not None
+        key, started = errand.url.host_key, self._clock.seconds()
+        refusal = self._politeness.refusal(key)
+        try:
+            response: Response | None = yield self._errands.run(errand, refusal, self._on_sent(errand, started))
+            if response is not None and not isinstance(response.error, StaleConnection):
+                self._politeness.observe(key, response, started=started, now=self._clock.seconds())
+        finally:
+            self._frontier.sent(errand, self._clock.seconds())
+
+    def _on_sent(self, request: Request, now: float) -> Callable[[], None] | None:
+        """What is to be called when the request leaves: nothing, unless its host has a delay."""
+        paced = self._politeness.host(request.url.host_key, now).unsent is not None
+        return partial(self._sent, request) if paced else None
+
+    def _is_fresh(self, request: Request) -> bool:
+        if request.id not in self._stale:
+            return False
+        self._stale.remove(request.id)
+        return True
 
     def _sent(self, request: Request) -> None:
         """A request has left whose host has a delay: that begins now."""

@@ -5,7 +5,8 @@ What limits a host is the strictest of these, and `HostControl.binding` tells wh
 - `per_host`: that many requests at once (configured).
 - `delay`, `crawl_delay`: seconds from the start of one request to the start of the next (configured; from robots.txt).
 - `retry_after`, `ratelimit`: the host said how long to leave it alone. Always obeyed, up to the cap.
-- `robots`: its robots.txt cannot be read; it is asked for again then.
+- `robots`: its robots.txt cannot be read; it is asked for again then. Or it is elsewhere, and being fetched from there:
+  meanwhile the host is `held`.
 - `backoff`: 429, 503, timeouts and resets halve the requests at once and double the delay; ten good answers give one
   request back and halve what was added to the delay (AIMD, as TCP does).
 
@@ -72,6 +73,7 @@ class HostControl:
         "answered",
         "delay",
         "floor",
+        "held",
         "in_flight",
         "limit",
         "next_start",
@@ -89,6 +91,7 @@ class HostControl:
         self.delay = delay
         self.next_start = 0.0
         self.answered = False  # with any status, ever
+        self.held = False  # nothing may start but errands
         self.slowed = False  # back-off allows less than what was configured
         self.trouble = ""  # what it was slowed down for last
         self._configured = delay
@@ -141,6 +144,8 @@ class HostControl:
             return self._blocked_by
         if self.unsent is not None:
             return "delay"
+        if self.held:
+            return "robots"
         if self.in_flight >= self.limit:
             return "backoff" if self.limit < self.per_host else "per_host"
         if now >= self.next_start:
@@ -206,6 +211,7 @@ class HostControl:
         """Its URLs are disposed of without being fetched: nothing shall hold them up."""
         self.limit = self.per_host
         self.unsent = None
+        self.held = False
         self.delay = 0.0
         self.next_start = now
         self._blocked_until = 0.0
@@ -229,7 +235,7 @@ class HostControl:
 
     def forgettable(self, now: float) -> bool:
         """True when a new controller would allow the same: nothing runs, nothing waits, nothing is slowed."""
-        if self.in_flight or now < self.next_start or self.given_up:
+        if self.in_flight or self.held or now < self.next_start or self.given_up:
             return False
         return not self.slowed or now - self._slowed_at > BACKOFF_MEMORY
 

@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from crawler.errors import CodedError
+from crawler.errors import CodedError, StaleConnection
 from crawler.models import Input, Request, Response
 from crawler.redirect import next_hop
 from crawler.robots_rules import Rule, Rules, parse
@@ -52,6 +52,9 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     is what the connection failed with, if it did. `reason` says
     in words why the URL is allowed. `rule` is the line that decided, if one did. `crawl_delay` is seconds from request
     to request, `sitemaps` are absolute URLs; both belong to the origin.
+
+    `later` says that nothing is known yet, for robots.txt is elsewhere and has to wait for its turn there. It fires
+    with the verdict, or fails with CancelledError; meanwhile nothing should be asked of the origin.
     """
 
     error: CodedError | None = None
@@ -62,6 +65,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     retry_in: float = 0.0
     failures: int = 0
     cause: CodedError | None = None
+    later: Deferred[Verdict] | None = None
 
     @property
     def allowed(self) -> bool:
@@ -71,7 +75,9 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 class Robots:
     """Knows the rules of up to `max_origins` origins, in about `max_size` bytes; the longest unasked go first.
 
-    `fetch` gets one URL as it is, following no redirect. It should give up beyond 512 KiB: a body that was cut there
+    `fetch` gets one URL as it is, following no redirect: at once, in the turn of its host that who asks has taken.
+    `send` does in a turn of its own, which may be much later: so are redirects followed, and so is asked again, over a
+    `fresh` connection, what has met a stale one. Both should give up beyond 512 KiB: a body that was cut there
     (`body_too_large`) is as good as a whole one. `token` is our product token (see `robots_rules.product_token`).
     """
 
@@ -79,12 +85,14 @@ class Robots:
         self,
         fetch: Callable[[Url], Deferred[Response]],
         *,
+        send: Callable[[Url, bool], Deferred[Response]],
         clock: IReactorTime,
         token: str,
         max_origins: int = MAX_ORIGINS,
         max_size: int = MAX_SIZE,
     ) -> None:
         self._fetch = fetch
+        self._send = send
         self._clock = clock
         self._token = token
         self._max_origins = max_origins
@@ -95,7 +103,7 @@ class Robots:
         self._log = Logger()
 
     def check(self, url: Url) -> Verdict | Deferred[Verdict]:
-        """The verdict on this URL: at once when its robots.txt is known, else when that was read.
+        """The verdict on this URL: at once when its robots.txt is known, or is to come `later`; else when it was read.
 
         The Deferred never fails but by CancelledError. When all who wait for one robots.txt have cancelled, its fetch
         is cancelled, too.
@@ -121,16 +129,33 @@ class Robots:
             known = self._known.get(f"https://{host}")
         return "" if known is None else known.summary
 
-    def _ask(self, origin: str, target: str) -> Deferred[Verdict]:
+    def _ask(self, origin: str, target: str) -> Verdict | Deferred[Verdict]:
         asking = self._asking.get(origin)
         if asking is None:
             asking = self._asking[origin] = _Asking()
-        waiter: Deferred[Verdict] = Deferred(partial(self._leave, origin, asking))
-        asking.waiters[waiter] = target
+        waiter = self._waiter(origin, asking, target)
+        if asking.elsewhere:
+            return Verdict(later=waiter)
         if asking.reading is None:
-            asking.reading = self._read(parse_url(f"{origin}/robots.txt"))
+            asking.reading = self._read(parse_url(f"{origin}/robots.txt"), asking)
             asking.reading.addBoth(self._was_read, origin, asking)
         return waiter
+
+    def _waiter(self, origin: str, asking: _Asking, target: str) -> Deferred[Verdict]:
+        waiter: Deferred[Verdict] = Deferred(partial(self._leave, origin, asking))
+        asking.waiters[waiter] = target
+        return waiter
+
+    def _goes_on_elsewhere(self, origin: str, asking: _Asking) -> None:
+        """Keep nobody waiting for the turn of another host: that may be long in coming."""
+        if asking.elsewhere:
+            return
+        asking.elsewhere = True
+        waiting, asking.waiters = asking.waiters, {}
+        later = [(waiter, Verdict(later=self._waiter(origin, asking, target))) for waiter, target in waiting.items()]
+        for waiter, verdict in later:
+            if not waiter.called:
+                waiter.callback(verdict)
 
     def _leave(self, origin: str, asking: _Asking, waiter: Deferred[Verdict]) -> None:
         asking.waiters.pop(waiter, None)
@@ -171,13 +196,14 @@ class Robots:
         return known
 
     @inlineCallbacks
-    def _read(self, url: Url) -> Generator[Deferred[Any], Any, _Answer]:
+    def _read(self, url: Url, asking: _Asking) -> Generator[Deferred[Any], Any, _Answer]:
         """Fails with nothing but CancelledError."""
         request = Request(0, url, url.href, Input(), 0.0)
+        ask = partial(self._fetch, url)
         while True:
             source = request.url.href
             try:
-                response: Response = yield self._fetch(request.url)
+                response: Response = yield ask()
             except CancelledError:
                 raise
             except CodedError as error:
@@ -185,13 +211,16 @@ class Robots:
             except Exception as error:
                 self._log.failure("robots.txt {url}", url=source)
                 return _Answer(None, source, f"{type(error).__name__}: {error}")
+            stale = isinstance(response.error, StaleConnection)
             try:
-                hop = next_hop(request, response, max_redirects=MAX_REDIRECTS, https_only=False)
+                hop = request if stale else next_hop(request, response, max_redirects=MAX_REDIRECTS, https_only=False)
             except CodedError as error:
                 return _Answer(Rules(), source, str(error))
             if hop is None:
                 return self._answer(request.url, response)
             request = hop
+            self._goes_on_elsewhere(url.site, asking)
+            ask = partial(self._send, request.url, stale)
 
     def _answer(self, url: Url, response: Response) -> _Answer:
         status, error = response.status, response.error
@@ -264,6 +293,7 @@ class _Asking:
     def __init__(self) -> None:
         self.waiters: dict[Deferred[Verdict], str] = {}
         self.reading: Deferred[Any] | None = None
+        self.elsewhere = False
 
 
 def _cause(error: CodedError | None) -> CodedError | None:

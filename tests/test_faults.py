@@ -247,6 +247,15 @@ def test_stale_connection_costs_no_attempt(site):
     assert first == stale != fresh
 
 
+def test_the_rest_of_an_answer_costs_no_attempt(site):
+    """What is left of one answer is not taken for the next: that is asked for again, on a connection of its own."""
+    urls = [site.url(f"/fault/late-rest?{i}") for i in (1, 2)]
+    records = fetch(urls, per_host=1)
+    assert [(outcome(record), record.status, record.attempts) for record in records] == [("ok", 200, 1)] * 2
+    (first,), (kept, fresh) = connections(site, urls)
+    assert first == kept != fresh
+
+
 def test_connection_is_kept_after_a_good_answer(site):
     """Good answers share one connection."""
     urls = [site.url(f"/plain.txt?kept-{i}") for i in range(3)]

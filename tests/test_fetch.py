@@ -17,6 +17,7 @@ from twisted.logger import globalLogPublisher
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
+from crawler.errors import StaleConnection
 from crawler.fetch import MIN_RATE_GRACE, WATCH_INTERVAL, Fetcher, Limits, by_name
 from crawler.models import Input, Redirect, Request, Response, record_of
 
@@ -99,12 +100,18 @@ class TestAnswer:
         assert got.remote_ip == "93.184.216.1"
 
     def test_a_connection_that_was_closed_meanwhile(self, clock, network):
-        """The server may close an idle connection just as we use it: the request is sent again, on a new one, once."""
+        """The server may close an idle connection just as we use it: the request may be sent again, on a new one."""
         server = network.serve(script=lambda wire, _: wire.close() if len(server.asked) > 1 else wire.answer(b"ok"))
         client = Client(network)
         fetch(client)
         got = fetch(client)
-        assert (code(got), got.reused, len(server.asked)) == ("empty_reply", False, 3)
+        assert isinstance(got.error, StaleConnection)
+        assert (got.reused, len(server.asked)) == (True, 2)
+        again: list[Response] = []
+        client.fetcher.fetch(request(), fresh=True).addCallback(again.append)
+        advance_to(clock, 1.0)
+        assert not isinstance(again[0].error, StaleConnection)
+        assert (code(again[0]), again[0].reused, len(server.asked)) == ("empty_reply", False, 3)
         client.assert_quiet()
 
     def test_nothing_is_known_of_an_answer_that_never_came(self, clock, network):

@@ -43,7 +43,7 @@ class Rig:
         self.asked = 0
         self.waiting: list[Deferred[Response]] = []
         self.sitemaps: list[tuple[int, tuple[str, ...]]] = []
-        robots = Robots(self.fetch, clock=self.clock, token="bot") if answers else None
+        robots = Robots(self.fetch, send=self.send, clock=self.clock, token="bot") if answers else None
         self.gate = Gate(politeness=self.politeness, clock=self.clock.seconds, robots=robots, **options)
         self.gate.found_sitemaps = lambda request, found: self.sitemaps.append((request.id, found))
 
@@ -54,6 +54,11 @@ class Rig:
             self.waiting.append(Deferred())
             return self.waiting[-1]
         return fail(given) if isinstance(given, Exception) else succeed(given)
+
+    def send(self, _: Url, __: bool) -> Deferred[Response]:
+        """The turn of another host, as far as the gate knows."""
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
 
     def ask(self, request: Request) -> Ruling | None:
         """The ruling, whether it comes at once or not; when robots.txt was read for it the request comes again."""

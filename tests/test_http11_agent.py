@@ -17,7 +17,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface.verify import verifyObject
 
-from crawler.errors import CodedError
+from crawler.errors import CodedError, StaleConnection
 from crawler.http11.agent import IDEMPOTENT, Agent
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.envelope import Envelope, Key
@@ -131,93 +131,74 @@ class RequestTests(AgentCase):
 
 
 class StaleTests(AgentCase):
-    """Rows 21 and 22: a pooled connection that the server had closed."""
+    """Rows 21, 22 and 32: a pooled connection that the server had closed, or on which the answer before goes on."""
 
-    def test_sent_again_on_a_new_connection(self) -> None:
-        """Once, for the methods that may be repeated, however the old connection ended."""
+    def stale(self, method: str = "GET", *, data: bytes = b"", reason: Any = FIN) -> Any:
+        """A request over an idle connection, to which this comes instead of an answer."""
+        self.idle()
+        asking, _ = self.request(method)
+        if data:
+            self.answer(data)
+        if not self.attempt.transport.aborted:
+            self.attempt.protocol.connectionLost(lost(reason))
+        self.assertEqual(len(self.dial.attempts), 1)  # it is not for us to send it again
+        return asking
+
+    def test_it_may_be_sent_again(self) -> None:
+        """The methods that may be repeated, however the old connection ended."""
         for method in sorted(IDEMPOTENT):
             for reason in (FIN, RST):
                 self.setUp()
-                self.idle()
-                asking, asked = self.request(method)
-                self.attempt.protocol.connectionLost(lost(reason))
-                self.assertNoResult(asking)
-                self.assertEqual(len(self.dial.attempts), 2)
-                transport = self.attempt.connect()
-                self.assertEqual(transport.written, asked.head)
-                self.assertEqual((asked.trace.reused, asked.trace.phase), (False, "headers"))
-                self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                self.assertEqual(self.successResultOf(asking).code, 200)
+                asking = self.stale(method, reason=reason)
+                self.assertEqual(self.failureResultOf(asking, StaleConnection).value.code, "empty_reply")
 
-    def test_not_over_another_pooled_connection(self) -> None:
-        """That could be stale as well."""
-        first, _ = self.request()
-        second, _ = self.request()
-        for attempt in self.dial.attempts:
-            attempt.connect()
-            attempt.protocol.dataReceived(PLAIN)
-        self.successResultOf(first)
-        self.successResultOf(second)
-        self.assertEqual(repr(self.pool), "<Pool 2 open, 2 idle>")
-        self.request()
-        self.dial.attempts[1].protocol.connectionLost(lost(FIN))
-        self.assertEqual(len(self.dial.attempts), 3)
+    def test_the_rest_of_the_answer_before(self) -> None:
+        """The body of an answer to HEAD, say, in a segment that comes when the next request is on its way."""
+        for rest in (b"<!DOCTYPE html>", b"\r\n<p>", b"x", b"\0" * 300_000, b"HTTPS is"):
+            self.setUp()
+            asking = self.stale("HEAD", data=rest)
+            self.assertEqual(self.failureResultOf(asking, StaleConnection).value.code, "http_desync")
+        self.setUp()
+        asking = self.stale(data=b"\r\n")  # and nothing else: nobody has answered
+        self.assertEqual(self.failureResultOf(asking, StaleConnection).value.code, "empty_reply")
 
-    def test_never_twice(self) -> None:
-        """A new connection that ends without an answer is an empty reply."""
-        self.idle()
+    def test_on_a_new_connection_it_is_an_answer(self) -> None:
+        """There was nothing before."""
         asking, _ = self.request()
-        self.attempt.protocol.connectionLost(lost(FIN))
         self.attempt.connect()
-        self.attempt.protocol.connectionLost(lost(FIN))
-        self.assertEqual(self.failureResultOf(asking, CodedError).value.code, "empty_reply")
-        self.assertEqual(len(self.dial.attempts), 2)
+        self.answer(b"<!DOCTYPE html>")
+        failure = self.failureResultOf(asking, CodedError)
+        self.assertNotIsInstance(failure.value, StaleConnection)
+        self.assertEqual(failure.value.code, "http_not_http")
 
     def test_other_methods_are_not_sent_again(self) -> None:
         """Nobody knows whether the server has seen it."""
         for method in ("POST", "PATCH", "LOCK"):
-            self.setUp()
-            self.idle()
-            asking, _ = self.request(method)
-            self.attempt.protocol.connectionLost(lost(FIN))
-            self.assertEqual(self.failureResultOf(asking, CodedError).value.code, "empty_reply")
-            self.assertEqual(len(self.dial.attempts), 1)
+            for data, code in ((b"", "empty_reply"), (b"<p>", "http_desync")):
+                self.setUp()
+                failure = self.failureResultOf(self.stale(method, data=data), CodedError)
+                self.assertNotIsInstance(failure.value, StaleConnection)
+                self.assertEqual((failure.value.code, failure.value.transient), (code, False))
 
     def test_not_once_the_answer_has_begun(self) -> None:
         """A single byte of it is enough."""
-        self.idle()
-        asking, _ = self.request()
-        self.answer(b"H")
-        self.attempt.protocol.connectionLost(lost(FIN))
-        self.assertEqual(self.failureResultOf(asking, CodedError).value.code, "http_truncated_headers")
-        self.assertEqual(len(self.dial.attempts), 1)
+        for begun in (b"H", b"HTTP/1.1 2"):
+            self.setUp()
+            failure = self.failureResultOf(self.stale(data=begun), CodedError)
+            self.assertNotIsInstance(failure.value, StaleConnection)
+            self.assertEqual(failure.value.code, "http_truncated_headers")
 
-    def test_phases_begin_anew(self) -> None:
-        """The deadlines of name, connection and headers apply to the second try as to the first."""
+    def test_fresh(self) -> None:
+        """Over a new connection, though others are idle: they could be stale as well."""
         self.idle()
-        del self.resolver.names["a.example"]
-        _, asked = self.request()
-        self.clock.advance(3)
+        asked = envelope()
+        asked.trace.fresh = True
+        asking = self.agent.request(b"GET", b"http://a.example/", asked)
+        self.assertEqual(len(self.dial.attempts), 2)
+        transport = self.attempt.connect()
+        self.assertEqual(transport.written, asked.head)
         self.attempt.protocol.connectionLost(lost(FIN))
-        self.assertEqual((asked.trace.phase, asked.trace.phase_started), ("dns", 3.0))
-
-    def test_new_connection_may_fail(self) -> None:
-        """Its error is the result."""
-        self.idle()
-        asking, _ = self.request()
-        self.attempt.protocol.connectionLost(lost(FIN))
-        self.attempt.fail(OSError(111, "refused"))
-        self.assertEqual(self.failureResultOf(asking, CodedError).value.code, "connect_refused")
-
-    def test_cancel_of_the_second_try(self) -> None:
-        """It closes the second socket."""
-        self.idle()
-        asking, _ = self.request()
-        self.attempt.protocol.connectionLost(lost(FIN))
-        self.dial.attempts.pop(0)
-        asking.cancel()
-        self.failureResultOf(asking, CancelledError)
-        self.check_quiet()
+        self.assertNotIsInstance(self.failureResultOf(asking, CodedError).value, StaleConnection)
 
 
 class CancelTests(AgentCase):

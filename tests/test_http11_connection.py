@@ -26,8 +26,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
+from crawler.errors import StaleConnection
 from crawler.http11 import answer as module
-from crawler.http11.connection import StaleConnection
 from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM
 from crawler.http11.response import WireResponse
 

@@ -45,7 +45,9 @@ class Site:
         self.cancelled = 0
         self.when_cancelled: Callable[[], object] = lambda: None
         self.clock = Clock()
-        self.robots = Robots(self.fetch, clock=self.clock, token="FooBot", **options)
+        self.robots = Robots(
+            self.fetch, send=lambda url, _: self.fetch(url), clock=self.clock, token="FooBot", **options
+        )
 
     def fetch(self, url: Url) -> Deferred[Response]:
         self.asked.append(url.href)
@@ -69,6 +71,10 @@ class Site:
             results: list[Verdict] = []
             verdict.addCallback(results.append)
             (verdict,) = results
+        if verdict.later is not None:
+            later: list[Verdict] = []
+            verdict.later.addCallback(later.append)
+            (verdict,) = later
         return verdict
 
 
@@ -323,7 +329,7 @@ class SharingTests(SynchronousTestCase):
         def broken(_: Url) -> Deferred[Response]:
             raise ZeroDivisionError("oops")
 
-        robots = Robots(broken, clock=Clock(), token="x")
+        robots = Robots(broken, send=lambda url, _: broken(url), clock=Clock(), token="x")
         verdict = robots.check(parse(f"{HOST}/"))
         assert isinstance(verdict, Deferred)
         error = self.successResultOf(verdict).error

@@ -47,6 +47,9 @@ class Frontier(Protocol):
 
     Hosts take turns. Within a host, what was begun (a redirect hop, a retry whose time has come) goes before what is
     fresh, and the fresh go in the order in which they were added.
+
+    An errand is a request that is no input and comes to no record, as a redirect of a robots.txt is: its id is below 0.
+    It takes a turn of its host as all others do, every other one at most while there is something else to be asked.
     """
 
     def add(self, request: Request) -> bool:
@@ -70,6 +73,9 @@ class Frontier(Protocol):
     def retry(self, request: Request, now: float, delay: float = 0.0) -> None:
         """End the lease and queue `request` (same id, perhaps another URL or attempt) again, not before now + delay."""
 
+    def postpone(self, request: Request, now: float) -> None:
+        """End the lease of a request that was not made, and queue it again: it is as if it had not been claimed."""
+
     def park(self, request: Request, now: float, delay: float) -> None:
         """End the lease and keep `request` for the last pass, not before now + delay.
 
@@ -78,6 +84,12 @@ class Frontier(Protocol):
 
     def finish(self, request: Request, outcome: Outcome, now: float) -> None:
         """End the lease for good."""
+
+    def send(self, errand: Request, now: float) -> None:
+        """Queue an errand. It does not count as queued, and is not kept."""
+
+    def sent(self, errand: Request, now: float) -> None:
+        """End the lease of an errand."""
 
     def counts(self) -> Counts:
         """The books, exact at any moment, in constant time."""

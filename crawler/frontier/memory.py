@@ -32,21 +32,31 @@ _NEVER: Final = float("inf")
 class _Queue:
     """The requests of one host. The fresh ones are in two stacks: lists are small where hosts are many and URLs few."""
 
-    __slots__ = ("begun", "control", "inbox", "is_ready", "key", "outbox", "pending", "wake")
+    __slots__ = ("begun", "control", "errand_last", "errands", "inbox", "is_ready", "key", "outbox", "pending", "wake")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.inbox: list[Request] = []
         self.outbox: list[Request] | None = None
         self.begun: list[tuple[float, int, Request]] | None = None  # a heap: hops and retries by time, then in order
+        self.errands: deque[Request] | None = None
+        self.errand_last = False  # what was popped last while there were errands was one
         self.control: HostControl | None = None  # while something is leased
         self.pending = 0  # queued or leased
         self.is_ready = False
         self.wake = _NEVER  # the time of its one valid entry in the heap of waiting hosts
 
-    def pop(self, now: float) -> Request:
-        if self.begun and self.begun[0][0] <= now:
-            return heapq.heappop(self.begun)[2]
+    def pop(self, now: float, *, held: bool = False) -> Request:
+        begun = self.begun
+        is_due = bool(begun and begun[0][0] <= now)
+        if self.errands:
+            if held or not self.errand_last or not (is_due or self.inbox or self.outbox):
+                self.errand_last = True
+                return self.errands.popleft()
+            self.errand_last = False
+        if is_due:
+            assert begun
+            return heapq.heappop(begun)[2]
         if not self.outbox:
             self.outbox, self.inbox = self.inbox, self.outbox or []
             self.outbox.reverse()
@@ -95,13 +105,14 @@ class MemoryFrontier:
         queue = self._next(now)
         if queue is None:
             return None
-        request = queue.pop(now)
+        control = queue.control = self._politeness.host(queue.key, now)
+        request = queue.pop(now, held=control.held)
         if request.id in self._leases:
             raise KeyError(f"request {request.id} is leased already: two inputs share an id")
-        control = queue.control = self._politeness.host(queue.key, now)
         control.start(now, request.id)
         self._leases[request.id] = queue
-        self._queued -= 1
+        if request.id >= 0:
+            self._queued -= 1
         # To the end of the line.
         self._ready.popleft()
         queue.is_ready = False
@@ -128,6 +139,11 @@ class MemoryFrontier:
         self._begin_again(request, now + delay, now)
         self._settle(left, now)
 
+    def postpone(self, request: Request, now: float) -> None:
+        left = self._end(request)
+        self._begin_again(request, now, now)
+        self._settle(left, now)
+
     def park(self, request: Request, now: float, delay: float) -> None:
         left = self._end(request)
         self._parked.append((now + delay, request))
@@ -137,6 +153,17 @@ class MemoryFrontier:
         left = self._end(request)
         self._ended[outcome] += 1
         self._settle(left, now)
+
+    def send(self, errand: Request, now: float) -> None:
+        queue = self._enter(errand)
+        self._queued -= 1
+        if queue.errands is None:
+            queue.errands = deque()
+        queue.errands.append(errand)
+        self._place(queue, now)
+
+    def sent(self, errand: Request, now: float) -> None:
+        self._settle(self._end(errand), now)
 
     def counts(self) -> Counts:
         ended = self._ended
@@ -200,7 +227,9 @@ class MemoryFrontier:
         host = self._politeness.host(queue.key, now)
         if host.in_flight >= host.limit or host.unsent is not None:
             return _NEVER
-        if queue.inbox or queue.outbox:
+        if host.held and not queue.errands:
+            return _NEVER
+        if queue.inbox or queue.outbox or queue.errands:
             return host.next_start
         if queue.begun:
             return max(host.next_start, queue.begun[0][0])

@@ -10,8 +10,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
-from crawler.errors import CodedError
-from crawler.http11.connection import Connection, StaleConnection
+from crawler.errors import CodedError, StaleConnection
+from crawler.http11.connection import Connection
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.envelope import Envelope
 from crawler.http11.pool import Pool
@@ -22,7 +22,7 @@ IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))  # 
 
 @implementer(IAgent)
 class Agent:
-    """Sends the request of an Envelope. Only an idempotent one is ever sent again: once, from a stale connection."""
+    """Sends the request of an Envelope, once. StaleConnection tells that it may be sent again: an idempotent one."""
 
     def __init__(self, *, clock: IReactorTime, pool: Pool, endpoint: Endpoint) -> None:
         self._clock = clock
@@ -37,11 +37,11 @@ class Agent:
         """
         if not isinstance(headers, Envelope) or bodyProducer is not None:
             raise TypeError(f"{method!r} {uri!r}: this agent sends Envelopes without a body")
-        connection = self._pool.take(headers.key)
+        connection = None if headers.trace.fresh else self._pool.take(headers.key)
         if connection is None:
             return self._connect(headers)
         sent: Deferred[Any] = connection.send(headers)
-        return sent.addErrback(self._resend, headers)
+        return sent.addErrback(_not_twice, headers.method)
 
     def _connect(self, envelope: Envelope) -> Deferred[Any]:
         envelope.trace.enter("dns", self._clock.seconds())
@@ -49,12 +49,13 @@ class Agent:
         ready.addCallback(_send, envelope)
         return ready
 
-    def _resend(self, failure: Failure, envelope: Envelope) -> Any:
-        """RFC 9110 section 9.2.2: an idempotent request may be repeated if the connection closed before any answer."""
-        failure.trap(StaleConnection)
-        if envelope.method not in IDEMPOTENT:
-            raise CodedError("empty_reply", f"the reused connection was closed; {envelope.method} is not sent twice")
-        return self._connect(envelope)
+
+def _not_twice(failure: Failure, method: str) -> Failure:
+    """RFC 9110 section 9.2.2: only an idempotent request may be repeated if no answer to it has come."""
+    error = failure.value
+    if isinstance(error, StaleConnection) and method not in IDEMPOTENT:
+        raise CodedError(error.code, f"{error.message}; {method} is not sent twice", transient=False)
+    return failure
 
 
 def _send(connection: Connection, envelope: Envelope) -> Deferred[WireResponse]:

@@ -18,14 +18,10 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from crawler.errors import CodedError
+from crawler.errors import CodedError, StaleConnection
 from crawler.http11.answer import AnswerReader
 from crawler.http11.envelope import Envelope, Key, Now
 from crawler.http11.response import DONE, WireResponse
-
-
-class StaleConnection(Exception):  # noqa: N818 - an event of the pool, never shown to anyone
-    """A pooled connection was closed by the server before it saw our request (RFC 9112 section 9.3.1)."""
 
 
 class Owner(Interface):
@@ -50,7 +46,7 @@ class Connection(AnswerReader, Protocol):
         self._deferred: Deferred[WireResponse] | None = None
         self._response: WireResponse | None = None
         self._lost = False
-        self._why_lost = Failure(StaleConnection())
+        self._why_lost = Failure(_stale())
         self._reused = False
         self._paused = False
 
@@ -59,7 +55,7 @@ class Connection(AnswerReader, Protocol):
     def send(self, envelope: Envelope) -> Deferred[WireResponse]:
         """Write the request. Fires with a WireResponse once its head is there; cancelling closes the socket.
 
-        Fails with CodedError, or StaleConnection when a reused connection was closed before any byte came back.
+        Fails with CodedError: StaleConnection when a reused connection brought nothing, or what nobody had asked for.
         """
         now = self._now()
         trace = envelope.trace
@@ -116,7 +112,7 @@ class Connection(AnswerReader, Protocol):
         if envelope is None:
             if not self._lost:  # late bytes on an idle connection would become the next URL's response
                 if self._reused:
-                    self._why_lost = Failure(StaleConnection())
+                    self._why_lost = Failure(_stale())
                 else:
                     self._why_lost = Failure(_spoke_first(data))
                 self._drop()
@@ -128,7 +124,7 @@ class Connection(AnswerReader, Protocol):
         try:
             self._came(data)
         except CodedError as error:
-            self._fail(error)
+            self._fail(self._left_over() or error)
             return
         self._dispatch(envelope)
 
@@ -154,17 +150,31 @@ class Connection(AnswerReader, Protocol):
         elif envelope.trace.first_byte is None:
             self._fail(self._before_answer(reason))
         else:
-            self._fail(_cut(reason, CodedError("http_truncated_headers")))
+            self._fail(self._left_over() or _cut(reason, CodedError("http_truncated_headers")))
 
     def _before_answer(self, reason: Failure) -> Exception:
         """What it means that the connection ended before the first byte of an answer."""
         if self._reused:
-            return StaleConnection()
+            return _stale()
         if isinstance(reason.value, CodedError):  # TLS 1.3 tells only now that it wants a client certificate
             return reason.value
         if reason.check(ConnectionDone):
             return CodedError("empty_reply")
         return _cut(reason, CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
+
+    def _left_over(self) -> StaleConnection | None:
+        """Whether what has come is no answer but the rest of the one before: a body after HEAD, 204 or 304, say.
+
+        A byte of "HTTP/" is enough of an answer: from then on the server has seen the request.
+        """
+        if not self._reused or self._headers_done or self._head is None:
+            return None
+        start = b"".join(self._head).lstrip(b"\r\n")[:40]
+        if not start:
+            return _stale()
+        if b"HTTP/".startswith(start[:5]):
+            return None
+        return StaleConnection("http_desync", f"the rest of an earlier answer came instead: {start!r}")
 
     # Results.
 
@@ -233,6 +243,10 @@ class Connection(AnswerReader, Protocol):
             response.finish(Failure(error))
         elif deferred is not None:
             deferred.errback(Failure(error))
+
+
+def _stale() -> StaleConnection:
+    return StaleConnection("empty_reply", "the kept connection was closed before any answer")
 
 
 def _spoke_first(data: bytes) -> CodedError:

@@ -22,12 +22,13 @@ class Trace:
 
     Written by the agent, the endpoint and the connection as things happen; read by whoever keeps the deadlines.
     `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "headers" or "body". `on_sent` is
-    called when the request is sent: it may have waited long for its connection.
+    called when the request is sent: it may have waited long for its connection. What is `fresh` is sent over a new one.
     """
 
     __slots__ = (
         "connected",
         "first_byte",
+        "fresh",
         "last_byte",
         "on_sent",
         "phase",
@@ -50,6 +51,7 @@ class Trace:
         self.first_byte: float | None = None
         self.last_byte = started
         self.on_sent: Callable[[], None] | None = None
+        self.fresh = False
         self.received = 0
         self.remote_ip: str | None = None
         self.reused = False

@@ -410,10 +410,12 @@ class _Watched(Fetcher):
         super().__init__(**parts)
         self._life = life
 
-    def fetch(self, request: Request, on_sent: Callable[[], None] | None = None) -> Deferred[Response]:
+    def fetch(
+        self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
+    ) -> Deferred[Response]:
         life, robots, now = self._life, self._limits.partial, self._clock.seconds()
         if life.dead:
-            return super().fetch(request, on_sent)
+            return super().fetch(request, on_sent, fresh=fresh)
         life.watch.started(request, now, robots=robots)
 
         def ended(result: Any) -> Any:
@@ -421,7 +423,7 @@ class _Watched(Fetcher):
                 life.watch.ended(request, result, now, self._clock.seconds(), robots=robots)
             return result
 
-        return super().fetch(request, on_sent).addBoth(ended)
+        return super().fetch(request, on_sent, fresh=fresh).addBoth(ended)
 
 
 class _Commits(Committing):

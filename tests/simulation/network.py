@@ -44,6 +44,7 @@ class Answer:
     after: float = 0.0
     end: str = "keep"  # it is a whole answer; close, reset, silence
     drip: float = 0.0
+    rest: bytes = b""  # comes a moment after the end of a whole answer, that is, when the next request is on its way
 
 
 @dataclass
@@ -90,8 +91,6 @@ class Wire:
         self.host = host
         self.address = address
         self.written_at = 0.0
-        self.target = ""  # of the last request
-        self._written = 0
         self.number = network.count()
         self.key = getattr(protocol, "key", None)
         self.open = True
@@ -108,7 +107,6 @@ class Wire:
         self._idle: IDelayedCall | None = None
         self._on_its_way: IDelayedCall | None = None
         self._free_at = 0.0
-        self._told = 0  # bytes of the answer to the last request
         self._watch_idle()
         if self._rng.random() < host.line.reset_on_accept:
             self._post(Answer(b"", end="reset"))
@@ -119,9 +117,6 @@ class Wire:
         assert self.open, "bytes are written to a connection that is closed"
         assert self._on_its_way is None or self.host.raw, "a second request before the first one has its answer"
         self.written_at = self._reactor.seconds()
-        self.target = data.split(b" ", 2)[1].decode() if data.startswith((b"GET ", b"HEAD ")) else ""
-        self._written += 1
-        self._told = 0
         self._on_its_way = self._reactor.callLater(self.host.line.latency, self._arrived, data)
 
     def abortConnection(self) -> None:
@@ -171,7 +166,6 @@ class Wire:
         headers = dict(field.partition(": ")[::2] for field in fields)
         asked = Asked(method, target, {name.lower(): value for name, value in headers.items()})
         self._requests += 1
-        self._told = 0
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -192,6 +186,8 @@ class Wire:
             when += answer.drip + len(piece) / line.bandwidth + (rng.random() * 0.01 if line.cuts != "whole" else 0.0)
             self._queue.append((when, piece))
         self._free_at = when
+        if answer.rest and answer.end == "keep":
+            self._queue.append((when + line.latency / 2, answer.rest))
         if answer.end == "keep":
             self._watch_idle(when)
         elif answer.end != "silence":
@@ -220,12 +216,9 @@ class Wire:
         self._timer = None
         _, item = self._queue.popleft()
         if isinstance(item, bytes):
-            self._told += len(item)
             self._protocol.dataReceived(item)
         else:
             self._network.log(item, f"{self.host.name} #{self.number}")
-            if self._written > 1 and not self._told:
-                self._network.onlooker.unanswered(self, self._reactor.seconds())
             self._shut()
             self._protocol.connectionLost(Failure(ConnectionDone() if item == "close" else ConnectionLost()))
         self._pump()
@@ -247,8 +240,6 @@ class Onlooker(Interface):
     def connected(self, network: Network, wire: Wire) -> None: ...
 
     def asked(self, wire: Wire, asked: Asked, now: float) -> None: ...
-
-    def unanswered(self, wire: Wire, now: float) -> None: ...
 
 
 class Network:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+from crawler.errors import StaleConnection
 from crawler.models import Record, Request, Response
 
 from .network import Asked, Network, Wire
@@ -30,8 +31,6 @@ class _Host:
         self.last_start = float("-inf")
         self.last_written = float("-inf")
         self.not_before = 0.0
-        self.resent: dict[str, tuple[float, int]] = {}  # what is sent again on another connection, and since when
-        self.late = False  # the last request was such a one
         self.robots_failed = 0  # times in a row
 
 
@@ -104,7 +103,7 @@ class Watch:
             self._log("cancel", request.url.href)
             return
         error = result.error and result.error.code
-        if error == "local_fd_limit":  # that was no try
+        if error == "local_fd_limit" or isinstance(result.error, StaleConnection):  # that was no try
             self._steps.discard((request.id, request.attempt, len(request.redirects)))
         self._log("answer", f"{request.url.href} {result.status} {error or ''}")
         self._check_phases(request, result, now - started)
@@ -113,7 +112,7 @@ class Watch:
             failed = error is not None or status is None or status >= 500 or status in {408, 429}
             host.robots_failed = host.robots_failed + 1 if failed else 0
             self._robots_failed = max(self._robots_failed, host.robots_failed)
-            if result.status == 200 and error is None:
+            if result.status == 200 and error is None and request.url.target == "/robots.txt":
                 for line in result.body.decode().splitlines():
                     if line.startswith("Crawl-delay:"):
                         seconds = min(float(line.split(":")[1]), CRAWL_DELAY)
@@ -184,20 +183,10 @@ class Watch:
     def asked(self, wire: Wire, asked: Asked, now: float) -> None:
         host = self.host(wire.host.key)
         self._log("asked", f"{wire.host.name} #{wire.number} {asked.method} {asked.target}")
-        # One that is sent again may come between others, which were on their way already.
-        since, broken = host.resent.get(asked.target, (float("inf"), 0))
-        late, host.late = host.late, wire.written_at >= since and wire.number > broken
-        if host.late:
-            del host.resent[asked.target]
-        if not late and not host.late:
-            gap = wire.written_at - host.last_written
-            if gap < self._options["delay"] - SLACK:
-                self.broken.append(f"{wire.host.name} gets {asked.target} {gap:g} s after the last request")
+        gap = wire.written_at - host.last_written
+        if gap < self._options["delay"] - SLACK:
+            self.broken.append(f"{wire.host.name} gets {asked.target} {gap:g} s after the last request")
         host.last_written = max(host.last_written, wire.written_at)
-
-    def unanswered(self, wire: Wire, now: float) -> None:
-        """A connection that was used before breaks without a byte of an answer: the request is sent again at once."""
-        self.host(wire.host.key).resent[wire.target] = (now, wire.number)
 
     # Records.
 
@@ -224,6 +213,8 @@ class Watch:
         code = record.error and record.error.code
         if code == "internal":
             self.broken.append(f"a bug: {record.error}")
+        if code == "http_desync":
+            self.broken.append(f"{record.url} gets what is left of another answer: {record.error}")
         if page is None:
             return
         if code is None and record.status == 200 and record.method == "GET" and record.body != page.body:

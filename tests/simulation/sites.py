@@ -45,6 +45,7 @@ class Site:
     pages: dict[str, Page]
     wall: Callable[[float], float]
     robots: str | None = None
+    robots_location: str = ""  # where it is, if it is elsewhere
     robots_faults: list[str] = field(default_factory=list)
     robots_for_ever: bool = False  # the last of the faults
     robots_seen: list[str] = field(default_factory=list)  # in this life of the crawler
@@ -73,6 +74,8 @@ class Site:
             fault = self.robots_faults[0] if last else self.robots_faults.pop(0)
             self.robots_seen.append(fault)
             return FAULTS[fault](Page(asked.target, body=b"User-agent: *\nAllow: /\n"), rng, self.wall(now))
+        if self.robots_location:
+            return _head(rng.choice((301, 302, 307, 308)), b"moved", f"Location: {self.robots_location}")
         if self.robots is None:
             return _head(404, b"no robots.txt")
         return _head(200, self.robots.encode(), "Content-Type: text/plain")
@@ -163,6 +166,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "bad_gzip": lambda page, rng, wall: _broken_gzip(page, rng),
     "not_gzip": lambda page, rng, wall: _head(200, page.body, HTML, "Content-Encoding: gzip"),
     "extra": lambda page, rng, wall: Answer(_head(200, page.body, HTML).data + b"and more"),
+    "late_rest": lambda page, rng, wall: Answer(_head(200, page.body, HTML).data, rest=b"<p>the rest of it</p>"),
     "flood_1xx": lambda page, rng, wall: Answer(b"HTTP/1.1 102 Processing\r\n\r\n" * 40, end="silence"),
     "switch": lambda page, rng, wall: _raw("HTTP/1.1 101 Switching Protocols\nUpgrade: x", end="silence"),
     "huge": lambda page, rng, wall: _head(200, page.body, HTML, length=10**12),
@@ -199,6 +203,7 @@ CODES: Final[dict[str, frozenset[str | None]]] = {
         "bad_gzip": ("decode_error",),
         "not_gzip": ("decode_error",),
         "extra": (None,),
+        "late_rest": (None,),
         "flood_1xx": ("http_too_many_1xx",),
         "switch": ("http_protocol",),
         "huge": ("body_too_large",),

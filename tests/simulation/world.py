@@ -169,12 +169,15 @@ def _site(rng: random.Random, world: World, name: str, targets: dict[str, list[s
             where = here if rng.random() < 0.6 else targets
             page.location = rng.choice((_url(rng, where), rng.choice(where.get(name, ["/"])), target))
     site = Site(name, pages, world.wall)
+    pages["/rules"] = Page("/rules", body=f"User-agent: *\nDisallow: {PRIVATE}\n".encode())
     if rng.random() < 0.6:
         delay = rng.choice((None, None, 0.5, 2, 40))
         site.robots = f"User-agent: *\nDisallow: {PRIVATE}\n" + (f"Crawl-delay: {delay}\n" if delay else "")
         if rng.random() < 0.4:
             site.robots += f"Sitemap: http://{name}/sitemap.xml\n"
             pages["/sitemap.xml"] = make_sitemap(name, targets[name])
+    if site.robots is not None and rng.random() < 0.15:
+        site.robots_location = rng.choice((f"http://{rng.choice(list(targets))}/rules", "/rules"))
     if rng.random() < 0.2:
         kinds = ("503", "500", "silent", "reset", "cut_close", "empty", "429", "404", "not_http", "bad_gzip")
         site.robots_faults = [rng.choice([k for k in kinds if k in FAULTS]) for _ in range(rng.randint(1, 2))]

@@ -33,6 +33,16 @@ def _stale(wire: Wire) -> None:
         wire.close()
 
 
+def _rest(wire: Wire) -> None:
+    """Go on with the body of the first answer when the next request has arrived, as who miscounts its length does."""
+    if wire.count == 1:
+        wire.send(page())
+        wire.done()
+    else:
+        wire.send(b"<p>and the rest of the page before")
+        wire.close()
+
+
 def _late(wire: Wire) -> None:
     wire.send(page())
     wire.done()
@@ -50,6 +60,7 @@ CONNECTION: Final = {
     "silence": Fault((20,), "never answers", "timeout_headers", stalls()),
     "keep-alive-stale": Fault((21,), "closes the kept connection when the next request comes", "ok", _stale),
     "late-bytes": Fault((32,), "a second answer that nobody asked for, 0.05 s after the first", "ok", _late),
+    "late-rest": Fault((32,), "what is left of an answer comes instead of the next one", "ok", _rest),
     "status-cut": Fault((23,), "closes inside the status line", "http_truncated_headers", closes(b"HTTP/1.1 20")),
     "headers-cut": Fault(
         (23,), "closes inside the headers", "http_truncated_headers", closes(b"HTTP/1.1 200 OK\r\nContent-Ty")

@@ -1,0 +1,76 @@
+"""Errands: requests that are no inputs, such as the redirects of a robots.txt. Each takes its host's turn, as all do.
+
+Whoever sends one gets the response; no record comes of it, and a job does not keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError
+from crawler.fetch import Fetcher
+from crawler.frontier import Frontier
+from crawler.models import Input, Request, Response
+from crawler.urls import Url
+
+
+class Errands:
+    """Sends with `fetcher` what `frontier` gives a turn to. `on_errand` is called when there is one more."""
+
+    def __init__(self, *, frontier: Frontier, fetcher: Fetcher, clock: Callable[[], float]) -> None:
+        self.on_errand: Callable[[], None] = lambda: None
+        self._frontier = frontier
+        self._fetcher = fetcher
+        self._clock = clock
+        self._sent = 0
+        self._flying: dict[int, Deferred[Any]] = {}
+        self._waiting: dict[int, tuple[Deferred[Response], bool]] = {}
+
+    def fetch(self, url: Url) -> Deferred[Response]:
+        """Get a URL at once: the turn of its host is taken already."""
+        return self._fetcher.fetch(self._request(url))
+
+    def send(self, url: Url, fresh: bool) -> Deferred[Response]:
+        """Get a URL in its host's turn; with `fresh` over a new connection. Fails with CodedError if it is refused."""
+        errand = self._request(url)
+        answer: Deferred[Response] = Deferred(lambda _: self._cancel(errand.id))
+        self._waiting[errand.id] = answer, fresh
+        self._frontier.send(errand, self._clock())
+        self.on_errand()
+        return answer
+
+    def run(
+        self, errand: Request, refusal: CodedError | None, on_sent: Callable[[], None] | None
+    ) -> Deferred[Response | None]:
+        """Its turn has come: make the request, unless `refusal` says why not, and tell who waits for it.
+
+        Fires with the Response, if there is one; cancelling closes the socket: a CancelledError to who waits, not here.
+        """
+        answer, fresh = self._waiting.pop(errand.id, (None, False))
+        if answer is None:  # nobody wants it any more
+            return succeed(None)
+        if refusal is not None:
+            answer.errback(refusal)
+            return succeed(None)
+        fetching: Deferred[Any] = self._fetcher.fetch(errand, on_sent, fresh=fresh)
+        self._flying[errand.id] = fetching
+        return fetching.addBoth(self._landed, errand.id, answer)
+
+    def _landed(self, result: Response | Failure, number: int, answer: Deferred[Response]) -> Response | None:
+        del self._flying[number]
+        if not answer.called:
+            answer.callback(result)
+        return None if isinstance(result, Failure) else result
+
+    def _cancel(self, number: int) -> None:
+        self._waiting.pop(number, None)
+        if number in self._flying:
+            self._flying[number].cancel()
+
+    def _request(self, url: Url) -> Request:
+        self._sent += 1
+        return Request(-self._sent, url, url.href, Input(parent=url.href), self._clock())

@@ -1,0 +1,148 @@
+"""Every request takes its host's turn, whoever asks for it. The real crawler in a simulated internet, which watches too."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from simulation.lives import Story, live_in
+from simulation.network import Host, Line
+from simulation.sites import Page, Site
+from simulation.world import OPTIONS, World
+
+DELAY = 1.0
+
+
+def world_of(*sites: Site, inputs: list[str], **options: object) -> World:
+    """Each of these sites on a host of its own."""
+    world = World(0, OPTIONS | {"delay": DELAY, "robots": True} | options, [], {}, [])
+    world.inputs = inputs
+    for number, site in enumerate(sites, 1):
+        world.sites[site.name] = site
+        world.hosts.append(Host(site.name, [f"93.184.{number // 200}.{number % 200 + 1}"], site.answer, Line()))
+    return world
+
+
+def site(name: str, *pages: Page, **more: object) -> Site:
+    return Site(name, {page.target: page for page in pages}, lambda now: now, **more)
+
+
+def asked(story: Story, host: str) -> list[tuple[float, str]]:
+    """When this host was asked, and for what."""
+    events = [event.split(" ") for event in story.events]
+    return [(float(event[0]), event[5]) for event in events if event[1:3] == ["asked", host]]
+
+
+def check_delay(story: Story, host: str, delay: float = DELAY) -> None:
+    for (before, _), (after, target) in pairwise(asked(story, host)):
+        assert after - before >= delay - 1e-6, f"{host} is asked for {target} after {after - before:g} s"
+
+
+class TestRobotsElsewhere:
+    """A robots.txt that redirects: who serves it decides where we go, not how fast."""
+
+    @pytest.mark.parametrize("per_host", [1, 4])
+    def test_forty_hosts_lead_to_one(self, per_host):
+        """The one is asked once in a second, as if it had been asked for pages; and all get their records."""
+        hosts = [
+            site(f"h{number}.example", Page("/", body=b"page"), robots_location="http://victim.example/rules")
+            for number in range(40)
+        ]
+        victim = site("victim.example", Page("/rules", body=b"User-agent: *\nDisallow: /no\n"), Page("/", body=b"v"))
+        inputs = [f"http://{host.name}{path}" for host in hosts for path in ("/", "/no")] + ["http://victim.example/"]
+        story = live_in(world_of(*hosts, victim, inputs=inputs, per_host=per_host, concurrency=64))
+        assert len(asked(story, "victim.example")) == 42  # forty times the rules, its own robots.txt, its page
+        check_delay(story, "victim.example")
+        outcomes = {(record.url.rpartition("/")[2], record.outcome) for record in story.records}
+        assert outcomes == {("", "ok"), ("no", "skipped")}
+
+    def test_they_do_not_keep_its_own_pages_waiting(self):
+        """Every other turn is theirs at most."""
+        hosts = [
+            site(f"h{number}.example", Page("/", body=b"page"), robots_location="http://victim.example/rules")
+            for number in range(20)
+        ]
+        victim = site("victim.example", Page("/rules", body=b""), *(Page(f"/{n}", body=b"v") for n in range(10)))
+        inputs = [f"http://{host.name}/" for host in hosts] + [f"http://victim.example/{n}" for n in range(10)]
+        story = live_in(world_of(*hosts, victim, inputs=inputs, concurrency=64))
+        check_delay(story, "victim.example")
+        targets = [target for _, target in asked(story, "victim.example")]
+        assert targets.index("/9") <= 22
+
+    def test_no_slot_waits_with_them(self):
+        """With one slot: another host is asked meanwhile, and nothing stands still."""
+        first = site("a.example", Page("/", body=b"a"), robots_location="http://victim.example/rules")
+        second = site("b.example", Page("/", body=b"b"), robots_location="http://victim.example/rules")
+        victim = site("victim.example", Page("/rules", body=b""))
+        other = site("c.example", *(Page(f"/{n}", body=b"c") for n in range(5)))
+        inputs = ["http://a.example/", "http://b.example/", *(f"http://c.example/{n}" for n in range(5))]
+        story = live_in(world_of(first, second, victim, other, inputs=inputs, concurrency=1, delay=30.0))
+        assert [record.outcome for record in story.records] == ["ok"] * 7
+        check_delay(story, "victim.example", 30.0)
+        assert asked(story, "c.example")[1][0] < asked(story, "victim.example")[1][0] + 31.0
+
+    def test_two_hosts_that_point_at_each_other(self):
+        """Both are held, and both are asked for the other's rules."""
+        one = site(
+            "a.example", Page("/", body=b"a"), Page("/rules", body=b""), robots_location="http://b.example/rules"
+        )
+        two = site(
+            "b.example", Page("/", body=b"b"), Page("/rules", body=b""), robots_location="http://a.example/rules"
+        )
+        story = live_in(world_of(one, two, inputs=["http://a.example/", "http://b.example/"]))
+        assert [record.outcome for record in story.records] == ["ok", "ok"]
+        for host in ("a.example", "b.example"):
+            check_delay(story, host)
+
+    def test_on_the_same_host(self):
+        """The redirect of a robots.txt to the host itself is one more request to it."""
+        here = site("a.example", Page("/", body=b"a"), Page("/rules", body=b""), robots_location="/rules")
+        story = live_in(world_of(here, inputs=["http://a.example/"]))
+        assert [target for _, target in asked(story, "a.example")] == ["/robots.txt", "/rules", "/"]
+        check_delay(story, "a.example")
+
+    def test_a_host_that_was_given_up(self):
+        """It is not asked for others' rules either: those are unreachable, and their hosts wait no longer."""
+        dead = site("victim.example", *(Page(f"/{n}", fault="503", times=10**9) for n in range(12)))
+        here = site("a.example", Page("/", body=b"a"), robots_location="http://victim.example/0")
+        inputs = [f"http://victim.example/{n}" for n in range(12)] + ["http://a.example/"]
+        story = live_in(world_of(dead, here, inputs=inputs, delay=0.0, retries=1))
+        check_delay(story, "victim.example", 0.0)
+        assert story.records[-1].error is not None
+        assert story.records[-1].error.code == "robots_unreachable"
+
+
+class TestSentAgain:
+    """A request that got no answer on a kept connection is sent again: in the host's turn, and at no cost."""
+
+    @pytest.mark.parametrize("delay", [0.0, DELAY])
+    def test_stale(self, delay):
+        """The server closes the kept connection just as the next request is on its way."""
+        pages = [Page(f"/{n}", body=b"page", fault="reset", times=n > 0) for n in range(8)]
+        inputs = [f"http://a.example/{n}" for n in range(8)]
+        story = live_in(world_of(site("a.example", *pages), inputs=inputs, delay=delay, robots=False, per_host=1))
+        assert [(record.status, record.attempts) for record in story.records] == [(200, 1)] * 8
+        assert sum("empty_reply" in event for event in story.events) == 7
+        check_delay(story, "a.example", delay)
+        if not delay:
+            assert asked(story, "a.example")[-1][0] - asked(story, "a.example")[0][0] < 1.0
+
+    @pytest.mark.parametrize("delay", [0.0, 0.004])
+    def test_the_rest_of_the_answer_before(self, delay):
+        """It comes when the next request is on its way: that is not its answer."""
+        pages = [Page(f"/{n}", body=b"page", fault="late_rest", times=10**9) for n in range(8)]
+        here = site("a.example", *pages)
+        inputs = [f"http://a.example/{n}" for n in range(8)]
+        story = live_in(world_of(here, inputs=inputs, delay=delay, robots=False, per_host=1))
+        assert [(record.status, record.attempts, record.body) for record in story.records] == [(200, 1, b"page")] * 8
+        check_delay(story, "a.example", delay)
+        assert any("http_desync" in event for event in story.events)
+
+    def test_a_robots_txt(self):
+        """It is asked for again in a turn of its own, as all else is."""
+        here = site("a.example", Page("/", body=b"a"), Page("/rules", body=b"", fault="reset", times=1))
+        here.robots_location = "/rules"
+        story = live_in(world_of(here, inputs=["http://a.example/"]))
+        assert [target for _, target in asked(story, "a.example")] == ["/robots.txt", "/rules", "/rules", "/"]
+        assert [(record.status, record.attempts) for record in story.records] == [(200, 1)]
+        check_delay(story, "a.example")
