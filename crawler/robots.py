@@ -21,13 +21,15 @@ from typing import Any, Final
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Cooperator, TaskStopped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, StaleConnection
 from crawler.models import Input, Request, Response
 from crawler.redirect import next_hop
-from crawler.robots_rules import Rule, Rules, parse
+from crawler.robots_match import Rule
+from crawler.robots_rules import Rules, parse, read
 from crawler.urls import Url, join
 from crawler.urls import parse as parse_url
 
@@ -39,6 +41,7 @@ MAX_REDIRECTS: Final = 5
 MAX_ORIGINS: Final = 10_000
 MAX_SIZE: Final = 64 << 20
 _ORIGIN_SIZE: Final = 2_000
+_AT_ONCE: Final = 1 << 14  # bytes that are read in a few milliseconds
 # Google, too, takes 429 for "later": who asks too often does not get everything for it. 408 says nothing of robots.txt:
 # a server that closes an idle connection may send it just as the request leaves.
 _LATER: Final = frozenset({408, 429})
@@ -100,6 +103,8 @@ class Robots:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._size = 0
         self._asking: dict[str, _Asking] = {}
+        # A step in each turn of the reactor, however many there are to read.
+        self._readings = Cooperator(lambda: lambda: True, lambda step: clock.callLater(0, step))
         self._log = Logger()
 
     def check(self, url: Url) -> Verdict | Deferred[Verdict]:
@@ -217,12 +222,12 @@ class Robots:
             except CodedError as error:
                 return _Answer(Rules(), source, str(error))
             if hop is None:
-                return self._answer(request.url, response)
+                return (yield from self._answer(request.url, response))
             request = hop
             self._goes_on_elsewhere(url.site, asking)
             ask = partial(self._send, request.url, stale)
 
-    def _answer(self, url: Url, response: Response) -> _Answer:
+    def _answer(self, url: Url, response: Response) -> Generator[Deferred[Any], Any, _Answer]:
         status, error = response.status, response.error
         if status is not None and 300 <= status < 500 and status not in _LATER:
             return _Answer(Rules(), url.href, f"status {status}")
@@ -231,8 +236,23 @@ class Robots:
             return _Answer(None, url.href, str(error), cause=_cause(error))
         if status is None or not 200 <= status < 300:
             return _Answer(None, url.href, f"status {status}")
-        rules = parse(response.body, self._token)
+        if len(response.body) <= _AT_ONCE:
+            rules = parse(response.body, self._token)
+        else:
+            rules = yield self._read_on(read(response.body, self._token))
         return _Answer(rules, url.href, "", _absolute(url, rules.sitemaps))
+
+    def _read_on(self, reading: Generator[None, None, Rules]) -> Deferred[Rules]:
+        """Read a long file step by step, with the others. Cancelling it reads no further."""
+        rules: list[Rules] = []
+
+        def steps() -> Generator[None]:
+            rules.append((yield from reading))
+
+        task = self._readings.cooperate(steps())
+        done: Deferred[Rules] = Deferred(lambda _: task.stop())
+        task.whenDone().addCallbacks(lambda _: done.callback(rules[0]), _unless_stopped, errbackArgs=(done,))
+        return done
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -301,6 +321,11 @@ def _cause(error: CodedError | None) -> CodedError | None:
     if error is None or (error.phase not in {"dns", "connect", "tls"} and error.code != "address_blocked"):
         return None
     return error
+
+
+def _unless_stopped(failure: Failure, done: Deferred[Rules]) -> None:
+    if not failure.check(TaskStopped):
+        done.errback(failure)
 
 
 def _absolute(base: Url, sitemaps: Iterable[str]) -> tuple[str, ...]:

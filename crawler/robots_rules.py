@@ -11,10 +11,10 @@ does not shut everybody out. No other unknown line has an effect on the groups (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Final
 
-import msgspec
+from crawler.robots_match import Matcher, Rule
 
 MAX_BYTES: Final = 500 * 1024  # section 2.5: at least that much is read
 MAX_SITEMAPS: Final = 1_000
@@ -22,8 +22,8 @@ MAX_DELAY: Final = 86_400.0
 
 # What Google and protego forgive, too: usual misspellings, and white space instead of the colon.
 _LINE: Final = re.compile(
-    r"^[ \t]*(user[- ]?agent|allow|diss?all?ow|diasllow|disallaw|site-?maps?|crawl[- ]?delay|request[- ]?rate)"
-    r"(?:[ \t]*:|[ \t])([^#\n]*)",
+    r"^[ \t]*+(user[- ]?agent|allow|diss?all?ow|diasllow|disallaw|site-?maps?|crawl[- ]?delay|request[- ]?rate)"
+    r"(?:[ \t]*+:|[ \t])([^#\n]*+)",
     re.ASCII | re.IGNORECASE | re.MULTILINE,
 )
 _NAME: Final = re.compile(r"[^\s/;,()]+")
@@ -32,28 +32,8 @@ _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _RATE: Final = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*([smhd]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-# Octets that are not UTF-8 are octets all the same: "/caf\xE9" is about "/caf%E9".
-_BYTES: Final = "surrogateescape"
-
-_STARS: Final = re.compile(r"\*{2,}")
-# Escapes that may be more than they seem: of ASCII, or in lower case. "%C3%A9" is left alone.
-_ESCAPES: Final = r"%(?:[2-7][0-9A-Fa-f]|[0-9A-F][a-f]|[a-f][0-9A-Fa-f])|[^!-~]"
-_URL_SPECIAL: Final = re.compile(_ESCAPES + r"|[*$]")
-_PATTERN_SPECIAL: Final = re.compile(_ESCAPES + r"|\$")
-
-
-class Rule(msgspec.Struct, frozen=True, gc=False):
-    """One Allow or Disallow line. `line` counts from 1; `path` is as written."""
-
-    line: int
-    allow: bool
-    path: str
-
-    def __str__(self) -> str:
-        path = self.path[:200]
-        if not path.isascii():
-            path = path.encode("utf-8", _BYTES).decode("utf-8", "replace")
-        return f"line {self.line}: {'Allow' if self.allow else 'Disallow'}: {path}"
+_BYTES: Final = "surrogateescape"  # octets that are not UTF-8 are octets all the same
+_BLOCK: Final = 1 << 14
 
 
 class Rules:
@@ -64,113 +44,20 @@ class Rules:
     """
 
     def __init__(
-        self, rules: Iterable[Rule] = (), *, crawl_delay: float | None = None, sitemaps: Iterable[str] = ()
+        self, matcher: Matcher | None = None, *, crawl_delay: float | None = None, sitemaps: Iterable[str] = ()
     ) -> None:
         self.crawl_delay = crawl_delay
         self.sitemaps = tuple(sitemaps)
-        self._plain: dict[str, Rule] = {}
-        self._globs: list[_Glob] = []
-        size = sum(map(len, self.sitemaps))
-        for rule in rules:
-            # Section 2.2.2: a path begins with a slash; the example of section 5.1 begins one with a star.
-            if rule.path[0] not in "/*":
-                continue
-            anchored = rule.path.endswith("$")
-            pattern = _normal(rule.path[: -1 if anchored else None], _PATTERN_SPECIAL)
-            size += 200 + len(pattern) + len(rule.path)
-            if anchored or "*" in pattern:
-                self._globs.append(_Glob.of(pattern, anchored, rule))
-            elif pattern not in self._plain or rule.allow:
-                self._plain[pattern] = rule
-        # Of equally long ones Allow wins: it comes first.
-        self._globs.sort(key=lambda glob: (-glob.octets, not glob.rule.allow))
-        self._prefixes = tuple(self._plain)
-        self._lengths = sorted({len(pattern) for pattern in self._plain}, reverse=True)
-        self.size = size
+        self._matcher = matcher or Matcher()
+        self.size = self._matcher.size + sum(map(len, self.sitemaps))
         """About how many bytes of memory this holds."""
 
     def decide(self, target: str) -> Rule | None:
-        """The rule that decides for this path and query, as a URL in WHATWG form has them. None: nothing forbids it."""
-        if not self.size or target == "/robots.txt":
-            return None
-        if "%" in target or "*" in target or "$" in target:
-            target = _normal(target, _URL_SPECIAL)
-        best: Rule | None = None
-        octets = 0
-        # One look from C at all of them, since most paths match none.
-        if target.startswith(self._prefixes):
-            for length in self._lengths:
-                start = target[:length]
-                best = self._plain.get(start)
-                if best is not None:
-                    octets = len(start)
-                    break
-        for glob in self._globs:
-            if glob.octets < octets or (best is not None and best.allow and glob.octets == octets):
-                break
-            if glob.matches(target):
-                return glob.rule
-        return best
+        """The rule that decides for this path and query, as a URL in WHATWG form has them. None: nothing forbids it.
 
-
-class _Glob(msgspec.Struct, frozen=True, gc=False):
-    """A pattern with "*" or a final "$". Its pieces are looked for from left to right: linear in the URL's length."""
-
-    octets: int
-    head: str
-    middle: tuple[str, ...]
-    tail: str | None  # what the URL must end with, when the pattern is anchored by "$"
-    exact: bool
-    rule: Rule
-
-    @classmethod
-    def of(cls, pattern: str, anchored: bool, rule: Rule) -> _Glob:
-        head, *pieces = _STARS.sub("*", pattern).split("*")
-        tail = pieces.pop() if anchored and pieces else None
-        octets = len(pattern) + anchored
-        return cls(octets, head, tuple(filter(None, pieces)), tail, anchored and tail is None, rule)
-
-    def matches(self, target: str) -> bool:
-        if not target.startswith(self.head):
-            return False
-        if self.exact:
-            return len(target) == len(self.head)
-        at, end = len(self.head), len(target)
-        if self.tail is not None:
-            if not target.endswith(self.tail):
-                return False
-            end -= len(self.tail)
-        for piece in self.middle:
-            at = target.find(piece, at, end)
-            if at < 0:
-                return False
-            at += len(piece)
-        return at <= end
-
-
-def _normal(text: str, special: re.Pattern[str]) -> str:
-    """The form in which paths are compared (section 2.2.2): an escape equals the visible ASCII character it stands for.
-
-    Not "%", "*" and "$", whose escapes say that nothing special is meant, and not "/" and "?" in the path, where they
-    part it; in the query they are characters like others, as in the RFC's example "?baz=https%3A%2F%2Ffoo.bar".
-    """
-    path, mark, query = text.partition("?")
-    return special.sub(_in_path, path) + mark + special.sub(_in_query, query)
-
-
-def _in_path(match: re.Match[str]) -> str:
-    return _character(match[0], "%*$/?")
-
-
-def _in_query(match: re.Match[str]) -> str:
-    return _character(match[0], "%*$")
-
-
-def _character(text: str, kept: str) -> str:
-    if len(text) == 3:
-        character = chr(int(text[1:], 16))
-        return character if "!" <= character <= "~" and character not in kept else text.upper()
-    return "".join(f"%{octet:02X}" for octet in text.encode("utf-8", _BYTES))
+        Takes less than a millisecond, for a URL as long as links may be.
+        """
+        return None if target == "/robots.txt" else self._matcher.decide(target)
 
 
 class _Group:
@@ -178,8 +65,16 @@ class _Group:
 
     def __init__(self) -> None:
         self.named = False
-        self.rules: list[Rule] = []
+        self.rules: dict[str, Rule] = {}
         self.delay: float | None = None
+
+    def add(self, rule: Rule) -> None:
+        """The same path again says nothing new, unless it is allowed now. And a path begins with a slash (section
+        2.2.2), or with a star, as in the example of section 5.1.
+        """
+        path = rule.path
+        if path[0] in "/*" and (path not in self.rules or rule.allow > self.rules[path].allow):
+            self.rules[path] = rule
 
     def slow_down(self, seconds: float | None) -> None:
         if seconds is not None:
@@ -188,6 +83,17 @@ class _Group:
 
 def parse(body: bytes, token: str) -> Rules:
     """Read the first 500 KiB of a robots.txt, for the crawler with this product token."""
+    reading = read(body, token)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            rules: Rules = end.value
+            return rules
+
+
+def read(body: bytes, token: str) -> Generator[None, None, Rules]:
+    """What `parse` does, for those who cannot wait so long at once: some milliseconds are between the yields."""
     if len(body) > MAX_BYTES:
         # A rule that is cut ("Disallow: /") may say far more than the whole one, so the last line goes.
         body = body[:MAX_BYTES]
@@ -195,37 +101,46 @@ def parse(body: bytes, token: str) -> Rules:
     text = body.decode("utf-8-sig", _BYTES).replace("\r\n", "\n").replace("\r", "\n")
     token = token.lower()
     ours, everybody = _Group(), _Group()
-    addressed: list[_Group] = []
+    addressed: set[_Group] = set()
     in_rules = False
     sitemaps: dict[str, None] = {}
-    number, counted = 1, 0
-    for match in _LINE.finditer(text):
-        number += text.count("\n", counted, match.start())
-        counted = match.start()
-        kind, value = match[1][0].lower(), match[2].strip()
-        if kind == "u":
-            if in_rules:
-                addressed, in_rules = [], False
-            name = _NAME.match(value)
-            agent = name[0].rstrip("*").lower() if name else None
-            group = everybody if agent == "" else ours if agent == token else None
-            if group is not None:
-                group.named = True
-                addressed.append(group)
-        elif kind == "s":
-            if value and len(sitemaps) < MAX_SITEMAPS:
-                sitemaps[value] = None
-        else:
-            in_rules = True
-            for group in addressed:
-                if kind == "c":
-                    group.slow_down(_seconds(value))
-                elif kind == "r":
-                    group.slow_down(_seconds_per_request(value))
-                elif value:
-                    group.rules.append(Rule(number, kind == "a", value))
+    number, start = 1, 0
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        counted = start
+        for match in _LINE.finditer(text, start, end):
+            number += text.count("\n", counted, match.start())
+            counted = match.start()
+            kind, value = match[1][0].lower(), match[2].strip()
+            if kind == "u":
+                if in_rules:
+                    addressed, in_rules = set(), False
+                name = _NAME.match(value)
+                agent = name[0].rstrip("*").lower() if name else None
+                group = everybody if agent == "" else ours if agent == token else None
+                if group is not None:
+                    group.named = True
+                    addressed.add(group)
+            elif kind == "s":
+                if value and len(sitemaps) < MAX_SITEMAPS:
+                    sitemaps[value] = None
+            else:
+                in_rules = True
+                for group in addressed:
+                    if kind == "c":
+                        group.slow_down(_seconds(value))
+                    elif kind == "r":
+                        group.slow_down(_seconds_per_request(value))
+                    elif value:
+                        group.add(Rule(number, kind == "a", value))
+        number += text.count("\n", counted, end)
+        start = end
+        if start < len(text):
+            yield
     chosen = ours if ours.named else everybody
-    return Rules(chosen.rules, crawl_delay=chosen.delay, sitemaps=sitemaps)
+    matcher = Matcher()
+    yield from matcher.fill(chosen.rules.values())
+    return Rules(matcher, crawl_delay=chosen.delay, sitemaps=sitemaps)
 
 
 def product_token(user_agent: str) -> str:

@@ -166,7 +166,8 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.monitor_options", {"crawler.options"}),
         ("crawler.crawl_options", {"crawler.monitor_options", "crawler.options"}),
         ("crawler.scope", {"crawler.errors", "crawler.urls"}),
-        ("crawler.robots_rules", set()),
+        ("crawler.robots_match", set()),
+        ("crawler.robots_rules", {"crawler.robots_match"}),
     ],
 )
 def test_what_a_leaf_may_import(module: str, allowed: set[str]) -> None:

@@ -70,6 +70,10 @@ class Site:
         if isinstance(verdict, Deferred):
             results: list[Verdict] = []
             verdict.addCallback(results.append)
+            for _ in range(1_000):  # a long file is read in many turns of the reactor
+                if results:
+                    break
+                self.clock.advance(0)
             (verdict,) = results
         if verdict.later is not None:
             later: list[Verdict] = []
@@ -483,3 +487,54 @@ def test_any_answer_gives_a_verdict(first, second, later):
         assert verdict.error is None or verdict.error.code in {"robots_denied", "robots_unreachable"}
         assert verdict.allowed is bool(verdict.reason)
         asked.clock.advance(later)
+
+
+class TestLongFiles:
+    """What takes long to read is read in steps, one in each turn of the reactor, however many files there are."""
+
+    LONG = tuple(f"Disallow: /*a{number}*b" for number in range(5_000))
+
+    def waiting(self, *hosts: str) -> tuple[Site, list[Verdict]]:
+        asked = Site({f"http://{host}/robots.txt": rules(*self.LONG, "Allow: /x") for host in hosts})
+        verdicts: list[Verdict] = []
+        for host in hosts:
+            waiter = asked.robots.check(parse(f"http://{host}/a4999b"))
+            assert isinstance(waiter, Deferred)
+            waiter.addCallback(verdicts.append)
+        return asked, verdicts
+
+    def turn(self, clock: Clock) -> None:
+        """One turn of a reactor; Clock.advance would go on with what is called later in it."""
+        due, clock.calls = clock.calls, []
+        assert len(due) == 1
+        for call in due:
+            call.called = 1
+            call.func(*call.args, **call.kw)
+
+    def turns(self, *hosts: str) -> int:
+        asked, verdicts = self.waiting(*hosts)
+        turns = 0
+        while len(verdicts) < len(hosts):
+            self.turn(asked.clock)
+            turns += 1
+        assert {str(verdict.rule) for verdict in verdicts} == {"line 5001: Disallow: /*a4999*b"}
+        return turns
+
+    def test_in_steps(self):
+        """A tenth of a megabyte takes a dozen turns; three of them three times as many, not three steps in each."""
+        one = self.turns("a.example")
+        assert one > 10
+        assert self.turns("a.example", "b.example", "c.example") > 2.5 * one
+
+    def test_nobody_waits_any_more(self):
+        """Then it is not read to its end."""
+        asked = site(rules(*self.LONG))
+        waiter = asked.robots.check(parse(f"{HOST}/"))
+        assert isinstance(waiter, Deferred)
+        failures: list[object] = []
+        waiter.addErrback(failures.append)
+        self.turn(asked.clock)
+        waiter.cancel()
+        assert len(failures) == 1
+        assert asked.clock.getDelayedCalls() == []
+        assert asked.check(f"{HOST}/a7b").error is not None
