@@ -86,7 +86,7 @@ class Crawler:
         self._sinks = tuple(sinks)
         self._say = say
         self._bodies = bodies
-        self._dial = dial or reactor_dial(reactor, config.connect_timeout)
+        self._dial = dial or reactor_dial(reactor)
         # A socket each, and some for files, DNS and the loop itself.
         limit = descriptor_limit()
         self._most_concurrency = max(1, limit - min(SPARE_DESCRIPTORS, limit // 2))

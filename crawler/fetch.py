@@ -25,17 +25,20 @@ from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
 from crawler.http11.response import DONE, SWITCHING, WireResponse
+from crawler.http11.stalls import Stalls
 from crawler.models import Request, Response, Timings
 
 _log = Logger()
 
 WATCH_INTERVAL: Final = 0.1
+SECOND_LOOK: Final = 0.01  # so long that the reactor has looked at every socket meanwhile
 MIN_RATE_GRACE: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Seconds per phase and in all; `min_rate` in bytes per second, judged after 30 s of body; `max_size` in bytes.
+    """Seconds per phase and in all, of those in which the reactor was free; `max_size` in bytes; `min_rate` in bytes
+    per second, judged after 30 s of body.
 
     With `partial` what comes before `max_size` is had, however much was announced.
     """
@@ -73,8 +76,11 @@ class Fetcher:
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool],
         wall_clock: Callable[[], float] = time.time,
+        stalls: Stalls | None = None,
     ) -> None:
         self._clock = clock
+        self._stalls = stalls or Stalls()
+        self._was_late = False
         self._jar = NullJar()
         self._client = HTTPClient(agent, self._jar)
         self._reactor: Any = clock
@@ -108,18 +114,30 @@ class Fetcher:
         flight.trace.on_sent = on_sent
         self._flights[flight] = None
         if self._watch is None:
-            self._watch = self._clock.callLater(WATCH_INTERVAL, self._check)
+            self._look_in(WATCH_INTERVAL)
         flight.start()
         return flight.done
 
     def _check(self) -> None:
         """Look at every deadline. One timer for all flights: a timer each costs 6 us per URL."""
         now = self._clock.seconds()
+        assert self._watch is not None
+        late = self._stalls.was_late(self._watch.getTime(), now)
+        if late and not self._was_late:
+            self._was_late = True
+            self._look_in(SECOND_LOOK)
+            return
+        self._was_late = late
         for flight in list(self._flights):
             error = flight.overdue(now)
             if error is not None:
                 flight.stop(error)
-        self._watch = self._clock.callLater(WATCH_INTERVAL, self._check) if self._flights else None
+        self._watch = None
+        if self._flights:
+            self._look_in(WATCH_INTERVAL)
+
+    def _look_in(self, seconds: float) -> None:
+        self._watch = self._clock.callLater(seconds, self._check)
 
     def _landed(self, flight: _Flight) -> None:
         self._flights.pop(flight, None)
@@ -179,13 +197,14 @@ class _Flight:
         limits, trace = self._fetcher._limits, self.trace
         if trace.phase == "closing":  # of a WebSocket: all that was asked for is there, and that phase ends by itself
             return None
-        if now - trace.started > limits.total:
+        free = self._fetcher._stalls.free
+        if free(trace.started, now) > limits.total:
             return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
-        waited = now - trace.phase_started
+        waited = free(trace.phase_started, now)
         if trace.phase == "body":
             if self._response is not None and self._response.code == SWITCHING:
                 return None  # messages come when they come; the connection knows how long to wait for them
-            if now - trace.last_byte > limits.idle:
+            if free(trace.last_byte, now) > limits.idle:
                 return CodedError("timeout_idle", f"no byte of the body for {limits.idle:g} s")
             if waited > MIN_RATE_GRACE and trace.received < limits.min_rate * waited:
                 return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")

@@ -12,6 +12,7 @@ from crawler.http11.dial import Dial
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
+from crawler.http11.stalls import Stalls
 from crawler.http11.tls import LateContext
 from crawler.typed import Typed
 
@@ -26,6 +27,7 @@ class Network:
         self._reactor = reactor
         self._typed = typed
         self._resolver = Resolver(reactor)
+        self._stalls = Stalls()
         self._pool = Pool(reactor, idle_per_key=config.per_host)
         self._endpoint = Endpoint(
             clock=reactor,
@@ -35,6 +37,7 @@ class Network:
             pool=self._pool,
             own_ports=own_ports,
             may_be_private=typed.may_be_private,
+            stalls=self._stalls,
             ws_messages=config.ws_messages,
             ws_timeout=config.ws_timeout,
         )
@@ -60,6 +63,7 @@ class Network:
             user_agent=config.user_agent,
             headers=config.header_pairs,
             public_only=self._typed.public_only,
+            stalls=self._stalls,
         )
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from crawler.fetch import Fetcher, Limits
 from crawler.http11.agent import Agent
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.pool import Pool
+from crawler.http11.stalls import Stalls
 from crawler.models import Input, Request
 from crawler.urls import parse
 
@@ -265,13 +266,16 @@ class Client:
         limits: Limits | None = None,
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool] = lambda _: False,
+        stalls: Stalls | None = None,
         **endpoint_options: Any,
     ) -> None:
         self.network = network
         self.clock = clock = network.clock
         self.pool = Pool(clock)
+        stalls = stalls or Stalls()
         endpoint = Endpoint(
             clock=clock,
+            stalls=stalls,
             dial=network.dial,
             resolver=network,  # type: ignore[arg-type]
             tls_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -285,6 +289,7 @@ class Client:
             user_agent="test/1",
             headers=headers,
             public_only=public_only,
+            stalls=stalls,
             wall_clock=lambda: WALL + clock.seconds(),
         )
 

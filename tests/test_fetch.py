@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from crawler.errors import StaleConnection
 from crawler.fetch import MIN_RATE_GRACE, WATCH_INTERVAL, Fetcher, Limits, by_name
+from crawler.http11.stalls import Stalls
 from crawler.models import Input, Redirect, Request, Response, record_of
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -210,6 +211,12 @@ def drip_body(wire: Wire, _: object) -> None:
         wire.send(b"x", float(second))
 
 
+def hold(clock: Clock, seconds: float) -> None:
+    """The reactor is held: all that was due meanwhile happens at once afterwards, in the order in which it was due."""
+    clock.rightNow += seconds
+    clock.advance(0)
+
+
 class TestDeadlines:
     """Each ends the fetch not before its limit and at the next look at the clock, and closes the socket."""
 
@@ -299,6 +306,62 @@ class TestDeadlines:
         network.serve(script=script, connect=9.0)
         got = fetch(Client(network, limits=limited(min_rate=9)))
         assert (code(got), len(got.body)) == (None, 200)
+
+    @pytest.mark.parametrize(
+        ("url", "setting"),
+        [
+            ("http://a.example/", {"dns": 4.0}),
+            ("http://a.example/", {"connect": 9.0}),
+            ("http://a.example/", {"script": lambda wire, _: wire.answer(b"whole", after=19.0)}),
+            ("http://a.example/", {"script": body_script(b"wh", b"ole", gap=18.0)}),
+            ("http://a.example/", {"script": body_script(*b"w h o l e".split(), gap=11.0)}),
+        ],
+        ids=["dns", "connect", "headers", "idle", "total"],
+    )
+    def test_time_in_which_the_reactor_was_held_does_not_count(self, clock, network, url, setting):
+        """What was on its way meanwhile is read before anything is judged: no stall makes a false timeout."""
+        network.serve(**setting)
+        got: list[Response] = []
+        Client(network, limits=limited(min_rate=0.05)).fetcher.fetch(request(url)).addCallback(got.append)
+        advance_to(clock, 3.0)
+        hold(clock, 65.0)
+        advance_to(clock, 1e4)
+        assert (code(got[0]), got[0].body) == (None, b"whole" if "script" in setting else b"hello")
+
+    def test_a_rate_is_that_of_the_time_in_which_the_reactor_was_free(self, clock, network):
+        """Bytes that could not be read are no slow server."""
+        network.serve(script=body_script(*[b"x"] * 40, gap=1.0))
+        got: list[Response] = []
+        Client(network, limits=limited(min_rate=0.9, total=1e3)).fetcher.fetch(request()).addCallback(got.append)
+        advance_to(clock, 29.0)
+        hold(clock, 5.5)
+        advance_to(clock, 1e4)
+        assert (code(got[0]), len(got[0].body)) == (None, 40)
+
+    def test_after_a_stall_the_deadline_is_where_it_was(self, clock, network):
+        """It is put off by as long as the reactor was held, and no longer; two who see the stall count it once."""
+        network.serve(script=silent)
+        stalls = Stalls()
+        clients = [Client(network, stalls=stalls) for _ in range(2)]
+        got: list[Response] = []
+        for client in clients:
+            client.fetcher.fetch(request()).addCallback(got.append)
+        for _ in range(3):
+            advance_to(clock, clock.seconds() + 4.0)
+            hold(clock, 30.0)
+        advance_to(clock, 1e4)
+        assert [code(response) for response in got] == ["timeout_headers"] * 2
+        assert [response.timings.total for response in got] == pytest.approx([110.0] * 2, abs=5 * WATCH_INTERVAL)
+
+    def test_a_reactor_that_is_always_late(self, clock, network):
+        """Nobody waits for ever, though every turn of the reactor takes too long."""
+        network.serve(script=silent)
+        got: list[Response] = []
+        Client(network).fetcher.fetch(request()).addCallback(got.append)
+        while not got:
+            hold(clock, 0.3)
+        assert code(got[0]) == "timeout_headers"
+        assert clock.seconds() < 4 * 20.0
 
     def test_one_timer_watches_all(self, clock, network):
         """However many fetches are in the air, and none when there is nothing to watch."""

@@ -8,7 +8,6 @@ import gc
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -67,7 +66,7 @@ def net(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     if request.param == "twisted":
         reactor = SelectReactor()
         reactor._registerAsIOThread = False
-        yield Net(reactor, reactor_dial(reactor, PATIENCE))
+        yield Net(reactor, reactor_dial(reactor))
         close_wakers(reactor)
         return
     if request.param == "asyncio":
@@ -325,18 +324,3 @@ def test_cancel_at_the_moment_of_success(net):
     with socket.create_server((LOOPBACK, 0), backlog=100) as server:
         port = server.getsockname()[1]
         assert net.run(start) == 0
-
-
-def test_time_limit_of_the_system():
-    """Twisted's own attempts end by themselves after the given time."""
-    reactor: Any = SelectReactor()
-    reactor._registerAsIOThread = False
-    net = Net(reactor, reactor_dial(reactor, 0.05))
-    started = time.monotonic()
-    try:
-        with full_backlog() as port, pytest.raises(Exception) as caught:
-            net.run(lambda: net.dial(LOOPBACK, port, Client()))
-    finally:
-        close_wakers(reactor)
-    assert from_connect(caught.value, "there").code == "connect_timeout"
-    assert time.monotonic() - started < 1

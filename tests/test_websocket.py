@@ -508,6 +508,28 @@ class TestDeadlines:
         assert (code(got), said(got), got.timings.total) == (None, ["x"], 59.9 + CLOSE_SECONDS)
 
 
+class TestStalls:
+    def test_the_reactor_is_held_while_messages_come(self, network):
+        """The time for them is that in which they could be heard; so is the moment for the server's goodbye."""
+
+        def begin(peer: Peer) -> None:
+            peer.accept()
+            peer.say(TextMessage("x"), 9.0)
+            peer.say(TextMessage("y"), 45.0)
+
+        serve(network, begin)
+        clock = network.clock
+        got: list[Response] = []
+        start(Client(network, ws_messages=5, ws_timeout=10.0)).addCallback(got.append)
+        for until, seconds in ((2.0, 30.0), (39.9, 30.0)):
+            advance_to(clock, until)
+            clock.rightNow += seconds
+            clock.advance(0)
+        advance_to(clock, 1e4)
+        assert (code(got[0]), said(got[0]), got[0].data["close_code"]) == (None, ["x", "y"], 1000)
+        assert got[0].timings.total == pytest.approx(70.0, abs=0.5)
+
+
 class TestGivingUp:
     @pytest.mark.parametrize("when", [0.1, 0.4, 0.8, 1.5, 2.5])
     def test_cancelling_closes_the_socket(self, network, when):

@@ -34,12 +34,13 @@ class _OneProtocol(Factory):
         return self._protocol
 
 
-def reactor_dial(reactor: Any, timeout: float) -> Dial:
-    """Dial with Twisted's own transports. `timeout` in seconds bounds the attempt."""
+def reactor_dial(reactor: Any) -> Dial:
+    """Dial with Twisted's own transports. Without a time limit: whoever waits keeps the deadline."""
 
     def dial(address: str, port: int, protocol: Protocol) -> Deferred[Any]:
-        endpoint = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-        return endpoint(reactor, address, port, timeout=timeout).connect(_OneProtocol(protocol))
+        kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
+        endpoint = kind(reactor, address, port, timeout=None)  # type: ignore[arg-type]  # as for connectTCP
+        return endpoint.connect(_OneProtocol(protocol))
 
     return dial
 

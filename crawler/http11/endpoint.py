@@ -21,6 +21,7 @@ from crawler.http11.dial import Dial
 from crawler.http11.envelope import Envelope, Key
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Addresses, Resolver
+from crawler.http11.stalls import Stalls
 from crawler.http11.tls import Context, TLSLayer
 
 ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
@@ -50,6 +51,7 @@ class Endpoint:
         pool: Pool,
         own_ports: Container[int] = (),
         may_be_private: Callable[[str, int, Addresses], bool] = lambda *_: False,
+        stalls: Stalls | None = None,
         ws_messages: int = 1,
         ws_timeout: float = 10.0,
     ) -> None:
@@ -60,6 +62,7 @@ class Endpoint:
         self._pool = pool
         self._own_ports = own_ports
         self._may_be_private = may_be_private
+        self._stalls = stalls or Stalls()
         self._ws_messages = ws_messages
         self._ws_timeout = ws_timeout
 
@@ -117,7 +120,9 @@ class Endpoint:
             return Connection(key, self._pool, self._clock.seconds)
         from crawler.http11.websocket import WebSocket  # most runs have none
 
-        return WebSocket(key, self._pool, self._clock, messages=self._ws_messages, patience=self._ws_timeout)
+        return WebSocket(
+            key, self._pool, self._clock, self._stalls, messages=self._ws_messages, patience=self._ws_timeout
+        )
 
     def _secure(self, winner: tuple[str, Protocol, Connection], envelope: Envelope) -> Any:
         address, wire, connection = winner

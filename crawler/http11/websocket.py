@@ -25,6 +25,7 @@ from crawler.http11.connection import Connection, Owner, _cut
 from crawler.http11.envelope import Envelope, Key
 from crawler.http11.head import MAX_HEAD_LINES
 from crawler.http11.response import DONE, SWITCHING, WireResponse
+from crawler.http11.stalls import Stalls
 
 # wsproto is an extra: it is imported once a server has agreed to speak WebSocket.
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 
 CLOSE_SECONDS: Final = 1.0  # for the server to say goodbye, too
+SECOND_LOOK: Final = 0.01  # after a stall of the reactor, which looks at the socket meanwhile
 MAX_SMALL_FRAMES: Final = 1_000  # pings, pongs, fragments that hold next to nothing: each takes as long as any other
 SMALL_FRAME: Final = 64
 _NORMAL_CLOSURE: Final = 1000
@@ -54,13 +56,18 @@ class Said(TypedDict):
 class WebSocket(Connection):
     """Takes `messages` messages, at most for `patience` seconds after the handshake; then it closes.
 
+    Of both these and CLOSE_SECONDS only those count in which the reactor was free.
+
     The response then ends well, as it does when the server closes. `trace.phase` is "body" while it listens and
     "closing" after that, for at most CLOSE_SECONDS. `trace.received` counts what is in messages.
     """
 
-    def __init__(self, key: Key, owner: Owner, clock: IReactorTime, *, messages: int, patience: float) -> None:
+    def __init__(
+        self, key: Key, owner: Owner, clock: IReactorTime, stalls: Stalls, *, messages: int, patience: float
+    ) -> None:
         super().__init__(key, owner, clock.seconds)
         self._clock = clock
+        self._stalls = stalls
         self._wanted = messages
         self._patience = patience
         self._nonce = b""
@@ -256,7 +263,23 @@ class WebSocket(Connection):
         """The one timer: first for how long messages are waited for, then for how long the end is."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = None if seconds is None else self._clock.callLater(seconds, self._time_is_over)
+        self._timer = None
+        if seconds is not None:
+            now = self._clock.seconds()
+            self._timer = self._clock.callLater(seconds, self._may_be_over, now, seconds, now + seconds)
+
+    def _may_be_over(self, since: float, seconds: float, due: float, *, was_late: bool = False) -> None:
+        """The time is over, unless the reactor was held meanwhile."""
+        now = self._clock.seconds()
+        late = self._stalls.was_late(due, now)
+        left = seconds - self._stalls.free(since, now)
+        if left < SECOND_LOOK:
+            left = SECOND_LOOK if late and not was_late else 0.0
+        if left:
+            due = now + left
+            self._timer = self._clock.callLater(left, self._may_be_over, since, seconds, due, was_late=late)
+        else:
+            self._time_is_over()
 
     def _time_is_over(self) -> None:
         envelope, response = self._envelope, self._response
