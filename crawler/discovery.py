@@ -1,25 +1,38 @@
-"""What an answer tells a crawl: links, title, whether its content was seen before. No I/O, no scope."""
+"""What an answer tells a crawl: links, title, whether its content was seen before. No I/O, no scope.
+
+`discover` is a pure function of what it is given: a costly answer is read in another process. What is Answered knows
+whether it is quick to read, however it is made, or may be tried here.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from crawler.charset import from_content_type
+from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
-from crawler.links import REFERENCES, base_of, resolve, scan
+from crawler.links import REFERENCES, Costly, scan
 from crawler.models import ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
+from crawler.resolving import base_of, resolve
+from crawler.sitemaps import MAX_ENTRIES
 from crawler.sitemaps import parse as parse_sitemap
 from crawler.urls import Url, join
 
 MAX_SCANNED: Final = 5_000_000
+MAX_LINKS: Final = 10_000
 MAX_BODIES: Final = 200_000
+QUICK: Final = 8_192  # bytes: however they are made, they are read in 5 to 15 ms
+TRIED: Final = 131_072  # bytes: those may be tried with TRIAL steps of effort, in 10 to 30 ms
+TRIAL: Final = 2_000
+_STEP: Final = 128  # characters of a base: to put two references behind so many is a step
 
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _SITEMAP: Final = re.compile(
@@ -32,41 +45,95 @@ _GZIP: Final = b"\x1f\x8b"
 _HINTS: Final = frozenset(
     {"preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "stylesheet", "icon", "manifest"}
 )
+_TELLING: Final = ("link", "refresh", "x-robots-tag")
+HEADERS: Final[tuple[str, ...]] = ("content-type", *_TELLING)
+
+
+class LinkRules(msgspec.Struct, frozen=True, array_like=True):
+    """`kinds` says where links are looked for; `agent` is our product token.
+
+    With `nofollow` pages and links that say so lead nowhere.
+    """
+
+    kinds: frozenset[str]
+    nofollow: bool
+    agent: str
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """What is read of an answer. `named`: somebody called it a sitemap; `headers` may hold others than HEADERS, too."""
+
+    url: Url
+    body: bytes
+    headers: dict[str, list[str]]
+    named: bool = False
+
+    @classmethod
+    def of(cls, request: Request, response: Response) -> Self:
+        return cls(request.url, response.body, response.headers, _is_named_sitemap(request))
+
+    @property
+    def is_quick(self) -> bool:
+        """True if no answer of this size takes long."""
+        return self._size <= QUICK and not self._is_packed
+
+    @property
+    def may_be_tried(self) -> bool:
+        """True if `discover` with an effort of TRIAL does not take long."""
+        return self._size <= TRIED
+
+    @property
+    def _size(self) -> int:
+        headers = self.headers
+        told = [value for name in _TELLING if name in headers for value in headers[name]]
+        return len(self.body) + sum(map(len, told))
+
+    @property
+    def _is_packed(self) -> bool:
+        """True for a file of gzip: what is in it may be a thousand times as long."""
+        return self.body.startswith(_GZIP) and (self.named or _is_xml_gz(self.url))
+
+
+def discover(answer: Answered, rules: LinkRules, *, effort: int | None = None) -> Findings:
+    """What an answer says and where it leads. Raises Costly when that takes more than so many steps of effort."""
+    findings = Findings()
+    if answer.named or _looks_like_sitemap(answer):
+        findings.is_sitemap = True
+        _read_sitemap(answer, findings, effort)
+    else:
+        headers = answer.headers
+        media, charset = from_content_type(headers["content-type"][0] if headers.get("content-type") else "")
+        if media in _HTML or (media is None and answer.body.lstrip()[:1] == b"<"):
+            _read_page(answer, rules, charset, findings, effort)
+        _read_headers(answer, rules, findings)
+    return findings
 
 
 class Discovery:
-    """Reads answers. `kinds` says where links are looked for; `agent` is our product token.
+    """Reads answers by the rules, and remembers content by its hash.
 
-    Content is remembered by its hash: with one of the first 200,000 different bodies, `duplicate_of` names the URL that
-    had it first. With `nofollow` pages and links that say so lead nowhere.
+    With one of the first 200,000 different bodies, `duplicate_of` names the URL that had it first.
     """
 
-    def __init__(self, *, kinds: Collection[str], nofollow: bool, agent: str) -> None:
-        self._want = frozenset(kinds).intersection(REFERENCES)
-        self._header = "header" in kinds
-        self._refresh = "refresh" in kinds
-        self._nofollow = nofollow
-        self._agent = agent
+    def __init__(self, rules: LinkRules) -> None:
+        self.rules = rules
         self._bodies: dict[bytes, str] = {}
 
-    def read(self, request: Request, response: Response, *, follow: bool = True) -> Findings:
-        """What this answer says. Only one of 2xx that arrived whole leads anywhere; without `follow` only a sitemap."""
-        findings = Findings()
-        body = response.body
-        if response.error is not None or response.status is None or not 200 <= response.status < 300:
-            return findings
-        if body:
-            findings.duplicate_of = self._first_with(body, request.written)
-        media, charset = from_content_type(response.first("content-type") or "")
-        if _is_sitemap(request, body):
-            findings.is_sitemap = True
-            _read_sitemap(request.url, body, findings)
-        else:
-            if media in _HTML or (media is None and body.lstrip()[:1] == b"<"):
-                self._read_page(request.url, response, charset, findings)
-            self._read_headers(request.url, response, findings)
-            if not follow:
-                findings.follow = []
+    def read(
+        self, request: Request, response: Response, *, follow: bool = True, found: Findings | None = None
+    ) -> Findings:
+        """What this answer says; `found` is what `discover` has found in it already.
+
+        Only one of 2xx leads anywhere: one that did not arrive whole as far as it goes. Without `follow` only a sitemap
+        does.
+        """
+        if not has_content(response):
+            return Findings()
+        findings = discover(Answered.of(request, response), self.rules) if found is None else found
+        if response.body and response.error is None:
+            findings.duplicate_of = self._first_with(response.body, request.written)
+        if not follow and not findings.is_sitemap:
+            findings.follow = []
         return findings
 
     def _first_with(self, body: bytes, url: str) -> str | None:
@@ -76,63 +143,99 @@ class Discovery:
             self._bodies[key] = url
         return first if first != url else None
 
-    def _read_page(self, url: Url, response: Response, charset: str | None, findings: Findings) -> None:
-        body = response.body
-        whole = len(body) <= MAX_SCANNED
-        page = scan(body if whole else body[:MAX_SCANNED], charset, want=self._want, agent=self._agent)
-        findings.title = page.title
-        if page.truncated or not whole:
-            findings.warnings = ["parse_truncated"]
-        links = resolve(page, url)
-        findings.links = len(links)
-        if self._nofollow:
-            if "nofollow" in page.robots:
-                return
-            if page.nofollow:
-                kept = [reference for reference in page.links if reference not in page.nofollow]
-                links = resolve(msgspec.structs.replace(page, links=kept), url)
-        findings.follow = links
-        if self._refresh and page.refresh:
-            base = base_of(page, url)
-            if base is not None:
-                _join(findings.follow, base, [page.refresh])
 
-    def _read_headers(self, url: Url, response: Response, findings: Findings) -> None:
-        headers = response.headers
-        said = headers.get("x-robots-tag", ()) if self._nofollow else ()
-        if said and "nofollow" in parse_robots_header(said, self._agent):
-            findings.follow = []
+def has_content(response: Response) -> bool:
+    """Whether an answer, or what there is of it, is what was asked for."""
+    return response.status is not None and 200 <= response.status < 300
+
+
+def _read_page(answer: Answered, rules: LinkRules, charset: str | None, findings: Findings, effort: int | None) -> None:
+    body, url = answer.body, answer.url
+    whole = len(body) <= MAX_SCANNED
+    want = _elements(rules.kinds)
+    page = scan(body if whole else body[:MAX_SCANNED], charset, want=want, agent=rules.agent, effort=effort)
+    findings.title = page.title
+    if page.truncated or not whole:
+        findings.warnings = ["parse_truncated"]
+    base = base_of(page, url)
+    if effort is not None and base is not None and len(page.links) * (1 + len(base.href) // _STEP) > 2 * effort:
+        raise Costly
+    links = resolve(page, url)
+    findings.links = len(links)
+    if rules.nofollow:
+        if "nofollow" in page.robots:
             return
-        if self._refresh and "refresh" in headers:
-            _join(findings.follow, url, [target for value in headers["refresh"] if (target := refresh_target(value))])
-        if self._header and "link" in headers:
-            links = parse_link_header(headers["link"])
-            passed = _HINTS | {"nofollow"} if self._nofollow else _HINTS
-            _join(
-                findings.follow, url, [link.target for link in links if link.anchor is None and not link.rel & passed]
-            )
+        if page.nofollow:
+            kept = [reference for reference in page.links if reference not in page.nofollow]
+            links = resolve(msgspec.structs.replace(page, links=kept), url)
+    findings.follow = links
+    if "refresh" in rules.kinds and page.refresh and base is not None:
+        _join(findings, base, [page.refresh])
 
 
-def _join(found: list[Url], base: Url, references: Iterable[str]) -> None:
+@cache
+def _elements(kinds: frozenset[str]) -> frozenset[str]:
+    return kinds.intersection(REFERENCES)
+
+
+def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> None:
+    headers, url = answer.headers, answer.url
+    said = headers.get("x-robots-tag", ()) if rules.nofollow else ()
+    if said and "nofollow" in parse_robots_header(said, rules.agent):
+        findings.follow = []
+        return
+    if "refresh" in headers and "refresh" in rules.kinds:
+        _join(findings, url, [target for value in headers["refresh"] if (target := refresh_target(value))])
+    if "link" in headers and "header" in rules.kinds:
+        links = parse_link_header(headers["link"])
+        passed = _HINTS | {"nofollow"} if rules.nofollow else _HINTS
+        _join(findings, url, [link.target for link in links if link.anchor is None and not link.rel & passed])
+
+
+def _join(findings: Findings, base: Url, references: Iterable[str], limit: int = MAX_LINKS) -> None:
     for reference in references:
+        if len(findings.follow) >= limit:
+            findings.warnings = list(dict.fromkeys((*findings.warnings, "parse_truncated")))
+            return
         with suppress(CodedError):
-            found.append(join(base, reference))
+            findings.follow.append(join(base, reference))
 
 
-def _is_sitemap(request: Request, body: bytes) -> bool:
-    """Whether somebody called it a sitemap, or it looks like one."""
+def _is_named_sitemap(request: Request) -> bool:
     source = request.input
-    if source.source == SITEMAP_SOURCE or (source.parent is not None and source.parent.endswith(ROBOTS)):
-        return True
+    return source.source == SITEMAP_SOURCE or (source.parent is not None and source.parent.endswith(ROBOTS))
+
+
+def _looks_like_sitemap(answer: Answered) -> bool:
+    body = answer.body
     if body.startswith(_GZIP):
-        return request.url.target.partition("?")[0].endswith(".xml.gz")
+        return _is_xml_gz(answer.url)
     return _SITEMAP.match(body[:_SITEMAP_HEAD]) is not None
 
 
-def _read_sitemap(url: Url, body: bytes, findings: Findings) -> None:
-    found = parse_sitemap(body)
+def _is_long(sitemap: bytes, effort: int) -> bool:
+    """True if it has more than so many tags or lines, or more than TRIED bytes when it is unpacked."""
+    if sitemap.startswith(_GZIP):
+        decoder = Decoder(["gzip"], max_size=TRIED)
+        try:
+            sitemap = decoder.feed(sitemap)
+        except CodedError as error:
+            if error.code == "body_too_large":
+                return True
+            sitemap = decoder.salvaged
+    return sitemap.count(b"<") + sitemap.count(b"\n") > effort
+
+
+def _is_xml_gz(url: Url) -> bool:
+    return url.target.partition("?")[0].endswith(".xml.gz")
+
+
+def _read_sitemap(answer: Answered, findings: Findings, effort: int | None) -> None:
+    if effort is not None and _is_long(answer.body, effort):
+        raise Costly
+    found = parse_sitemap(answer.body)
     findings.warnings = list(found.warnings)
     findings.error = found.error
-    _join(findings.follow, url, found.sitemaps)
-    _join(findings.follow, url, [entry.loc for entry in found.urls])
+    _join(findings, answer.url, found.sitemaps, MAX_ENTRIES)
+    _join(findings, answer.url, [entry.loc for entry in found.urls], MAX_ENTRIES)
     findings.links = len(findings.follow)

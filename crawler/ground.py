@@ -6,9 +6,10 @@ is not finished.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -22,6 +23,10 @@ from crawler.intake import Intake
 from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.printable import printable
 from crawler.sinks import Sink
+
+TURN: Final = 0.01  # seconds
+_TURN_BYTES: Final = 1 << 20  # of bodies: they are hashed and may be written
+_LINKS: Final = 256  # between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +85,33 @@ class Ground:
         self._reader = reader
         self._rules = rules
         self._log = Logger()
+        self._linking: tuple[Findings, int] | None = None  # of the first landing: how many of its links are queued
         self.full: Deferred[Any] | None = None
         self.fatal: BaseException | None = None
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[BaseException], None] = lambda _: None
         intake.write = self.write_unfetched
 
-    def settle(self, landed: Sequence[Landing]) -> None:
-        """Give each its record, and finish what is written."""
-        records = [self._record(landing, self._findings(landing)) for landing in landed]
+    def settle(self, landed: deque[Landing]) -> None:
+        """Give each its record, and finish what is written: as many as one turn of the reactor has time for."""
+        clock = self._clock
+        end = clock.seconds() + TURN
+        room = _TURN_BYTES
+        read: list[tuple[Landing, Findings | None]] = []
+        while landed:
+            landing = landed[0]
+            findings = self._findings(landing)
+            if findings is not None and findings.follow and not self._linked(landing.request, findings, end):
+                break
+            landed.popleft()
+            read.append((landing, findings))
+            if landing.response is not None:
+                room -= len(landing.response.body)
+            if room < 0 or clock.seconds() >= end:
+                break
+        records = [self._record(landing, findings) for landing, findings in read]
         written, waits = [], []
-        for landing, record in zip(landed, records, strict=True):
+        for (landing, _), record in zip(read, records, strict=True):
             wait = self._write(record, landing.response, landing.request.id)
             if wait is None:
                 written.append((landing.request, record))
@@ -115,18 +136,37 @@ class Ground:
             self._intake.ended(record.input)
 
     def _findings(self, landing: Landing) -> Findings | None:
-        """Read a page, and queue what it leads to: before its record is written, so that none of it can be lost."""
         request, response = landing.request, landing.response
         if self._reader is None or response is None:
             return None
+        if self._linking is not None:
+            return self._linking[0]
         try:
-            findings = self._reader.read(request, response, landing.prepared)
+            return self._reader.read(request, response, landing.prepared)
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a page cannot be read: {url}", url=printable(request.written))
             return Findings(error=CodedError("internal", f"{type(error).__name__}: {error}", phase="parse"))
-        if findings.follow:
-            self._intake.accept_links(request, findings.follow, self._clock.seconds())
-        return findings
+
+    def _linked(self, request: Request, findings: Findings, end: float) -> bool:
+        """Queue what a page leads to: before its record is written, so that none of it can be lost.
+
+        False when it takes longer than until then: to be called again.
+        """
+        links = findings.follow
+        now = self._clock.seconds()
+        if len(links) <= _LINKS:
+            self._intake.accept_links(request, links, now)
+            return True
+        done = 0 if self._linking is None else self._linking[1]
+        self._linking = None
+        while done < len(links):
+            if done and now >= end:
+                self._linking = (findings, done)
+                return False
+            self._intake.accept_links(request, links[done : done + _LINKS], now)
+            done += _LINKS
+            now = self._clock.seconds()
+        return True
 
     def _record(self, landing: Landing, findings: Findings | None) -> Record:
         if landing.response is None:

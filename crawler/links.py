@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from collections.abc import Collection
 from functools import cache
 from typing import Final
@@ -22,9 +23,7 @@ import msgspec
 
 from crawler.charset import canonical, decode_text
 from crawler.directives import refresh_target, robots_directives, srcset_targets
-from crawler.errors import CodedError
 from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
-from crawler.urls import Url, join, parse
 
 # The elements that refer to something, and the attributes that say to what.
 REFERENCES: Final[dict[str, tuple[str, ...]]] = {
@@ -53,22 +52,18 @@ _FONT: Final = ("color", "face", "size")  # with one of these, font is one of th
 _TITLE_LIMIT: Final = 10_000  # bytes: a title that is never closed lasts to the end of the page
 _WHITE_SPACE: Final = re.compile("[\t\n\f\r ]+")
 _NOTHING: Final[frozenset[str]] = frozenset()
-_LONGEST_BASE: Final = 8192  # servers take no more, and each link of the page would be as long
-_SLASH: Final = re.compile("/")
 _CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
+_BEYOND_ASCII: Final = bytes(range(0x80, 0x100))
+_STEP: Final = 16  # bytes, when each of them stands for no character
 _ESCAPE: Final = 0x1B
 _AMPERSAND: Final = ord("&")
 _UTF_16_MARKS: Final = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
 _NOT_ASCII_MARKUP: Final = frozenset(("utf-16be", "utf-16le", "iso-2022-jp"))
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
-_FETCHED: Final = ("http", "https")
-# References that are resolved by putting strings together, in a third of the time: no dots but at the start or inside
-# of names, nothing that the URL Standard would change. Groups: "/" or None; "../../"; the rest.
-_PLAIN: Final = re.compile(
-    r"(?!\?|\Z)(?:(/)|(?:\./)?+((?:\.\./)*+))"
-    r"((?:[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+/)*+(?:[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+)?+(?:\?[A-Za-z0-9_=&.~-]*+)?+)"
-)
+
+
+class Costly(Exception):  # noqa: N818 -- no error: it is known now
+    """A page takes more effort than it may."""
 
 
 class PageLinks(msgspec.Struct, frozen=True, gc=False):
@@ -97,13 +92,15 @@ def scan(
     want: frozenset[str] = A_AREA,
     agent: str = "",
     limit: int = 10_000,
+    effort: int | None = None,
 ) -> PageLinks:
     """Read an HTML page.
 
     `charset` is the label in its Content-Type, if any. `want` names the elements whose references are links: keys of
-    REFERENCES. `agent` is our product token: `<meta name=AGENT>` counts beside `<meta name=robots>`.
+    REFERENCES. `agent` is our product token: `<meta name=AGENT>` counts beside `<meta name=robots>`. `effort` is how
+    many tags may be looked at closely, 2 to 8 us each; raises Costly when there are more. All else is at least 10 MB/s.
     """
-    page = _Page(body, charset, want, agent, limit)
+    page = _Page(body, charset, want, agent, limit, effort)
     page.read()
     found = page.references
     return PageLinks(
@@ -123,61 +120,15 @@ def _decoded(references: Collection[bytes]) -> list[str]:
     return b"#".join(references).decode().split("#") if references else []
 
 
-def base_of(page: PageLinks, url: Url) -> Url | None:
-    """What the page's references are relative to (HTML Standard section 2.4.3); None: to nothing that we fetch."""
-    base = _declared_base(page, url)
-    return base if base is None or len(base.href) <= _LONGEST_BASE else None
-
-
-def _declared_base(page: PageLinks, url: Url) -> Url | None:
-    if page.base is None:
-        return url
-    scheme = _SCHEME.match(page.base)
-    if scheme and scheme[1].lower() not in _FETCHED:
-        return url if scheme[1].lower() in ("data", "javascript") else None
-    try:
-        return join(url, page.base)
-    except CodedError:
-        return url
-
-
-def resolve(page: PageLinks, url: Url) -> list[Url]:
-    """The http and https URLs that the page links to, each once, in document order. What is no URL is left out."""
-    base = base_of(page, url)
-    if base is None:
-        origin, folders = "", []
-    else:
-        origin, folders = base.href[: -len(base.target)], _folders(base.target)
-    found: dict[str, Url] = {}
-    for reference in page.links:
-        plain = _PLAIN.fullmatch(reference) if base else None
-        if base and plain:
-            root, up, path = plain.groups()
-            target = f"/{path}" if root else base.target[: folders[min(len(up) // 3, len(folders) - 1)]] + path
-            href = origin + target
-            if href not in found:
-                found[href] = Url(href, base.scheme, base.host, base.port, base.authority, target)
-            continue
-        scheme = _SCHEME.match(reference)
-        if scheme[1].lower() not in _FETCHED if scheme else base is None:
-            continue
-        try:
-            link = join(base, reference) if base else parse(reference)
-        except CodedError:
-            continue
-        found.setdefault(link.href, link)
-    return list(found.values())
-
-
-def _folders(target: str) -> list[int]:
-    """Where the folder of a URL's path ends, the one above, and so on up to "/"."""
-    return [slash.end() for slash in _SLASH.finditer(target.partition("?")[0])][::-1]
-
-
 class _Page:
     """One page being read."""
 
-    def __init__(self, body: bytes, charset: str | None, want: frozenset[str], agent: str, limit: int) -> None:
+    def __init__(
+        self, body: bytes, charset: str | None, want: frozenset[str], agent: str, limit: int, effort: int | None
+    ) -> None:
+        self.effort = sys.maxsize if effort is None else effort
+        if effort is not None and (_may_be_other_than_ascii(body) or canonical(charset or "") in _NOT_ASCII_MARKUP):
+            self._spend(len(body))
         self.body, self.charset = _ascii_compatible(body, charset)
         self.tokens, self.wanted = _vocabulary(want)
         self.agent = agent.lower().encode() or b"robots"
@@ -234,6 +185,7 @@ class _Page:
         return -1
 
     def _enclosed_tag(self, name: bytes, token: re.Match[bytes], within: Enclosures) -> int:
+        self._spend(0)
         if name.startswith(b"/"):
             within.close(name[1:])
         elif not within.is_foreign(name):
@@ -253,6 +205,7 @@ class _Page:
 
     def _start_tag(self, name: bytes, token: re.Match[bytes], *, inert: bool = False) -> int:
         """Read an HTML start tag, and the raw text behind it. Returns where to go on, or 0: right behind the tag."""
+        self._spend(0)
         if not inert:
             if name in self.wanted:
                 self._reference(name, token[3])
@@ -277,6 +230,12 @@ class _Page:
         self.within = self.within or Enclosures()
         self.within.enter(name, content)
         return start
+
+    def _spend(self, octets: int) -> None:
+        """Take note of a step with text that takes up to 0.5 us a byte."""
+        self.effort -= 1 + octets // _STEP
+        if self.effort < 0:
+            raise Costly
 
     def _metadata(self, name: bytes, attributes: bytes) -> None:
         # Nearly all link and meta elements are not for us. To see that without reading their attributes is faster, and
@@ -327,6 +286,7 @@ class _Page:
         return self._text(self._attribute(name, attributes) or b"")
 
     def _text(self, raw: bytes, *, in_attribute: bool = True) -> str:
+        self._spend(len(raw))
         if raw.isascii() or self._charset_name() == "utf-8":
             text = raw.decode("utf-8", "replace")
         else:
@@ -341,6 +301,7 @@ class _Page:
     def _charset_name(self) -> str:
         """The WHATWG name of the page's charset. Found out only when something is not ASCII: it may take a while."""
         if self.charset is None:
+            self._spend(len(self.body) - len(self.body.translate(None, _BEYOND_ASCII)))
             self.charset = decode_text(self.body, None, "text/html").charset
         return self.charset
 
@@ -354,13 +315,18 @@ def _vocabulary(want: frozenset[str]) -> tuple[re.Pattern[bytes], dict[bytes, tu
     return tokens(frozenset(map(bytes.decode, _READ | wanted.keys()))), wanted
 
 
+def _may_be_other_than_ascii(body: bytes) -> bool:
+    """Whether the page has to be decoded to see its markup, whatever its declared charset."""
+    return _ESCAPE in body or 0 in body[:3] or body[:2] in _UTF_16_MARKS
+
+
 def _ascii_compatible(body: bytes, label: str | None) -> tuple[bytes, str | None]:
     """The page in a charset in which markup is ASCII, and that charset's WHATWG name if it is easily known."""
     name = canonical(label) if label else None
     start = body[:3]
     if start == codecs.BOM_UTF8:
         return body, "utf-8"
-    if name in _NOT_ASCII_MARKUP or _ESCAPE in body or 0 in start or start[:2] in _UTF_16_MARKS:
+    if name in _NOT_ASCII_MARKUP or _may_be_other_than_ascii(body):
         decoded = decode_text(body, label, "text/html")
         if decoded.charset in _NOT_ASCII_MARKUP:
             return decoded.text.encode(), "utf-8"

@@ -1,21 +1,29 @@
-"""Reading a fetched page: links for the crawl, declared data, and what the user's own parse function makes of it."""
+"""Reading a fetched page: links for the crawl, declared data, and what the user's own parse function makes of it.
+
+The reactor never waits for a page. What is quick however the page is made is done at once; what is quick for nearly all
+pages of its size is tried, a few milliseconds in each turn of the reactor; the rest is done by other processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from crawler.charset import from_content_type
 from crawler.config import Config
-from crawler.discovery import Discovery
+from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content
+from crawler.effort import LINEAR
 from crawler.errors import CodedError
+from crawler.links import Costly
 from crawler.models import Findings, Request, Response, record_of
 from crawler.page import Document, Extracted, Page, gather
-from crawler.parsing.worker import ParseReactor, ParseWorker, probe
+from crawler.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots_rules import product_token
 from crawler.urls import Url
 
@@ -26,6 +34,15 @@ Parse = Callable[[Page], Iterable[Any] | None]
 """A user's function: it gets a page, and yields items (dicts) and URLs to follow."""
 
 _KEPT_MESSAGE: Final = 300
+_TURN: Final = 0.01  # seconds
+_PROCESSES: Final = 2  # one page that takes long does not keep all others waiting
+
+
+class Prepared(NamedTuple):
+    """What of a page was not read at once: None is what was not asked for, or is quick."""
+
+    found: Findings | CodedError | None = None
+    extracted: Extracted | CodedError | None = None
 
 
 class PageReader:
@@ -40,11 +57,13 @@ class PageReader:
         self,
         *,
         worker: ParseWorker,
+        turns: Cooperator,
         discovery: Discovery | None = None,
         extraction: Extraction | None = None,
         parse: Parse | None = None,
     ) -> None:
         self._worker = worker
+        self._turns = turns
         self._discovery = discovery
         self._extraction = extraction
         self._parse = parse
@@ -52,35 +71,81 @@ class PageReader:
 
     def close(self) -> None:
         """End the processes."""
+        self._turns.stop()
         self._worker.close()
 
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
-        """What has to be done in another process; fires with Extracted, or with the CodedError that came of it."""
-        if not _worth_parsing(response):
+        """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""
+        if not has_content(response):
             return None
-        waiting: Deferred[Extracted] | None = None
-        extraction = self._extraction
-        if extraction is not None and not extraction.is_quick(response.body):
-            document = _document(request, response)
-            waiting = self._worker.run(
-                extraction.declarations, document.body, document.charset, document.content_type, document.url
-            )
-        elif self._parse is not None:
-            waiting = probe(_document(request, response), self._worker)
-        return None if waiting is None else waiting.addErrback(_as_value)
+        discovery, extraction = self._discovery, self._extraction
+        answer = None
+        if discovery is not None:
+            answer = Answered.of(request, response)
+            if answer.is_quick:
+                answer = None
+        is_whole = response.error is None
+        extracts = is_whole and extraction is not None and not extraction.is_quick(response.body)
+        probes = is_whole and not extracts and self._parse is not None and not LINEAR.covers(response.body)
+        if answer is None and not extracts and not probes:
+            return None
+        return self._prepare(answer, _document(request, response) if extracts or probes else None)
 
-    def read(self, request: Request, response: Response, prepared: Any) -> Findings:
+    @inlineCallbacks
+    def _prepare(self, answer: Answered | None, document: Document | None) -> Generator[Deferred[Any], Any, Prepared]:
+        found: Findings | CodedError | None = None
+        extracted: Extracted | CodedError | None = None
+        if answer is not None:
+            found = yield self._found(answer).addErrback(_as_value)
+        is_done = isinstance(found, CodedError) or (found is not None and found.is_sitemap)
+        if document is not None and not is_done:
+            declarations = () if self._extraction is None else self._extraction.declarations
+            extracted = yield self._worker.run(
+                declarations, document.body, document.charset, document.content_type, document.url
+            ).addErrback(_as_value)
+        return Prepared(found, extracted)
+
+    @inlineCallbacks
+    def _found(self, answer: Answered) -> Generator[Deferred[Any], Any, Findings]:
+        assert self._discovery is not None
+        rules = self._discovery.rules
+        if answer.may_be_tried:
+            try:
+                tried: Findings = yield self._in_turn(partial(discover, answer, rules, effort=TRIAL))
+            except Costly:
+                pass
+            else:
+                return tried
+        found: Findings = yield self._worker.discover(answer, rules)
+        return found
+
+    def _in_turn(self, task: Callable[[], Findings]) -> Deferred[Findings]:
+        """Do it when the reactor has time. Cancelling stops the waiting."""
+        results: list[Findings] = []
+
+        def steps() -> Iterator[None]:
+            results.append(task())
+            yield None
+
+        cooperative = self._turns.cooperate(steps())
+        return cooperative.whenDone().addCallback(lambda _: results[0])
+
+    def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
+        found, extracted = prepared or Prepared()
+        failure = None
+        if isinstance(found, CodedError):
+            failure, found = found, Findings(error=found)
         if self._discovery is None:
             findings = Findings()
         else:
-            findings = self._discovery.read(request, response, follow=self._parse is None)
-        if findings.is_sitemap or not _worth_parsing(response):
+            findings = self._discovery.read(request, response, follow=self._parse is None, found=found)
+        if findings.is_sitemap or failure is not None or response.error is not None or not has_content(response):
             return findings
-        if isinstance(prepared, CodedError):
-            findings.error = prepared
+        if isinstance(extracted, CodedError):
+            findings.error = extracted
             return findings
         if self._extraction is not None:
-            extracted = prepared or self._extraction(_document(request, response))
+            extracted = extracted or self._extraction(_document(request, response))
             findings.data = extracted.data
             findings.warnings = [*findings.warnings, *dict.fromkeys(extracted.warnings)]
         if self._parse is not None:
@@ -106,18 +171,26 @@ def make_reader(config: Config, reactor: ParseReactor, *, parse: Parse | None) -
     """The reader of a run. Raises ValueError for a declaration that is none."""
     discovery = extraction = None
     if config.recursive:
-        agent = product_token(config.user_agent)
-        discovery = Discovery(kinds=config.links, nofollow=config.nofollow, agent=agent)
+        rules = LinkRules(frozenset(config.links), config.nofollow, product_token(config.user_agent))
+        discovery = Discovery(rules)
     if config.extract or config.extract_all:
         from crawler.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
 
         extraction = compile_extraction(config.extract, config.extract_all)
-    worker = ParseWorker(reactor, config.parse_timeout)
-    return PageReader(worker=worker, discovery=discovery, extraction=extraction, parse=parse)
+    worker = ParseWorker(reactor, config.parse_timeout, processes=_PROCESSES)
+    turns = Cooperator(lambda: _Until(reactor, _TURN), partial(reactor.callLater, 0.0))
+    return PageReader(worker=worker, turns=turns, discovery=discovery, extraction=extraction, parse=parse)
 
 
-def _worth_parsing(response: Response) -> bool:
-    return response.error is None and response.status is not None and 200 <= response.status < 300
+class _Until:
+    """True when so many seconds are over."""
+
+    def __init__(self, clock: ParseReactor, seconds: float) -> None:
+        self._clock = clock
+        self._end = clock.seconds() + seconds
+
+    def __call__(self) -> bool:
+        return self._clock.seconds() >= self._end
 
 
 def _document(request: Request, response: Response) -> Document:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
+from memory_lane import MemoryLane
 from memory_net import NEVER, Asked, Network, Server, Wire, run
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -111,6 +112,7 @@ class World:
             def close(self) -> None: ...
 
         monkeypatch.setattr("crawler.network.Resolver", Names)
+        monkeypatch.setattr("crawler.parsing.worker.Lane", MemoryLane)
 
     def site(self, pages: Pages, host: str = "a.example", **options: Any) -> Server:
         """Serve these paths; 404 for all others. Of a list each answer is given once, the last one ever after."""

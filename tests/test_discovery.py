@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from crawler import discovery
-from crawler.discovery import MAX_SCANNED, Discovery
+from crawler.discovery import MAX_SCANNED, Discovery, LinkRules
 from crawler.errors import CodedError
 from crawler.models import Findings, Input, Request, Response, Timings
 from crawler.urls import parse
@@ -30,9 +30,13 @@ def response(body: bytes = b"", content_type: str | None = HTML, status: int | N
     return Response(Timings(), 0.0, status=status, headers=fields, body=body)
 
 
+def rules(kinds: tuple[str, ...] = DEFAULT, *, nofollow: bool = False) -> LinkRules:
+    return LinkRules(frozenset(kinds), nofollow, "bot")
+
+
 def read(got: Response, asked: Request | None = None, *, kinds: tuple[str, ...] = DEFAULT, nofollow: bool = False,
          follow: bool = True) -> Findings:  # fmt: skip
-    found = Discovery(kinds=kinds, nofollow=nofollow, agent="bot")
+    found = Discovery(rules(kinds, nofollow=nofollow))
     return found.read(asked or request(), got, follow=follow)
 
 
@@ -87,15 +91,26 @@ class TestPages:
     @pytest.mark.parametrize("status", [None, 199, 300, 404, 500])
     def test_no_good_answer(self, status):
         """It leads nowhere, and its content is not remembered."""
-        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        found = Discovery(rules())
         assert found.read(request(), response(b"<a href=x>", status=status, link="<y>")) == Findings()
         assert found.read(request("http://a.example/2"), response(b"<a href=x>")).duplicate_of is None
 
-    def test_a_cut_answer(self):
-        """Half a page may end in half a link."""
-        got = response(b"<a href=x>")
-        got.error = CodedError("body_truncated")
-        assert read(got) == Findings()
+    @pytest.mark.parametrize("code", ["body_truncated", "timeout_idle", "body_too_large", "decode_error"])
+    def test_a_cut_answer(self, code):
+        """What was read leads on, so that one cut answer does not end a crawl; half a link is none."""
+        got = response(b"<title>t</title><a href=x>1</a><a href=/long/pa", link="<n>; rel=next")
+        got.error = CodedError(code)
+        findings = read(got, kinds=("a", "header"))
+        assert (findings.title, findings.links, followed(findings)) == ("t", 1, ["/folder/x", "/folder/n"])
+
+    def test_what_was_cut_is_no_content(self):
+        """Nothing is its duplicate, nor it of anything: nobody knows how it ends."""
+        found = Discovery(rules())
+        cut = response(b"x")
+        cut.error = CodedError("body_truncated")
+        assert found.read(request(), cut).duplicate_of is None
+        assert found.read(request("http://a.example/2"), response(b"x")).duplicate_of is None
+        assert found.read(request(), cut).duplicate_of is None
 
     def test_a_long_page(self):
         """Its first part is read; a warning says so."""
@@ -159,19 +174,19 @@ class TestNofollow:
 class TestDuplicates:
     def test_the_first_is_named(self):
         """By the URL at which it was found; of another content nobody is."""
-        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        found = Discovery(rules())
         pages = [(f"http://a.example/{number}", body) for number, body in enumerate([b"x", b"y", b"x", b"x", b"z"])]
         duplicates = [found.read(request(url), response(body, "text/plain")).duplicate_of for url, body in pages]
         assert duplicates == [None, None, "http://a.example/0", "http://a.example/0", None]
 
     def test_the_same_url_again(self):
         """It is no duplicate of itself, when it was read again because a run was about to stop."""
-        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        found = Discovery(rules())
         assert [found.read(request(), response(b"x")).duplicate_of for _ in range(2)] == [None, None]
 
     def test_a_redirect_and_where_it_leads(self):
         """Both have a record, as they were linked; the second one is the duplicate of the first."""
-        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        found = Discovery(rules())
         target = request("http://a.example/to")
         hop = msgspec.structs.replace(target, written="http://a.example/from")
         assert found.read(target, response(b"x")).duplicate_of is None
@@ -179,14 +194,14 @@ class TestDuplicates:
 
     def test_nothing_is_not_content(self):
         """Empty bodies have nothing in common."""
-        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        found = Discovery(rules())
         found.read(request(), response())
         assert found.read(request("http://a.example/2"), response()).duplicate_of is None
 
     def test_so_many_are_remembered(self, monkeypatch):
         """Memory is bounded: the first ones stay known."""
         monkeypatch.setattr(discovery, "MAX_BODIES", 2)
-        found = Discovery(kinds=DEFAULT, nofollow=False, agent="bot")
+        found = Discovery(rules())
         for number, body in enumerate([b"a", b"b", b"c"]):
             found.read(request(f"http://a.example/{number}"), response(body))
         seen = [found.read(request("http://a.example/x"), response(body)).duplicate_of for body in (b"a", b"b", b"c")]

@@ -12,24 +12,27 @@ import threading
 import time
 from pathlib import Path
 
-import msgspec
 import pytest
 from twisted.internet.defer import CancelledError, DeferredList
 from twisted.internet.task import Clock
 
 from crawler import extract
+from crawler.discovery import Answered, LinkRules, discover
 from crawler.errors import CodedError
 from crawler.extract import Extracted
+from crawler.models import Findings
 from crawler.page import MAX_PARSED, Document
-from crawler.parsing import Answer, Job, lane, receive, send
-from crawler.parsing.worker import START_SECONDS, ParseWorker, probe
+from crawler.parsing import Answer, Extract, Job, decode_answer, encode, lane, receive, send
+from crawler.parsing.worker import START_SECONDS, ParseWorker
 from crawler.reactors import private_reactor, run
+from crawler.urls import parse
 
 TIMEOUT = 5.0
 TITLE = ("t=title::text",)
 FOREVER = ("t=re:(a|a)*b",)
 PAGE = b"<title>x</title>"
 STUCK = b"a" * 100
+URL = parse("http://h/a")
 DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -220,13 +223,75 @@ def test_a_child_that_never_starts(clock, worker, children, monkeypatch):
 
 
 def test_a_child_that_dies(clock, worker, children):
-    """A crash of libxml2, or the kernel short of memory: an error of this page, told with the signal."""
+    """Killed from outside, in the middle of a page or between two: the page is tried once more, with a fresh child."""
+    assert clock.result(ask(worker)).data == {"t": "x"}
+    children[0].kill()
+    assert clock.result(ask(worker)).data == {"t": "x"}
+    assert len(children) == 2
     asked = ask(worker, STUCK, FOREVER)
+    while worker._waiting:
+        time.sleep(0.001)
+    children[1].kill()
+    clock.pump(lambda: len(children) == 3 and not worker._fresh)
+    clock.advance(TIMEOUT)
+    assert code(clock.result(asked)) == "parse_timeout"
+
+
+def test_a_page_that_kills_its_child(clock, worker, children):
+    """A crash of libxml2, or the kernel short of memory: after the second time it is an error of this page."""
+    asked, other = ask(worker, STUCK, FOREVER), ask(worker)
     begun(clock, worker)
     children[0].kill()
+    clock.pump(lambda: len(children) == 2 and not worker._fresh)
+    children[1].kill()
     error = clock.result(asked)
     assert (code(error), error.message) == ("parse_error", f"the process that parses ended (signal {signal.SIGKILL})")
+    assert clock.result(other).data == {"t": "x"}
+    assert len(children) == 3
+
+
+def test_who_waits_no_longer_is_not_tried_again(clock, worker, children):
+    """A page that was given up costs no second child."""
+    asked = ask(worker, STUCK, FOREVER)
+    begun(clock, worker)
+    asked.cancel()
+    children[0].kill()
+    assert isinstance(clock.result(asked), CancelledError)
     assert clock.result(ask(worker)).data == {"t": "x"}
+    assert len(children) == 2
+
+
+RULES = LinkRules(frozenset({"a", "refresh", "header"}), nofollow=False, agent="bot")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answered(URL, b"<title>t</title><a href=x>", {"content-type": ["text/html"], "link": ["<y>; rel=next"]}),
+        Answered(URL, b"<urlset><url><loc>/x</loc></url><oops", {"content-type": ["text/html"], "server": ["nginx"]}),
+        Answered(URL, b"http://h/1\nhttp://h/2", {}, named=True),
+        Answered(URL, b"", {}),
+    ],
+)
+def test_links_are_found_elsewhere(shared, answer):
+    """With all that discover() says here, and an error that is the page's."""
+    clock, worker = shared
+    here, there = discover(answer, RULES), clock.result(worker.discover(answer, RULES))
+    errors = [
+        findings.error and (findings.error.code, findings.error.message, findings.error.phase)
+        for findings in (here, there)
+    ]
+    assert errors[0] == errors[1]
+    here.error = there.error = None
+    assert there == here
+
+
+def test_links_longer_than_can_be_sent(shared):
+    """There is an end to how much one page may have the reactor read."""
+    clock, worker = shared
+    locs = b"".join(b"<url><loc>/%d/%b</loc></url>" % (number, b"x" * 500_000) for number in range(40))
+    found = clock.result(worker.discover(Answered(URL, b"<urlset>" + locs + b"</urlset>", {}), RULES))
+    assert (found.links, len(found.follow), found.warnings) == (40, 33, ["parse_truncated"])
 
 
 @pytest.mark.parametrize("executable", ["/nowhere/python", None])
@@ -359,24 +424,9 @@ def test_a_child_does_not_outlive_its_parent(busy):
     with child:
         assert receive(child.stdout.fileno()) == b""
         if busy:
-            job = Job(FOREVER, "http://h/", STUCK, None, None, 0.05)
-            send(child.stdin.fileno(), msgspec.msgpack.encode(job))
+            send(child.stdin.fileno(), encode(Job(Extract(FOREVER, "http://h/", STUCK, None, None), 0.05)))
         child.stdin.close()
         assert child.wait(10) == (1 if busy else 0)
-
-
-# Here or there.
-
-
-def test_probing(clock, worker):
-    """A large page is parsed elsewhere before anyone may parse it here."""
-    assert probe(Document("http://h/", PAGE), worker) is None
-    fine = probe(Document("http://h/", PAGE + b"<p>" * 10_000, None, "text/html"), worker)
-    assert clock.result(fine) == Extracted({}, [])
-    slow = probe(Document("http://h/", b"<b>" * 2000 + b"</i>" * 1_000_000, None, "text/html"), worker)
-    begun(clock, worker)
-    clock.advance(TIMEOUT)
-    assert code(clock.result(slow)) == "parse_timeout"
 
 
 def test_on_a_private_reactor():
@@ -404,8 +454,9 @@ def test_on_a_private_reactor():
 
 def test_answers_are_data():
     """An answer survives the wire as it is."""
-    answer = Answer({"a": [1, None, "é"]}, ["charset"], ("parse_error", "x"), True)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Answer) == answer
+    for result in (Extracted({"a": [1, None, "é"]}, ["charset"]), Findings(title="é", follow=[URL], data=[None])):
+        answer = Answer(result, ("parse_error", "x"), last=True)
+        assert decode_answer(encode(answer)) == answer
 
 
 def test_a_large_parent_has_small_children(clock, worker, children):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
 
 from crawler.config import Config
-from crawler.discovery import Discovery
+from crawler.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
 from crawler.effort import LINEAR
 from crawler.errors import CodedError
 from crawler.extract import compile as compile_extraction
@@ -23,6 +23,8 @@ from crawler.urls import parse as parse_url
 URL = "http://a.example/folder/"
 PAGE = b"<title>T</title><a href=x>1</a><a href=y>2</a>"
 LONG = PAGE + b" " * LINEAR.size
+HUGE = PAGE + b" " * TRIED
+RULES = LinkRules(frozenset({"a"}), nofollow=False, agent="bot")
 
 
 class Worker:
@@ -30,13 +32,19 @@ class Worker:
 
     def __init__(self) -> None:
         self.jobs: list[tuple[Sequence[str], bytes, str | None, str | None, str]] = []
-        self.waiting: Deferred[Extracted] = Deferred()
+        self.answers: list[Answered] = []
+        self.waiting: Deferred[Any] = Deferred()
         self.closed = False
 
     def run(
         self, declarations: Sequence[str], body: bytes, charset: str | None, content_type: str | None, url: str
     ) -> Deferred[Extracted]:
         self.jobs.append((tuple(declarations), body, charset, content_type, url))
+        return self.waiting
+
+    def discover(self, answer: Answered, rules: LinkRules) -> Deferred[Findings]:
+        assert rules == RULES
+        self.answers.append(answer)
         return self.waiting
 
     def close(self) -> None:
@@ -58,24 +66,29 @@ def response(body: bytes = PAGE, status: int | None = 200, error: str | None = N
 class Rig:
     def __init__(self, *, links: bool = False, extract: Sequence[str] = (), parse: Parse | None = None) -> None:
         self.worker = Worker()
+        self.clock = Clock()
         self.reader = PageReader(
             worker=self.worker,  # type: ignore[arg-type]
-            discovery=Discovery(kinds=("a",), nofollow=False, agent="bot") if links else None,
+            turns=Cooperator(scheduler=lambda call: self.clock.callLater(0, call)),
+            discovery=Discovery(RULES) if links else None,
             extraction=compile_extraction(extract, ()) if extract else None,
             parse=parse,
         )
 
-    def read(self, got: Response, end: Extracted | CodedError | None = None) -> Findings:
-        """Prepare, let the worker end with that, and read."""
+    def read(self, got: Response, *ends: Extracted | Findings | CodedError) -> Findings:
+        """Prepare, let the worker end with these one after another, and read."""
         prepared: Any = self.reader.prepare(request(), got)
         if prepared is not None:
-            assert end is not None
             results: list[Any] = []
             prepared.addCallback(results.append)
-            (self.worker.waiting.errback if isinstance(end, CodedError) else self.worker.waiting.callback)(end)
+            self.clock.advance(0)
+            for end in ends:
+                assert not results, "the worker was not needed"
+                waiting, self.worker.waiting = self.worker.waiting, Deferred()
+                (waiting.errback if isinstance(end, CodedError) else waiting.callback)(end)
             (prepared,) = results
         else:
-            assert end is None, "the worker was not needed"
+            assert not ends, "the worker was not needed"
         return self.reader.read(request(), got, prepared)
 
 
@@ -90,9 +103,63 @@ class TestPrepare:
         assert rig.reader.prepare(request(), response()) is None
         assert rig.worker.jobs == []
 
-    def test_links_alone_need_no_process(self):
-        """They are found in a time that is known, however long the page is."""
-        assert Rig(links=True).reader.prepare(request(), response(LONG)) is None
+    def test_the_links_of_most_pages_need_no_process(self):
+        """They are found when the reactor has time: not at once, as many of them may arrive together."""
+        rig = Rig(links=True)
+        waiting = rig.reader.prepare(request(), response(LONG))
+        assert waiting is not None
+        assert not waiting.called
+        findings = Rig(links=True).read(response(LONG))
+        assert (findings.title, paths(findings), rig.worker.answers) == ("T", ["x", "y"], [])
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            HUGE,
+            b"<svg><p>" * (QUICK // 4),
+            b"<a href=\x80>" * (QUICK // 4),
+            b"<urlset>" + b"<url><loc/></url>" * (QUICK // 4),
+        ],
+    )
+    def test_the_links_of_costly_pages_are_found_there(self, body):
+        """One that is huge, and one that turns out to be costly: the reactor goes on meanwhile."""
+        rig = Rig(links=True)
+        elsewhere = Findings(title="from there", follow=[parse_url(URL + "z")])
+        findings = rig.read(response(body), elsewhere)
+        assert (findings.title, paths(findings)) == ("from there", ["z"])
+        (answer,) = rig.worker.answers
+        assert (answer.url.href, answer.body, answer.named) == (URL, body, False)
+
+    def test_headers_count_too(self):
+        """A small page with 200 kB of links in its head is none that is small."""
+        rig = Rig(links=True)
+        got = response()
+        got.headers["link"] = ["<x>; rel=next, " * 10_000]
+        assert rig.read(got, Findings(title="from there")).title == "from there"
+
+    def test_links_that_take_too_long(self):
+        """An error of this page; its data is not asked for after that."""
+        rig = Rig(links=True, extract=["t=title::text"])
+        findings = rig.read(response(HUGE), CodedError("parse_timeout", "too long"))
+        assert (findings.error and findings.error.code, findings.follow, findings.data) == ("parse_timeout", [], None)
+
+    def test_both(self):
+        """Links and data of a huge page, one after the other."""
+        rig = Rig(links=True, extract=["t=title::text"])
+        findings = rig.read(response(HUGE), Findings(links=1, follow=[parse_url(URL + "z")]), Extracted({"t": "T"}, []))
+        assert (findings.links, paths(findings), findings.data) == (1, ["z"], {"t": "T"})
+
+    def test_a_visit_that_is_given_up(self):
+        """Nobody reads the page any more, whether it waits for its turn or for a process."""
+        for body in (LONG, HUGE):
+            rig = Rig(links=True)
+            waiting = rig.reader.prepare(request(), response(body))
+            assert waiting is not None
+            failures: list[object] = []
+            waiting.addErrback(lambda failure, failures=failures: failures.append(failure.type))
+            waiting.cancel()
+            rig.clock.advance(0)
+            assert failures == [CancelledError]
 
     def test_what_may_take_long_is_done_there(self):
         """Extraction, with all that the page's kind is seen by."""
@@ -124,7 +191,13 @@ class TestPrepare:
         rig.worker.waiting.errback(CodedError("interrupted"))
         assert failures == [CancelledError]
 
-    @pytest.mark.parametrize("got", [response(LONG, 404), response(LONG, error="body_truncated"), response(LONG, None)])
+    def test_a_cut_answer(self):
+        """It leads on as far as it goes; there is no data in half a page."""
+        rig = Rig(links=True, extract=["t=title::text"])
+        findings = rig.read(response(LONG, error="body_truncated"))
+        assert (paths(findings), findings.data, findings.error) == (["x", "y"], None, None)
+
+    @pytest.mark.parametrize("got", [response(LONG, 404), response(LONG, None)])
     def test_no_good_answer(self, got):
         """There is nothing in it that was asked for."""
         rig = Rig(links=True, extract=["t=title::text"], parse=lambda _: [{"a": 1}])

@@ -12,29 +12,64 @@ from typing import Any, Final
 
 import msgspec
 
+from crawler.discovery import Answered, LinkRules
+from crawler.errors import CodedError
+from crawler.models import Findings
+from crawler.page import Extracted
+
 _LENGTH: Final = struct.Struct(">I")
 _MAX_FRAME: Final = 64 << 20
 _CHUNK: Final = 1 << 20
 
 
-class Job(msgspec.Struct, frozen=True, array_like=True):
-    """A body to parse, and what to take from it. `limit` is after how many seconds the child is to end itself."""
+class Extract(msgspec.Struct, frozen=True, array_like=True, tag="extract"):
+    """What the declarations say is to be taken from a body; without any it is only parsed."""
 
     declarations: tuple[str, ...]
     url: str
     body: bytes
     charset: str | None
     content_type: str | None
+
+
+class Discover(msgspec.Struct, frozen=True, array_like=True, tag="discover"):
+    """An answer in which links are to be found."""
+
+    answer: Answered
+    rules: LinkRules
+
+
+class Job(msgspec.Struct, frozen=True, array_like=True):
+    """`limit` is after how many seconds the child is to end itself."""
+
+    task: Extract | Discover
     limit: float
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """What was extracted. `error` stands in for it: a code and what happened. `last`: the child ends now."""
+    """What came of a task. `error` stands in for it: a code and what happened. `last`: the child ends now."""
 
-    data: dict[str, Any] = {}
-    warnings: list[str] = []
+    result: Extracted | Findings | None = None
     error: tuple[str, str] | None = None
     last: bool = False
+
+
+def _as_built_in(value: Any) -> Any:
+    if isinstance(value, CodedError):  # of Findings
+        return (value.code, value.message, value.phase, value.transient)
+    raise NotImplementedError(f"{type(value).__name__} is not sent")
+
+
+def _from_built_in(wanted: type, value: Any) -> Any:
+    if wanted is CodedError:
+        code, message, phase, transient = value
+        return CodedError(code, message, phase=phase, transient=transient)
+    raise NotImplementedError(f"{wanted.__name__} is not sent")
+
+
+encode = msgspec.msgpack.Encoder(enc_hook=_as_built_in).encode
+decode_job = msgspec.msgpack.Decoder(Job, dec_hook=_from_built_in).decode
+decode_answer = msgspec.msgpack.Decoder(Answer, dec_hook=_from_built_in).decode
 
 
 def send(fd: int, frame: bytes) -> None:

@@ -14,9 +14,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
-
-from crawler.parsing import Answer, Job, receive, send
+from crawler.parsing import Answer, Job, decode_answer, encode, receive, send
 
 JOIN_SECONDS: Final = 5.0
 # The child imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
@@ -78,13 +76,12 @@ class Lane:
     # The thread.
 
     def _serve(self) -> None:
-        decoder = msgspec.msgpack.Decoder(Answer)
         while (order := self._orders.get()) is not None:
             answer = None
             try:
                 if order.fresh:
                     self._restart()
-                answer = self._exchange(order.job, decoder)
+                answer = self._exchange(order.job)
                 fate = ""
             except Exception as error:  # whatever it is, somebody waits to hear of it
                 fate = str(error)
@@ -113,15 +110,15 @@ class Lane:
         if receive(process.stdout.fileno()) is not None:
             self._reactor.callFromThread(self._started, self)
 
-    def _exchange(self, job: Job, decoder: msgspec.msgpack.Decoder[Answer]) -> Answer | None:
+    def _exchange(self, job: Job) -> Answer | None:
         process = self._process
         if process is None:
             return None
         assert process.stdin is not None
         assert process.stdout is not None
-        send(process.stdin.fileno(), msgspec.msgpack.encode(job))
+        send(process.stdin.fileno(), encode(job))
         frame = receive(process.stdout.fileno())
-        return None if frame is None else decoder.decode(frame)
+        return None if frame is None else decode_answer(frame)
 
     def _reap(self) -> str:
         """End the child if there is one, and leave nothing of it behind. Returns how it ended."""

@@ -1,27 +1,31 @@
-"""ParseWorker: extraction in child processes, for a reactor that must not wait."""
+"""ParseWorker: reading pages in child processes, for a reactor that must not wait."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from crawler.effort import LINEAR
+from crawler.discovery import HEADERS, Answered, LinkRules
 from crawler.errors import CodedError
-from crawler.page import MAX_PARSED, Document, Extracted
-from crawler.parsing import Answer, Job
+from crawler.models import Findings
+from crawler.page import MAX_PARSED, Extracted
+from crawler.parsing import Answer, Discover, Extract, Job
 from crawler.parsing.lane import Lane
+from crawler.sitemaps import MAX_SIZE
 
 START_SECONDS: Final = 60.0
 _GRACE: Final = 10.0
 
 
 class ParseReactor(Protocol):
-    """What a ParseWorker needs of a reactor: IReactorTime.callLater and IReactorFromThreads.callFromThread."""
+    """What reading pages needs of a reactor: of IReactorTime and of IReactorFromThreads."""
+
+    def seconds(self) -> float: ...
 
     def callLater(self, delay: float, function: Callable[..., object], /, *args: object) -> IDelayedCall: ...
 
@@ -33,16 +37,17 @@ class _Task:
 
     def __init__(self, job: Job, canceller: Callable[[_Task], None]) -> None:
         self.job = job
-        self.waiter: Deferred[Extracted] = Deferred(lambda _: canceller(self))
+        self.waiter: Deferred[Any] = Deferred(lambda _: canceller(self))
         self.timer: IDelayedCall | None = None
         self.begun = False
         self.expired = False
+        self.is_second = False
 
     def stop_timer(self) -> None:
         if self.timer is not None and self.timer.active():
             self.timer.cancel()
 
-    def end(self, result: Extracted | CodedError) -> None:
+    def end(self, result: Extracted | Findings | CodedError) -> None:
         if self.waiter.called:  # cancelled
             return
         if isinstance(result, CodedError):
@@ -54,8 +59,11 @@ class _Task:
 class ParseWorker:
     """Parses in up to `processes` children, each a page at a time; they start when they are needed.
 
-    A page that takes longer than `timeout` seconds ends its child and fails with `parse_timeout`. So does, with
-    `parse_error`, one whose child dies. Others are not touched by that.
+    A page that takes longer than `timeout` seconds ends its child and fails with `parse_timeout`. One whose child dies
+    is tried once more with a fresh one, and then fails with `parse_error`. Others are not touched by that.
+
+    All that is asked for fails with CodedError: one of these two, or `interrupted` when the worker is closed.
+    Cancelling only stops the waiting.
     """
 
     def __init__(self, reactor: ParseReactor, timeout: float, *, processes: int = 1) -> None:
@@ -72,14 +80,17 @@ class ParseWorker:
     def run(
         self, declarations: Sequence[str], body: bytes, charset: str | None, content_type: str | None, url: str
     ) -> Deferred[Extracted]:
-        """Take what Extraction.declarations say from a body; without any it is only parsed.
-
-        Fails with CodedError: `parse_timeout`, `parse_error`, or `interrupted` when the worker is closed. Cancelling
-        only stops the waiting.
-        """
+        """Take what Extraction.declarations say from a body; without any it is only parsed."""
         # A byte more than is parsed: so the child knows that there was more.
-        job = Job(tuple(declarations), url, body[: MAX_PARSED + 1], charset, content_type, self._timeout + _GRACE)
-        task = _Task(job, self._forget)
+        return self._ask(Extract(tuple(declarations), url, body[: MAX_PARSED + 1], charset, content_type))
+
+    def discover(self, answer: Answered, rules: LinkRules) -> Deferred[Findings]:
+        """What crawler.discovery.discover finds."""
+        headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
+        return self._ask(Discover(Answered(answer.url, answer.body[: MAX_SIZE + 1], headers, answer.named), rules))
+
+    def _ask(self, what: Extract | Discover) -> Deferred[Any]:
+        task = _Task(Job(what, self._timeout + _GRACE), self._forget)
         if self._closed:
             task.end(_interrupted())
         else:
@@ -142,10 +153,15 @@ class ParseWorker:
         if answer is None or answer.last:
             self._fresh.add(lane)
         self._idle.append(lane)
+        if answer is None and not task.expired and not task.is_second and not task.waiter.called:
+            task.is_second = True  # somebody may have killed the child, or the system have run out of memory
+            self._waiting.appendleft(task)
+            self._serve()
+            return
         self._serve()  # before the waiter: who hears of this may close us
         task.end(self._result(task, answer, fate))
 
-    def _result(self, task: _Task, answer: Answer | None, fate: str) -> Extracted | CodedError:
+    def _result(self, task: _Task, answer: Answer | None, fate: str) -> Extracted | Findings | CodedError:
         if answer is None:
             if not task.expired:
                 return CodedError("parse_error", f"the process that parses ended ({fate or 'no answer'})")
@@ -153,22 +169,15 @@ class ParseWorker:
                 return CodedError("parse_error", f"the process that parses did not start within {START_SECONDS:g} s")
             return CodedError("parse_timeout", f"parsing took longer than {self._timeout:g} s")
         if answer.error is None:
-            return Extracted(answer.data, answer.warnings)
+            assert answer.result is not None
+            return answer.result
         code, message = answer.error
         if code == "internal":
-            self._log.error("parsing failed: {url}\n{traceback}", url=task.job.url, traceback=message)
+            what = task.job.task
+            url = what.url if isinstance(what, Extract) else what.answer.url.href
+            self._log.error("parsing failed: {url}\n{traceback}", url=url, traceback=message)
             message = message.strip().rpartition("\n")[2]
         return CodedError(code, message)
-
-
-def probe(document: Document, worker: ParseWorker) -> Deferred[Extracted] | None:
-    """Before a page goes to code that parses it in this process: None if that is quick, else a trial in a worker's.
-
-    Fails as ParseWorker.run does: so would the page, but here.
-    """
-    if LINEAR.covers(document.body):
-        return None
-    return worker.run((), document.body, document.charset, document.content_type, document.url)
 
 
 def _interrupted() -> CodedError:

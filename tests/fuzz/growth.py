@@ -19,8 +19,9 @@ from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target, srcset_targets
 from crawler.errors import CodedError
 from crawler.http11.head import mend
-from crawler.links import REFERENCES, resolve, scan
+from crawler.links import REFERENCES, scan
 from crawler.markup import unescape
+from crawler.resolving import resolve
 from crawler.robots_rules import parse as parse_robots
 from crawler.robots_rules import product_token
 from crawler.sitemaps import parse as parse_sitemap

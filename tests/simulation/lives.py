@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 import crawler.commit
 import crawler.http11.tls
 import crawler.job
+import crawler.parsing.worker
 from crawler import composition, network, outputs
 from crawler.commit import Committing
 from crawler.composition import Crawler
@@ -38,6 +39,7 @@ from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
 from crawler.store import Batch
 from crawler.verify import verify
+from tests.memory_lane import MemoryLane
 
 from .clock import VirtualReactor
 from .network import Network
@@ -327,6 +329,7 @@ class _Life:
                 LIST_WINDOW=windows["list"],
                 CRAWL_WINDOW=windows["crawl"],
             ),
+            patch.object(crawler.parsing.worker, "Lane", MemoryLane),
             patch.multiple(network, Resolver=self.network.resolver, Fetcher=fetcher),
             patch.multiple(crawler.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
             patch.multiple(crawler.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),
