@@ -21,8 +21,9 @@ from typing import Final
 
 import msgspec
 
-from crawler.charset import canonical, decode_text
+from crawler.charset import decode_text
 from crawler.directives import refresh_target, robots_directives, srcset_targets
+from crawler.encodings import canonical
 from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
 
 # The elements that refer to something, and the attributes that say to what.

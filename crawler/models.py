@@ -200,8 +200,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
         )
 
     def json(self) -> Any:
-        """The body parsed as JSON. Raises ValueError when it is not."""
-        return json.loads(self.body)
+        """The body parsed as JSON, decoded as `text` is. Raises ValueError when it is not JSON."""
+        return json.loads(self.text)
 
     def with_body(self, body: bytes) -> Record:
         """This record, carrying the bytes for Python's use; they do not become part of the wire form."""

@@ -334,6 +334,24 @@ class TestPython:
         with pytest.raises(ValueError, match="Expecting value"):
             record_of(request(), response(b"<html>"), 0.0).json()
 
+    @pytest.mark.parametrize(
+        ("body", "content_type"),
+        [
+            (b'"caf\xe9"', "application/json; charset=iso-8859-1"),
+            (b'\xef\xbb\xbf"caf\xc3\xa9"', "application/json"),
+            ('\ufeff"caf\xe9"'.encode("utf-16-le"), "application/json"),
+            ('"caf\xe9"'.encode("utf-16-be"), "application/json; charset=utf-16be"),
+            ('"caf\xe9"'.encode("utf-16-le"), "application/json"),
+            ('"caf\xe9"'.encode("utf-16-be"), "application/ld+json"),
+            ('"caf\xe9"'.encode(), "text/plain"),
+        ],
+    )
+    def test_json_is_decoded_as_the_text_is(self, body, content_type):
+        """A charset, a byte order mark and UTF-16 count for json() as they do for text."""
+        record = record_of(request(), response(body, headers={"content-type": [content_type]}), 0.0)
+        assert record.text == '"caf\xe9"'
+        assert record.json() == "caf\xe9"
+
     def test_records_do_not_change(self):
         """They are shared between sinks."""
         record = record_of(request(), response(), 0.0)
