@@ -154,7 +154,10 @@ class Fetcher:
             block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(url.userinfo)), block)
         line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
         key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
-        return Envelope(key, request.method, line.encode("ascii") + block, trace)
+        envelope = Envelope(key, request.method, line.encode("ascii") + block, trace)
+        if request.attempt > 1:
+            envelope.attempt = request.attempt
+        return envelope
 
 
 class _Flight:

@@ -188,7 +188,7 @@ class FakeResolver:
         self.waiting: list[Deferred[list[str]]] = []
         self.given_up = 0
 
-    def resolve(self, host: str) -> Deferred[list[str]]:
+    def resolve(self, host: str, *_: Any) -> Deferred[list[str]]:
         answer: Deferred[list[str]] = Deferred(self._cancelled)
         if host in self.names:
             answer.callback(self.names[host])

@@ -209,7 +209,7 @@ class Network:
         server = self.servers[address, port] = Server(script, raw, connect, refuse)
         return server
 
-    def resolve(self, host: str) -> Deferred[list[str]]:
+    def resolve(self, host: str, *_: Any) -> Deferred[list[str]]:
         try:
             return succeed([str(ipaddress.ip_address(host))])
         except ValueError:

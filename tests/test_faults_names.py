@@ -73,6 +73,25 @@ def test_an_unknown_name_is_asked_for_once_more(site, names):
     names.answers = {"unknown.example": [socket.gaierror(socket.EAI_NONAME, "Name or service not known")]}
     (record,) = fetch(["http://unknown.example/"], retries=5, timeout=5.0)
     assert (outcome(record), record.attempts) == ("dns_nxdomain", 2)
+    assert names.asked == ["unknown.example"] * 2
+
+
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_NONAME])
+def test_a_hiccup_of_the_resolver(site, names, code):
+    """A name that cannot be resolved once is asked for anew by the next try, however soon that comes."""
+    names.answers = {"once.example": [socket.gaierror(code, "hiccup"), ["127.0.0.1"]]}
+    (record,) = fetch([site.url("/plain.txt").replace(site.host, "once.example")], retries=1, timeout=5.0)
+    assert (outcome(record), record.attempts) == ("ok", 2)
+
+
+@pytest.mark.parametrize("zone", ["hang.example", None])
+def test_names_that_hang_cost_no_other_its_name(site, names, zone):
+    """Forty of them, of one domain or of forty: the names behind them are resolved, and none of those timed out."""
+    hanging = [f"hangs{number}.{zone or f'hang{number}.example'}" for number in range(40)]
+    good = [f"www.good{number}.example" for number in range(10)]
+    urls = [site.url("/plain.txt").replace(site.host, host) for host in (*hanging, *good)]
+    records = fetch(urls, dns_timeout=0.2, timeout=5.0)
+    assert [outcome(record) for record in records] == ["dns_timeout"] * 40 + ["ok"] * 10
 
 
 def test_a_name_that_recovers(site, names, monkeypatch):
@@ -157,7 +176,9 @@ def test_userinfo(site):
     (record,) = fetch([f"http://user17:secret17@{site.host}:{site.port}/echo"])
     assert b"Authorization: Basic dXNlcjE3OnNlY3JldDE3" in record.body
     assert record.url == site.url("/echo")
-    assert "17" not in record.url + str(record.final_url) + str(record.input)
+    shown = record.url + str(record.final_url) + str(record.input)
+    assert "user17" not in shown
+    assert "secret17" not in shown
 
 
 def test_addresses_that_are_dead(site, names):

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
 from crawler.http11 import resolver as module
-from crawler.http11.resolver import CACHE_SECONDS, FAILURE_SECONDS, Resolver
+from crawler.http11.resolver import CACHE_SECONDS, FAILURE_SECONDS, Resolver, zone_of
 
 PATIENCE = 5.0  # for what another thread does at once
 
@@ -181,6 +181,26 @@ class ResolverTests(SynchronousTestCase):
         del self.system.answers["a.example"]
         self.assertEqual(self.look_up("a.example"), ["192.0.2.1"])
 
+    def test_another_try_asks_anew(self) -> None:
+        """What is remembered of a name's failures is for other URLs; a second try is there to hear of something new."""
+        self.system.answers["a.example"] = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        self.look_up("a.example")
+        self.failureResultOf(self.resolver.resolve("a.example"), CodedError)
+        del self.system.answers["a.example"]
+        again = self.resolver.resolve("a.example", 2)
+        self.clock.turn()
+        self.assertEqual(self.successResultOf(again), ["192.0.2.1"])
+
+    def test_a_thousand_tries_of_a_name(self) -> None:
+        """The second tries of all URLs of a host cost one look-up together, and so do the third."""
+        self.system.answers["a.example"] = socket.gaierror(socket.EAI_NONAME, "no such name")
+        for attempt in (1, 2, 3):
+            results = [outcome_of(self.resolver.resolve("a.example", attempt)) for _ in range(2)]
+            self.clock.turn()
+            results += [outcome_of(self.resolver.resolve("a.example", attempt)) for _ in range(100)]
+            self.assertEqual({result[0].code for result in results}, {"dns_nxdomain"})
+        self.assertEqual(len(self.system.asked), 3)
+
     def test_our_own_trouble_is_not_kept(self) -> None:
         """That we ran out of descriptors says nothing of the name."""
         self.system.answers["a.example"] = OSError(errno.EMFILE, "Too many open files")
@@ -271,28 +291,91 @@ class ResolverTests(SynchronousTestCase):
         given_up.cancel()
         self.failureResultOf(given_up, CancelledError)
         self.system.gate.release(2)
-        for _ in range(4):
+        for _ in range(3):
             self.clock.turn()
         for deferred in (*slow, patient):
             self.successResultOf(deferred)
         self.assertNotIn("a.example", self.system.asked)
 
-    def test_wanted_again_after_it_was_passed_over(self) -> None:
-        """Who asks between the thread's passing over and the reactor's hearing of it is not forgotten."""
+    def test_wanted_again_after_it_was_given_up_in_the_queue(self) -> None:
+        """It queues anew, and is looked up once."""
         self.system.hanging.update(("slow.example", "slower.example"))
         slow = [outcome_of(self.resolver.resolve(host)) for host in ("slow.example", "slower.example")]
         self.system.wait_for("slow.example", "slower.example")
         self.resolver.resolve("a.example").addErrback(lambda _: None).cancel()
-        self.system.gate.release(2)
-        calls = [
-            self.clock.from_threads.get(timeout=PATIENCE) for _ in range(3)
-        ]  # nothing of this has reached the resolver
         again = self.resolver.resolve("a.example")
-        for call in calls:
-            call()
-        self.clock.turn()
+        self.system.gate.release(2)
+        for _ in range(3):
+            self.clock.turn()
         self.assertEqual(self.successResultOf(again), ["192.0.2.1"])
         self.assertEqual(slow, [[["192.0.2.1"]]] * 2)
+        self.assertEqual(self.system.asked.count("a.example"), 1)
+
+    def test_who_waits_for_a_place_is_told(self) -> None:
+        """Its deadline begins when its look-up does, not when it was asked for; who joins one that runs is not told."""
+        self.system.hanging.update(("slow.example", "slower.example"))
+        slow = [self.resolver.resolve(host) for host in ("slow.example", "slower.example")]
+        self.system.wait_for("slow.example", "slower.example")
+        told: list[bool] = []
+        joined: list[bool] = []
+        queued = self.resolver.resolve("a.example", 1, told.append)
+        self.resolver.resolve("slow.example", 1, joined.append)
+        self.assertEqual(told, [True])
+        self.system.gate.release()
+        self.clock.turn()
+        self.assertEqual(told, [True, False])
+        self.assertEqual(joined, [])
+        self.system.gate.release()
+        self.clock.turn()
+        self.clock.turn()
+        for deferred in (*slow, queued):
+            self.successResultOf(deferred)
+
+    def test_a_look_up_that_was_given_up_gives_its_place_to_the_next(self) -> None:
+        """Its thread is lost as long as the system keeps it, and another takes over; there is an end to that."""
+        given_up = []
+        for number in range(8):  # threads=2: eight in all
+            host = f"slow{number}.example"
+            self.system.hanging.add(host)
+            given_up.append(self.resolver.resolve(host))
+            self.system.wait_for(host)
+            given_up[-1].addErrback(lambda _: None).cancel()
+        told: list[bool] = []
+        last = self.resolver.resolve("a.example", 1, told.append)
+        self.assertEqual((told, len(self.threads())), ([True], 8))
+        self.system.gate.release()
+        self.clock.turn()
+        self.clock.turn()
+        self.assertEqual(self.successResultOf(last), ["192.0.2.1"])
+
+    def test_a_zone_whose_names_hang_leaves_room_for_others(self) -> None:
+        """Forty names of one domain take a quarter of the places, however many are asked for; the rest take turns."""
+        resolver = Resolver(self.clock, getaddrinfo=self.system, threads=8)
+        self.addCleanup(resolver.close)
+        bad = [f"n{number}.hang.co.uk" for number in range(40)]
+        self.system.hanging.update(bad)
+        hanging = [resolver.resolve(host) for host in bad]
+        self.system.wait_for(*bad[:2])
+        for number in range(20):
+            good = resolver.resolve(f"www.good{number}.co.uk")
+            self.clock.turn()
+            self.assertEqual(self.successResultOf(good), ["192.0.2.1"])
+        self.assertEqual([host for host in self.system.asked if host in bad], bad[:2])
+        for deferred in hanging:
+            deferred.addErrback(lambda _: None).cancel()
+
+    def test_zones(self) -> None:
+        """The registrable domain, as far as the form of a name tells."""
+        for host, zone in (
+            ("a.example", "a.example"),
+            ("www.a.example.", "a.example"),
+            ("a.b.c.d.example.com", "example.com"),
+            ("www.bbc.co.uk", "bbc.co.uk"),
+            ("bbc.co.uk", "bbc.co.uk"),
+            ("www.city.de", "city.de"),
+            ("localhost", "localhost"),
+        ):
+            self.assertEqual(zone_of(host), zone)
 
     def test_no_more_threads(self) -> None:
         """Where the system gives no thread a look-up fails, and the next one tries again."""

@@ -56,7 +56,7 @@ class Web(World):
         self.network.resolve = self.resolve  # type: ignore[method-assign]
         self.network.dial = self.dial  # type: ignore[method-assign]
 
-    def resolve(self, host: str) -> Deferred[list[str]]:
+    def resolve(self, host: str, *_: Any) -> Deferred[list[str]]:
         self.asked.append(host)
         answers = self.names.get(host)
         if answers is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from importlib.util import find_spec
+from math import inf
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -73,7 +74,12 @@ class Endpoint:
         if scheme in _SOCKETS and find_spec("wsproto") is None:
             words = f"{scheme} URLs need one more package: pip install 'crawler[websocket]'"
             return fail(CodedError("scheme_unsupported", words))
-        addresses: Deferred[Any] = self._resolver.resolve(host)
+
+        def on_queue(waits: bool) -> None:
+            trace.enter("dns", inf if waits else self._clock.seconds())
+
+        trace = envelope.trace
+        addresses: Deferred[Any] = self._resolver.resolve(host, envelope.attempt, on_queue)
         return addresses.addCallback(self._race, envelope)
 
     def _race(self, addresses: Addresses, envelope: Envelope) -> Deferred[Connection]:

@@ -71,8 +71,10 @@ class Envelope(Headers):
 
     `key` is (scheme, host, port, public_only): what a connection must match to carry it. `public_only` forbids
     addresses that are not public; in the key of a connection it says whether its address is public. `head` is
-    everything from the request line to the empty line.
+    everything from the request line to the empty line. `attempt` counts the tries of one request.
     """
+
+    attempt = 1
 
     def __init__(self, key: Key, method: str, head: bytes, trace: Trace) -> None:
         self.key = key

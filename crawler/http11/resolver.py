@@ -2,6 +2,10 @@
 
 Twisted's resolver shares ten threads with everything else and cannot be given up on; a look-up that hangs here blocks
 one of our threads and nobody waits for it at exit.
+
+Names that hang hold up no others. Those of one zone get a quarter of the threads; a look-up that nobody waits for any
+more gives its place to the next, though its thread is lost until the system lets it go; and whoever waits for a place
+is told when the look-up begins, so that its deadline does.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import ipaddress
 import queue
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,28 +27,56 @@ Addresses = list[str]
 GetAddrInfo = Callable[..., list[tuple[Any, ...]]]
 
 THREADS: Final = 32
+MOST_THREADS: Final = 128  # with those that hang
 CACHE_SECONDS: Final = 60.0  # getaddrinfo does not tell the TTL
 FAILURE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
 
 
+class _LookUp:
+    """One name that is looked up, or waits for that; `waiting` has who wants to know, and who wants to know when."""
+
+    __slots__ = ("counts", "host", "running", "waiting", "zone")
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.zone = zone_of(host)
+        self.waiting: dict[Deferred[Addresses], Callable[[bool], None]] = {}
+        self.running = False
+        self.counts = False  # it takes one of the places
+
+
 class Resolver:
-    """Looks host names up. `resolve` may be called as often as wanted: one name is looked up once at a time."""
+    """Looks host names up. `resolve` may be called as often as wanted: one name is looked up once at a time.
+
+    `threads` is how many look-ups there are at once that somebody waits for.
+    """
 
     def __init__(self, reactor: Any, *, getaddrinfo: GetAddrInfo = socket.getaddrinfo, threads: int = THREADS) -> None:
         self._reactor = reactor
         self._getaddrinfo = getaddrinfo
-        self._max_threads = threads
+        self._places = threads
+        self._share = max(1, threads // 4)
+        self._most_threads = threads * MOST_THREADS // THREADS
         self._threads = 0
-        self._busy = 0
-        self._jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._cache: dict[str, tuple[float, Addresses | CodedError]] = {}
-        self._waiting: dict[str, list[Deferred[Addresses]]] = {}
+        self._running = 0
+        self._taken: Counter[str] = Counter()  # places by zone
+        self._jobs: queue.SimpleQueue[_LookUp | None] = queue.SimpleQueue()
+        self._cache: dict[str, tuple[float, Addresses]] = {}
+        self._failures: dict[str, tuple[float, CodedError, int]] = {}
+        self._look_ups: dict[str, _LookUp] = {}
+        self._queued: dict[str, dict[str, _LookUp]] = {}  # by zone: the next in turn comes first
         self._lock = threading.Lock()
         self._closed = False
 
-    def resolve(self, host: str) -> Deferred[Addresses]:
+    def resolve(
+        self, host: str, attempt: int = 1, on_queue: Callable[[bool], None] = lambda _: None
+    ) -> Deferred[Addresses]:
         """The addresses of a host, as the system orders them (RFC 6724). An IP address is its own.
+
+        A failure is remembered for a moment; for the third try of a request only if it was the third in a row, so that
+        another try asks anew. `on_queue` is called with True when the look-up has to wait for a place, and with False
+        when it begins.
 
         Fails with CodedError `dns_nxdomain`, `dns_nodata`, `dns_error` or `local_fd_limit`. Cancelling stops waiting;
         the look-up goes on for whoever else waits. There is no deadline here: the caller keeps it.
@@ -52,25 +85,25 @@ class Resolver:
             return succeed([str(ipaddress.ip_address(host))])
         except ValueError:
             pass  # a name
+        now = self._reactor.seconds()
         known = self._cache.get(host)
         if known is not None:
-            if known[0] > self._reactor.seconds():
-                return fail(known[1]) if isinstance(known[1], CodedError) else succeed(known[1])
+            if known[0] > now:
+                return succeed(known[1])
             del self._cache[host]
-        waiting = self._waiting.get(host)
-        if waiting is None:
-            if self._busy >= self._threads and self._threads < self._max_threads:
-                try:
-                    threading.Thread(target=self._work, name=f"resolver-{self._threads + 1}", daemon=True).start()
-                    self._threads += 1
-                except RuntimeError as error:  # the system gives no more threads: those that run must do
-                    if not self._threads:
-                        return fail(from_dns(error, host))
-            waiting = self._waiting[host] = []
-            self._busy += 1
-            self._jobs.put(host)
-        deferred: Deferred[Addresses] = Deferred(lambda d: self._forget(host, d))
-        waiting.append(deferred)
+        failed = self._failures.get(host)
+        if failed is not None and failed[0] > now and failed[2] >= attempt:
+            return fail(failed[1])
+        look_up = self._look_ups.get(host)
+        if look_up is None:
+            look_up = self._look_ups[host] = _LookUp(host)
+            self._queued.setdefault(look_up.zone, {})[host] = look_up
+        deferred: Deferred[Addresses] = Deferred(lambda d: self._forget(look_up, d))
+        look_up.waiting[deferred] = on_queue
+        if not look_up.running:
+            self._start()
+            if not look_up.running and not deferred.called:
+                on_queue(True)
         return deferred
 
     def close(self) -> None:
@@ -80,19 +113,73 @@ class Resolver:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    def _forget(self, host: str, deferred: Deferred[Addresses]) -> None:
-        waiting = self._waiting.get(host)
-        if waiting and deferred in waiting:
-            waiting.remove(deferred)
+    def _forget(self, look_up: _LookUp, deferred: Deferred[Addresses]) -> None:
+        look_up.waiting.pop(deferred, None)
+        if look_up.waiting or self._look_ups.get(look_up.host) is not look_up:
+            return
+        if look_up.running:
+            self._free(look_up)
+            self._start()
+        else:
+            del self._look_ups[look_up.host]
+            hosts = self._queued[look_up.zone]
+            del hosts[look_up.host]
+            if not hosts:
+                del self._queued[look_up.zone]
+
+    # Whose turn it is.
+
+    def _start(self) -> None:
+        """Begin what there are places and threads for."""
+        while self._taken.total() < self._places and self._running < self._most_threads:
+            look_up = self._next()
+            if look_up is None:
+                return
+            if self._running >= self._threads:
+                try:
+                    threading.Thread(target=self._work, name=f"resolver-{self._threads + 1}", daemon=True).start()
+                    self._threads += 1
+                except RuntimeError as error:  # the system gives no more threads: those that run must do
+                    if not self._threads:
+                        del self._look_ups[look_up.host]
+                        self._tell(look_up, from_dns(error, look_up.host))
+                    else:
+                        self._queued[look_up.zone] = {look_up.host: look_up} | self._queued.get(look_up.zone, {})
+                    return
+            look_up.running = look_up.counts = True
+            self._running += 1
+            self._taken[look_up.zone] += 1
+            self._jobs.put(look_up)
+            for on_queue in look_up.waiting.values():
+                on_queue(False)
+
+    def _next(self) -> _LookUp | None:
+        """Take the first name of the next zone that has a place left."""
+        for zone, hosts in self._queued.items():
+            if self._taken[zone] < self._share:
+                look_up = hosts.pop(next(iter(hosts)))
+                del self._queued[zone]
+                if hosts:
+                    self._queued[zone] = hosts
+                return look_up
+        return None
+
+    def _free(self, look_up: _LookUp) -> None:
+        if look_up.counts:
+            look_up.counts = False
+            self._taken[look_up.zone] -= 1
+            if not self._taken[look_up.zone]:
+                del self._taken[look_up.zone]
+
+    # The threads.
 
     def _work(self) -> None:
-        while (host := self._jobs.get()) is not None:
-            # Where names hang, those behind them queue up until nobody waits any more: nobody then needs the answer.
-            answer = self._look_up(host) if self._waiting[host] else None
+        while (look_up := self._jobs.get()) is not None:
+            answer = self._look_up(look_up.host)
             with self._lock:  # the reactor may be gone once we are closed
                 if self._closed:
                     return
-                self._reactor.callFromThread(self._answered, host, answer)
+                self._reactor.callFromThread(self._answered, look_up, answer)
 
     def _look_up(self, host: str) -> Addresses | CodedError:
         try:
@@ -102,27 +189,49 @@ class Resolver:
             return from_dns(error, host)
         return addresses or CodedError("dns_nodata", f"{host} has no address")
 
-    def _answered(self, host: str, answer: Addresses | CodedError | None) -> None:
-        waiting = self._waiting.pop(host)
-        if answer is None and waiting:  # they came since
-            self._waiting[host] = waiting
-            self._jobs.put(host)
-            return
-        self._busy -= 1
-        if answer is None:
-            return
-        bad = isinstance(answer, CodedError)
-        if not (isinstance(answer, CodedError) and answer.code == "local_fd_limit"):
-            if len(self._cache) >= CACHE_SIZE:
-                del self._cache[next(iter(self._cache))]
-            self._cache[host] = (self._reactor.seconds() + (FAILURE_SECONDS if bad else CACHE_SECONDS), answer)
-        for deferred in waiting:
+    def _answered(self, look_up: _LookUp, answer: Addresses | CodedError) -> None:
+        host = look_up.host
+        del self._look_ups[host]
+        self._running -= 1
+        self._free(look_up)
+        self._start()
+        self._remember(host, answer)
+        self._tell(look_up, answer)
+
+    def _remember(self, host: str, answer: Addresses | CodedError) -> None:
+        now = self._reactor.seconds()
+        before = self._failures.pop(host, None)
+        if not isinstance(answer, CodedError):
+            _make_room(self._cache)
+            self._cache[host] = (now + CACHE_SECONDS, answer)
+        elif answer.code != "local_fd_limit":
+            _make_room(self._failures)
+            self._failures[host] = (now + FAILURE_SECONDS, answer, before[2] + 1 if before else 1)
+
+    def _tell(self, look_up: _LookUp, answer: Addresses | CodedError) -> None:
+        for deferred in list(look_up.waiting):
             if deferred.called:  # cancelled by what an earlier one of them set off
                 continue
             if isinstance(answer, CodedError):
                 deferred.errback(Failure(answer))
             else:
                 deferred.callback(answer)
+
+
+def _make_room(cache: dict[str, Any]) -> None:
+    if len(cache) >= CACHE_SIZE:
+        del cache[next(iter(cache))]
+
+
+def zone_of(host: str) -> str:
+    """The registrable domain of a name, as far as its form tells: nothing but a share depends on it.
+
+    The last two labels, or three where the last two look like "co.uk".
+    """
+    labels = host.removesuffix(".").rsplit(".", 3)
+    if len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3:
+        return ".".join(labels[-3:])
+    return ".".join(labels[-2:])
 
 
 def _loopback(host: str) -> str | None:
