@@ -23,7 +23,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from crawler.errors import CodedError
-from crawler.http11 import tls
 from crawler.http11.connection import Connection
 from crawler.http11.tls import Context, LateContext, TLSLayer, client_context
 
@@ -38,12 +37,16 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@cache
-def trusting(*, insecure: bool = False) -> ssl.SSLContext:
-    """The client's policy, with our authority in the place of the system's."""
-    context = client_context(insecure=insecure)
+def trusting_context(*, insecure: bool, checks_host: bool) -> ssl.SSLContext:
+    context = client_context(insecure=insecure, checks_host=checks_host)
     authority().configure_trust(context)
     return context
+
+
+@cache
+def trusting(*, insecure: bool = False) -> Context:
+    """The client's policy, with our authority in the place of the system's."""
+    return LateContext(insecure=insecure, make=trusting_context)
 
 
 def serving(certificate: trustme.LeafCert, newest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
@@ -235,6 +238,34 @@ class CertificateTests(SynchronousTestCase):
             self.check(odd(names(name)), "tls_host_mismatch")
         self.check(odd(raw_names(b"\x30\x00")), "tls_host_mismatch")
 
+    def test_an_underscore(self) -> None:
+        """In the first label of a host it is a character as any other, as for browsers; nothing else is taken."""
+        host = "foo_bar.wild.example"
+        for name in ("*.wild.example", "*.WILD.example", host, "Foo_Bar.wild.example"):
+            self.check(odd(names(x509.DNSName(name))), None, host)
+        self.check(odd(names(x509.DNSName("*.wild.example"))), None, host + ".")
+        for name in (
+            "*", "*.example", "*.*.example", "wild.example", "*.a.wild.example", "foo*.wild.example", "*bar.wild.example",
+            "fooxbar.wild.example", "foo_bar.wild", "*.wild.example.", "foo_bar.*.example", "*.other.example", HOST,
+        ):  # fmt: skip
+            self.check(odd(names(x509.DNSName(name))), "tls_host_mismatch", host)
+        self.check(odd(names(x509.DNSName("*.example"))), "tls_host_mismatch", "foo_bar.example.")
+        self.check(odd(names(x509.DNSName("*.example"))), "tls_host_mismatch", "a_b.c.example")
+        self.check(odd(names(x509.DNSName("*.wild.example"))), "tls_host_mismatch", "xn--a_b.wild.example")
+        self.check(odd(names(x509.RFC822Name(f"x@{host}"))), "tls_host_mismatch", host)
+        self.check(odd(None), "tls_host_mismatch", host)
+        raw = b"*.wild.example\0.evil.example"
+        self.check(odd(raw_names(bytes([0x30, len(raw) + 2, 0x82, len(raw)]) + raw)), "tls_host_mismatch", host)
+
+    def test_an_underscore_loosens_nothing_else(self) -> None:
+        """Chain and dates are checked, and nothing was sent when a name does not match."""
+        host = "foo_bar.wild.example"
+        self.check(issued("*.wild.example", days=(-20, -10)), "tls_cert_expired", host)
+        self.check(trustme.CA().issue_cert("*.wild.example"), "tls_cert_untrusted", host)
+        refused = handshake(serving(issued(HOST)), host=host)
+        self.assertEqual((refused.code, refused.received), ("tls_host_mismatch", b""))
+        self.assertEqual(handshake(serving(good()), host=host, client=trusting(insecure=True)).code, None)
+
     def test_malformed_name(self) -> None:
         """Row 80: a name that ends at a NUL for some readers."""
         name = HOST.encode() + b"\0.evil.example"
@@ -285,12 +316,11 @@ class LateContextTests(SynchronousTestCase):
         """A run without https never reads the authorities, one with https reads them once."""
         made: list[bool] = []
 
-        def make(*, insecure: bool) -> ssl.SSLContext:
+        def make(*, insecure: bool, checks_host: bool) -> ssl.SSLContext:
             made.append(insecure)
-            return trusting(insecure=insecure)
+            return trusting_context(insecure=insecure, checks_host=checks_host)
 
-        self.patch(tls, "client_context", make)
-        late = LateContext(insecure=True)
+        late = LateContext(insecure=True, make=make)
         self.assertEqual(made, [])
         for _ in range(2):
             peer = handshake(serving(trustme.CA().issue_cert("other.example")), client=late)

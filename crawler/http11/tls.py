@@ -2,11 +2,15 @@
 
 OpenSSL itself checks the chain and the host name (X509_VERIFY_PARAM_set1_host); a certificate without a matching
 subject alternative name is refused. The handshake's reason for failing reaches us as a number, not as a sentence.
+
+One kind of host is left to us: OpenSSL lets no `*` stand for a label with an underscore ("foo_bar.a.example"), browsers
+do. For those alone the chain is checked by OpenSSL, and the name here, before anything is sent.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from typing import Protocol as Interface
 
@@ -21,15 +25,16 @@ from crawler.http11.connection import Connection
 _READ_SIZE: Final = 256 * 1024
 
 
-def client_context(*, insecure: bool = False) -> ssl.SSLContext:
+def client_context(*, insecure: bool = False, checks_host: bool = True) -> ssl.SSLContext:
     """The policy: TLS 1.2 or later, the system's authorities, host names by subjectAltName only, ALPN http/1.1.
 
-    `insecure` accepts any certificate.
+    `insecure` accepts any certificate. Without `checks_host` a TLSLayer checks the name by itself.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
     context.set_alpn_protocols(["http/1.1"])
+    context.check_hostname = checks_host
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -43,16 +48,19 @@ class Context(Interface):
 
 
 class LateContext:
-    """`client_context`, made when the first connection needs it: to read the authorities takes 40 ms."""
+    """`make`, called when the first connection needs it: to read the authorities takes 40 ms."""
 
-    def __init__(self, *, insecure: bool = False) -> None:
+    def __init__(self, *, insecure: bool = False, make: Callable[..., ssl.SSLContext] = client_context) -> None:
         self._insecure = insecure
-        self._context: ssl.SSLContext | None = None
+        self._make = make
+        self._contexts: dict[bool, ssl.SSLContext] = {}
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject:
-        if self._context is None:
-            self._context = client_context(insecure=self._insecure)
-        return self._context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+        checks_host = "_" not in server_hostname.partition(".")[0]
+        context = self._contexts.get(checks_host)
+        if context is None:
+            context = self._contexts[checks_host] = self._make(insecure=self._insecure, checks_host=checks_host)
+        return context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
 
 
 class TLSLayer(Protocol):
@@ -104,11 +112,21 @@ class TLSLayer(Protocol):
             self._refuse(from_tls(error, self._host))
             return
         self._flush()
+        if not self._is_for_host():
+            self._refuse(CodedError("tls_host_mismatch", f"{self._host}: the certificate is for other names"))
+            return
         self._handshaking = False
         connection = self._above
         if connection is not None:
             connection.makeConnection(self)  # type: ignore[no-untyped-call]
             self.ready.callback(connection)
+
+    def _is_for_host(self) -> bool:
+        """Whether the certificate is for our host, where OpenSSL was not asked."""
+        context = self._tls.context
+        if context.check_hostname or context.verify_mode == ssl.CERT_NONE:
+            return True
+        return _names_host(self._tls.getpeercert() or {}, self._host.rstrip(".").lower())
 
     def _refuse(self, error: CodedError) -> None:
         self._handshaking = False
@@ -176,3 +194,10 @@ class TLSLayer(Protocol):
 
     def resumeProducing(self) -> None:
         self._raw.resumeProducing()
+
+
+def _names_host(certificate: Mapping[str, Any], host: str) -> bool:
+    """RFC 9525 section 6.3: the whole name, or `*` for its first label; never `*.example`."""
+    label, _, parent = host.partition(".")
+    names = [name.lower() for kind, name in certificate.get("subjectAltName", ()) if kind == "DNS" and name.isascii()]
+    return host in names or ("." in parent and not label.startswith("xn--") and f"*.{parent}" in names)
