@@ -206,6 +206,15 @@ class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         int,
         Option(Size(1, TIB), LIMITS, "Largest body, on the wire and decoded", metavar="SIZE"),
     ] = 10 * MIB
+    max_memory: Annotated[
+        int | None,
+        Option(
+            Size(MIB, TIB),
+            LIMITS,
+            "Memory for the bodies in the air; without: a quarter of what there is, at most 1 GiB",
+            metavar="SIZE",
+        ),
+    ] = None
 
     output: Annotated[
         tuple[str, ...],

@@ -84,6 +84,7 @@ CODES: Final[dict[str, Code]] = {
     # body
     "body_truncated": Code("body", True, "the body ended before its announced end"),
     "body_too_large": Code("body", False, "the body is larger than --max-size, on the wire or decoded"),
+    "memory_limit": Code("body", True, "the bodies in the air took more than --max-memory, and this was the largest"),
     "timeout_idle": Code("body", True, "no byte of the body arrived in time"),
     "timeout_total": Code("body", True, "the whole fetch took longer than --timeout"),
     "too_slow": Code("body", True, "the body arrived slower than --min-rate"),

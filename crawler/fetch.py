@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 
+from crawler.budget import Budget, Growing
 from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
@@ -64,7 +66,10 @@ class Limits:
 
 
 class Fetcher:
-    """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins."""
+    """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins.
+
+    Bodies count in `budget` while they arrive; whoever gets a Response has to see to it from then on.
+    """
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class Fetcher:
         user_agent: str,
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool],
+        budget: Budget | None = None,
         wall_clock: Callable[[], float] = time.time,
         stalls: Stalls | None = None,
     ) -> None:
@@ -99,6 +105,8 @@ class Fetcher:
         self._full = _lines([*private, *safe]) + b"\r\n"
         self._flights: dict[_Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
+        self.budget = budget or Budget()
+        self.budget.sources.append(self._largest)
 
     def fetch(
         self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
@@ -139,8 +147,12 @@ class Fetcher:
     def _look_in(self, seconds: float) -> None:
         self._watch = self._clock.callLater(seconds, self._check)
 
+    def _largest(self) -> _Flight | None:
+        return max(self._flights, key=attrgetter("held"), default=None)
+
     def _landed(self, flight: _Flight) -> None:
         self._flights.pop(flight, None)
+        flight._let_go()
         if not self._flights and self._watch is not None and self._watch.active():
             self._watch.cancel()
             self._watch = None
@@ -160,14 +172,15 @@ class Fetcher:
         return envelope
 
 
-class _Flight:
+class _Flight(Growing):
     """One attempt in the air. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_fetcher", "_headers", "_pieces", "_request", "_response", "_sent", "_wall", "done", "trace",
+        "_decoder", "_fetcher", "_headers", "_request", "_response", "_sent", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, fetcher: Fetcher, request: Request, now: float, wall: float) -> None:
+        super().__init__(fetcher.budget)
         self.done: Deferred[Response] = Deferred(self._cancelled)
         self._fetcher = fetcher
         self._request = request
@@ -177,7 +190,6 @@ class _Flight:
         self._response: WireResponse | None = None
         self._headers: dict[str, list[str]] = {}
         self._decoder: Decoder | None = None
-        self._pieces: list[bytes] = []
 
     def start(self) -> None:
         request = self._request
@@ -279,9 +291,9 @@ class _Flight:
             try:
                 data = decoder.feed(data)
             except CodedError:
-                self._pieces.append(decoder.salvaged)
+                self._take(decoder.salvaged)
                 raise
-        self._pieces.append(data)
+        self._take(data)
 
     def connectionLost(self, reason: Failure) -> None:
         if self.done.called:
@@ -292,18 +304,21 @@ class _Flight:
             try:
                 decoder.finish()
             except CodedError as problem:
-                self._pieces.append(decoder.salvaged)
+                self._take(decoder.salvaged)
                 error = problem
-        self._finish(error)
+        if not self.done.called:  # there was no memory for what was salvaged
+            self._finish(error)
 
     def _finish(self, error: CodedError | None) -> None:
-        trace, response, pieces = self.trace, self._response, self._pieces
+        trace, response = self.trace, self._response
         start = trace.started
         warnings: list[str] = []
         if response is not None and response.warnings:
             warnings += response.warnings
         if self._decoder is not None:
             warnings += self._decoder.warnings
+        if error is not None:
+            error.__traceback__ = None  # its frames hold pieces of the body
         result = Response(
             timings=Timings(
                 None if trace.resolved is None else trace.resolved - start,
@@ -317,7 +332,7 @@ class _Flight:
             http_version=None if response is None else response.http_version,
             raw_headers=[] if response is None else response.fields,
             headers=self._headers,
-            body=pieces[0] if len(pieces) == 1 else b"".join(pieces),
+            body=self._whole(),
             size_download=trace.received,
             truncated=error is not None and response is not None,
             warnings=warnings,

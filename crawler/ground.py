@@ -92,8 +92,11 @@ class Ground:
         self.on_failure: Callable[[BaseException], None] = lambda _: None
         intake.write = self.write_unfetched
 
-    def settle(self, landed: deque[Landing]) -> None:
-        """Give each its record, and finish what is written: as many as one turn of the reactor has time for."""
+    def settle(self, landed: deque[Landing]) -> int:
+        """Give each its record, and finish what is written: as many as one turn of the reactor has time for.
+
+        Returns how many bytes the bodies of these have.
+        """
         clock = self._clock
         end = clock.seconds() + TURN
         room = _TURN_BYTES
@@ -121,6 +124,7 @@ class Ground:
         self._finish(None, written)
         if waits:
             self._wait_for_sink(waits)
+        return _TURN_BYTES - room
 
     def write_unfetched(self, record: Record, number: int) -> None:
         """Write the record of an input that never gets as far as the frontier."""

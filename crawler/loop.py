@@ -31,6 +31,7 @@ from crawler.retry import LOCAL_CODES, Retry
 from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5
+HEAVY: Final = 32 << 20  # bytes of bodies that have landed
 
 
 class Crawl:
@@ -62,6 +63,7 @@ class Crawl:
         self._politeness = politeness
         self._gate = gate
         self._fetcher = fetcher
+        self._budget = fetcher.budget
         self._retry = retry
         self._ground = Ground(
             clock=clock, intake=intake, frontier=frontier, gate=gate, sink=sink, reader=reader, rules=rules
@@ -74,6 +76,7 @@ class Crawl:
         self._slots = DeferredSemaphore(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
         self._landed: deque[Landing] = deque()
+        self._landed_size = 0  # bytes of their bodies
         self._freed = 0
         self._turn: IDelayedCall | None = None
         self._concurrency = rules.concurrency
@@ -85,7 +88,7 @@ class Crawl:
         self._input_error: BaseException | None = None
         self._wake: Deferred[None] | None = None
         self._log = Logger()
-        self._ground.on_room = self._woken
+        self._ground.on_room = self._has_room
         self._ground.on_failure = self._stop
         intake.on_ready = self._woken
         gate.found_sitemaps = self._found_sitemaps
@@ -180,7 +183,7 @@ class Crawl:
     def _next(self) -> Request | None:
         """The next URL to fetch, if one may be fetched now; reads on in the feed as far as the window allows."""
         now = self._clock.seconds()
-        if self._stopping or self._paused or self._ground.full is not None or now < self._paused_until:
+        if self._stopping or self._must_wait or now < self._paused_until:
             return None
         request = self._frontier.claim(now)
         if request is None:
@@ -211,18 +214,20 @@ class Crawl:
     def _found_sitemaps(self, request: Request, references: Sequence[str]) -> None:
         self._intake.accept_sitemaps(request, references, self._clock.seconds())
 
+    @property
+    def _must_wait(self) -> bool:
+        """Whether nothing may be started until somebody wakes us, as each body does that has ended or is written."""
+        return self._paused or self._ground.full is not None or self._budget.used > self._budget.enough
+
     def _something_happens(self) -> Deferred[None]:
         """Fires when a task ends, when there is more to read, or at the next host's time."""
         wake: Deferred[None] = Deferred()
         self._wake = wake
         now = self._clock.seconds()
-        at: float | None
-        if self._paused or self._ground.full is not None:
-            at = None
-        elif now < self._paused_until:
-            at = self._paused_until
-        else:
-            at = now if self._intake.more else self._frontier.ready_at(now)
+        at: float | None = None
+        if not self._must_wait:
+            ready = now if self._intake.more else self._frontier.ready_at(now)
+            at = self._paused_until if now < self._paused_until else ready
         if at is not None:
             timer = self._clock.callLater(max(0.0, at - now), self._woken)
             wake.addCallback(_cancel, timer)
@@ -286,8 +291,11 @@ class Crawl:
                 return
             prepared = None if self._reader is None else self._reader.prepare(request, response)
             if prepared is not None:
-                prepared = yield prepared
+                with self._budget.holding(len(response.body)):
+                    prepared = yield prepared
             self._landed.append(Landing(request, response, started - request.accepted, None, prepared))
+            self._landed_size += len(response.body)
+            self._budget.used += len(response.body)
         except CancelledError:
             (self._frontier.retry if asked else self._frontier.postpone)(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
@@ -297,7 +305,9 @@ class Crawl:
         finally:
             self._flights.pop(request.id, None)
             self._freed += 1
-            if self._turn is None:
+            if self._landed_size > HEAVY:  # all of them may have come in one turn
+                self._settle()
+            elif self._turn is None:
                 self._turn = self._clock.callLater(0, self._settle)
 
     @inlineCallbacks
@@ -353,6 +363,11 @@ class Crawl:
         (self._frontier.park if again.park else self._frontier.retry)(again.request, now, again.delay)
         return True
 
+    def _has_room(self) -> None:
+        if self._landed and self._turn is None:
+            self._turn = self._clock.callLater(0, self._settle)
+        self._woken()
+
     def _settle(self) -> None:
         """Write the records of the visits that ended since the reactor's last turn, and give back their slots.
 
@@ -363,8 +378,12 @@ class Crawl:
         turn, self._turn = self._turn, None
         if turn is not None and turn.active():
             turn.cancel()
+        if self._landed_size > HEAVY and self._ground.full is not None and not self._stopping:
+            return  # the sink would hold them without a limit
         landed = self._landed
-        self._ground.settle(landed)
+        size = self._ground.settle(landed)
+        self._landed_size -= size
+        self._budget.used -= size
         if self._intake.room >= READ_SHARE // 2 and not self._stopping:
             self._read_on(self._clock.seconds())
         freed = self._freed - len(landed)

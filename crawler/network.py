@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
+from crawler.budget import Budget, default_limit
 from crawler.config import Config
 from crawler.fetch import Fetcher, Limits
 from crawler.http11.agent import Agent
@@ -24,6 +25,7 @@ class Network:
         self, config: Config, *, reactor: Any, dial: Dial, typed: Typed, own_ports: Container[int] = ()
     ) -> None:
         self._config = config
+        self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
         self._resolver = Resolver(reactor)
@@ -64,6 +66,7 @@ class Network:
             headers=config.header_pairs,
             public_only=self._typed.public_only,
             stalls=self._stalls,
+            budget=self.budget,
         )
 
     def close(self) -> None:

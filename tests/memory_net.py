@@ -18,6 +18,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from crawler.budget import Budget
 from crawler.errors import CodedError
 from crawler.fetch import Fetcher, Limits
 from crawler.http11.agent import Agent
@@ -267,6 +268,7 @@ class Client:
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool] = lambda _: False,
         stalls: Stalls | None = None,
+        budget: Budget | None = None,
         **endpoint_options: Any,
     ) -> None:
         self.network = network
@@ -290,6 +292,7 @@ class Client:
             headers=headers,
             public_only=public_only,
             stalls=stalls,
+            budget=budget,
             wall_clock=lambda: WALL + clock.seconds(),
         )
 

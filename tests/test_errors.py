@@ -29,8 +29,8 @@ SHIPPED = [
     "empty_reply", "conn_reset", "timeout_headers", "http_truncated_headers", "http_not_http", "http_bad_status",
     "http_bad_header", "headers_too_large", "http_bad_framing", "http_bad_chunk", "http_too_many_1xx", "http_desync",
     "http_protocol", "too_many_redirects", "redirect_loop", "redirect_invalid", "redirect_scheme",
-    "redirect_downgrade", "body_truncated", "body_too_large", "timeout_idle", "timeout_total", "too_slow",
-    "decode_error", "parse_error", "parse_timeout", "disk_full", "write_error", "proxy_connect", "proxy_auth",
+    "redirect_downgrade", "body_truncated", "body_too_large", "memory_limit", "timeout_idle", "timeout_total",
+    "too_slow", "decode_error", "parse_error", "parse_timeout", "disk_full", "write_error", "proxy_connect", "proxy_auth",
     "proxy_protocol", "interrupted", "internal",
 ]  # fmt: skip
 # Another try may help with these; with all others it does not.
@@ -38,7 +38,7 @@ TRANSIENT = [
     "robots_unreachable", "host_unavailable", "dns_nxdomain", "dns_timeout", "dns_error", "connect_refused",
     "connect_timeout", "connect_unreachable", "connect_error", "local_fd_limit", "local_port_exhausted",
     "tls_handshake", "timeout_tls", "empty_reply", "conn_reset", "timeout_headers", "http_truncated_headers",
-    "http_desync", "body_truncated", "timeout_idle", "timeout_total", "too_slow", "disk_full", "write_error",
+    "http_desync", "body_truncated", "memory_limit", "timeout_idle", "timeout_total", "too_slow", "disk_full", "write_error",
     "proxy_connect", "interrupted",
 ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
+from crawler.budget import Budget
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.fetch import Limits
@@ -118,11 +119,12 @@ class Rig:
         limits: Limits | None = None,
         admit: Callable[[int], Deferred[None] | None] | None = None,
         feed: DirectFeed | None = None,
+        budget: Budget | None = None,
         rng: int = 1,
     ) -> None:
         self.clock = clock or (network.clock if network else Clock())
         self.network = network or Network(self.clock)
-        self.client = Client(self.network, limits=limits)
+        self.client = Client(self.network, limits=limits, budget=budget)
         self.politeness = Politeness(per_host=per_host, delay=delay, adaptive=adaptive)
         self.frontier = MemoryFrontier(self.politeness)
         self.records = Records()
@@ -161,6 +163,7 @@ class Rig:
     def assert_quiet(self) -> None:
         """The end of a run leaves nothing in the air: no lease, no socket, no timer."""
         assert self.frontier.counts().leased == 0
+        assert self.client.fetcher.budget.used == 0
         self.client.assert_quiet()
 
 
