@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 from crawler.monitor_options import MonitorOptions
 from crawler.options import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
+from crawler.patterns import UrlPattern
 
 CRAWL: Final = "Crawl"
 JOB: Final = "Job"
@@ -26,10 +26,7 @@ class Pattern(Line, frozen=True):
 
     def read(self, raw: object) -> str:
         text = super().read(raw)
-        try:
-            re.compile(text)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"{shown(raw)} is not a regular expression ({error})") from None
+        UrlPattern(text)  # raises ValueError
         return text
 
 

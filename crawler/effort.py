@@ -49,11 +49,17 @@ _LINEAR_XPATH: Final = re.compile(
 _QUOTED: Final = re.compile(r""""[^"]*"|'[^']*'""")
 _WAY: Final = re.compile(r"//|\.\.|[a-z]::")
 
-# A pattern's escapes and classes, and what is repeated just so often, are single characters to what follows.
+# A pattern's escapes and classes, and what is repeated just so often, are single characters to what follows. How a
+# group begins is none of its choices.
 _CHARACTER: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _COUNTED: Final = re.compile(r"[^)]\{[0-9]+\}")
-_REPEATED_GROUP: Final = re.compile(r"\)[*+{]|\(\?[a-zA-Z]*x")  # with the flag x, white space may stand between
-_REPEAT: Final = re.compile(r"[*+{]\+?")
+_OPENING: Final = re.compile(r"\(\?(?:P<\w+>|<?[=!]|>|[a-zA-Z-]*[:)]|\(\w+\))")
+# A repeated group takes exponential time, a reference back as long as what it refers to; with the flag x, white space
+# may stand between.
+_NO_BOUND: Final = re.compile(r"\)[*+{]|\(\?[a-zA-Z-]*x|\(\?P=")
+_REFERENCE: Final = re.compile(r"\\[1-9]")
+_REPEAT: Final = re.compile(r"(?:\{[^}]*\}|([*+])|(\?))[?+]?")
+_MAX_CHOICES: Final = 6
 
 
 def xpath_reach(xpath: str) -> Reach:
@@ -66,10 +72,21 @@ def xpath_reach(xpath: str) -> Reach:
 
 
 def regex_reach(pattern: str) -> Reach:
-    """The reach of a regular expression that is known to be valid."""
+    """The reach of a regular expression that is known to be valid.
+
+    Each "?" and each "|" may double the ways to match from a place, each repeat multiplies them by the length of what
+    it takes: counted like that, no pattern takes longer than it says.
+    """
     plain = _COUNTED.sub("x", _CHARACTER.sub("x", pattern))
-    if _REPEATED_GROUP.search(plain):
+    if _NO_BOUND.search(plain) or _REFERENCE.search(pattern):
         return UNKNOWN
-    repeats = len(_REPEAT.findall(plain))
+    plain = _OPENING.sub("(", plain)
+    quantifiers = [match[2] is not None for match in _REPEAT.finditer(plain)]
+    choices = sum(quantifiers) + plain.count("|")
+    repeats = len(quantifiers) - sum(quantifiers)
+    if choices > _MAX_CHOICES or repeats > 1:
+        return UNKNOWN
+    if not repeats:
+        return LINEAR
     # A search begins anew at each character: one repeat is enough to take quadratic time.
-    return LINEAR if not repeats else QUADRATIC if repeats == 1 else UNKNOWN
+    return Reach(QUADRATIC.size >> (choices + 1) // 2, QUADRATIC.tags)

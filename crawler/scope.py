@@ -3,19 +3,17 @@
 The rules are tried in this order, and the first that keeps a URL out names itself: the scope (where the seeds are),
 the length, --exclude, --include, the depth, the other guards against traps.
 
---include and --exclude are Python regular expressions, searched for anywhere in the URL. They may be of the kind that
-takes exponential time ("(a+)+$"), and strangers choose what they are matched with: no URL longer than `max_length`
-is, but a pattern with nested repetitions is still better written with possessive ones ("(a++)+$").
+--include and --exclude are regular expressions, searched for anywhere in the URL; see crawler.patterns.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
 from crawler.errors import CodedError
+from crawler.patterns import UrlPattern
 from crawler.urls import Url
 
 Kind = Literal["host", "origin", "domain", "prefix", "any"]
@@ -89,11 +87,13 @@ class Scope:
         href = url.href
         if len(href) > self._max_length:
             return CodedError("trap_suspected", f"the URL has {len(href):,} characters (allowed: {self._max_length:,})")
-        for pattern in self._exclude:
-            if pattern.search(href):
-                return CodedError("out_of_scope", f"--exclude {pattern.pattern!r} matches")
-        if self._include and not any(pattern.search(href) for pattern in self._include):
-            return CodedError("out_of_scope", f"no --include matches ({self._patterns()})")
+        if self._exclude or self._include:
+            octets = href.encode()
+            for pattern in self._exclude:
+                if pattern.matches(octets):
+                    return CodedError("out_of_scope", f"--exclude {pattern.text!r} matches")
+            if self._include and not any(pattern.matches(octets) for pattern in self._include):
+                return CodedError("out_of_scope", f"no --include matches ({self._patterns()})")
         if self._max_depth is not None and depth > self._max_depth:
             return CodedError("depth_limit", f"depth {depth} (--depth {self._max_depth})")
         return self._trap(url)
@@ -107,8 +107,8 @@ class Scope:
         if self._kind != "any":
             words += f": {self._named(url)}"
         for pattern in self._include:
-            if pattern.search(url.href):
-                return f"{words}; --include {pattern.pattern!r} matches"
+            if pattern.matches(url.href.encode()):
+                return f"{words}; --include {pattern.text!r} matches"
         return words
 
     def _trap(self, url: Url) -> CodedError | None:
@@ -150,7 +150,7 @@ class Scope:
                 assert_never(self._kind)
 
     def _patterns(self) -> str:
-        return ", ".join(repr(pattern.pattern) for pattern in self._include)
+        return ", ".join(repr(pattern.text) for pattern in self._include)
 
 
 def _root_of(kind: Kind) -> Callable[[Url], object]:
@@ -192,8 +192,8 @@ def _registrable_domain() -> Callable[[str], str]:
     return registrable_domain
 
 
-def _compile(pattern: str, option: str) -> re.Pattern[str]:
+def _compile(pattern: str, option: str) -> UrlPattern:
     try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{option}: {pattern!r} is not a regular expression ({error})") from None
+        return UrlPattern(pattern)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from parsel import css2xpath
 
@@ -84,11 +87,34 @@ def test_more_has_no_bound(xpath):
         (r"(a|ab){30}", UNKNOWN),
         (r"(?x)(a) *", UNKNOWN),
         (r"(?x:(a) *)", UNKNOWN),
+        (r"(?i-s:a)(?P<n>b)(?=c)(?<!d)", LINEAR),
+        (r"a?" * 6 + "b", LINEAR),
+        (r"a?" * 7 + "b", UNKNOWN),
+        (r"(?:a|a)" * 20 + "b", UNKNOWN),
+        (r"(a??b|c)?d", LINEAR),
+        (r"([0-9]+)\.?", Reach(2_048, 4_096)),
+        (r".*a?a?a?a?a?a?b", Reach(512, 4_096)),
+        (r"(.)\1", UNKNOWN),
+        (r"(?P<n>.)(?P=n)", UNKNOWN),
     ],
 )
 def test_regular_expressions(pattern, reach):
-    """A repeat may take the square of the text's length; several, or a repeated group, may never end."""
+    """A repeat may take the square of the text's length, a choice doubles; several repeats or a repeated group never end."""
     assert regex_reach(pattern) == reach
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a?" * 6 + "b", "(?:a|a)" * 6 + "b", "a*?b", "a*b", "a+a?a?b", ".*a?a?a?a?a?a?b", "(a|b)?a?a?a?c", "[ab]*?(a|b)c"],
+)
+def test_within_its_reach_a_pattern_takes_little_time(pattern):
+    """On the worst page that its reach covers, a tenth of a second is the order of it."""
+    size = regex_reach(pattern).size
+    assert size > 0
+    start = time.process_time()
+    for page in ("a" * size, "ab" * (size // 2)):
+        assert sum(1 for _ in re.finditer(pattern, page)) <= size + 1
+    assert time.process_time() - start < 0.5
 
 
 def test_a_reach_covers_by_size_and_tags():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,6 +131,27 @@ class TestPatterns:
         """What is no regular expression is refused at once, in words that name the option."""
         with pytest.raises(ValueError, match=rf"--{option}: '\(x' is not a regular expression \(missing"):
             Scope("any", **{option: ["(x"]})
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "/(a+)+$",
+            "(a|a)*b$",
+            "(a|aa)+$",
+            "(.*a){30}b",
+            "a?" * 40 + "a" * 40 + "$",
+            "(?:a|a)" * 40 + "b",
+            ".*.*.*.*=$",
+        ],
+    )
+    @pytest.mark.parametrize("option", ["include", "exclude"])
+    def test_no_pattern_takes_long(self, pattern, option):
+        """Whatever goes back and tries again takes linear time here, on URLs that were made for it."""
+        scope = Scope("any", **{option: [pattern]})
+        start = time.process_time()
+        for url in ("http://h/" + "a" * 40 + "!", "http://h/" + "a" * 2_000 + "!"):
+            code(scope, url)
+        assert time.process_time() - start < 0.05
 
     def test_patterns_see_no_long_urls(self):
         """A URL beyond the length allowed is refused before any pattern, however slow, is tried on it."""

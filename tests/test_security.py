@@ -671,7 +671,7 @@ def test_options_that_are_junk(tmp_path, capfd, junk):
 
 FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "yaml", "code"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "system", "popen", "enable_load_extension", "loads"}
-HARMLESS = {("re", "compile"), ("json", "loads"), ("tomllib", "loads"), ("jmespath", "compile")}
+HARMLESS = {("re", "compile"), ("re2", "compile"), ("json", "loads"), ("tomllib", "loads"), ("jmespath", "compile")}
 
 
 def test_no_data_becomes_code():
