@@ -24,7 +24,9 @@ CODES: Final[dict[str, Code]] = {
     # input: the line or the link itself
     "url_invalid": Code("input", False, "the URL cannot be parsed, or names an impossible host or port"),
     "scheme_unsupported": Code("input", False, "only http and https are fetched, and ws and wss that were typed"),
-    "duplicate": Code("input", False, "the same URL came before (in a crawl)"),
+    "duplicate": Code(
+        "input", False, "the same URL came before, or has its own record where a redirect led to it (in a crawl)"
+    ),
     # policy: we decided not to fetch
     "robots_denied": Code("policy", False, "robots.txt disallows the URL"),
     "robots_unreachable": Code("policy", True, "robots.txt could not be read, so the host is treated as disallowed"),

@@ -179,13 +179,16 @@ class Intake:
         self._accept(sitemaps, robots, request.input.depth or 0, now)
 
     def refuses_hop(self, request: Request, onward: Request) -> CodedError | None:
-        """Why a redirect is not followed. Where a seed leads is what was meant by it."""
+        """Why a redirect is not followed. Where a seed leads is what was meant by it; a crawl fetches each URL once."""
         if self._scope is None:
             return None
         if request.input.parent is None:
             self._scope.add_seed(onward.url)
+        elif (error := self._scope.judge(onward.url, request.input.depth or 0)) is not None:
+            return error
+        if self._frontier.leads(onward):
             return None
-        return self._scope.judge(onward.url, request.input.depth or 0)
+        return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
 
     def _accept(self, links: Iterable[Url], parent: str, depth: int, now: float) -> None:
         scope = self._scope

@@ -84,6 +84,17 @@ class Journal:
 
     # What becomes of them.
 
+    def led(self, number: int, key: bytes) -> None:
+        """A redirect has led an input to the URL of this key. Known from now on, but not before the input itself is."""
+        new = self._new.get(number)
+        if new is None:
+            self._batch.led.append((key, number))
+            self.size += 1
+        else:
+            new.led = (*new.led, key)
+        if not self._awake:
+            self._wake()
+
     def again(self, request: Request, when: float, *, parked: bool) -> None:
         """A URL was queued again, or parked, for a time on the monotonic clock."""
         state = PARKED if parked else BEGUN

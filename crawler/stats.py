@@ -180,7 +180,7 @@ class Stats:
         if not attempts:
             return  # nothing was sent, so no host and no time
         seconds = record.time_total
-        self._hosts.count(record.final_url, record.url, size, seconds, failed=error is not None)
+        self._hosts.count(record.final_url, record.url, size, seconds, failed=record.outcome == "failed")
         if seconds is not None:
             self._time_total.add(seconds)
         seconds = record.time_starttransfer

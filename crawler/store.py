@@ -71,7 +71,7 @@ class Batch:
     """What one transaction writes. `spilled` is the frontier's own: which backlogs it fills, to which id."""
 
     __slots__ = (
-        "again", "ended", "hosts", "new", "number", "offsets", "seeds", "spilled", "tries", "unfetched",
+        "again", "ended", "hosts", "led", "new", "number", "offsets", "seeds", "spilled", "tries", "unfetched",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -82,6 +82,7 @@ class Batch:
         self.unfetched: list[tuple[int, Record, Row]] = []
         self.tries: list[Row] = []
         self.hosts: list[tuple[str, float]] = []
+        self.led: list[tuple[bytes, int]] = []
         self.spilled: dict[Any, int] = {}
         self.seeds: Mark | None = None
         self.offsets: dict[int, int] = {}
@@ -172,6 +173,8 @@ class Store:
         keys = b"".join([entry.key for entry in batch.new if entry.key is not None])
         if keys:
             db.execute("INSERT INTO known (batch, keys) VALUES (?, ?)", (batch.number, keys))
+        led = batch.led + [(key, entry.id) for entry in batch.new for key in entry.led]
+        db.executemany("INSERT OR REPLACE INTO led (key, id) VALUES (?, ?)", led)
         db.executemany("INSERT OR REPLACE INTO hosts (key, not_before) VALUES (?, ?)", batch.hosts)
         states = [row[1] for row in new] + [row[0] for row in ended]
         counts = [states.count(state) for state in STATES.values()]
@@ -319,6 +322,12 @@ class Store:
             for (keys,) in self._reader.execute("SELECT keys FROM known"):
                 yield keys
 
+    def led_keys(self) -> Iterator[bytes]:
+        """The keys of the URLs that redirects led to."""
+        with told(self._path):
+            for (key,) in self._reader.execute("SELECT key FROM led"):
+                yield key
+
     def books(self) -> Books:
         return Books(*self._read(BOOKS_QUERY)[0])
 
@@ -391,6 +400,8 @@ def _queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, .
             f"UPDATE books SET {name} = {name} - (SELECT count(*) FROM urls WHERE {condition} AND state = {state})",
             values,
         )
+    # Whoever comes there first has the record now.
+    db.execute(f"DELETE FROM led WHERE id IN (SELECT id FROM urls WHERE {condition})", values)
     return db.execute(
         f"UPDATE urls SET state = iif(host IS NULL, {OWED}, {QUEUED}), host = iif(host IS NULL, NULL, host_key(url)), "
         "error = iif(host IS NULL, error, NULL), message = iif(host IS NULL, message, NULL), status = NULL, "

@@ -14,7 +14,7 @@ from crawler.seeds import BadLine
 from crawler.urls import Url, parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
-VERSION: Final = 2
+VERSION: Final = 3
 
 # The state of a URL. Leases are not among them: they live in memory, and what was leased is queued when a run died.
 QUEUED: Final = 0  # fresh
@@ -92,6 +92,10 @@ CREATE TABLE seals (
     digest BLOB NOT NULL,
     PRIMARY KEY (batch, part)
 ) WITHOUT ROWID;
+""",
+    # 3: which URLs were come by on the way of another
+    """
+CREATE TABLE led (key BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;  -- 16 bytes; urls.id of who was led there
 """,
 )
 """What each version has more than the one before it; a job of an older one gets it when it goes on."""
@@ -178,7 +182,8 @@ class New(msgspec.Struct, gc=False):
     """An input that has no row yet, and all that has happened to it so far.
 
     `what` is a bad line, or the request as it was accepted; `again` the request as it was queued again, in `state`;
-    `ended` the values of ENDED_COLUMNS. `mark` is how far the inputs were read before it, if it is one of them.
+    `ended` the values of ENDED_COLUMNS, `led` the keys of the URLs that it was led to.
+    `mark` is how far the inputs were read before it, if it is one of them.
     """
 
     id: int
@@ -189,6 +194,7 @@ class New(msgspec.Struct, gc=False):
     again: Request | None = None
     not_before: float | None = None
     ended: Row | None = None
+    led: tuple[bytes, ...] = ()
 
 
 def new_row(new: New, origin: Origin, epoch: float) -> Row:

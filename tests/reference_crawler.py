@@ -3,7 +3,8 @@
 One page at a time, first come first served, with the standard library's HTTP client and robots.txt parser, and lexbor's
 tree of each page. Of the crawler itself it uses `urls.join` alone, for the standard form of URLs.
 
-`python tests/reference_crawler.py URL...` prints a line of JSON for each page: [url, status, sha256].
+`python tests/reference_crawler.py URL...` prints a line of JSON for each page: [url, status, sha256]. What redirects
+counts as the page that it leads to; which of several ways is gone there makes no difference.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CHARSET = re.compile(rb"""<meta[^>]+charset=["']?([\w-]+)""", re.IGNORECASE)
 REFRESH = re.compile(r"\s*[\d.]+\s*[;,]\s*url\s*=\s*['\"]?([^'\"]*)", re.IGNORECASE)
 
 Pages = dict[str, tuple[int | None, str | None]]
-"""Status and sha256 of the body by URL; neither where a redirect leads to what must not be fetched."""
+"""Status and sha256 of the body by the URL at the end of all redirects; neither where a redirect leads to what must not be fetched."""
 
 
 class Answer(NamedTuple):
@@ -57,6 +58,7 @@ class ReferenceCrawler:
         self.robots = robots
         self.nofollow = nofollow
         self.keep = keep
+        self.known: set[str] = set()
         self.origins: set[tuple[str, str, int]] = set()
         self.connections: dict[str, http.client.HTTPConnection] = {}
         self.rules: dict[str, RobotFileParser] = {}
@@ -65,17 +67,19 @@ class ReferenceCrawler:
         queue = deque(map(parse, seeds))
         typed = {url.href for url in queue}
         self.origins = {url.origin for url in queue}
-        known = set(typed)
+        known = self.known = set(typed)
         pages: Pages = {}
         while queue:
             url = queue.popleft()
             if not self.may_fetch(url):
                 continue
-            answer = self.follow(url, is_seed=url.href in typed)
-            if answer is None:
-                pages[url.href] = None, None
+            last, answer = self.follow(url, is_seed=url.href in typed)
+            if last is None:
                 continue
-            pages[url.href] = answer.status, sha256(answer.body).hexdigest()
+            if answer is None:
+                pages[last.href] = None, None
+                continue
+            pages[last.href] = answer.status, sha256(answer.body).hexdigest()
             for link in self.links(answer):
                 if link.href not in known and link.origin in self.origins and self.keep(link.href):
                     known.add(link.href)
@@ -85,25 +89,31 @@ class ReferenceCrawler:
 
     def fetch(self, url: Url) -> tuple[int | None, str | None]:
         """Status and sha256 of one page."""
-        answer = self.follow(url, is_seed=True)
+        self.known.clear()
+        _, answer = self.follow(url, is_seed=True)
         return (None, None) if answer is None else (answer.status, sha256(answer.body).hexdigest())
 
     def close(self) -> None:
         for connection in self.connections.values():
             connection.close()
 
-    def follow(self, url: Url, *, is_seed: bool) -> Answer | None:
-        """The answer at the end of all redirects, or None if they lead astray."""
+    def follow(self, url: Url, *, is_seed: bool) -> tuple[Url | None, Answer | None]:
+        """The end of all redirects, and the answer there. No answer if that is astray, and no end if it is known."""
         answer = self.get(url)
         chain = [url.href]
         while (target := answer.location) is not None and target.href not in chain and len(chain) <= MAX_REDIRECTS:
             if is_seed:
                 self.origins.add(target.origin)
-            if target.origin not in self.origins or not self.may_fetch(target):
-                return None
+            if target.origin not in self.origins:
+                return target, None
+            if target.href in self.known:
+                return None, None
+            self.known.add(target.href)
+            if not self.may_fetch(target):
+                return target, None
             chain.append(target.href)
             answer = self.get(target)
-        return answer
+        return answer.url, answer
 
     def get(self, url: Url) -> Answer:
         connection = self.connections.get(url.authority)

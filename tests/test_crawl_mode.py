@@ -160,6 +160,85 @@ def urls(*paths: str, host: str = "a.example") -> list[str]:
     return [f"http://{host}{path}" for path in paths]
 
 
+class TestHops:
+    """A redirect asks the set of known URLs as a link does: each URL is fetched once."""
+
+    def test_forty_links_to_one_login(self, world):
+        """It is fetched for the first of them; the others tell where they led."""
+        paths = [f"/members/{number}" for number in range(40)]
+        server = world.site({"/": page(*paths), "/login": page(title="Log in")} | dict.fromkeys(paths, moved("/login")))
+        result = world.crawl(robots=False)
+        assert Counter(server.targets) == Counter(["/", "/login", *paths])
+        assert result.codes == {None: 2, "duplicate": 39}
+        first, *others = [result.of(url) for url in urls(*paths)]
+        assert (first.status, first.title, first.final_url) == (200, "Log in", "http://a.example/login")
+        for other in others:
+            assert (other.outcome, other.status, other.attempts, other.final_url) == (
+                "skipped",
+                None,
+                1,
+                first.final_url,
+            )
+            assert [(hop.url, hop.status) for hop in other.redirects] == [(other.url, 302)]
+            assert other.error is not None
+            assert "http://a.example/login" in other.error.message
+        # Every request counts, and nothing has failed.
+        snapshot = result.snapshot
+        assert (snapshot.ok, snapshot.failed, snapshot.skipped, snapshot.redirects) == (2, 0, 39, 40)
+        assert snapshot.skips == {"duplicate": 39}
+        assert [(host.done, host.failed) for host in snapshot.hosts] == [(41, 0)]
+
+    def test_the_root_that_leads_on(self, world):
+        """The page behind it links to itself and to the root: nothing is asked twice."""
+        server = world.site({"/": moved("/en"), "/en": page("/", "/en", "/en/a"), "/en/a": page("/en")})
+        result = world.crawl(robots=False)
+        assert server.targets == ["/", "/en", "/en/a"]
+        assert result.urls == urls("/", "/en/a")
+
+    def test_seeds(self, world):
+        """One that leads to another has that one's word for it; one that an earlier one led to came before."""
+        server = world.site({"/": moved("/en"), "/en": page(), "/old": moved("/en")})
+        result = world.crawl(*urls("/", "/en", "/old"), robots=False)
+        assert Counter(server.targets) == {"/": 1, "/en": 1, "/old": 1}
+        assert result.codes == {None: 1, "duplicate": 2}
+        assert result.of(f"{ROOT}en").status == 200
+
+    def test_a_slash_more_and_a_root_dot(self, world):
+        """The slash makes another URL, known for itself; the root dot of a host makes none, nor does a fragment."""
+        slash = {"/docs": moved("/docs/"), "/docs/": page("/docs", "/docs/", "/docs/#top")}
+        server = world.site({"/": page("/docs", "/dot"), "/dot": moved("http://a.example.:80/")} | slash)
+        result = world.crawl(robots=False)
+        assert Counter(server.targets) == {"/": 1, "/docs": 1, "/docs/": 1, "/dot": 1}
+        assert result.codes == {None: 2, "duplicate": 1}
+
+    def test_a_chain_is_no_duplicate_of_itself(self, world):
+        """Back to where it has been, it is a loop."""
+        world.site({"/": page("/a"), "/a": moved("/b"), "/b": moved("/a")})
+        assert world.crawl(robots=False).code(f"{ROOT}a") == "redirect_loop"
+
+    def test_a_hop_that_is_tried_again(self, world):
+        """It is the same request still."""
+        server = world.site({"/": moved("/a"), "/a": [Answer(status=503), page()]})
+        result = world.crawl(robots=False)
+        assert server.targets == ["/", "/a", "/a"]
+        assert [(record.status, record.attempts) for record in result.records] == [(200, 2)]
+
+    def test_out_of_scope_comes_first(self, world):
+        """What is not to be fetched is not known for that: a seed may still lead there."""
+        world.site({"/": page("/away"), "/away": moved("http://b.example/"), "/seed": moved("http://b.example/")})
+        world.site({"/": page()}, "b.example")
+        result = world.crawl(*urls("/", "/seed"), robots=False, per_host=1)
+        assert result.of(f"{ROOT}seed").status == 200
+        assert result.code(f"{ROOT}away") in {"out_of_scope", "duplicate"}
+
+    def test_a_list_is_as_it_was(self, world):
+        """Each line is fetched to the end of its redirects, whatever the others are."""
+        server = world.site({"/a": moved("/c"), "/b": moved("/c"), "/c": page()})
+        result = world.crawl(*urls("/a", "/b", "/c", "/a"), recursive=False)
+        assert server.targets.count("/c") == 4
+        assert [record.status for record in result.records] == [200] * 4
+
+
 class TestLinks:
     def test_each_page_once(self, world):
         """However often and in however many ways it is linked: one request and one record for each page."""

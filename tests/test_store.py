@@ -316,6 +316,20 @@ class TestAgain:
         assert tables.store.backlog() == [("a.example:80", 1)]
         assert tables.store.fresh("a.example:80", -1, 1) == [req(0)]
 
+    def test_where_it_was_led_is_not_known_any_more(self, tables):
+        """Else the redirect would lead to what has a record, it would seem, and nobody would have the page."""
+        for number in range(2):
+            tables.journal.added(req(number), b"%016d" % number)
+            tables.journal.led(number, b"%016d" % (number + 10))
+            tables.commit()
+            tables.journal.led(number, b"%016d" % (number + 20))
+            tables.journal.ended(number, record(req(number), error="conn_reset" if number else ""))
+            tables.commit()
+        assert sorted(map(int, tables.store.led_keys())) == [10, 11, 20, 21]
+        assert tables.store.queue_failed() == 1
+        assert sorted(map(int, tables.store.led_keys())) == [10, 20]
+        assert sorted(map(int, tables.store.known_keys())) == [0, 1]
+
     def test_falling_back_to_what_the_outputs_hold(self, tables):
         """To the last batch of which no output has lost a line; everything that ended later is pending again."""
         one, two = tables.store.add_output("/one"), tables.store.add_output("/two")

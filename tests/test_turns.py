@@ -1,4 +1,7 @@
-"""Every request takes its host's turn, whoever asks for it. The real crawler in a simulated internet, which watches too."""
+"""Every request takes its host's turn, whoever asks for it, and every URL one: also over kills.
+
+The real crawler in a simulated internet, whose onlooker watches too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 from simulation.lives import Story, live_in
 from simulation.network import Host, Line
 from simulation.sites import Page, Site
-from simulation.world import OPTIONS, World
+from simulation.world import OPTIONS, End, World
 
 DELAY = 1.0
 
@@ -146,3 +149,37 @@ class TestSentAgain:
         assert [target for _, target in asked(story, "a.example")] == ["/robots.txt", "/rules", "/rules", "/"]
         assert [(record.status, record.attempts) for record in story.records] == [(200, 1)]
         check_delay(story, "a.example")
+
+
+class TestHopsOverKills:
+    """What a redirect has led to is known in the next run, too, unless nothing came of it."""
+
+    LINKS = ("/a", "/b", "/c", "/d", "/login")
+
+    def world(self, *ends: End, **options: object) -> World:
+        links = [f"http://a.example{target}" for target in self.LINKS]
+        here = site(
+            "a.example",
+            Page("/", body="".join(f'<a href="{link}">' for link in links).encode(), links=links),
+            *(Page(target, location="/hop") for target in self.LINKS[:-1]),
+            Page("/hop", location="/login"),
+            Page("/login", body=b"log in"),
+        )
+        inputs = ["http://a.example/", "http://a.example/b"]
+        world = world_of(here, inputs=inputs, delay=0.0, robots=False, recursive=True, depth=None, max_pages=None,
+                         scope="host", skipped=False, sitemaps=False, **options)  # fmt: skip
+        world.job = True
+        world.ends = list(ends)
+        return world
+
+    @pytest.mark.parametrize("way", ["crash", "power", "abort"])
+    def test_at_every_moment(self, way):
+        """One has the page, whatever the moment at which a run ends; each URL has its record."""
+        for calls in range(0, 90, 8):
+            story = live_in(self.world(End(way, calls), End(way, calls // 2)))
+            pages = [record for record in story.records if record.status == 200]
+            assert sorted(record.final_url for record in pages) == ["http://a.example/", "http://a.example/login"]
+            duplicates = {
+                record.final_url for record in story.records if record.error and record.error.code == "duplicate"
+            }
+            assert duplicates <= {"http://a.example/hop", "http://a.example/login", "http://a.example/b"}

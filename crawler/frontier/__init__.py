@@ -58,6 +58,12 @@ class Frontier(Protocol):
     def knows(self, url: Url) -> bool:
         """Whether `add` would refuse the URL."""
 
+    def leads(self, onward: Request) -> bool:
+        """Know the URL that a redirect has led a leased request to. False when it is known already (crawl mode).
+
+        What its own chain has come by counts for no other: it may be led there once more.
+        """
+
     def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:
         """Know a new request without queueing it: it ends as skipped. False when its URL is known already.
 

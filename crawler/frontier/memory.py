@@ -24,7 +24,7 @@ from crawler.frontier import Counts, HostView
 from crawler.frontier.known import Known
 from crawler.models import Outcome, Request
 from crawler.politeness import HostControl, Politeness
-from crawler.urls import Url
+from crawler.urls import Url, parse
 
 _NEVER: Final = float("inf")
 
@@ -91,6 +91,14 @@ class MemoryFrontier:
 
     def knows(self, url: Url) -> bool:
         return self._key is not None and self._key(url) in self._known
+
+    def leads(self, onward: Request) -> bool:
+        return self._key is None or self._known.add(self._key(onward.url)) or self._is_its_own(onward)
+
+    def _is_its_own(self, onward: Request) -> bool:
+        assert self._key is not None
+        key = self._key(onward.url)
+        return any(self._key(parse(hop.url)) == key for hop in onward.redirects)
 
     def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:  # noqa: ARG002
         if not for_good:

@@ -70,6 +70,8 @@ class SqliteFrontier(MemoryFrontier):
         if self._key is not None:
             for keys in self._store.known_keys():
                 self._known.load(keys)
+            for key in self._store.led_keys():
+                self._known.add(key)
         books = self._store.books()
         self._ended = {"ok": books.ok, "failed": books.failed, "skipped": books.skipped}
         for host, until in self._store.blocked(now):
@@ -108,6 +110,15 @@ class SqliteFrontier(MemoryFrontier):
         backlog.tail.append(request)
         self._spilled += 1
         self._journal.spilled(backlog, request.id)
+        return True
+
+    def leads(self, onward: Request) -> bool:
+        if self._key is None:
+            return True
+        key = self._key(onward.url)
+        if not self._known.add(key):
+            return self._is_its_own(onward)
+        self._journal.led(onward.id, key)
         return True
 
     def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:

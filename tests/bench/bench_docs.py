@@ -100,7 +100,8 @@ def read(path: Path) -> Lines:
         rows = list(csv.DictReader(text.splitlines(keepends=True), strict=True))
     else:
         rows = [json.loads(line) for line in text.splitlines()]
-    return sorted((row["url"], str(row["status"]), row["sha256"]) for row in rows)
+    rows = [row for row in rows if "duplicate" not in (row.get("error_code"), (row.get("error") or {}).get("code"))]
+    return sorted((row["final_url"] or row["url"], str(row["status"]), row["sha256"]) for row in rows)
 
 
 def must_be(expected: Lines, found: Lines, name: str) -> None:

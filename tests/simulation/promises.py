@@ -51,6 +51,7 @@ class Watch:
         self._hosts: dict[str, _Host] = {}
         self._log = log
         self._robots_failed = 0
+        self._fetched: dict[str, int] = {}
         self._steps: set[tuple[int, int, int]] = set()
 
     def host(self, key: str) -> _Host:
@@ -68,6 +69,8 @@ class Watch:
         if not robots and step in self._steps:
             self.broken.append(f"{request.url.href} is asked for again, as try {request.attempt}")
         self._steps.add(step)
+        if self.world.crawls and not robots and self._fetched.setdefault(request.url.href, request.id) != request.id:
+            self.broken.append(f"{request.url.href} is asked for again, for another input")
         host = self.host(request.url.host_key)
         self.fetches += 1
         self._log("fetch", f"{'robots ' if robots else ''}{request.url.href} try {request.attempt}")
@@ -106,6 +109,10 @@ class Watch:
         if error == "local_fd_limit" or isinstance(result.error, StaleConnection):  # that was no try
             self._steps.discard((request.id, request.attempt, len(request.redirects)))
         self._log("answer", f"{request.url.href} {result.status} {error or ''}")
+        if request.discovered and (result.remote_ip or "").startswith("10."):
+            typed = (line.startswith(f"http://{request.url.host}") for line in self.world.inputs)
+            if not any(typed):
+                self.broken.append(f"a discovered URL leads to {result.remote_ip}")
         self._check_phases(request, result, now - started)
         if robots:
             status = result.status
@@ -177,8 +184,6 @@ class Watch:
         count = sum(other.key == wire.key for other in network.open)
         if count > self._options["per_host"]:
             self.broken.append(f"{count} connections to {wire.key}")
-        if wire.key[3] and wire.address.startswith("10."):
-            self.broken.append(f"a discovered URL leads to {wire.address}")
 
     def asked(self, wire: Wire, asked: Asked, now: float) -> None:
         host = self.host(wire.host.key)
@@ -280,6 +285,11 @@ def check_links(world: World, records: list[Record]) -> None:
     twice = [url for url, count in links.items() if count > 1]
     if twice:
         raise Broken(f"links with two records: {twice}")
+    for record in records:
+        if record.error is not None and record.error.code == "duplicate" and record.redirects:
+            others = (url for other in records if other is not record for url in _ways(other))
+            if record.final_url not in others and not options["robots"]:
+                raise Broken(f"{record.url} leads to {record.final_url}, which nobody has fetched")
     if options["max_pages"] is not None:
         fetched = sum(record.attempts > 0 for record in records)
         if fetched > options["max_pages"]:
@@ -287,7 +297,7 @@ def check_links(world: World, records: list[Record]) -> None:
         return
     if options["depth"] is not None:
         return
-    known = {record.url for record in records}
+    known = {url for record in records for url in _ways(record)}
     roots = {_name(url) for record in records if record.input.parent is None for url in _ways(record)}
     for record in records:
         page = world.page(record.final_url or record.url)
