@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from crawler.http11.resolver import Resolver
+from crawler.http11.resolver import MOST_THREADS, Resolver, _LookUp
 
 from .clock import VirtualReactor
 
@@ -275,7 +275,8 @@ class Network:
 
     def resolver(self, reactor: Any) -> Resolver:
         """The real one, but for its threads: the look-ups take virtual time."""
-        resolver = Resolver(reactor, getaddrinfo=self._getaddrinfo, threads=0)
+        resolver = Resolver(reactor, getaddrinfo=self._getaddrinfo)
+        resolver._threads = MOST_THREADS  # so that none is started
         resolver._jobs = self._lookups = _LookUps(self, resolver)  # type: ignore[assignment]
         return resolver
 
@@ -349,17 +350,18 @@ class _LookUps:
     def __init__(self, network: Network, resolver: Resolver) -> None:
         self._network = network
         self._resolver = resolver
-        self._running: dict[str, IDelayedCall] = {}
+        self._running: dict[_LookUp, IDelayedCall] = {}
         self._close = resolver.close
         resolver.close = self.close  # type: ignore[method-assign]
 
-    def put(self, name: str) -> None:
-        self._running[name] = self._network.reactor.callLater(self._network.takes(name), self._end, name)
+    def put(self, look_up: _LookUp | None) -> None:
+        if look_up is not None:
+            after = self._network.takes(look_up.host)
+            self._running[look_up] = self._network.reactor.callLater(after, self._end, look_up)
 
-    def _end(self, name: str) -> None:
-        del self._running[name]
-        resolver = self._resolver
-        resolver._answered(name, resolver._look_up(name) if resolver._waiting[name] else None)
+    def _end(self, look_up: _LookUp) -> None:
+        del self._running[look_up]
+        self._resolver._answered(look_up, self._resolver._look_up(look_up.host))
 
     def close(self) -> None:
         """The threads would go on, and nobody would hear of it."""
