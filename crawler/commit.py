@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from crawler.journal import Journal
 from crawler.models import Record, Response
 from crawler.sinks import Sink
-from crawler.store import Batch
+from crawler.store_batch import Batch
 
 INTERVAL: Final = 0.05
 EVENTS: Final = 256

@@ -31,7 +31,8 @@ from crawler.politeness import Politeness
 from crawler.seeds import BadLine, Seed
 from crawler.sinks import Sink
 from crawler.sinks.writer import Output, Writer, coded, open_output
-from crawler.store import Batch, Books, Store
+from crawler.store import Books, Store
+from crawler.store_batch import Batch
 from crawler.store_file import StoreError
 from crawler.typed import Typed
 from crawler.urls import Url, parse

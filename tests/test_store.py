@@ -13,7 +13,8 @@ from job_tools import bad_line, bad_record, link, record, req
 from crawler.errors import CodedError
 from crawler.journal import Journal
 from crawler.models import Input, Redirect, Request, Response, Timings, unfetched
-from crawler.store import Batch, Books, Store
+from crawler.store import Books, Store
+from crawler.store_batch import Batch
 from crawler.store_file import StoreError
 from crawler.store_rows import APPLICATION_ID, BEGUN, STATES, VERSION, Mark, schema
 from crawler.urls import parse

@@ -22,7 +22,8 @@ from crawler.journal import Journal
 from crawler.models import Request
 from crawler.politeness import Politeness
 from crawler.seeds import BadLine
-from crawler.store import Batch, Store
+from crawler.store import Store
+from crawler.store_batch import Batch
 from crawler.urls import Url
 
 WINDOW: Final = 30_000
