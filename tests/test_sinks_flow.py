@@ -9,11 +9,12 @@ from collections import deque
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
-from crawler.models import Input, Record, Response, Timings
+from crawler.models import Input, Record, Redirect, Response, Timings
 from crawler.sinks.memory import ListSink, QueueSink
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.tee import Tee
@@ -145,6 +146,60 @@ class OrderedTests(SynchronousTestCase):
             ordered.write(record(sequence).with_body(body), response, sequence)
         self.assertEqual(sink.records, RECORDS[:2])
         self.assertEqual([kept.body for kept in sink.records], [b"", b""])
+
+    def test_large_records_wait_on_the_disk(self):
+        """Beyond so many bytes nothing more stays in memory; what was there comes back as it was, with its body."""
+        sink = ListSink()
+        ordered = Ordered(sink, in_memory=100_000, most_held=10_000_000, bodies=True)
+        large = [
+            structs.replace(
+                record(number), headers={"x": ["y" * 10_000], "\xe9": ["\x00"]}, data={"a": [None, 2.5, "\u20ac"]},
+                redirects=(Redirect("http://b.example/", 302),), size_body=30_000,
+            ).with_body(b"%d" % number * 15_000)
+            for number in range(10)
+        ]  # fmt: skip
+        for number in range(9, 0, -1):
+            ordered.write(large[number], None, number)
+        assert sum(kept is not None for kept in ordered._held.values()) == 1
+        assert sink.records == []
+        ordered.write(large[0], None, 0)
+        self.assertEqual(sink.records, large)
+        self.assertEqual([kept.body for kept in sink.records], [kept.body for kept in large])
+        self.assertEqual((ordered._size, ordered._spilled_size), (0, 0))
+        self.successResultOf(ordered.close())
+
+    def test_what_has_no_form_stays(self):
+        """What cannot be written to the disk is held all the same."""
+        sink = ListSink()
+        ordered = Ordered(sink, in_memory=0)
+        odd = [structs.replace(record(number), title=f"\udc80{number}") for number in (2, 1, 0)]
+        for number, one in zip((2, 1, 0), odd, strict=True):
+            ordered.write(one, None, number)
+        self.assertEqual(sink.records, odd[::-1])
+
+    def test_bytes_bound_what_is_accepted(self):
+        """Beyond so many bytes an input waits to be accepted, until some have left; the oldest never does."""
+        sink = ListSink()
+        ordered = Ordered(sink, in_memory=10_000, most_held=50_000)
+        self.assertIsNone(ordered.admit(1))
+        large = structs.replace(record(0), headers={"x": ["y" * 20_000]})
+        for number in (1, 2, 3):
+            ordered.write(large, None, number)
+        waiting = ordered.admit(4)
+        self.assertNoResult(waiting)
+        self.assertIsNone(ordered.admit(0))
+        put(ordered, 0)
+        self.successResultOf(waiting)
+        self.assertEqual(sink.records, [RECORDS[0], large, large, large])
+
+    def test_no_room_on_the_disk(self):
+        """It ends the run, as everywhere."""
+        ordered = Ordered(self.sink, in_memory=0)
+        put(ordered, 1)
+        ordered._spill._db.execute("PRAGMA max_page_count = 8")
+        with self.assertRaises(CodedError) as caught:
+            ordered.write(structs.replace(record(2), headers={"x": ["y" * 100_000]}), None, 2)
+        self.assertEqual(caught.exception.code, "disk_full")
 
     def test_first(self):
         """A resumed run does not begin at 0."""
