@@ -2,38 +2,28 @@
 
 https://www.sitemaps.org/protocol.html. Whatever the bytes are, nothing raises: what was read before a fault stays.
 
-The XML parser is expat, and no tree is built, so memory holds what was found and nothing else. It never opens a file or
-a connection, and a document that declares entities is refused at its first line: with a target, lxml would expand them
-in spite of `resolve_entities=False`, and without one a million empty elements would stay in its tree.
+What arrives is made UTF-8 (transcode.py), and XML is read by sitemap_xml.py.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
-from xml.parsers import expat
+from itertools import chain
+from typing import Final, Protocol
 
 import msgspec
 
 from crawler.decode import Decoder
 from crawler.errors import CodedError
+from crawler.sitemap_xml import Add, XmlReader
+from crawler.transcode import Transcoder
 
 MAX_ENTRIES: Final = 50_000
 MAX_SIZE: Final = 52_428_800
-MAX_ELEMENTS: Final = 1_000_000
-MAX_REPAIRS: Final = 1_000_000
-MAX_DEPTH: Final = 64
-MAX_TOKEN: Final = 1 << 20  # one tag, text or comment; older expats begin a long one anew with every piece of it
 _SLICE: Final = 1 << 16
 _GZIP_SLICE: Final = 1 << 12  # 4 MiB at most, when decoded
 _GZIP: Final = b"\x1f\x8b"
-_BEFORE: Final = b"\xef\xbb\xbf \t\r\n"
-_XML: Final = (b"<", b"\xff", b"\xfe")  # the latter two begin UTF-16
-# The commonest fault of sitemaps: an ampersand that is none of XML's five entities and no character reference.
-_BARE: Final = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
-_LONGEST_REFERENCE: Final = 10
+_BEFORE: Final = b" \t\r\n"
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +37,8 @@ class Sitemap(msgspec.Struct):
     """What was found: pages, and further sitemaps, both as written.
 
     `skipped` counts entries that name no URL. `warnings` has `parse_truncated` when there were more entries than
-    allowed. `error` is `parse_error`, or for gzip and size one of the codes of `decode.Decoder`.
+    allowed, or of such as name no URL. `error` is `parse_error`, or for gzip and size one of the codes of
+    `decode.Decoder`.
     """
 
     urls: list[Entry] = []
@@ -57,9 +48,9 @@ class Sitemap(msgspec.Struct):
     error: CodedError | None = None
 
 
-def parse(body: bytes, *, limit: int = MAX_ENTRIES) -> Sitemap:
-    """Read a whole sitemap: up to `limit` entries and 50 MiB, decoded."""
-    parser = SitemapParser(limit=limit)
+def parse(body: bytes, *, limit: int = MAX_ENTRIES, charset: str | None = None) -> Sitemap:
+    """Read a whole sitemap: up to `limit` entries and 50 MiB, decoded. `charset` is what its Content-Type says."""
+    parser = SitemapParser(limit=limit, charset=charset)
     parser.feed(body)
     return parser.close()
 
@@ -71,21 +62,22 @@ def entries(pieces: Iterable[bytes]) -> Iterator[tuple[str, int]]:
     Raises CodedError `parse_error`, after what comes before the fault.
     """
     found: list[tuple[str, int]] = []
-    reader: _XmlReader | None = None
+    reader: XmlReader | None = None
     lines_before = 0
 
     def add(loc: str, lastmod: str | None, *, index: bool) -> None:  # noqa: ARG001
         assert reader is not None
         found.append((loc, reader.line + lines_before))
 
-    for piece in pieces:
+    text = Transcoder()
+    for piece in chain(map(text.feed, pieces), (text.finish() for _ in range(1))):
         data = piece
         if reader is None:
             data = piece.lstrip(_BEFORE)
             lines_before += piece.count(b"\n") - data.count(b"\n")
             if not data:
                 continue
-            reader = _XmlReader(data, add, limited=False)
+            reader = XmlReader(text.is_utf8, add, limited=False)
         try:
             reader.feed(data)
         finally:
@@ -101,7 +93,7 @@ def entries(pieces: Iterable[bytes]) -> Iterator[tuple[str, int]]:
 class SitemapParser:
     """Feed it the bytes as they come, then call `close`. `found` grows meanwhile; `done` says that no more is read."""
 
-    def __init__(self, *, limit: int = MAX_ENTRIES, max_size: int = MAX_SIZE) -> None:
+    def __init__(self, *, limit: int = MAX_ENTRIES, max_size: int = MAX_SIZE, charset: str | None = None) -> None:
         self.found = Sitemap()
         self.done = False
         self._limit = limit
@@ -110,6 +102,7 @@ class SitemapParser:
         self._head = b""
         self._opened = False
         self._gzip: Decoder | None = None
+        self._text = Transcoder(charset)
         self._reader: _Reader | None = None
 
     def feed(self, data: bytes) -> None:
@@ -144,6 +137,7 @@ class SitemapParser:
             return
         if self._gzip is not None:
             self._gzip.finish()
+        self._read_text(self._text.finish())
         if self._reader is None:
             raise CodedError("parse_error", "not a sitemap: there is nothing in it")
         self._reader.close()
@@ -169,38 +163,44 @@ class SitemapParser:
                 self._read(data[: self._room])
             raise CodedError("body_too_large", f"a sitemap of more than {self._max_size:,} bytes", phase="parse")
         self._room -= len(data)
+        for start in range(0, len(data), _SLICE):
+            if self.done:
+                return
+            self._read_text(self._text.feed(data[start : start + _SLICE]))
+
+    def _read_text(self, data: bytes) -> None:
         if self._reader is None:
             data = data.lstrip(_BEFORE)
             if not data:
                 return
-            self._reader = _XmlReader(data, self._add) if data.startswith(_XML) else _TextReader(self._add)
-        for start in range(0, len(data), _SLICE):
-            if self.done:
-                return
-            self._reader.feed(data[start : start + _SLICE])
+            is_xml = data.startswith(b"<")
+            self._reader = XmlReader(self._text.is_utf8, self._add) if is_xml else _TextReader(self._add)
+        self._reader.feed(data)
 
     def _add(self, loc: str, lastmod: str | None, *, index: bool) -> None:
         found = self.found
         if self.done:
             return
         if not loc:
-            found.skipped += 1
+            if found.skipped >= self._limit:
+                self._truncate()
+            else:
+                found.skipped += 1
         elif len(found.urls) + len(found.sitemaps) >= self._limit:
-            found.warnings.append("parse_truncated")
-            self.done = True
+            self._truncate()
         elif index:
             found.sitemaps.append(loc)
         else:
             found.urls.append(Entry(loc, lastmod))
 
+    def _truncate(self) -> None:
+        self.found.warnings.append("parse_truncated")
+        self.done = True
+
     def _fail(self, error: CodedError) -> None:
         if not self.done:
             self.found.error = error
             self.done = True
-
-
-class _Add(Protocol):
-    def __call__(self, loc: str, lastmod: str | None, *, index: bool) -> None: ...
 
 
 class _Reader(Protocol):
@@ -212,7 +212,7 @@ class _Reader(Protocol):
 class _TextReader:
     """One URL on each line."""
 
-    def __init__(self, add: _Add) -> None:
+    def __init__(self, add: Add) -> None:
         self._add = add
         self._rest = b""
         self._any = False
@@ -230,154 +230,9 @@ class _TextReader:
             raise CodedError("parse_error", "not a sitemap: neither XML nor a list of URLs")
 
     def _line(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").strip()
+        text = line.decode().strip()
         if text.lower().startswith(("http://", "https://")):
             self._any = True
             self._add(text, None, index=False)
         elif text:
             self._add("", None, index=False)
-
-
-class _Format(NamedTuple):
-    """Where a kind of document has its entries: at which depth, and the names of the elements."""
-
-    depth: int
-    entries: tuple[str, ...]
-    loc: str
-    lastmod: str
-
-
-_LISTS: Final = _Format(2, ("url", "sitemap"), "loc", "lastmod")
-_FORMATS: Final = {
-    "urlset": _LISTS,
-    "sitemapindex": _LISTS,
-    "rss": _Format(3, ("item",), "link", "pubDate"),
-    "RDF": _Format(2, ("item",), "link", "dc:date"),
-    "feed": _Format(2, ("entry",), "link", "updated"),
-}
-
-
-class _XmlReader:
-    """Namespaces are not looked up, since many sitemaps have none or wrong ones: the local names tell."""
-
-    def __init__(self, start: bytes, add: _Add, *, limited: bool = True) -> None:
-        self.line = 0  # where what the entry names begins
-        self._add = add
-        self._max_elements = MAX_ELEMENTS if limited else math.inf
-        self._max_repairs = MAX_REPAIRS if limited else math.inf
-        self._format: _Format | None = None
-        self._depth = 0
-        self._elements = 0
-        self._entry = ""
-        self._prefix = ""
-        self._loc: str | None = None
-        self._lastmod: str | None = None
-        self._text: list[str] | None = None
-        self._text_size = 0
-        self._quoted = False
-        self._held = b""
-        self._fed = 0
-        self._repairs = 0
-        self._octets = start[:1] == b"<" and b"\0" not in start[:4]  # else UTF-16
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartCdataSectionHandler = self._cdata
-        parser.StartDoctypeDeclHandler = self._doctype
-        self._parser = parser
-
-    def feed(self, data: bytes) -> None:
-        data = self._held + data
-        self._held = b""
-        if self._octets and b"&" in data:
-            at = data.rfind(b"&", -_LONGEST_REFERENCE)
-            if at >= 0 and b";" not in data[at:]:
-                data, self._held = data[:at], data[at:]
-            data, repairs = _BARE.subn(b"&amp;", data)
-            self._repairs += repairs
-            if self._repairs > self._max_repairs:
-                raise CodedError("parse_error", f"not well-formed XML: more than {MAX_REPAIRS:,} bare ampersands")
-        self._parse(data)
-        self._fed += len(data)
-        if self._fed - self._parser.CurrentByteIndex > MAX_TOKEN:
-            raise CodedError("parse_error", f"not a sitemap: a tag or comment of more than {MAX_TOKEN:,} bytes")
-
-    def close(self) -> None:
-        self._parse(_BARE.sub(b"&amp;", self._held), final=True)
-
-    def _parse(self, data: bytes, *, final: bool = False) -> None:
-        try:
-            self._parser.Parse(data, final)
-        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: unknown encodings
-            raise CodedError("parse_error", f"not well-formed XML: {error}") from None
-
-    def _doctype(self, _name: str, _system: str | None, _public: str | None, has_internal_subset: int) -> None:
-        if has_internal_subset:
-            raise CodedError("parse_error", "not a sitemap: it declares entities or elements of its own")
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        self._elements += 1
-        if self._depth > MAX_DEPTH or self._elements > self._max_elements:
-            raise CodedError("parse_error", f"not a sitemap: {self._elements:,} elements, {self._depth} deep")
-        if self._format is None:
-            self._format = _FORMATS.get(_local(name))
-            if self._format is None:
-                raise CodedError("parse_error", f"not a sitemap: its root element is <{name[:100]}>")
-        elif self._depth == self._format.depth:
-            local = _local(name)
-            if local in self._format.entries:
-                self._entry, self._prefix = local, name[: -len(local)]
-                self._loc = self._lastmod = None
-                self.line = self._parser.CurrentLineNumber
-        elif self._entry and self._depth == self._format.depth + 1:
-            # Of the same namespace as the entry: an <image:loc> is not the page's.
-            if name == self._prefix + self._format.loc:
-                if not self._loc:
-                    self.line = self._parser.CurrentLineNumber
-                if self._entry == "entry":
-                    self._atom_link(attributes)
-                else:
-                    self._text = []
-            elif name in (self._prefix + self._format.lastmod, "dc:date"):
-                self._text = []
-
-    def _end(self, name: str) -> None:
-        self._depth -= 1
-        if self._format is None or not self._entry:
-            return
-        if self._text is not None and self._depth == self._format.depth:
-            text = "".join(self._text)
-            if self._quoted:
-                # In there an ampersand was never bare, and an "&amp;" as others wrote it is a mistake as well.
-                text = text.replace("&amp;", "&")
-            text = text.strip()
-            if name == self._prefix + self._format.loc:
-                self._loc = self._loc or text
-            else:
-                self._lastmod = self._lastmod or text or None
-            self._text, self._text_size, self._quoted = None, 0, False
-        elif self._depth == self._format.depth - 1:
-            self._add(self._loc or "", self._lastmod, index=self._entry == "sitemap")
-            self._entry = ""
-
-    def _characters(self, data: str) -> None:
-        if self._text is not None:
-            self._text.append(data)
-            self._text_size += len(data)
-            if self._text_size > MAX_TOKEN:
-                raise CodedError("parse_error", f"not a sitemap: a text of more than {MAX_TOKEN:,} characters")
-
-    def _cdata(self) -> None:
-        self._quoted = self._text is not None
-
-    def _atom_link(self, attributes: dict[str, str]) -> None:
-        """RFC 4287 section 4.2.7.2: a link without a relation is to the page itself."""
-        if attributes.get("rel", "alternate") == "alternate":
-            self._loc = self._loc or attributes.get("href", "").strip()
-
-
-def _local(name: str) -> str:
-    return name.rpartition(":")[2]

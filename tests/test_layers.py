@@ -172,6 +172,8 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.patterns", set()),
         ("crawler.crawl_options", {"crawler.monitor_options", "crawler.options", "crawler.patterns"}),
         ("crawler.scope", {"crawler.errors", "crawler.patterns", "crawler.urls"}),
+        ("crawler.transcode", {"crawler.encodings"}),
+        ("crawler.sitemap_xml", {"crawler.errors"}),
         ("crawler.robots_match", set()),
         ("crawler.robots_rules", {"crawler.robots_match"}),
     ],

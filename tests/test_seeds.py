@@ -447,8 +447,8 @@ class TestSitemaps:
 
     def test_all_of_a_large_one(self, write, monkeypatch):
         """The limits are for what servers list: of a file all is read, with more than 50,000 entries, too."""
-        monkeypatch.setattr("crawler.sitemaps.MAX_ELEMENTS", 1_000)
-        monkeypatch.setattr("crawler.sitemaps.MAX_REPAIRS", 1_000)
+        monkeypatch.setattr("crawler.sitemap_xml.MAX_ELEMENTS", 1_000)
+        monkeypatch.setattr("crawler.sitemap_xml.MAX_REPAIRS", 1_000)
         name = write("sitemap.xml", f"<urlset>{f'<url><loc>{A}?a&b</loc></url>' * 50_001}</urlset>")
         assert sum(isinstance(seed, Seed) for seed in read([name])) == 50_001
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.sitemaps import MAX_TOKEN, Entry, Sitemap, SitemapParser, parse
+from crawler.sitemap_xml import MAX_TOKEN
+from crawler.sitemaps import Entry, Sitemap, SitemapParser, parse
 
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 
@@ -62,7 +63,7 @@ class TestForms:
             b'\n\n <?xml version="1.0"?><urlset><url><loc>http://h/</loc></url></urlset>',
             b"\xef\xbb\xbf" + urlset("<loc>http://h/</loc>"),
             urlset("<loc><![CDATA[http://h/]]></loc>"),
-            urlset("<loc>http://<!-- x -->h/</loc><loc>http://second/</loc>"),
+            urlset("<loc>http://<!-- x -->h/</loc>"),
             urlset("<image:image><image:loc>http://h/i.png</image:loc></image:image><loc>http://h/</loc>"),
             urlset("<image:loc>http://h/i.png</image:loc><loc>http://h/</loc>"),
             b"<!DOCTYPE urlset>" + b"<urlset><url><loc>http://h/</loc></url></urlset>",
@@ -109,6 +110,62 @@ class TestForms:
         """RSS and Atom feeds are sitemaps, too (sitemaps.org says so), with their dates."""
         assert parse(body).urls == [entry]
 
+    @pytest.mark.parametrize(
+        ("entry", "found"),
+        [
+            ("<loc>http://h/1</loc><lastmod>x</lastmod><loc>/2</loc>", ["http://h/1", "/2"]),
+            ("<loc/><loc> http://h/1 </loc><loc></loc>", ["http://h/1"]),
+            ("\n http://h/1?a&amp;b \n", ["http://h/1?a&b"]),
+            ("<![CDATA[http://h/?a&amp;b&c]]>", ["http://h/?a&b&c"]),
+            ("/1<lastmod>x</lastmod>", ["/1"]),
+            ("//h/1", ["//h/1"]),
+            ("http://h/1<loc>http://h/2</loc>http://h/3", ["http://h/2"]),
+        ],
+    )
+    def test_every_loc_and_else_its_own_text(self, entry, found):
+        """An entry may name several URLs, or be one itself, in a list of pages as in an index."""
+        assert locs(parse(urlset(entry))) == found
+        index = f"<sitemapindex><sitemap>{entry}</sitemap></sitemapindex>".encode()
+        assert parse(index) == Sitemap(sitemaps=found)
+        assert outcome(in_pieces(index, 1)) == outcome(parse(index))
+
+    @pytest.mark.parametrize(
+        "entry", ["some words", "http://h/1 and words", "<x>http://h/1</x>", "1", "mailto:a@h", ""]
+    )
+    def test_text_that_is_no_url(self, entry):
+        """It is no URL: the entry is counted."""
+        found = parse(urlset(entry, "<loc>http://h/</loc>"))
+        assert (locs(found), found.skipped) == (["http://h/"], 1)
+
+    @pytest.mark.parametrize(
+        ("body", "found"),
+        [
+            ("<rss><channel><item><guid>http://h/1</guid></item></channel></rss>", "http://h/1"),
+            (
+                "<rss><channel><item><guid isPermaLink='true'> HTTPS://h/1 </guid><link/></item></channel></rss>",
+                "HTTPS://h/1",
+            ),
+            ("<rss><channel><item><guid>http://h/1</guid><link>http://h/2</link></item></channel></rss>", "http://h/2"),
+            ("<rss><channel><item><link>http://h/1</link><link>http://h/2</link></item></channel></rss>", "http://h/1"),
+            ("<rss><channel><item><guid isPermaLink='false'>http://h/1</guid></item></channel></rss>", None),
+            ("<rss><channel><item><guid>tag:h,1</guid></item></channel></rss>", None),
+            ("<feed><entry><id>http://h/1</id></entry></feed>", "http://h/1"),
+            ("<feed><entry><id>urn:uuid:1</id></entry></feed>", None),
+            ("<feed><entry><id>http://h/1</id><link href=''/><link href='/2'/><link href='/3'/></entry></feed>", "/2"),
+            ("<rdf:RDF><item rdf:about='http://h/1'><title/></item></rdf:RDF>", "http://h/1"),
+            ("<rdf:RDF><item rdf:about='http://h/1'><link>http://h/2</link></item></rdf:RDF>", "http://h/2"),
+        ],
+    )
+    def test_a_feed_with_no_link(self, body, found):
+        """What identifies an item is its page if it is a URL and does not say that it is none."""
+        read = parse(body.encode())
+        assert (locs(read), read.skipped) == (([], 1) if found is None else ([found], 0))
+
+    def test_other_languages_are_not_the_page(self):
+        """Each has an entry of its own, as search engines demand."""
+        other = '<xhtml:link rel="alternate" hreflang="de" href="http://h/de"/><loc>http://h/en</loc>'
+        assert parse(urlset(other)) == Sitemap([Entry("http://h/en")])
+
     def test_entries_without_a_url(self):
         """They are counted."""
         found = parse(urlset("", "<loc></loc>", "<lastmod>x</lastmod>", "<loc>http://h/</loc>"))
@@ -118,6 +175,55 @@ class TestForms:
         """What an entry is called counts, even under the wrong root."""
         body = b"<urlset><sitemap><loc>http://h/s.xml</loc></sitemap><url><loc>http://h/</loc></url></urlset>"
         assert parse(body) == Sitemap([Entry("http://h/")], ["http://h/s.xml"])
+
+
+class TestCharsets:
+    @pytest.mark.parametrize(
+        ("label", "codec", "text"),
+        [
+            ("GB2312", "gb2312", "\u4e2d\u6587"),
+            ("GBK", "gbk", "\u9f8d\u4e2d"),
+            ("gb18030", "gb18030", "\u3400"),
+            ("Big5", "big5", "\u4e2d\u6587"),
+            ("EUC-KR", "euc_kr", "\ud55c\uae00"),
+            ("Shift_JIS", "shift_jis", "\u8868\u30bd"),
+            ("EUC-JP", "euc_jp", "\u65e5\u672c"),
+            ("ISO-2022-JP", "iso2022_jp", "\u65e5\u672c"),
+            ("windows-1251", "cp1251", "\u0436"),
+            ("latin1", "latin1", "\xe9"),
+            ("UTF-8", "utf-8", "\U0001f600"),
+            ("utf-16", "utf-8", "\xe9"),
+            ("UTF-8", "utf-16", "\xe9"),
+            ("gbk", "utf-16-le", "\u4e2d"),
+            ("gbk", "utf-16-be", "\u4e2d"),
+            ("gbk", "utf-8-sig", "\u4e2d"),
+        ],
+    )
+    def test_what_it_says_and_what_it_is(self, label, codec, text):
+        """All charsets of the web; a byte order mark and the bytes of UTF-16 itself tell more than a wrong label."""
+        entries = "\n".join(f"<url><loc>http://h/{text}?a&{number}</loc></url>" for number in range(3))
+        body = f'<?xml version="1.0" encoding="{label}"?><urlset>{entries}</urlset>'.encode(codec)
+        assert locs(parse(body)) == [f"http://h/{text}?a&{number}" for number in range(3)]
+        for size in (1, 7, 100):
+            assert outcome(in_pieces(body, size)) == outcome(parse(body))
+
+    @pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-8"])
+    def test_a_list(self, codec):
+        """A text may have a byte order mark, too, or several."""
+        text = "\ufeff" if codec == "utf-8-sig" else ""
+        assert locs(parse(f"{text}http://h/\xe9\r\n".encode(codec))) == ["http://h/\xe9"]
+
+    def test_the_header_comes_before_the_declaration(self):
+        """As for all XML (RFC 7303 section 3.2); a label that is none is not followed."""
+        body = '<?xml version="1.0" encoding="gbk"?><urlset><url><loc>http://h/\xe9</loc></url></urlset>'.encode()
+        assert locs(parse(body, charset="utf8")) == ["http://h/\xe9"]
+        assert locs(parse("http://h/\u4e2d".encode("gbk"), charset="GBK")) == ["http://h/\u4e2d"]
+        assert locs(parse(body, charset="nonsense")) == ["http://h/\u8305"]
+
+    def test_one_wrong_character_is_not_the_end(self):
+        """It becomes U+FFFD in its own entry, and all others are read."""
+        body = urlset("<loc>http://h/\xff</loc>", "<loc>http://h/2</loc>").replace("\xff".encode(), b"\xe9")
+        assert locs(parse(body)) == ["http://h/\ufffd", "http://h/2"]
 
 
 class TestAmpersands:
@@ -157,7 +263,6 @@ class TestFaults:
             (b"<!doctype html><html>", "not well-formed XML"),
             (b"<", "not well-formed XML"),
             (b'<?xml version="1.0" encoding="bogus"?><urlset/>', "unknown encoding"),
-            (b'<?xml version="1.0" encoding="gbk"?><urlset/>', "multi-byte"),
             (b'<?xml version="1.0" encoding="idna"?><urlset/>', "not well-formed XML"),
             (b"x" * 100_000, "a line of more than"),
             (gzip.compress(b""), "nothing in it"),
@@ -226,6 +331,15 @@ class TestLimits:
             found = parse(body, limit=2)
             assert len(found.urls) + len(found.sitemaps) == 2
             assert (found.warnings, found.error) == (["parse_truncated"], None)
+
+    @pytest.mark.parametrize("empty", ["<url/>", "<url><loc/></url>", "<sitemap>x</sitemap>"])
+    def test_entries_of_nothing(self, empty):
+        """Of those not more are read, either: so megabytes of them cost no more than a few entries."""
+        exact = b"<urlset>" + empty.encode() * 3 + b"<url><loc>/x</loc></url></urlset>"
+        found = parse(exact, limit=3)
+        assert (locs(found), found.skipped, found.warnings) == (["/x"], 3, [])
+        found = parse(exact, limit=2)
+        assert (locs(found), found.skipped, found.warnings) == ([], 2, ["parse_truncated"])
 
     @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
     def test_size(self, pack):
@@ -318,7 +432,7 @@ def test_endless_tokens(start):
 
 def test_endlessly_many_elements(monkeypatch):
     """A document of nothing but markup is given up."""
-    monkeypatch.setattr("crawler.sitemaps.MAX_ELEMENTS", 1_000)
+    monkeypatch.setattr("crawler.sitemap_xml.MAX_ELEMENTS", 1_000)
     parser = SitemapParser()
     parser.feed(b"<urlset>" + b"<a/>" * 999)
     assert not parser.done

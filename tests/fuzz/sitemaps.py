@@ -32,12 +32,20 @@ SAMPLES = (
     b'<!DOCTYPE urlset [<!ENTITY a "b">]><urlset><url><loc>&a;</loc></url></urlset>',
     b'<!DOCTYPE urlset SYSTEM "http://e.example/x.dtd"><urlset><url><loc>http://a/&x;</loc></url></urlset>',
     gzip.compress(URLSET, mtime=0),
+    '<?xml version="1.0" encoding="gbk"?><urlset><url><loc>http://h/\u4e2d</loc>\n<loc>b</loc></url></urlset>'.encode(
+        "gbk"
+    ),
+    '<?xml version="1.0" encoding="iso-2022-jp"?>\n<urlset><url> http://h/\u65e5 \n</url></urlset>'.encode(
+        "iso2022_jp"
+    ),
+    b"<rss><channel><item><guid>http://a/</guid></item><item><guid isPermaLink='false'>b</guid></item></channel></rss>",
+    b"<sitemapindex><sitemap> https://a.example/1.xml </sitemap><sitemap>text<loc>http://b/</loc></sitemap></sitemapindex>",
 )
 TOKENS = (
     b"<url>", b"</url>", b"<loc>", b"</loc>", b"<loc/>", b"<sitemap>", b"</urlset>", b"<urlset>", b"<item>", b"<entry>", b"<link href='a'/>",
     b"&", b"&amp;", b"&#0;", b"&#x110000;", b"&lt", b"&nbsp;", b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?x", b"?>", b"<!DOCTYPE a>",
     b"encoding='x'", b"encoding='utf-7'", b"encoding='utf-16'", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xff", b"<", b">", b"\n", b"\r",
-    b"http://a/", b"\x1f\x8b", b"<a:b xmlns:a='c'>", b"<x>" * 70, b"\xed\xa0\x80",
+    b"http://a/", b"<guid>", b"</guid>", b"encoding='shift_jis'", b"\x1b$B", b"\x1f\x8b", b"<a:b xmlns:a='c'>", b"<x>" * 70, b"\xed\xa0\x80",
 )  # fmt: skip
 ERRORS = ("parse_error", "decode_error", "body_truncated", "body_too_large")
 
