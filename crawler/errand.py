@@ -34,9 +34,12 @@ class Errands:
         """Get a URL at once: the turn of its host is taken already."""
         return self._fetcher.fetch(self._request(url))
 
-    def send(self, url: Url, fresh: bool) -> Deferred[Response]:
-        """Get a URL in its host's turn; with `fresh` over a new connection. Fails with CodedError if it is refused."""
-        errand = self._request(url)
+    def send(self, request: Request, fresh: bool) -> Deferred[Response]:
+        """Get where a redirect leads in its host's turn; with `fresh` over a new connection.
+
+        Fails with CodedError if it is refused.
+        """
+        errand = self._request(request.url, request)
         answer: Deferred[Response] = Deferred(lambda _: self._cancel(errand.id))
         self._waiting[errand.id] = answer, fresh
         self._frontier.send(errand, self._clock())
@@ -71,6 +74,8 @@ class Errands:
         if number in self._flying:
             self._flying[number].cancel()
 
-    def _request(self, url: Url) -> Request:
+    def _request(self, url: Url, hop: Request | None = None) -> Request:
+        """Nobody typed it: what is asked for belongs to the origin of its first URL."""
         self._sent += 1
-        return Request(-self._sent, url, url.href, Input(parent=url.href), self._clock())
+        place = Input(parent=url.href if hop is None else hop.written)
+        return Request(-self._sent, url, url.href, place, self._clock(), redirects=() if hop is None else hop.redirects)

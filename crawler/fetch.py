@@ -29,6 +29,7 @@ from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
 from crawler.http11.response import DONE, SWITCHING, WireResponse
 from crawler.http11.stalls import Stalls
 from crawler.models import Request, Response, Timings
+from crawler.typed import Typed
 
 _log = Logger()
 
@@ -66,7 +67,7 @@ class Limits:
 
 
 class Fetcher:
-    """Fetches. `headers` are the user's (name, value) pairs: sent to the URLs that were typed and to their origins.
+    """Fetches. `headers` are the user's (name, value) pairs, for requests that have a `login`: see Typed.
 
     Bodies count in `budget` while they arrive; whoever gets a Response has to see to it from then on.
     """
@@ -80,6 +81,7 @@ class Fetcher:
         user_agent: str,
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool],
+        login: Callable[[Request], str | None] | None = None,
         budget: Budget | None = None,
         wall_clock: Callable[[], float] = time.time,
         stalls: Stalls | None = None,
@@ -92,6 +94,7 @@ class Fetcher:
         self._reactor: Any = clock
         self._limits = limits
         self._public_only = public_only
+        self._login = login or Typed().login
         self._wall_clock = wall_clock
         named = {name.lower() for name, _ in headers}
         common = [
@@ -159,11 +162,10 @@ class Fetcher:
 
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
-        block = self._full
-        if not _trusted(request):
-            block = self._safe
-        elif url.userinfo and self._may_authorize and not request.discovered:
-            block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(url.userinfo)), block)
+        login = self._login(request) if request.discovered else url.userinfo
+        block = self._safe if login is None else self._full
+        if login and self._may_authorize:
+            block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
         line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
         key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
         envelope = Envelope(key, request.method, line.encode("ascii") + block, trace)
@@ -359,19 +361,6 @@ def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
     return b"".join(
         b"%b: %b\r\n" % (name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
     )
-
-
-def _trusted(request: Request) -> bool:
-    """Whether the user's headers may be sent: to a URL that was typed, and on while its redirects stay with its origin.
-
-    They do not come back with it: another origin then chose the URL (the Fetch Standard's HTTP-redirect fetch).
-    """
-    if request.input.parent is not None:
-        return False
-    if not request.redirects:
-        return True
-    origin = f"{request.url.scheme}://{request.url.authority}/"
-    return all(hop.url.startswith(origin) for hop in request.redirects)
 
 
 @lru_cache(maxsize=4096)

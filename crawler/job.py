@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from crawler.commit import CommitReactor, Committing
 from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
 from crawler.config_text import to_toml
@@ -189,9 +191,9 @@ class Job:
     def recall(self, typed: Typed, widen: Callable[[Url], None]) -> None:
         """Tell of earlier runs what they read from the inputs, and where that led; `widen` gets each such URL."""
         store = self._store
-        for text in store.typed():
+        for text, userinfo in store.typed():
             url = parse(text)
-            typed.add(url)
+            typed.add(replace(url, userinfo=userinfo) if userinfo else url)
             widen(url)
         for text in store.hops():
             widen(parse(text))

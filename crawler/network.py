@@ -65,6 +65,7 @@ class Network:
             user_agent=config.user_agent,
             headers=config.header_pairs,
             public_only=self._typed.public_only,
+            login=self._typed.login,
             stalls=self._stalls,
             budget=self.budget,
         )

@@ -46,6 +46,10 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
         raise CodedError("redirect_loop", f"back to {url.href[:200]} after {len(chain)} redirects")
     if len(chain) > max_redirects:
         raise CodedError("too_many_redirects", f"more than {max_redirects} redirects")
+    # A server cannot make us log in; but inside an origin the login that was typed goes along.
+    login = request.url.userinfo if url.origin == request.url.origin else ""
+    if url.userinfo != login:
+        url = msgspec.structs.replace(url, userinfo=login)
     return msgspec.structs.replace(request, url=url, redirects=chain)
 
 

@@ -88,7 +88,7 @@ class Robots:
         self,
         fetch: Callable[[Url], Deferred[Response]],
         *,
-        send: Callable[[Url, bool], Deferred[Response]],
+        send: Callable[[Request, bool], Deferred[Response]],
         clock: IReactorTime,
         token: str,
         max_origins: int = MAX_ORIGINS,
@@ -225,7 +225,7 @@ class Robots:
                 return (yield from self._answer(request.url, response))
             request = hop
             self._goes_on_elsewhere(url.site, asking)
-            ask = partial(self._send, request.url, stale)
+            ask = partial(self._send, request, stale)
 
     def _answer(self, url: Url, response: Response) -> Generator[Deferred[Any], Any, _Answer]:
         status, error = response.status, response.error

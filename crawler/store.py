@@ -23,6 +23,7 @@ from crawler.store_batch import Batch, queue_ended, write_batch
 from crawler.store_file import connect, prepare, sound, told
 from crawler.store_rows import (
     BEGUN,
+    CONNECTED_QUERY,
     FIRST_ENDED,
     OWED,
     PARKED,
@@ -274,9 +275,10 @@ class Store:
         batch: int = self._read("SELECT coalesce(max(number), 0) + 1 FROM batches")[0][0]
         return following, following if oldest is None else oldest, batch
 
-    def typed(self) -> Iterator[str]:
-        """The URLs of the inputs. Reads all rows."""
-        return self._texts("SELECT url FROM urls WHERE parent IS NULL AND host IS NOT NULL")
+    def typed(self) -> Iterator[tuple[str, str | None]]:
+        """The URLs of the inputs, and their userinfo. Reads all rows."""
+        with told(self._path):
+            yield from self._reader.execute("SELECT url, userinfo FROM urls WHERE parent IS NULL AND host IS NOT NULL")
 
     def hops(self) -> Iterator[str]:
         """Where the redirects of the inputs led last. Reads all rows."""
@@ -284,10 +286,7 @@ class Store:
 
     def connected(self) -> Iterator[tuple[str, str]]:
         """Host keys, and the addresses that were connected to there. Reads all rows."""
-        known = "remote_ip IS NOT NULL"
-        ended = f"SELECT host, remote_ip FROM urls WHERE state >= {FIRST_ENDED} AND host IS NOT NULL AND {known}"
-        tries = f"SELECT host_key(url), remote_ip FROM tries WHERE {known}"
-        yield from self._read(f"{ended} UNION {tries}", row=tuple[str, str])
+        yield from self._read(CONNECTED_QUERY, row=tuple[str, str])
 
     def too_deep(self) -> Iterator[str]:
         """The links that were recorded as too deep, and may still be followed. Reads all rows."""

@@ -11,7 +11,7 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.models import Input, Outcome, Record, Redirect, Request, Response
 from crawler.seeds import BadLine
-from crawler.urls import Url, parse
+from crawler.urls import parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
 VERSION: Final = 3
@@ -129,6 +129,13 @@ SELECT urls.id, url, userinfo, written, method, sources.text, line, parents.text
 FROM urls
 LEFT JOIN origins AS sources ON sources.id = urls.source
 LEFT JOIN origins AS parents ON parents.id = urls.parent
+"""
+
+CONNECTED_QUERY: Final = f"""
+SELECT key, remote_ip
+FROM (SELECT host AS key, remote_ip FROM urls WHERE state >= {FIRST_ENDED}
+      UNION SELECT host_key(url), remote_ip FROM tries)
+WHERE key IS NOT NULL AND remote_ip IS NOT NULL
 """
 
 CHUNK: Final = 32  # rows a statement: SQLite before 3.32 takes 999 values
@@ -259,11 +266,8 @@ def _where(request: Request, not_before: float | None) -> Row:
     redirects = request.redirects
     if not redirects:
         return (request.attempt, not_before, None, None)
-    return (request.attempt, not_before, _with_userinfo(request.url), _encode(redirects).decode())
-
-
-def _with_userinfo(url: Url) -> str:
-    return f"{url.scheme}://{url.userinfo}@{url.authority}{url.target}" if url.userinfo else url.href
+    # Without userinfo, whatever the schema says: inside an origin a hop has that of its URL, elsewhere none.
+    return (request.attempt, not_before, request.url.href, _encode(redirects).decode())
 
 
 def try_row(request: Request, response: Response) -> Row:
@@ -292,8 +296,11 @@ def request_of(row: Row, epoch: float) -> Request:
         row[:14]
     )
     url = parse(hop or href)
-    if userinfo is not None and hop is None:
-        url = msgspec.structs.replace(url, userinfo=userinfo)
+    chain = _redirects(redirects) if redirects else ()
+    origin = url.href[: len(url.href) - len(url.target) + 1]
+    login = userinfo or "" if all(redirect.url.startswith(origin) for redirect in chain) else ""
+    if url.userinfo != login:
+        url = msgspec.structs.replace(url, userinfo=login)
     return Request(
         number,
         url,
@@ -302,7 +309,7 @@ def request_of(row: Row, epoch: float) -> Request:
         accepted - epoch,
         method or "GET",
         attempt,
-        _redirects(redirects) if redirects else (),
+        chain,
         state == PARKED,
     )
 

@@ -1,7 +1,10 @@
-"""What a person typed, and what only that allows: a host inside one's own network. Pure.
+"""What a person typed, and what only that allows: a host inside one's own network, and secrets. Pure.
 
 A name is no promise: whoever owns it may let it lead somewhere else later. So a typed host is excepted from the address
 policy only if it led inside from the first.
+
+Secrets (the user's headers, user names and passwords in URLs) go to the origins of typed URLs, and to what these
+themselves lead to: where another origin has chosen the URL they stay at home, also if it leads back.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ MOST_HOSTS: Final = 50_000
 
 
 class Typed:
-    """Knows the typed URLs' hosts and ports, the first 50,000 of a long list. With `allow_private` all may be private.
+    """Knows the typed URLs' servers, the first 50,000 of a long list. With `allow_private` all may be private.
 
     May be added to while it is asked, in another thread, too.
     """
@@ -25,9 +28,17 @@ class Typed:
         self._allow_private = allow_private
         self._ports: dict[str, set[int]] = {}
         self._inside: dict[str, bool] = {}  # of the names above that were resolved: whether they led inside
+        self._logins: dict[str, str] = {}  # by origin, as hrefs begin: the userinfo that was typed first
+        self._newest = ""
 
     def add(self, url: Url) -> None:
         """Somebody wrote this URL."""
+        origin = _origin(url)
+        if origin == self._newest and not url.userinfo:
+            return
+        self._newest = origin
+        if len(self._logins) < MOST_HOSTS or origin in self._logins:
+            self._logins[origin] = self._logins.get(origin) or url.userinfo
         host = url.host.rstrip(".")
         ports = self._ports.get(host)
         if ports is not None:
@@ -64,3 +75,22 @@ class Typed:
         host = url.host.rstrip(".")
         ports = self._ports.get(host)
         return ports is None or url.port not in ports or not self._inside.get(host)
+
+    def login(self, request: Request) -> str | None:
+        """The userinfo with which to send a request, mostly "". None where the user's headers do not go either.
+
+        A typed URL and its redirects have their own.
+        """
+        url = request.url
+        origin = _origin(url)
+        if not all(hop.url.startswith(origin) for hop in request.redirects):
+            return None
+        parent = request.input.parent
+        if parent is None:
+            return url.userinfo
+        return self._logins.get(origin) if parent.startswith(origin) else None
+
+
+def _origin(url: Url) -> str:
+    """As the hrefs of its pages begin, and no others."""
+    return f"{url.scheme}://{url.authority}/"

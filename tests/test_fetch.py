@@ -20,7 +20,10 @@ from zope.interface import implementer
 from crawler.errors import StaleConnection
 from crawler.fetch import MIN_RATE_GRACE, WATCH_INTERVAL, Fetcher, Limits, by_name
 from crawler.http11.stalls import Stalls
-from crawler.models import Input, Redirect, Request, Response, record_of
+from crawler.models import Input, Redirect, Request, Response, Timings, record_of
+from crawler.redirect import next_hop
+from crawler.typed import Typed
+from crawler.urls import parse
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LIMITS = Limits(dns=5, connect=10, tls=11, headers=20, idle=21, total=60)
@@ -614,13 +617,36 @@ class TestHeaders:
         assert "Accept-Language: de" in block
         assert "User-Agent: test/1" in block
 
-    @pytest.mark.parametrize("redirects", [(), (Redirect("http://a.example/", 301),)])
-    def test_a_link_gets_none(self, clock, redirects):
-        """What a page links to was not typed, wherever it leads and whatever it redirects to."""
-        asked = request(input=Input(parent="http://a.example/", depth=1), redirects=redirects)
-        assert "X-Api-Key" not in self.block(Client(Network(clock), headers=HEADERS), asked)
+    @pytest.mark.parametrize(
+        ("parent", "chain", "url", "full"),
+        [
+            ("http://a.example/", [], "http://a.example/2", True),
+            ("http://a.example/", ["http://a.example/2"], "http://a.example/3", True),
+            ("http://a.example/robots.txt", [], "http://a.example/map.xml", True),
+            ("http://b.example/", [], "http://a.example/2", False),
+            ("http://a.example.evil.example/", [], "http://a.example/2", False),
+            ("http://a.example:8080/", [], "http://a.example/2", False),
+            ("https://a.example/", [], "http://a.example/2", False),
+            ("http://a.example/", ["http://b.example/"], "http://a.example/2", False),
+            ("http://a.example/", [], "http://b.example/", False),
+            ("http://a.example/", [], "https://a.example/", False),
+            ("http://a.example/", [], "http://a.example:8080/", False),
+            ("http://c.example/", [], "http://c.example/2", False),
+        ],
+    )
+    def test_links_inside_a_typed_origin(self, clock, parent, chain, url, full):
+        """A link gets them, and the login, if it is from a typed origin to the same, redirects and all."""
+        typed = Typed()
+        typed.add(parse("http://a.example/start"))
+        typed.add(parse("http://us:er@a.example/"))
+        typed.add(parse("http://b.example:81/"))
+        hops = tuple(Redirect(hop, 302) for hop in chain)
+        asked = request(url, input=Input(parent=parent, depth=1), redirects=hops)
+        client = Client(Network(clock), headers=HEADERS)
+        assert ("X-Api-Key: k" in self.block(client, asked, typed)) == full
+        assert ("Authorization: Basic dXM6ZXI=" in self.block(client, asked, typed, HEADERS[1:])) == full
 
-    def block(self, client: Client, asked: Request) -> str:
+    def block(self, client: Client, asked: Request, typed: Typed | None = None, headers=HEADERS) -> str:
         """The request head as it goes to the wire; https needs no handshake for that."""
         heads: list[bytes] = []
 
@@ -635,8 +661,9 @@ class TestHeaders:
             agent=Listening(),
             limits=Limits(),
             user_agent="test/1",
-            headers=HEADERS,
+            headers=headers,
             public_only=lambda _: False,
+            login=(typed or Typed()).login,
         )
         fetcher.fetch(asked)
         return heads[0].decode()
@@ -653,9 +680,14 @@ class TestHeaders:
         assert sent["authorization"] == "Bearer t"
 
     def test_userinfo_of_a_location_is_not_sent(self, network):
-        """A server cannot make us log in anywhere: only a typed URL counts."""
-        asked = request("http://u:p@a.example/", redirects=(Redirect("http://a.example/first", 302),))
-        assert "authorization" not in self.sent(network, asked, [])
+        """A server cannot make us log in anywhere: only a typed URL counts, and that in all of its origin."""
+        for location in ("http://u:p@a.example/2", "http://u:p@b.example/"):
+            response = Response(Timings(), 0.0, status=302, headers={"location": [location]})
+            asked = next_hop(request("http://a.example/"), response, max_redirects=9, https_only=False)
+            assert "authorization" not in self.sent(network, asked, [])
+            own = next_hop(request("http://me:too@a.example/"), response, max_redirects=9, https_only=False)
+            sent = self.sent(network, own, []).get("authorization")
+            assert sent == ("Basic bWU6dG9v" if "a.example" in location else None)
 
     def test_userinfo_of_a_link_is_not_sent(self, network):
         """Nor can a page."""

@@ -55,7 +55,7 @@ class Rig:
             return self.waiting[-1]
         return fail(given) if isinstance(given, Exception) else succeed(given)
 
-    def send(self, _: Url, __: bool) -> Deferred[Response]:
+    def send(self, _: Request, __: bool) -> Deferred[Response]:
         """The turn of another host, as far as the gate knows."""
         self.waiting.append(Deferred())
         return self.waiting[-1]

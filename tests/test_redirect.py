@@ -139,12 +139,27 @@ class TestWhereTo:
         ]
         assert (asked.id, asked.written, asked.accepted) == (7, "as written", 3.5)
 
-    def test_userinfo_is_not_inherited(self):
-        """A relative Location does not carry the password of the typed URL on."""
-        hop = follow(answer("next"), request("https://user:secret@a.example/"))
+    @pytest.mark.parametrize(
+        ("location", "userinfo"),
+        [
+            ("next", "user:secret"),
+            ("https://a.example:443/x", "user:secret"),
+            ("https://other:one@a.example/x", "user:secret"),
+            ("http://a.example/", ""),
+            ("https://a.example:8443/", ""),
+            ("https://b.example/", ""),
+            ("https://other:one@b.example/", ""),
+        ],
+    )
+    def test_userinfo_stays_inside_the_origin(self, location, userinfo):
+        """There it goes along; a Location's own counts for nothing, and where it was once lost it does not come back."""
+        hop = follow(answer(location), request("https://user:secret@a.example/"))
         assert hop is not None
-        assert hop.url.userinfo == ""
-        assert "secret" not in repr(hop)
+        assert hop.url.userinfo == userinfo
+        back = follow(answer("https://a.example/back"), hop)
+        assert back is not None
+        assert back.url.userinfo == userinfo
+        assert "secret" not in repr(back)
 
     def test_userinfo_in_a_location_is_not_shown(self):
         """It is kept apart from what is recorded and shown."""

@@ -46,7 +46,7 @@ class Site:
         self.when_cancelled: Callable[[], object] = lambda: None
         self.clock = Clock()
         self.robots = Robots(
-            self.fetch, send=lambda url, _: self.fetch(url), clock=self.clock, token="FooBot", **options
+            self.fetch, send=lambda request, _: self.fetch(request.url), clock=self.clock, token="FooBot", **options
         )
 
     def fetch(self, url: Url) -> Deferred[Response]:
@@ -333,7 +333,7 @@ class SharingTests(SynchronousTestCase):
         def broken(_: Url) -> Deferred[Response]:
             raise ZeroDivisionError("oops")
 
-        robots = Robots(broken, send=lambda url, _: broken(url), clock=Clock(), token="x")
+        robots = Robots(broken, send=lambda request, _: broken(request.url), clock=Clock(), token="x")
         verdict = robots.check(parse(f"{HOST}/"))
         assert isinstance(verdict, Deferred)
         error = self.successResultOf(verdict).error

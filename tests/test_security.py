@@ -407,7 +407,7 @@ OWN = ("Authorization: Bearer s3cret", "X-Api-Key: s3cret", "Cookie: session=s3c
 
 
 def test_headers_go_where_they_were_meant_to(web):
-    """To typed URLs and redirects within their origin; to no link, no robots.txt, no sitemap and no other origin."""
+    """To all of a typed URL's origin that it leads to, robots.txt and sitemaps, too; never on the word of another one."""
     server = web.site(
         {
             "/robots.txt": text("Sitemap: http://a.example/map.xml"),
@@ -421,14 +421,51 @@ def test_headers_go_where_they_were_meant_to(web):
             "/listed": page(),
         }
     )
-    other = web.site({"/": page(), "/away": moved("http://a.example/back")}, "b.example")
+    other = web.site({"/": page("http://a.example/from-b"), "/away": moved("http://a.example/back")}, "b.example")
     seeds = [f"http://a.example{path}" for path in ("/", "/typed", "/away")]
     web.crawl(*seeds, scope="any", headers=OWN, sitemaps=True)
     got = {asked.target: "s3cret" in str(asked.headers) for _, asked in server.asked}
-    assert {target for target, secret in got.items() if secret} == {"/", "/typed", "/within", "/away"}
-    assert got.keys() >= {"/robots.txt", "/link", "/behind-link", "/map.xml", "/listed", "/back"}
+    assert {target for target, secret in got.items() if not secret} == {"/back", "/from-b"}
+    assert got.keys() >= {"/", "/robots.txt", "/typed", "/within", "/link", "/behind-link", "/map.xml", "/listed"}
     assert other.asked
     assert "s3cret" not in str(other.asked)
+
+
+def test_a_login_is_good_for_its_origin(web):
+    """Who types a password crawls what it opens: pages, redirects and robots.txt there, and asks nobody else with it."""
+    pages = {"/": page("/2", "/moved", "http://b.example/"), "/2": page(), "/moved": moved("/3"), "/3": page()}
+    pages["/robots.txt"] = moved("/really/robots.txt")
+    server = web.site(pages | {"/really/robots.txt": moved("http://b.example/robots.txt")})
+    other = web.site({"/": page("http://a.example/4"), "/robots.txt": moved("http://a.example/5")}, "b.example")
+    web.crawl("http://user:secret@a.example/", scope="any")
+    login = {asked.target: asked.headers.get("authorization") for _, asked in server.asked}
+    basic = "Basic dXNlcjpzZWNyZXQ="
+    home = ("/robots.txt", "/really/robots.txt", "/", "/2", "/moved", "/3")
+    assert login == dict.fromkeys(home, basic) | dict.fromkeys(("/4", "/5"))
+    assert other.asked
+    assert not [asked for _, asked in other.asked if "authorization" in asked.headers]
+
+
+def test_a_job_that_goes_on_logs_in(tmp_path, monkeypatch):
+    """Links of a typed origin have its login in the next run, too; it stands in the folder once, with what was typed."""
+    heads: list[bytes] = []
+
+    def answer(client: socket.socket) -> None:
+        heads.append(client.recv(65536))
+        target = heads[-1].split(b" ")[1]
+        body = b"<a href=/2>x</a>" if target == b"/" else b""
+        head = b"302 x\r\nLocation: /3" if target == b"/2" else b"200 OK\r\nContent-Type: text/html"
+        tail = b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        client.sendall(b"HTTP/1.1 %b\r\n%b" % (head, tail))
+
+    with accepting(answer) as port:
+        codes = two_runs(tmp_path, monkeypatch, f"http://user17:secret17@127.0.0.1:{port}/")
+    assert set(codes.values()) == {"ok"}
+    asked = [head.split(b" ")[1] for head in heads]
+    assert asked == [b"/", b"/2", b"/3"]
+    assert all(b"Authorization: Basic dXNlcjE3OnNlY3JldDE3\r\n" in head for head in heads)
+    with closing(sqlite3.connect("job/frontier.sqlite")) as db:
+        assert "\n".join(db.iterdump()).count("secret17") == 1
 
 
 COOKIES = [

@@ -275,16 +275,32 @@ class TestRead:
         seeds = tables.commit().seeds
         assert tables.store.seeds() == seeds != Mark()
 
-    def test_hops_keep_their_credentials(self, tables):
-        """A redirect may name a user."""
+    @pytest.mark.parametrize(("host", "login"), [("a.example", "u:p%3A"), ("b.example", "")])
+    def test_hops_keep_the_login_inside_its_origin(self, tables, host, login):
+        """It is written once, with the URL that was typed; a hop to another origin has none."""
+        typed = req(0)
+        typed = msgspec.structs.replace(typed, url=msgspec.structs.replace(typed.url, userinfo="u:p%3A"))
+        url = msgspec.structs.replace(parse(f"http://{host}/hop"), userinfo=login)
+        hop = msgspec.structs.replace(typed, url=url, redirects=(Redirect("http://a.example/0", 302),))
+        tables.journal.added(typed)
+        tables.journal.again(hop, 2.0, parked=False)
+        tables.commit()
+        assert tables.store.begun() == [(hop, 2.0)]
+        assert tables.rows("SELECT state, host, userinfo, hop FROM urls") == [
+            (BEGUN, f"{host}:80", "u:p%3A", f"http://{host}/hop")
+        ]
+
+    def test_a_hop_of_an_older_job(self, tables):
+        """Into which the login of a Location was written: that counts for nothing."""
         hop = msgspec.structs.replace(
-            req(0), url=parse("http://u:p%3A@b.example/"), redirects=(Redirect("http://a.example/0", 302),)
+            req(0), url=parse("http://a.example/2"), redirects=(Redirect("http://a.example/0", 302),)
         )
         tables.journal.added(req(0))
         tables.journal.again(hop, 2.0, parked=False)
         tables.commit()
+        with closing(sqlite3.connect(tables.path)) as db, db:
+            db.execute("UPDATE urls SET hop = 'http://x:y@a.example/2'")
         assert tables.store.begun() == [(hop, 2.0)]
-        assert tables.rows("SELECT state, host FROM urls") == [(BEGUN, "b.example:80")]
 
 
 class TestAgain:
