@@ -349,6 +349,24 @@ def test_fail(site, crawl, paths, code):
     assert crawl(*urls, "-q", "--retries", "0").code == 0
 
 
+PROXY = "http://user17:secret17@127.0.0.1:1"
+
+
+@pytest.mark.parametrize("options", [[], ["-q"], ["--log-format", "json"]])
+def test_proxies_of_the_environment(site, crawl, monkeypatch, options):
+    """They are not used; that is said once, by their names and not by what may be secret in them."""
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", PROXY)
+    monkeypatch.setenv("ALL_PROXY", PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", "")
+    done = crawl(site.url("/plain.txt"), *options)
+    assert (done.code, [record["status"] for record in done.records]) == (0, [200])
+    assert done.err.count("http_proxy and ALL_PROXY") == ("-q" not in options)
+    assert "HTTPS_PROXY" not in done.err
+    assert "secret17" not in done.err
+
+
 def test_offline(crawl):
     """When no name can be resolved, a sentence says that it is the machine, and what works even so."""
     done = crawl("http://one.invalid/", "http://two.invalid/", "--retries", "0")
