@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, Protocol, cast
 
 from msgspec.structs import replace
 
@@ -30,6 +30,7 @@ from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError, NoLocksError
 from crawler.monitor_options import MONITORS
 from crawler.politeness import Politeness
+from crawler.seals import BODIES, CONFIG, of_range, of_text
 from crawler.seeds import BadLine, Seed
 from crawler.sinks import Sink
 from crawler.sinks.writer import Output, Writer, coded, open_output
@@ -55,14 +56,24 @@ class JobError(ConfigError):
     """The job cannot be worked on as asked: what is in its way, and what may be done."""
 
 
+class Synced(Protocol):
+    """What a job that is durable has to bring to the disk before records count: bodies."""
+
+    def sync(self) -> None: ...
+
+
 class _File(NamedTuple):
-    """An output that is a regular file: our own descriptor of it, how much of it counts, and whether the rest does."""
+    """An output that is a regular file: our own descriptor of it, how much of it counts, and whether the rest does.
+
+    `source` reads it.
+    """
 
     number: int
     path: str
     fd: int
     committed: int
     keep_rest: bool
+    source: BinaryIO
 
 
 class Job:
@@ -95,6 +106,8 @@ class Job:
         self._durable = durable
         self._wall = wall
         self._files: list[_File] = []
+        self._synced: tuple[Synced, ...] = ()
+        self._sealed: dict[int, int] = {}  # how much of each output is sealed
         with ExitStack() as resources:
             self._enter(resources)
             now = reactor.seconds()
@@ -157,6 +170,10 @@ class Job:
         elif not path.exists() or path.read_text("utf-8", "replace") != text:
             # Nothing was accepted yet: it may still become another job.
             self._store.keep_outputs(map(os.path.realpath, (*config.output, *config.overwrite_output)))
+        # Before the file: whenever the process is killed, what the file holds is known.
+        self._store.keep(CONFIG, of_text(text))
+        if config.bodies is not None:
+            self._store.keep(BODIES, os.path.realpath(config.bodies))
         try:
             put(str(path), text.encode(), mode=0o600)
         except OSError as error:
@@ -246,15 +263,19 @@ class Job:
         try:
             fd = os.open(place, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             own = os.dup(fd)
+            source = self._resources.enter_context(open_plain(place))
         except OSError as error:
             raise coded(error, path) from error
         self._resources.callback(os.close, own)
-        self._files.append(_File(number, place, own, committed, keep_rest=self.resumed or not overwrite))
+        rest = self.resumed or not overwrite
+        self._files.append(_File(number, place, own, committed, keep_rest=rest, source=cast(BinaryIO, source)))
+        self._sealed[number] = committed
         compress = path.lower().endswith(".gz")
         return Output(Writer(fd, path, self._reactor, compress=compress, created=created), begun=committed > 0)
 
-    def sink(self, sink: Sink) -> Committing:
+    def sink(self, sink: Sink, synced: Sequence[Synced] = ()) -> Committing:
         """The sink that keeps what the job promises around `sink`, which writes to the outputs."""
+        self._synced = tuple(synced)
         for file in self._files:
             self._cut(file)
         return Committing(
@@ -284,11 +305,18 @@ class Job:
     def _write(self, batch: Batch) -> None:
         """Commit a batch. Runs in the sink's thread."""
         if self._durable:
-            for file in self._files:
-                try:
+            for bodies in self._synced:
+                bodies.sync()
+        for file in self._files:
+            begin, end = self._sealed[file.number], batch.offsets.get(file.number, 0)
+            try:
+                if self._durable:
                     os.fsync(file.fd)
-                except OSError as error:
-                    raise coded(error, file.path) from error
+                if end > begin:
+                    batch.seals[file.number] = of_range(file.source, begin, end)
+                    self._sealed[file.number] = end
+            except OSError as error:
+                raise coded(error, file.path) from error
         self._store.write(batch, self._wall())
 
 

@@ -190,10 +190,11 @@ def _meaning(code: str) -> str:
 
 
 def _verify(folder: str) -> Answer:
-    problems = verify(folder)
+    problems, notes = verify(folder)
+    told = [Text(printable(note), "yellow") for note in notes]
     if problems:
-        return Answer(_rendered(Text(printable(problem)) for problem in problems), NOT_WELL)
-    return Answer(_rendered([Text("OK: ", "bold green") + _equation(books.books(folder))]))
+        return Answer(_rendered([*(Text(printable(problem)) for problem in problems), *told]), NOT_WELL)
+    return Answer(_rendered([Text("OK: ", "bold green") + _equation(books.books(folder)), *told]))
 
 
 def _retry(folder: str, codes: tuple[str, ...]) -> Answer:

@@ -27,7 +27,7 @@ class KeepsOutputs(Protocol):
 
     def output(self, path: str, *, overwrite: bool) -> Output: ...
 
-    def sink(self, sink: Sink) -> Sink: ...
+    def sink(self, sink: Sink, synced: Sequence[Bodies] = ()) -> Sink: ...
 
 
 class Outputs(NamedTuple):
@@ -53,7 +53,7 @@ def open_outputs(
     """
     paths = [*((path, False) for path in config.output), *((path, True) for path in config.overwrite_output)]
     formats = [_format(path) for path, _ in paths]
-    saved = [] if config.bodies is None else [Bodies(config.bodies)]
+    saved = [] if config.bodies is None else [Bodies(config.bodies, durable=config.durable and job is not None)]
     opened: list[Output] = []
     try:
         for path, overwrite in paths:
@@ -72,7 +72,7 @@ def open_outputs(
     ordered = config.ordered and bool(lines or sinks) and (job is None or job.in_order)
     if job is not None:
         # What a body is lost with must not count as written. Behind the order there are no responses any more.
-        records = job.sink(records if ordered else Tee([*saved, records]))
+        records = job.sink(records if ordered else Tee([*saved, records]), saved)
         saved = saved if ordered else []
     if not ordered:
         return Outputs(Tee([stats, *saved, records]), None)

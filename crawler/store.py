@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from crawler import seals
 from crawler.models import Request
 from crawler.seeds import BadLine
 from crawler.store_batch import Batch, queue_ended, write_batch
@@ -82,6 +83,9 @@ class Store:
             prepare(self._db, path)
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._reader = connect(path)
+            self._sealed: dict[str, int] = {
+                table: self._read(f"SELECT coalesce(max(rowid), 0) FROM {table}")[0][0] for table in seals.GROWING
+            }
             self._next_origin: int = self._read("SELECT coalesce(max(id), 0) + 1 FROM origins")[0][0]
 
     def close(self) -> None:
@@ -118,11 +122,13 @@ class Store:
                     new.append(unfetched_row(number, record, row, origin))
             with self._transaction() as db:
                 try:
-                    write_batch(db, batch, (new, ended, origins), at)
+                    sealed = write_batch(db, batch, (new, ended, origins), at, self._sealed)
                 except UnicodeEncodeError:  # a lone surrogate: from the name of a file, say
                     db.execute("ROLLBACK")
                     db.execute("BEGIN IMMEDIATE")
-                    write_batch(db, batch, (encodable(new), encodable(ended), encodable(origins)), at)
+                    rows = (encodable(new), encodable(ended), encodable(origins))
+                    sealed = write_batch(db, batch, rows, at, self._sealed)
+            self._sealed = sealed
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -146,6 +152,11 @@ class Store:
     def end_run(self, run: int, at: float) -> None:
         with told(self._path), self._transaction() as db:
             db.execute("UPDATE runs SET ended = ? WHERE id = ?", (at, run))
+
+    def keep(self, part: str, value: bytes | str) -> None:
+        """Note a value of the job, for `verify`."""
+        with told(self._path), self._transaction() as db:
+            seals.keep(db, part, value)
 
     def add_output(self, path: str) -> int:
         """Note an output, of which nothing is committed yet; gives its number."""
@@ -191,6 +202,7 @@ class Store:
             lost = queue_ended(db, "batch > ?", (batch,), earlier="0")
             text = msgspec.json.encode(offsets).decode()
             db.execute("UPDATE batches SET offsets = ?, ended = 0 WHERE number > ?", (text, batch))
+            seals.unseal(db, batch)
             db.executemany(
                 "UPDATE outputs SET committed = ? WHERE id = ?", [(size, output) for output, size in offsets.items()]
             )

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from crawler import seals
 from crawler.models import Record
 from crawler.store_rows import (
     AGAIN_COLUMNS,
@@ -39,10 +41,14 @@ _INSERT_TRY: Final = insert("tries", TRY_COLUMNS)
 
 
 class Batch:
-    """What one transaction writes. `spilled` is the frontier's own: which backlogs it fills, to which id."""
+    """What one transaction writes. `spilled` is the frontier's own: which backlogs it fills, to which id.
+
+    `offsets` is how long each output is, `seals` the digest of what it has more than with the batch before.
+    """
 
     __slots__ = (
-        "again", "ended", "hosts", "led", "new", "number", "offsets", "seeds", "spilled", "tries", "unfetched",
+        "again", "ended", "hosts", "led", "new", "number", "offsets", "seals", "seeds", "spilled", "tries",
+        "unfetched",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -57,10 +63,20 @@ class Batch:
         self.spilled: dict[Any, int] = {}
         self.seeds: Mark | None = None
         self.offsets: dict[int, int] = {}
+        self.seals: dict[int, bytes] = {}
 
 
-def write_batch(db: sqlite3.Connection, batch: Batch, rows: tuple[list[Row], list[Row], list[Row]], at: float) -> None:
-    """Write a batch inside a transaction. `rows` are those of its new inputs, of what ended, and of new origins."""
+def write_batch(
+    db: sqlite3.Connection,
+    batch: Batch,
+    rows: tuple[list[Row], list[Row], list[Row]],
+    at: float,
+    sealed: Mapping[str, int],
+) -> dict[str, int]:
+    """Write a batch inside a transaction. `rows` are those of its new inputs, of what ended, and of new origins.
+
+    `sealed` says up to which row the tables are sealed that grow; gives how far they are now.
+    """
     new, ended, origins = rows
     db.executemany("INSERT INTO origins (id, text) VALUES (?, ?)", origins)
     _many(db, _INSERT_WAITING, [row for row in new if len(row) == len(WAITING_COLUMNS)])
@@ -90,6 +106,16 @@ def write_batch(db: sqlite3.Connection, batch: Batch, rows: tuple[list[Row], lis
         "INSERT INTO batches (number, at, ended, offsets) VALUES (?, ?, ?, ?)",
         (batch.number, at, sum(counts), offsets),
     )
+    for number, digest in batch.seals.items():
+        seals.put(db, batch.number, str(number), digest)
+    for table, written in (("led", led), ("hosts", batch.hosts)):
+        if written:
+            seals.put(db, 0, table, 1)
+    added = {"origins": bool(origins), "tries": bool(batch.tries), "known": bool(keys)}
+    return {
+        table: seals.seal_rows(db, batch.number, table, after) if added[table] else after
+        for table, after in sealed.items()
+    }
 
 
 def _many(db: sqlite3.Connection, statements: tuple[str, str], rows: list[Row]) -> None:
@@ -113,6 +139,7 @@ def queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, ..
         )
     # Whoever comes there first has the record now.
     db.execute(f"DELETE FROM led WHERE id IN (SELECT id FROM urls WHERE {condition})", values)
+    seals.forget_empty(db, "led")
     return db.execute(
         f"UPDATE urls SET state = iif(host IS NULL, {OWED}, {QUEUED}), host = iif(host IS NULL, NULL, host_key(url)), "
         "error = iif(host IS NULL, error, NULL), message = iif(host IS NULL, message, NULL), status = NULL, "

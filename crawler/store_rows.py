@@ -89,9 +89,13 @@ UPGRADES: Final = (
 CREATE TABLE seals (
     batch INTEGER NOT NULL,
     part TEXT NOT NULL,         -- outputs.id, or what else is kept of a job: see seals.py
-    digest BLOB NOT NULL,
+    value NOT NULL,             -- a digest, for most of them
     PRIMARY KEY (batch, part)
 ) WITHOUT ROWID;
+INSERT INTO seals SELECT coalesce(max(number), 0), 'since', 0 FROM batches;
+INSERT INTO seals SELECT 0, 'origins before', coalesce(max(rowid), 0) FROM origins;
+INSERT INTO seals SELECT 0, 'tries before', coalesce(max(rowid), 0) FROM tries;
+INSERT INTO seals SELECT 0, 'known before', coalesce(max(rowid), 0) FROM known;
 """,
     # 3: which URLs were come by on the way of another
     """

@@ -1,4 +1,5 @@
-"""Whether a job keeps its word: the books balance, and each output holds the record of every input that ended, once.
+"""Whether a job keeps its word: the books balance, each output holds the record of every input that ended, once, and
+nothing is other than it was written: outputs, bodies, options, and the tables of the database.
 
 The database is read as it is at one moment, and of the outputs what was committed by then: a crawler may be at work.
 """
@@ -6,65 +7,84 @@ The database is read as it is at one moment, and of the outputs what was committ
 # ruff: noqa: S608 - no part of any statement comes from outside
 from __future__ import annotations
 
-import csv
-import gzip
 import io
 import sqlite3
-import zlib
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
+from crawler import seals
 from crawler.books import options, reading
 from crawler.config import Config
-from crawler.models import Input
-from crawler.store_rows import FIRST_ENDED, STATES, UNWRITTEN
+from crawler.files import open_plain
+from crawler.job import OPTIONS_FILE
+from crawler.seals import BODIES, CONFIG
+from crawler.store_rows import FIRST_ENDED, STATES
+from crawler.verify_bodies import Bodies
+from crawler.verify_records import SHOWN, UNREADABLE, Rows, compare
 
-SHOWN: Final = 10
-_TABLES: Final = {".csv": ",", ".tsv": "\t"}
-_LONGEST_CELL: Final = (1 << 31) - 1  # a body may be in it
-_NAMES: Final = ("url", "input_source", "input_line", "input_parent")
-# SQL: how many records of a row there are in each output.
-_RECORDS: Final = f"earlier + (state >= {FIRST_ENDED})"
-_RECORDS_WANTED: Final = f"earlier + (state >= {FIRST_ENDED} AND NOT {UNWRITTEN})"
+__all__ = ["Beginning", "Verdict", "verify"]
 
-Name = tuple[str, str, str, str]
-"""What tells a record from all others of its job: URL, source, line and parent, as text."""
+_offsets: Final = msgspec.json.Decoder(dict[int, int]).decode
 
 
-class _Line(msgspec.Struct, frozen=True):
-    url: str | None = None
-    input: Input | None = None
+class Verdict(NamedTuple):
+    """What is wrong, as sentences; none when all is well. `notes` say what could not be looked at, and why."""
+
+    problems: list[str]
+    notes: list[str]
 
 
-def verify(folder: str) -> list[str]:
-    """What is wrong, as sentences; none when all is well.
+def verify(folder: str) -> Verdict:
+    """Hold a job against what it keeps of itself.
 
     A link that was skipped without a request has a record only with --skipped.
     Raises JobError for what is no job, ConfigError for its options, CodedError for what cannot be read.
     """
+    found = Verdict([], [])
     with reading(folder) as db:
         config = options(folder)
-        damage = [f"the database is damaged: {row[0]}" for row in db.execute("PRAGMA quick_check") if row[0] != "ok"]
-        if damage:
-            return damage
-        problems = _imbalance(db)
-        for path, committed in db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall():
-            try:
-                problems += _compare(db, path, committed, config)
-            except (OSError, EOFError, zlib.error, csv.Error, msgspec.MsgspecError, UnicodeDecodeError) as error:
-                problems.append(f"{path} cannot be read: {error}")
-        return problems
+        damage = [f"the database is damaged: {row[0]}" for row in db.execute("PRAGMA integrity_check")]
+        if damage != ["the database is damaged: ok"]:
+            return Verdict(damage[:SHOWN], [])
+        try:
+            first = _sealed_behind(db, found)
+            found.problems.extend([*_imbalance(db), *_batches(db), *_outputs(db), *_runs(db)])
+            found.problems.extend([*seals.look_at_rows(db), *seals.look_at_filled(db)])
+            _options(db, folder, found)
+            bodies = _bodies(db, config, found)
+            rows = Rows(db, config)
+            for number, path, committed in db.execute("SELECT id, path, committed FROM outputs ORDER BY id").fetchall():
+                _output(rows, bodies, (number, path, committed), first, found)
+            if bodies is not None:
+                bodies.tell(found.problems, found.notes)
+        except (msgspec.MsgspecError, TypeError, ValueError, UnicodeDecodeError) as error:
+            found.problems.append(f"the database is damaged: it holds what was never written ({error})")
+    return found
+
+
+def _sealed_behind(db: sqlite3.Connection, found: Verdict) -> int:
+    """The last batch that has no seals, because an older crawler wrote it."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'seals'").fetchone():
+        db.execute("CREATE TEMP TABLE seals (batch, part, value)")
+        db.execute("INSERT INTO seals SELECT max(number), ?, 0 FROM batches", (seals.SINCE,))
+        for table in seals.GROWING:
+            db.execute(f"INSERT INTO seals SELECT 0, '{table} before', max(rowid) FROM {table}")
+    first = seals.since(db)
+    if first is None:
+        found.problems.append("the table seals is not what was written: it does not say where it begins")
+        return 0
+    return first
 
 
 def _imbalance(db: sqlite3.Connection) -> list[str]:
     """The books against the rows."""
-    books = dict(
-        zip(("inputs", *STATES), db.execute("SELECT inputs, ok, failed, skipped FROM books").fetchone(), strict=True)
-    )
+    row = db.execute("SELECT inputs, ok, failed, skipped FROM books").fetchall()
+    if len(row) != 1:
+        return [f"the table books has {len(row):,} rows, and there should be 1"]
+    books = dict(zip(("inputs", *STATES), row[0], strict=True))
     counts = dict(db.execute("SELECT state, count(*) FROM urls GROUP BY state").fetchall())
     found = {"inputs": sum(counts.values())} | {name: counts.get(state, 0) for name, state in STATES.items()}
     return [
@@ -74,91 +94,95 @@ def _imbalance(db: sqlite3.Connection) -> list[str]:
     ]
 
 
-def _compare(db: sqlite3.Connection, path: str, committed: int, config: Config) -> list[str]:
-    """The lines of one output against the rows whose records it must hold."""
-    size = Path(path).stat().st_size
-    if size < committed:
-        return [f"{path} has only {size:,} bytes of the {committed:,} that were written"]
-    records = _RECORDS_WANTED if config.omits_skips else _RECORDS
-    expected: int = db.execute(f"SELECT coalesce(sum({records}), 0) FROM urls").fetchone()[0]
-    with Path(path).open("rb", buffering=0) as file:
-        names = _names(cast(BinaryIO, io.BufferedReader(Beginning(file, committed))), path.lower())
-        if config.fields and not {"url", "input"} <= set(config.fields):
-            written = sum(1 for _ in names)
-            return [] if written == expected else [f"{path} has {written:,} records, and there should be {expected:,}"]
-        db.execute("CREATE TEMP TABLE tally (key BLOB NOT NULL, id INTEGER, line INTEGER)")
-        try:
-            db.executemany(
-                "INSERT INTO tally (key, line) VALUES (?, ?)",
-                ((_key(name), line) for line, name in enumerate(names, 1)),
-            )
-            db.executemany("INSERT INTO tally (key, id) VALUES (?, ?)", _expected(db, records))
-            rows = db.execute(
-                "SELECT count(id), count(line), min(id), min(line), max(line) FROM tally "
-                "GROUP BY key HAVING count(id) != count(line) ORDER BY min(id), min(line)"
-            ).fetchall()
-        finally:
-            db.execute("DROP TABLE tally")
-    problems = [_problem(db, path, *row) for row in rows[:SHOWN]]
-    if len(rows) > SHOWN:
-        problems.append(f"{path}: and {len(rows) - SHOWN:,} more like these")
-    return problems
+def _batches(db: sqlite3.Connection) -> Iterator[str]:
+    """They have all numbers, and those of which records are."""
+    count, last = db.execute("SELECT count(*), coalesce(max(number), 0) FROM batches").fetchone()
+    sealed: int = db.execute("SELECT coalesce(max(batch), 0) FROM seals WHERE part GLOB '[0-9]*'").fetchone()[0]
+    if count != max(last, sealed):
+        yield f"the table batches has {count:,} rows, and there should be {max(last, sealed):,}"
+    (lost,) = db.execute(
+        f"SELECT count(*) FROM urls WHERE state >= {FIRST_ENDED} AND "
+        "(batch IS NULL OR batch NOT IN (SELECT number FROM batches))"
+    ).fetchone()
+    if lost:
+        yield f"{lost:,} URLs have ended with a batch that never was"
+    for number, ended, rows in db.execute(
+        "SELECT number, ended, rows FROM batches JOIN "
+        f"(SELECT batch, count(*) AS rows FROM urls WHERE state >= {FIRST_ENDED} GROUP BY batch) ON batch = number "
+        "WHERE rows > ended ORDER BY number LIMIT ?",
+        (SHOWN,),
+    ):
+        yield f"batch {number:,} wrote {ended:,} records, and {rows:,} URLs have ended with it"
 
 
-def _problem(
-    db: sqlite3.Connection, path: str, wanted: int, found: int, number: int | None, first: int | None, last: int | None
-) -> str:
-    if number is None:
-        return f"{path}: record {first} is of no input of this job"
-    (url,) = db.execute("SELECT coalesce(written, url) FROM urls WHERE id = ?", (number,)).fetchone()
-    if found < wanted:
-        return f"{path}: the record of input {number} is missing ({url})"
-    return f"{path}: input {number} has {found} records and not {wanted}, the last is record {last} ({url})"
+def _outputs(db: sqlite3.Connection) -> Iterator[str]:
+    """How long they are is what the last batch says."""
+    sizes = dict(db.execute("SELECT id, committed FROM outputs").fetchall())
+    last = db.execute("SELECT offsets FROM batches ORDER BY number DESC LIMIT 1").fetchone()
+    then = {} if last is None else _offsets(last[0])
+    for number in sorted({*sizes, *then}):
+        if number not in sizes:
+            yield f"output {number} is missing in the table outputs"
+        elif sizes[number] != (size := then.get(number, 0)):
+            yield f"the table outputs says {sizes[number]:,} bytes of output {number}, the last batch {size:,}"
 
 
-def _expected(db: sqlite3.Connection, records: str) -> Iterator[tuple[bytes, int]]:
-    query = (
-        f"SELECT urls.id, coalesce(written, url), sources.text, line, parents.text, {records} FROM urls "
-        "LEFT JOIN origins AS sources ON sources.id = urls.source "
-        "LEFT JOIN origins AS parents ON parents.id = urls.parent"
-    )
-    for number, url, source, line, parent, count in db.execute(query):
-        key = _key(_name(url, source, line, parent))
-        for _ in range(count):
-            yield key, number
+def _runs(db: sqlite3.Connection) -> Iterator[str]:
+    count, last, batches = db.execute(
+        "SELECT count(*), coalesce(max(id), 0), (SELECT count(*) FROM batches) FROM runs"
+    ).fetchone()
+    if count != last or (batches and not count):
+        yield f"the table runs has {count:,} rows, and there should be {max(last, 1):,}"
 
 
-def _names(file: BinaryIO, path: str) -> Iterator[Name]:
-    if path.endswith(".gz"):
-        file = cast(BinaryIO, gzip.GzipFile(fileobj=file))
-    delimiter = _TABLES.get(Path(path.removesuffix(".gz")).suffix)
-    if delimiter is None:
-        decode = msgspec.json.Decoder(_Line).decode
-        for text in file:
-            line = decode(text)
-            place = line.input or Input()
-            yield _name(line.url, place.source, place.line, place.parent)
-    else:
-        limit = csv.field_size_limit(_LONGEST_CELL)
-        try:
-            rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""), delimiter=delimiter)
-            for row in rows:
-                yield _name(*(row.get(name) for name in _NAMES))
-        finally:
-            csv.field_size_limit(limit)
+def _options(db: sqlite3.Connection, folder: str, found: Verdict) -> None:
+    known = seals.kept(db, CONFIG)
+    if not known:
+        found.notes.append(f"{OPTIONS_FILE} was written by an older crawler, without a seal")
+        return
+    with open_plain(str(Path(folder) / OPTIONS_FILE)) as file:
+        text = file.read().decode("utf-8", "surrogateescape")
+    if seals.of_text(text) not in known:
+        found.problems.append(f"{Path(folder) / OPTIONS_FILE} is not what a run of this job wrote")
 
 
-def _name(url: str | None, source: str | None, line: object, parent: str | None) -> Name:
-    # A table has an apostrophe before what a spreadsheet would run.
-    return (_bare(url), _bare(source), "" if line is None else str(line), _bare(parent))
+def _bodies(db: sqlite3.Connection, config: Config, found: Verdict) -> Bodies | None:
+    if config.bodies is None:
+        return None
+    known = seals.kept(db, BODIES)
+    if not known and not Path(config.bodies).is_dir():  # a relative path means something else elsewhere
+        found.notes.append(f"the bodies were not looked at: there is no folder {config.bodies} here")
+        return None
+    return Bodies(db, known[-1] if known else config.bodies)
 
 
-def _bare(text: str | None) -> str:
-    return (text or "").lstrip("'")
+def _output(rows: Rows, bodies: Bodies | None, output: tuple[int, str, int], first: int, found: Verdict) -> None:
+    """One output against its seals, and its records against the rows that they are of."""
+    _number, path, committed = output
+    try:
+        with open_plain(path, links=True) as file:
+            size = file.seek(0, io.SEEK_END)
+            if size < committed:
+                found.problems.append(f"{path} has only {size:,} bytes of the {committed:,} that were written")
+                return
+            _sealed(rows.db, output, cast(BinaryIO, file), first, found)
+            file.seek(0)
+            whole = cast(BinaryIO, io.BufferedReader(Beginning(file, committed)))
+            found.problems.extend(compare(rows, path, whole, None if bodies is None else bodies.look))
+    except UNREADABLE as error:
+        found.problems.append(f"{path} cannot be read: {error}")
 
 
-def _key(name: Name) -> bytes:
-    return blake2b("\n".join(name).encode("utf-8", "replace"), digest_size=16).digest()
+def _sealed(db: sqlite3.Connection, output: tuple[int, str, int], file: BinaryIO, first: int, found: Verdict) -> None:
+    number, path, _ = output
+    ranges = seals.look_at_range(db, number, file, first)
+    for what, some in (("are not what was written", ranges.broken), ("have lost their seals", ranges.missing)):
+        found.problems.extend(f"{path}: the bytes from {begin:,} to {end:,} {what}" for begin, end in some[:SHOWN])
+        if len(some) > SHOWN:
+            found.problems.append(f"{path}: and {len(some) - SHOWN:,} more ranges that {what}")
+    if ranges.unsealed and not ranges.missing:
+        words = "by an older crawler, without seals: they were compared with the books alone"
+        found.notes.append(f"{path}: {ranges.unsealed:,} bytes were written {words}")
 
 
 class Beginning(io.RawIOBase):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from crawler import seeds
+from crawler import seeds, store
 from crawler.config import Config
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
@@ -141,7 +141,7 @@ class Run:
         )  # fmt: skip
         self.job.frontier._window = doom.window
         self.job._store._db.execute("PRAGMA wal_autocheckpoint = 8")
-        doom.wrap(self.job._store, "_write", after="inside a commit")
+        doom.wrap(store, "write_batch", after="inside a commit")
         doom.wrap(self.job._store, "write", before="before a commit", after="after a commit")
         outputs = [self.job.output(path, overwrite=False) for path in paths]
         tee = Tee([

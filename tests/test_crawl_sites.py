@@ -163,7 +163,7 @@ def assert_right(expected: Lines, url: str = "final_url") -> None:
     for output in OUTPUTS:
         found = lines(output, url)
         assert found == expected, (output, found - expected, expected - found)
-    assert verify("job") == []
+    assert verify("job").problems == []
 
 
 @pytest.mark.parametrize("more", [[], ["--nofollow"]], ids=["all links", "nofollow"])
@@ -286,7 +286,7 @@ def test_a_signal_puts_back_what_is_in_the_air(site, expected, signals, code, lo
     assert time.monotonic() - start < longest
     for output in OUTPUTS:
         assert site.url(HELD) not in {row["url"] for row in read(output)}
-    assert verify("job") == []
+    assert verify("job").problems == []
     site.released.set()
     assert run(*crawl_of(site)).code == 0
     assert_right(expected)

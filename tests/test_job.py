@@ -69,7 +69,7 @@ class TestRuns:
             assert work.job.books().balanced
             assert work.job.notes == []
         assert lines(tmp_path / "pages.jsonl") == urls(0, 1, 2, 3)
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
     def test_what_was_not_committed_is_done_again(self, tmp_path):
         """Lines behind the committed size are cut off, and kept; their URLs are fetched again."""
@@ -91,7 +91,7 @@ class TestRuns:
             assert tail.read_text().splitlines()[-1] == '{"url":"ht'
             work.finish(req(1), req(2), req(3))
         assert lines(work.path) == urls(0, 1, 2, 3)
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
     def test_a_table_has_one_header(self, tmp_path):
         """`begun` says that lines of an earlier run are there."""
@@ -320,7 +320,7 @@ class TestOutputs:
             assert work.frontier.counts() == Counts(queued=2, ok=4)
             work.finish(req(4), req(5))
         assert lines(work.path) == urls(0, 1, 2, 3, 4, 5)
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
     def test_a_pipe_is_no_file(self, tmp_path):
         """Standard output is written as ever; nothing is known of what its reader kept."""
@@ -395,7 +395,7 @@ class TestInputs:
         with working(tmp_path) as work:
             assert work.job.owed() == []
             assert work.job.books() == Books(1, 0, 1, 0, 0)
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
 
 class TestDisk:
@@ -423,7 +423,7 @@ class TestDisk:
             assert work.frontier.counts() == Counts(queued=150, ok=50)
             work.finish(*map(req, range(50, 200)))
         assert lines(work.path) == urls(*range(200))
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
     def test_a_full_disk_under_the_database(self, tmp_path):
         """The same, though the output may hold more than the database knows: that is cut off."""
@@ -448,7 +448,7 @@ class TestDisk:
             counts = work.frontier.counts()
             assert counts.ok == len(lines(work.path)) == 20
             assert counts.queued == 1980
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
 
 class TestLinks:
@@ -519,4 +519,4 @@ def test_kill_dash_nine(tmp_path, mode, seed):
     assert outcomes == {4: ok, 5: failed}
     assert (inputs, skipped) == (len(names), 0)
     assert Counter(line["outcome"] for line in plain) == {"ok": ok, "failed": failed}
-    assert verify(str(tmp_path / "job")) == []
+    assert verify(str(tmp_path / "job")).problems == []

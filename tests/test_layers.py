@@ -201,7 +201,7 @@ def test_treq_has_one_importer() -> None:
     [
         (
             "crawler.sinks",
-            {"writer", "fields"},
+            {"writer", "fields", "naming"},
             {
                 "crawler.composition",
                 "crawler.outputs",

@@ -57,7 +57,7 @@ class Job:
         self.paths.append((path, overwrite))
         return Output(open_output(path, self._reactor, overwrite=True), begun=self._begun)
 
-    def sink(self, sink: Sink) -> Sink:
+    def sink(self, sink: Sink, synced=()) -> Sink:
         self.inner = sink
         return sink
 

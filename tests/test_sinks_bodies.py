@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import os
 from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from crawler import cli
 from crawler.errors import CodedError
 from crawler.models import Input, Record, Response, Timings
-from crawler.sinks.bodies import Bodies, extension
+from crawler.sinks.bodies import Bodies
+from crawler.sinks.naming import extension, place
+from crawler.store import Store
 
 BODY = b"<!doctype html><title>x</title>"
 HASH = sha256(BODY).hexdigest()
@@ -42,7 +46,9 @@ def test_named_by_hash(tmp_path):
     assert sink.write(record(), response(), 0) is None
     assert sink.flush() is sink.close() is sink.close() is None
     assert files(tmp_path / "new" / "bodies") == {f"{HASH[:2]}/{HASH}.html": BODY}
-    assert sink.path(HASH, "text/html") == str(tmp_path / "new" / "bodies" / HASH[:2] / f"{HASH}.html")
+    assert place(str(tmp_path / "new" / "bodies"), HASH, "text/html") == str(
+        tmp_path / "new" / "bodies" / HASH[:2] / f"{HASH}.html"
+    )
 
 
 def test_the_same_body_once(tmp_path):
@@ -141,3 +147,82 @@ def test_a_link_as_file_is_not_followed(tmp_path):
 def test_extension(content_type, suffix):
     """The suffix comes from a short list; nothing a server says becomes part of a path."""
     assert extension(content_type) == suffix
+
+
+@pytest.mark.parametrize("there", [b"", BODY[:-1], BODY + b"x"])
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_of_another_size_is_not_the_body(tmp_path, durable, there):
+    """After a power cut a file may be empty, or shorter: then it does not count as there."""
+    path = tmp_path / HASH[:2] / f"{HASH}.html"
+    path.parent.mkdir()
+    path.write_bytes(there)
+    assert Bodies(str(tmp_path), durable=durable).write(record(), response(), 0) is None
+    assert path.read_bytes() == BODY
+    assert len(files(tmp_path)) == 1
+
+
+def test_a_durable_one_looks_inside(tmp_path):
+    """After a power cut a file of the right size may hold zeros."""
+    path = tmp_path / HASH[:2] / f"{HASH}.html"
+    path.parent.mkdir()
+    path.write_bytes(bytes(len(BODY)))
+    Bodies(str(tmp_path), durable=True).write(record(), response(), 0)
+    assert path.read_bytes() == BODY
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What reached the disk, in that order."""
+    names: list[str] = []
+    fsync = os.fsync
+
+    def note(fd: int) -> None:
+        fsync(fd)
+        names.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    return names
+
+
+def test_sync(tmp_path, synced):
+    """Each file, then its folder, then the folder of that: once each, and only what was written since the last time."""
+    sink = Bodies(str(tmp_path), durable=True)
+    other = b"another"
+    for body in (BODY, other, BODY):
+        sink.write(record(body), response(body), 0)
+    assert synced == []
+    sink.sync()
+    paths = [place(str(tmp_path), sha256(body).hexdigest(), "text/html") for body in (BODY, other)]
+    folders = [str(Path(path).parent) for path in paths]
+    assert synced == [*paths, paths[0], *folders, str(tmp_path)]
+    synced.clear()
+    sink.sync()
+    assert synced == []
+    Path(paths[0]).unlink()
+    sink._unsynced.append(paths[0])
+    with pytest.raises(CodedError, match="write_error"):
+        sink.sync()
+
+
+@pytest.mark.parametrize("order", ["--ordered", "--no-ordered"])
+def test_no_record_counts_before_its_body_is_on_the_disk(folder, site, synced, monkeypatch, order):
+    """With --durable: body, folder and output are synced before the batch with the record is committed."""
+    commits = []
+    write = Store.write
+
+    def spy(store: Store, batch, at: float = 0.0) -> None:
+        commits.append((sum(batch.offsets.values()), set(synced)))
+        write(store, batch, at)
+
+    monkeypatch.setattr(Store, "write", spy)
+    urls = [site.url(f"/p/{number}.html") for number in range(40)]
+    (folder / "urls.txt").write_text("\n".join(urls))
+    command = ["urls.txt", "--job", "job", "-o", "out.jsonl", "--bodies", "bodies", order, "-q"]
+    assert cli.main([*command, "--durable"]) == 0
+    data = (folder / "out.jsonl").read_bytes()
+    assert len(data.splitlines()) == 40
+    for end, there in commits:
+        for line in data[:end].splitlines():
+            row = msgspec.json.decode(line)
+            path = Path(place(str(folder / "bodies"), row["sha256"], row["content_type"]))
+            assert {path, path.parent, folder / "bodies", folder / "out.jsonl"} <= {folder / name for name in there}

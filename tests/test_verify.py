@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import sqlite3
+import tracemalloc
 from pathlib import Path
 
 import msgspec
 import pytest
 from job_tools import Work, bad_line, bad_record, link, record, req, working
 
+from crawler import verify_records
 from crawler.books import retry
 from crawler.errors import CodedError
 from crawler.job import JobError
 from crawler.models import Input, Redirect, untried
+from crawler.seals import of_range
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.wanted import Wanted
 from crawler.urls import canonical_key
-from crawler.verify import SHOWN, verify
+from crawler.verify import verify
+from crawler.verify_records import SHOWN
 
 NAMES = ("pages.jsonl", "pages.jsonl.gz", "pages.csv", "pages.tsv", "pages.csv.gz")
 
@@ -46,16 +51,21 @@ class Made:
         work.close()
 
     def problems(self) -> list[str]:
-        return [problem.removeprefix(str(self.path)) for problem in verify(self.folder)]
+        return [problem.removeprefix(str(self.path)) for problem in verify(self.folder).problems]
 
     def rewrite(self, change) -> None:
-        """Change the lines of the output, and tell the database its new size: as a bug of ours would."""
+        """Change the lines of the output, and tell the database of it: as a bug of ours would."""
         zipped = self.path.suffix == ".gz"
         data = self.path.read_bytes()
         lines = (gzip.decompress(data) if zipped else data).splitlines(keepends=True)
         data = b"".join(change(lines))
-        self.path.write_bytes(gzip.compress(data) if zipped else data)
-        self.execute(f"UPDATE outputs SET committed = {self.path.stat().st_size}")
+        data = gzip.compress(data) if zipped else data
+        self.path.write_bytes(data)
+        self.execute(f"UPDATE outputs SET committed = {len(data)}")
+        self.execute(f"UPDATE batches SET offsets = '{{\"1\":{len(data)}}}'")
+        self.execute("DELETE FROM seals WHERE part = '1'")
+        seal = of_range(io.BytesIO(data), 0, len(data)).hex()
+        self.execute(f"INSERT INTO seals SELECT min(number), '1', x'{seal}' FROM batches")
 
     def execute(self, statement: str) -> None:
         db = sqlite3.connect(Path(self.folder) / "frontier.sqlite", isolation_level=None)
@@ -105,8 +115,9 @@ def test_long_lists_of_problems_are_cut(tmp_path):
     work.path.write_text("")
     db = sqlite3.connect(tmp_path / "job" / "frontier.sqlite", isolation_level=None)
     db.execute("UPDATE outputs SET committed = 0")
+    db.execute("UPDATE batches SET offsets = '{\"1\":0}'")
     db.close()
-    problems = verify(str(tmp_path / "job"))
+    problems = verify(str(tmp_path / "job")).problems
     assert len(problems) == SHOWN + 1
     assert problems[-1] == f"{work.path}: and 20 more like these"
 
@@ -134,7 +145,7 @@ def test_an_output_that_is_short_gone_or_no_json(tmp_path):
     made.path.write_bytes(data[:100])
     assert made.problems() == [f" has only 100 bytes of the {len(data):,} that were written"]
     made.path.write_bytes(b"x" * len(data))
-    assert "cannot be read: JSON is malformed" in made.problems()[0]
+    assert "cannot be read: JSON is malformed" in made.problems()[1]
     made.path.unlink()
     assert "cannot be read: [Errno 2]" in made.problems()[0]
 
@@ -145,7 +156,7 @@ def test_a_damaged_archive(tmp_path):
     data = bytearray(made.path.read_bytes())
     data[20:40] = bytes(20)
     made.path.write_bytes(data)
-    assert "cannot be read" in made.problems()[0]
+    assert "cannot be read" in made.problems()[1]
 
 
 def test_what_is_behind_the_committed_size_does_not_count(tmp_path):
@@ -165,7 +176,7 @@ def test_while_a_crawler_is_at_work(tmp_path):
         work.commit()
         work.finish(req(1))
         work.output.writer.flush()
-        assert verify(str(tmp_path / "job")) == []
+        assert verify(str(tmp_path / "job")).problems == []
 
 
 def test_a_record_of_an_earlier_failure_counts(tmp_path):
@@ -201,16 +212,16 @@ def test_links_that_were_skipped(tmp_path, skipped, fields):
             work.sink.write(untried(request, CodedError("robots_denied", "line 7")), None, request.id)
             work.frontier.finish(request, "skipped", 0.0)
         work.close()
-        assert verify(folder) == []
+        assert verify(folder).problems == []
         assert retry(folder) == 0
         assert retry(folder, ("robots_denied",)) == 3
-        assert verify(folder) == []
+        assert verify(folder).problems == []
     assert len(work.path.read_text().splitlines()) == (6 if skipped else 4)
     if not fields:
         db = sqlite3.connect(tmp_path / "job" / "frontier.sqlite", isolation_level=None)
         db.execute("UPDATE urls SET earlier = earlier + 1 WHERE id = 1")
         db.close()
-        assert len(verify(folder)) == 1
+        assert len(verify(folder).problems) == 1
 
 
 def test_big_cells(tmp_path):
@@ -225,7 +236,7 @@ def test_big_cells(tmp_path):
     row = record(req(0))
     work.sink.write(type(row)(url=row.url, input=row.input, outcome="ok", attempts=1, wire_body=whole), None, 0)
     work.close()
-    assert verify(str(tmp_path / "job")) == []
+    assert verify(str(tmp_path / "job")).problems == []
     assert csv.field_size_limit() == limit
 
 
@@ -234,3 +245,18 @@ def test_what_is_no_job(tmp_path):
     with pytest.raises(JobError, match="is not the folder of a job"):
         verify(str(tmp_path / "job"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["pages.jsonl", "pages.csv", "pages.jsonl.gz"])
+def test_a_line_without_end(tmp_path, monkeypatch, name):
+    """What is longer than a record can be is not held in memory: it is told, and which line it is."""
+    made = Made(tmp_path, name)
+    monkeypatch.setattr(verify_records, "LONGEST", 1 << 20)
+    made.rewrite(lambda lines: [*lines, b"x" * (50 << 20)])
+    tracemalloc.start()
+    problems = made.problems()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    lines = 8 if "csv" in name else 6  # a name holds a line end
+    assert problems == [f" cannot be read: line {lines} has more than 1 MiB"]
+    assert peak < 20 << 20

@@ -121,7 +121,7 @@ def _live_on(story: Story, folder: Path | None, show: Callable[[str], None] | No
             break
     records = [life.watch.records[number] for number in sorted(life.watch.records)]
     if folder is not None:
-        problems = verify(str(folder / "job"))
+        problems = verify(str(folder / "job")).problems
         if problems:
             raise Broken("; ".join(problems))
         data = (folder / "out.jsonl").read_bytes()
