@@ -73,7 +73,7 @@ CODES: Final[dict[str, Code]] = {
     "headers_too_large": Code("headers", False, "more than 256 KiB or 1,000 lines of headers"),
     "http_bad_framing": Code("headers", False, "Content-Length or Transfer-Encoding make no sense"),
     "http_bad_chunk": Code("body", False, "the chunked body is malformed"),
-    "http_too_many_1xx": Code("headers", False, "more than 16 interim answers"),
+    "http_too_many_1xx": Code("headers", False, "more than 100 interim answers"),
     "http_desync": Code("headers", True, "bytes arrived that no request had asked for"),
     "http_protocol": Code("headers", False, "the server switched protocols unasked"),
     "ws_protocol": Code("body", False, "the server does not keep to the WebSocket protocol"),
@@ -123,7 +123,9 @@ SKIPS: Final = frozenset(
 """With these an input is skipped: nobody tried and failed."""
 
 WARNINGS: Final[dict[str, str]] = {
-    "bad_header": "a malformed header line was skipped",
+    "bad_header": "a malformed header line was mended, or skipped",
+    "bad_framing": "Content-Length cannot be read, or the chunks break the grammar; the body was read as browsers do",
+    "no_close_notify": "TLS ended without saying so, and so did the body: its end may be missing",
     "extra_bytes": "bytes after the end of the answer; the connection was not reused",
     "framing_conflict": "both Content-Length and Transfer-Encoding; the latter won",
     "unusual_status": "a status from 600 to 999",

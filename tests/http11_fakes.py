@@ -8,12 +8,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.http11.connection import Connection
 from crawler.http11.envelope import Envelope, Key, Trace
 from crawler.http11.response import WireResponse
+from crawler.http11.turns import Turns
 
 KEY: Key = ("http", "a.example", 80, False)
 FIN = ConnectionDone
@@ -45,9 +47,10 @@ class FakeTransport:
 
 
 class FakeOwner:
-    """A pool that only counts."""
+    """A pool that only counts. What is to be done in turns is done when the `clock` is advanced, or else at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._turns = None if clock is None else Turns(clock)
         self.free: list[Connection] = []
         self.lost: list[Connection] = []
 
@@ -56,6 +59,13 @@ class FakeOwner:
 
     def gone(self, connection: Connection) -> None:
         self.lost.append(connection)
+
+    def take_turns(self, work: Iterator[None]) -> None:
+        if self._turns is None:
+            for _ in work:
+                pass
+        else:
+            self._turns.take(work)
 
 
 class Body(Protocol):

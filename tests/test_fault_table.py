@@ -88,6 +88,14 @@ TESTED = {
 CHANGED = {
     12: "an IPv6 zone is refused in a typed URL; where the system's resolver gives one, it is dialled for typed URLs alone",
     22: "no request has a body: GET and HEAD only, both may be sent again. The agent still refuses to for others",
+    29: "a body that only the end of the connection frames is kept, with the warning no_close_notify, as browsers and "
+    "curl keep it; one with a length or in chunks that is cut stays body_truncated",
+    34: "a Content-Length that nobody can read is none: the body ends with the connection, with the warning bad_framing",
+    39: "what is meant by chunks that break the grammar is read, with the warning bad_framing; a size that is none, or a "
+    "chunk that is longer than its size, stays http_bad_chunk",
+    44: "a hundred interim answers are taken",
+    49: "any number of empty lines before the status line is ignored, up to the limit of lines",
+    51: "blanks before the colon are taken off (RFC 9112 section 5.1), with the warning bad_header",
     48: "600 to 999 are kept with the warning unusual_status, which 100 to 599 are not",
     56: "there is no cookie jar: the header is kept as bytes, and no cookie is ever sent",
     58: "gzip that is cut is body_truncated, gzip that is wrong decode_error; what was decoded until then is kept",

@@ -38,7 +38,7 @@ from crawler.site.pages import GREETINGS, PLAIN
 # Faults whose page is another than the usual one, or none.
 BODIES = {
     **dict.fromkeys(("gzip-members", "gzip-junk", "gzip-upper-case", "x-gzip", "deflate-raw"), PLAIN),
-    **dict.fromkeys(("204-with-body", "304-with-body"), b""),
+    **dict.fromkeys(("204-with-body", "304-with-body", "205-without-length"), b""),
     "nul-in-body": b"<title>a\0b</title>\0",
     "binary-as-html": bytes(range(256)),
 }

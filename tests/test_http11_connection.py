@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,12 +23,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionAborted
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from crawler.errors import StaleConnection
 from crawler.http11 import answer as module
+from crawler.http11.connection import LINES
 from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM
 from crawler.http11.response import WireResponse
 
@@ -82,10 +85,24 @@ CASES = {
     "the length in a list": Case(OK + b"Content-Length: 5, 5\r\n\r\nhello", kept=True),
     # row 34
     "two lengths": fails(OK + b"Content-Length: 4\r\n" + LENGTH, "http_bad_framing"),
-    "a negative length": fails(OK + b"Content-Length: -5\r\n\r\nhello", "http_bad_framing"),
-    "a length with a plus": fails(OK + b"Content-Length: +5\r\n\r\nhello", "http_bad_framing"),
-    "an empty length": fails(OK + b"Content-Length:\r\n\r\nhello", "http_bad_framing"),
-    "words for a length": fails(OK + b"Content-Length: 5 apples\r\n\r\nhello", "http_bad_framing"),
+    "two lengths in a list": fails(OK + b"Content-Length: 4, 5\r\n\r\nhello", "http_bad_framing"),
+    "two lengths and one that is none": fails(OK + b"Content-Length: 4, x, 5\r\n\r\nhello", "http_bad_framing"),
+    **{
+        f"a length that is none: {length!r}": Case(
+            OK + b"Content-Length: %b\r\n\r\nhello" % length, FIN, warnings=("bad_framing",)
+        )
+        for length in (b"", b"unknown", b"-5", b"+5", b"5 bytes", b"0x20", b"5_0", b"5.0", b"x, y", b"\xd9\xa5")
+    },
+    "a length that is none, cut": Case(
+        OK + b"Content-Length: -5\r\n\r\nhello", RST, code="body_truncated", warnings=("bad_framing",)
+    ),
+    "a length, and one that is none": Case(
+        OK + b"Content-Length: x\r\nContent-Length: 5\r\n\r\nhello", warnings=("bad_framing",)
+    ),
+    "a length of 5,000 digits, most of them zeros": Case(
+        OK + b"Content-Length: %b5\r\n\r\nhello" % (b"0" * 4999), kept=True
+    ),
+    "a length with zeros in front, and one without": Case(OK + b"Content-Length: 05\r\n" + LENGTH, kept=True),
     # row 35
     "a length of 10^20": fails(OK + b"Content-Length: 1%b\r\n\r\n" % (b"0" * 20), "body_too_large"),
     # row 36
@@ -103,7 +120,13 @@ CASES = {
     ),
     # row 37
     "gzip as transfer coding": fails(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "http_bad_framing"),
-    "chunked twice": fails(OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n", "http_bad_framing"),
+    "chunked twice": Case(
+        OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n5\r\nhello\r\n0\r\n\r\n", warnings=("bad_framing",)
+    ),
+    "chunked twice in a list": Case(
+        OK + b"Transfer-Encoding: chunked, Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", warnings=("bad_framing",)
+    ),
+    "chunked, then gzip": fails(OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n", "http_bad_framing"),
     "a vertical tab before chunked": fails(OK + b"Transfer-Encoding: \x0bchunked\r\n\r\n", "http_bad_framing"),
     # row 38
     "identity": Case(OK + b"Transfer-Encoding: identity\r\n" + LENGTH, kept=True),
@@ -116,10 +139,54 @@ CASES = {
     "chunks without a body": Case(CHUNKED + b"0\r\n\r\n", body=b"", kept=True),
     "no number for a chunk": Case(CHUNKED + b"xyz\r\nhello\r\n", body=b"", code="http_bad_chunk"),
     "a chunk size after a blank": Case(CHUNKED + b" 5\r\nhello\r\n", body=b"", code="http_bad_chunk"),
-    "a chunk size before a blank": Case(CHUNKED + b"5 \r\nhello\r\n", body=b"", code="http_bad_chunk"),
+    **{
+        f"a chunk's line, odd but right: {line!r}": Case(CHUNKED + line + b"hello\r\n0\r\n\r\n", kept=True)
+        for line in (
+            b"5 ; a=b\r\n",
+            b"5;a = b\r\n",
+            b'5;a="b;\\"c"\r\n',
+            b"5\t;a;b=c\r\n",
+            b"00000000000000000000005\r\n",
+        )
+    },
+    **{
+        f"a chunk's line that breaks the grammar: {line!r}": Case(
+            CHUNKED + line + b"hello\r\n0\r\n\r\n", warnings=("bad_framing",)
+        )
+        for line in (
+            b"5 \r\n",
+            b"5     \r\n",
+            b"5\t\r\n",
+            b"5;\r\n",
+            b"5; \r\n",
+            b"5;a,b\r\n",
+            b"5;=\r\n",
+            b"5;a=\r\n",
+            b'5;a="\r\n',
+            b"5\n",
+            b"5\r\r\n",
+            b"5;a=b\n",
+            b"5 ;;\n",
+        )
+    },
+    "LF after the data": Case(CHUNKED + b"5\r\nhello\n0\r\n\r\n", warnings=("bad_framing",)),
+    "LF at the end": Case(CHUNKED + b"5\r\nhello\r\n0\r\n\n", warnings=("bad_framing",)),
+    **{
+        f"trailers, odd but right: {trailers!r}": Case(CHUNKED + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n", kept=True)
+        for trailers in (b"A: b\r\n c\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: gzip\r\nA:\r\n")
+    },
+    **{
+        f"trailers that break the grammar: {trailers!r}": Case(
+            CHUNKED + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n", warnings=("bad_framing",)
+        )
+        for trailers in (b"no colon\r\n", b"A : b\r\n", b": b\r\n", b"A: b\n", b"A: b\rc\r\n", b"A: b\r\r\n", b"\0\r\n")
+    },
     "a chunk size with 0x": Case(CHUNKED + b"0x5\r\nhello\r\n", FIN, body=b"", code="http_bad_chunk"),
     "a negative chunk size": Case(CHUNKED + b"-5\r\nhello\r\n", body=b"", code="http_bad_chunk"),
-    "chunk lines that end in LF": Case(CHUNKED + b"5\nhello\n0\n\n", body=b"", code="http_bad_chunk"),
+    "a chunk size before a comma": Case(CHUNKED + b"5,a\r\nhello\r\n", body=b"", code="http_bad_chunk"),
+    "no chunk size, but an extension": Case(CHUNKED + b";a=b\r\nhello\r\n", body=b"", code="http_bad_chunk"),
+    "a bare CR in a chunk's line": Case(CHUNKED + b"5;a\rb\r\nhello\r\n", body=b"", code="http_bad_chunk"),
+    "chunk lines that end in LF": Case(CHUNKED + b"5\nhello\n0\n\n", warnings=("bad_framing",)),
     "a chunk longer than its size": Case(CHUNKED + b"4\r\nhello\r\n0\r\n\r\n", body=b"hell", code="http_bad_chunk"),
     "no last chunk": Case(CHUNKED + b"5\r\nhello\r\n", FIN, code="body_truncated"),
     "no end after the last chunk": Case(CHUNKED + b"5\r\nhello\r\n0\r\n", FIN, code="body_truncated"),
@@ -128,6 +195,9 @@ CASES = {
     # row 42
     "204": Case(b"HTTP/1.1 204 -\r\n\r\n", status=204, body=b"", kept=True),
     "304 with a length": Case(b"HTTP/1.1 304 -\r\nContent-Length: 5\r\n\r\n", status=304, body=b"", kept=True),
+    "205 without a length": Case(b"HTTP/1.1 205 -\r\n\r\n", status=205, body=b"", kept=True),
+    "205 with a length": Case(b"HTTP/1.1 205 -\r\n" + LENGTH, status=205, kept=True),
+    "HEAD with two lengths": Case(OK + b"Content-Length: 4, 5\r\n\r\n", body=b"", kept=True, method="HEAD"),
     "204, chunked": Case(b"HTTP/1.1 204 -\r\nTransfer-Encoding: chunked\r\n\r\n", status=204, body=b"", kept=True),
     "HEAD": Case(OK + b"Content-Length: 5\r\n\r\n", body=b"", kept=True, method="HEAD"),
     "HEAD, chunked": Case(CHUNKED, body=b"", kept=True, method="HEAD"),
@@ -140,8 +210,8 @@ CASES = {
     "100, then an answer": Case(b"HTTP/1.1 100 -\r\n\r\n" + PLAIN, kept=True),
     "103 with a length": Case(b"HTTP/1.1 103 -\r\nContent-Length: 9\r\n\r\n" + PLAIN, kept=True),
     "empty lines after 100": Case(b"HTTP/1.1 100 -\r\n\r\n\r\n\r\n" + PLAIN, kept=True),
-    "sixteen interim answers": Case(b"HTTP/1.1 100 -\r\n\r\n" * MAX_INTERIM + PLAIN, kept=True),
-    "seventeen": fails(b"HTTP/1.1 100 -\r\n\r\n" * (MAX_INTERIM + 1) + PLAIN, "http_too_many_1xx"),
+    "as many interim answers as may be": Case(b"HTTP/1.1 100 -\r\n\r\n" * MAX_INTERIM + PLAIN, kept=True),
+    "one more": fails(b"HTTP/1.1 100 -\r\n\r\n" * (MAX_INTERIM + 1) + PLAIN, "http_too_many_1xx"),
     "101": fails(b"HTTP/1.1 101 -\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "http_protocol"),
     "101 without Upgrade": fails(b"HTTP/1.1 101 -\r\n\r\n", "http_protocol"),
     "an offer to upgrade": Case(OK + b"Connection: Upgrade, keep-alive\r\nUpgrade: h2c\r\n" + LENGTH, kept=True),
@@ -150,7 +220,11 @@ CASES = {
     "an SSH banner": fails(b"SSH-2.0-OpenSSH_9.2\r\n", "http_not_http"),
     "noise": fails(bytes(range(128, 256)), "http_not_http"),
     "HTTP/2": fails(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http_not_http"),
-    "HTTP/2 in the status line": fails(b"HTTP/2.0 200 OK\r\n" + LENGTH, "http_not_http"),
+    "HTTP/2 as text": Case(b"HTTP/2 200 OK\r\n" + LENGTH, kept=True, version="2"),
+    "HTTP/2.0 as text": Case(b"HTTP/2.0 200 OK\r\n" + LENGTH, kept=True, version="2.0"),
+    "HTTP/3 as text": Case(b"HTTP/3 200\r\n" + LENGTH, kept=True, version="3"),
+    "HTTP/4": fails(b"HTTP/4 200 OK\r\n" + LENGTH, "http_not_http"),
+    "HTTP/1": fails(b"HTTP/1 200 OK\r\n" + LENGTH, "http_not_http"),
     "ICY": fails(b"ICY 200 OK\r\n" + LENGTH, "http_not_http"),
     "RTSP": fails(b"RTSP/1.0 200 OK\r\n" + LENGTH, "http_not_http"),
     "RTSP after 100": fails(b"HTTP/1.1 100 -\r\n\r\nRTSP/1.0 200 OK\r\n" + LENGTH, "http_not_http"),
@@ -170,7 +244,11 @@ CASES = {
     ),
     # row 49
     "an empty line first": Case(b"\r\n" + PLAIN, kept=True),
-    "two empty lines first": fails(b"\r\n\r\n" + PLAIN, "http_not_http"),
+    "two empty lines first": Case(b"\r\n\r\n" + PLAIN, kept=True),
+    "an LF first": Case(b"\n" + PLAIN, kept=True),
+    "empty lines of any kind first": Case(b"\n\r\r\n\r\n\n" + PLAIN, kept=True),
+    "a blank first": fails(b" " + PLAIN, "http_not_http"),
+    "a CR first": fails(b"\rHTTP/1.1 200 OK\r\n" + LENGTH, "http_not_http"),
     # rows 50 and 52
     "a header without a colon": Case(OK + b"bad line\r\n" + LENGTH, warnings=("bad_header",)),
     "a space in a name": Case(OK + b"Bad Name: x\r\n" + LENGTH, warnings=("bad_header",)),
@@ -180,9 +258,18 @@ CASES = {
         warnings=("bad_header",),
     ),
     "LF for line ends": Case(b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", kept=True),
+    "CR CR LF for line ends": Case(b"HTTP/1.1 200 OK\r\r\nContent-Length: 5\r\r\nA: b\r\r\n\r\r\nhello", kept=True),
+    "CR CR LF, and CR LF at the end": Case(b"HTTP/1.1 200 OK\r\r\nContent-Length: 5\r\r\n\r\nhello", kept=True),
+    "three CRs": fails(OK + b"X: a\r\r\r\n" + LENGTH, "http_bad_header"),
     "a folded header": Case(OK + b"X: a\r\n b\r\n" + LENGTH, kept=True),
     # row 51
-    "a space before the colon": fails(OK + b"Content-Length : 5\r\n\r\nhello", "http_bad_framing"),
+    "a space before the colon": Case(OK + b"Location : /t\r\n" + LENGTH, warnings=("bad_header",)),
+    "a space before the length's colon": Case(OK + b"Content-Length : 5\r\n\r\nhello", warnings=("bad_header",)),
+    "a tab before the chunks' colon": Case(
+        OK + b"Transfer-Encoding\t: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", warnings=("bad_header",)
+    ),
+    "two lengths, one before a blank": fails(OK + b"Content-Length : 4\r\n" + LENGTH, "http_bad_framing"),
+    "a vertical tab before the length's colon": fails(OK + b"Content-Length\x0b: 5\r\n\r\nhello", "http_bad_framing"),
     # row 53
     "a NUL in a header": fails(OK + b"X: a\0b\r\n" + LENGTH, "http_bad_header"),
     "a bare CR in a header": fails(OK + b"X: a\rContent-Length: 1\r\n" + LENGTH, "http_bad_header"),
@@ -192,6 +279,8 @@ CASES = {
     "Connection: Close": Case(OK + b"Connection: Close\r\n" + LENGTH),
     "close among others": Case(OK + b"Connection: x, CLOSE\r\n" + LENGTH),
     "HTTP/1.0": Case(b"HTTP/1.0 200 OK\r\n" + LENGTH, version="1.0"),
+    "close and keep-alive": Case(OK + b"Connection: keep-alive\r\nConnection: close\r\n" + LENGTH),
+    "keep-alive after close": Case(OK + b"Connection: close\r\nConnection: keep-alive\r\n" + LENGTH),
     "HTTP/1.0, keep-alive": Case(b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n" + LENGTH, kept=True, version="1.0"),
 }
 
@@ -691,6 +780,141 @@ class BackPressureTests(SynchronousTestCase):
         response.pauseProducing()
         response.resumeProducing()
         self.assertEqual((body.data, body.code), (b"hell", "body_truncated"))
+
+
+class Ticking(Clock):
+    """A clock on which each look takes a millisecond, as each slice of the work does."""
+
+    def seconds(self) -> float:
+        self.rightNow += 0.001
+        return self.rightNow
+
+    def turn(self) -> None:
+        """One turn of the reactor: what is due now, and nothing that this asks for."""
+        for call in self.getDelayedCalls():
+            function = call.func
+            call.cancel()
+            function()
+
+
+class InTurnsTests(SynchronousTestCase):
+    """What takes long to read is read in slices, in turns with all else; meanwhile the transport is paused."""
+
+    SMALL = CHUNKED + b"1\r\nx\r\n" * 20_000  # 20 ms in one go
+
+    def setUp(self) -> None:
+        self.clock = Ticking()
+        self.owner = FakeOwner(self.clock)
+        self.connection, self.transport = connected(self.owner, now=self.clock.seconds)
+
+    def turns(self, exchange: Exchange) -> list[int]:
+        """How much of the body has come after each turn of the reactor, until the connection waits for the server."""
+        sizes = [len(exchange.body.data)]
+        while self.clock.getDelayedCalls():
+            self.assertFalse(self.transport.reading)
+            self.clock.turn()
+            sizes.append(len(exchange.body.data))
+        return sizes
+
+    def test_chunks_of_a_byte(self) -> None:
+        """Some are read at once, the others in many turns; then the connection is read on, and is used again."""
+        exchange = Exchange(self.connection)
+        self.connection.dataReceived(self.SMALL)
+        sizes = self.turns(exchange)
+        self.assertEqual((sizes[0], sizes[-1]), (module.FREE_LINES, 20_000))
+        self.assertLess(max(after - before for before, after in pairwise(sizes)), 12 * LINES)
+        self.assertTrue(self.transport.reading)
+        self.connection.dataReceived(b"0\r\n\r\n")
+        self.assertIsInstance(exchange.body.why, ResponseDone)
+        self.assertEqual(len(self.owner.free), 1)
+
+    def test_trailers_of_a_byte(self) -> None:
+        """They count as chunks do."""
+        exchange = Exchange(self.connection)
+        self.connection.dataReceived(CHUNKED + b"0\r\n" + b"a:\r\n" * 10_000 + b"\r\n")
+        self.assertGreater(len(self.turns(exchange)), 2)
+        self.assertIsInstance(exchange.body.why, ResponseDone)
+
+    def test_what_comes_meanwhile_waits(self) -> None:
+        """A transport may have read before it was paused."""
+        exchange = Exchange(self.connection)
+        for data in (self.SMALL, b"3\r\nand\r\n", b"0\r\n\r\nmore"):
+            self.connection.dataReceived(data)
+        self.turns(exchange)
+        self.assertEqual(exchange.body.data, b"x" * 20_000 + b"and")
+        assert exchange.response is not None
+        self.assertEqual(exchange.response.warnings, ["extra_bytes"])
+
+    def test_it_is_lost_meanwhile(self) -> None:
+        """What had come is read to its end before the loss is judged: it may have been all."""
+        for end, code in ((b"0\r\n\r\n", None), (b"", "body_truncated"), (b"zz\r\n", "http_bad_chunk")):
+            self.setUp()
+            exchange = Exchange(self.connection)
+            self.connection.dataReceived(self.SMALL + end)
+            self.connection.connectionLost(lost(FIN))
+            self.assertIsNone(exchange.body.why)
+            while self.clock.getDelayedCalls():
+                self.clock.turn()
+            self.assertEqual((exchange.body.data, exchange.code), (b"x" * 20_000, code), end)
+            self.assertEqual((self.owner.free, self.owner.lost), ([], [self.connection]))
+
+    def test_it_is_given_up_meanwhile(self) -> None:
+        """Nothing more is delivered, and no work is left."""
+        exchange = Exchange(self.connection)
+        self.connection.dataReceived(self.SMALL)
+        assert exchange.response is not None
+        exchange.response.abort()
+        self.clock.turn()
+        self.assertEqual((len(exchange.body.data), exchange.body.why), (module.FREE_LINES, None))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_consumer_that_pauses_meanwhile(self) -> None:
+        """The transport stays paused when the work is done: nobody wants more."""
+        exchange = Exchange(self.connection)
+        self.connection.dataReceived(self.SMALL)
+        assert exchange.response is not None
+        exchange.response.pauseProducing()
+        self.turns(exchange)
+        self.assertFalse(self.transport.reading)
+        exchange.response.resumeProducing()
+        self.assertTrue(self.transport.reading)
+
+    def test_a_bug_of_the_consumer_is_called_one(self) -> None:
+        """As where it is met at once."""
+        exchange = Exchange(self.connection)
+        self.connection.dataReceived(self.SMALL)
+
+        def bug(_: bytes) -> None:
+            raise ZeroDivisionError
+
+        exchange.body.dataReceived = bug  # type: ignore[method-assign]
+        self.clock.turn()
+        self.assertEqual(exchange.code, "internal")
+        self.assertTrue(self.transport.aborted)
+
+    def test_all_have_their_turns(self) -> None:
+        """Ten such servers do not hold the reactor for longer than one does."""
+        exchanges = []
+        for _ in range(10):
+            connection, _transport = connected(self.owner, now=self.clock.seconds)
+            exchanges.append(Exchange(connection))
+            connection.dataReceived(self.SMALL)
+        for _ in range(3):  # each begins with nothing but taking its place
+            self.clock.turn()
+        before = [len(exchange.body.data) for exchange in exchanges]
+        self.clock.turn()
+        read = [len(exchange.body.data) - start for exchange, start in zip(exchanges, before, strict=True)]
+        self.assertLess(sum(read), 12 * LINES)
+        self.assertGreater(sum(size > 0 for size in read), 3)
+
+    def test_our_own_delay_is_not_the_servers(self) -> None:
+        """Each slice counts as a sign of life."""
+        exchange = Exchange(self.connection)
+        self.connection.dataReceived(self.SMALL)
+        heard = exchange.envelope.trace.last_byte
+        self.clock.rightNow += 30
+        self.clock.turn()
+        self.assertGreater(exchange.envelope.trace.last_byte, heard + 29)
 
 
 class TraceTests(SynchronousTestCase):

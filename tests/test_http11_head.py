@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 
-from httptools import HttpResponseParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from crawler.errors import CodedError
-from crawler.http11.head import MAX_HEAD_LINES, MAX_INTERIM, Head, mend
+from crawler.errors import WARNINGS, CodedError
+from crawler.http11.head import MAX_HEAD_LINES, Head, framing, mend
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -18,7 +18,9 @@ OK = b"HTTP/1.1 200 OK\r\n"
 def refusal(data: bytes) -> str | None:
     """The code with which a head is refused."""
     try:
-        mend(data)
+        head = mend(data)
+        if head is not None:
+            framing(head.fields, [])
     except CodedError as error:
         return error.code
     return None
@@ -30,28 +32,14 @@ def read(data: bytes) -> Head:
     return head
 
 
-class Strict:
-    """What httptools in its strict mode reads in a head."""
-
-    def __init__(self, data: bytes) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.complete = False
-        self.parser = HttpResponseParser(self)
-        self.parser.feed_data(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
-
-
 # The lines after the status line, what is kept of them, and the warnings.
 MENDED = {
     "a line without a colon": (b"just words\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
     "an empty name": (b": x\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
     "a space in the name": (b"Bad Name: x\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
-    "a space after the name": (b"Bad : x\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
+    "blanks after the name": (b"Good \t : x\r\nA: b\r\n", [(b"Good", b"x"), (b"A", b"b")], ["bad_header"]),
+    "blanks after no name": (b" : x\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
+    "a vertical tab after the name": (b"Bad\x0b: x\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
     "a NUL in the name": (b"Bad\0Name: x\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
     "UTF-8 in the name": ("Größe: x\r\nA: b\r\n".encode(), [(b"A", b"b")], ["bad_header"]),
     "a first line that is folded": (b" folded\r\nA: b\r\n", [(b"A", b"b")], ["bad_header"]),
@@ -62,83 +50,83 @@ MENDED = {
     "white space around the value": (b"A: \t b \t \r\n", [(b"A", b"b")], []),
     "an empty value": (b"A:\r\nB: \r\n", [(b"A", b""), (b"B", b"")], []),
     "Latin-1 in the value": (b"A: K\xf6ln\r\n", [(b"A", b"K\xf6ln")], []),
+    "lines that end in CR CR LF": (b"A: b\r\r\n c\r\r\nC: d\r\r\n", [(b"A", b"b c"), (b"C", b"d")], []),
     "lines that end in LF": (b"A: b\nC: d\n", [(b"A", b"b"), (b"C", b"d")], []),
     "the same name twice": (b"A: b\r\na: c\r\n", [(b"A", b"b"), (b"a", b"c")], []),
     "no line at all": (b"", [], []),
 }
 
-# The lines after the status line, the one header in the clean head that frames the body, and the warnings.
-FRAMED = {
-    "one length": (b"Content-Length: 5\r\n", b"Content-Length: 5", []),
-    "a length with zeros in front": (b"Content-Length: 0005\r\n", b"Content-Length: 5", []),
-    "no body": (b"Content-Length: 0\r\n", b"Content-Length: 0", []),
-    "the same length twice": (b"Content-Length: 5\r\ncontent-length: 5\r\n", b"Content-Length: 5", []),
-    "the same length in a list": (b"Content-Length: 5, 5\r\n", b"Content-Length: 5", []),
-    "chunked": (b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked", []),
-    "chunked in capitals": (b"Transfer-Encoding: CHUNKED\r\n", b"Transfer-Encoding: chunked", []),
-    "chunked on a folded line": (b"Transfer-Encoding:\r\n chunked\r\n", b"Transfer-Encoding: chunked", []),
-    "identity": (b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n", b"Content-Length: 5", []),
-    "identity alone": (b"Transfer-Encoding: identity\r\n", None, []),
-    "an empty coding": (b"Transfer-Encoding: \r\nContent-Length: 5\r\n", b"Content-Length: 5", []),
+# The lines after the status line, the length of the body and whether it comes in chunks, and the warnings.
+FRAMED: dict[str, tuple[bytes, tuple[int | None, bool], list[str]]] = {
+    "one length": (b"Content-Length: 5\r\n", (5, False), []),
+    "a length with zeros in front": (b"Content-Length: 0005\r\n", (5, False), []),
+    "no body": (b"Content-Length: 0\r\n", (0, False), []),
+    "the same length twice": (b"Content-Length: 5\r\ncontent-length: 5\r\n", (5, False), []),
+    "the same length in a list": (b"Content-Length: 5, 5\r\n", (5, False), []),
+    "the same length in two ways": (b"Content-Length: 5\r\nContent-Length: 05\r\n", (5, False), []),
+    "a length after a blank": (b"Content-Length : 5\r\n", (5, False), ["bad_header"]),
+    "chunked": (b"Transfer-Encoding: chunked\r\n", (None, True), []),
+    "chunked in capitals": (b"Transfer-Encoding: CHUNKED\r\n", (None, True), []),
+    "chunked on a folded line": (b"Transfer-Encoding:\r\n chunked\r\n", (None, True), []),
+    "chunked after a tab": (b"Transfer-Encoding\t: chunked\r\n", (None, True), ["bad_header"]),
+    "chunked twice": (b"Transfer-Encoding: chunked, chunked\r\n", (None, True), ["bad_framing"]),
+    "chunked in two headers": (b"Transfer-Encoding: chunked\r\n" * 2, (None, True), ["bad_framing"]),
+    "identity": (b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n", (5, False), []),
+    "identity alone": (b"Transfer-Encoding: identity\r\n", (None, False), []),
+    "an empty coding": (b"Transfer-Encoding: \r\nContent-Length: 5\r\n", (5, False), []),
     "length and chunked": (
         b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
-        b"Transfer-Encoding: chunked",
+        (None, True),
         ["framing_conflict"],
     ),
     "chunked and a length that is none": (
         b"Transfer-Encoding: chunked\r\nContent-Length: x\r\n",
-        b"Transfer-Encoding: chunked",
+        (None, True),
         ["framing_conflict"],
     ),
+    "a length, and one that is none": (b"Content-Length: 5\r\nContent-Length: \r\n", (5, False), ["bad_framing"]),
+    **{
+        f"a length that is none: {length!r}": (b"Content-Length: %b\r\n" % length, (None, False), ["bad_framing"])
+        for length in (b"-2", b"+2", b"2_0", b"0x2", b"2 apples", b"", b"2\r\n 2", b"x, y", b"x" * 5000, "٢".encode())
+    },
 }
 
 REFUSED = {
     # row 34
     "two lengths": (OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", "http_bad_framing"),
     "two lengths in a list": (OK + b"Content-Length: 5, 6\r\n\r\n", "http_bad_framing"),
-    "a negative length": (OK + b"Content-Length: -2\r\n\r\n", "http_bad_framing"),
-    "a length with a plus": (OK + b"Content-Length: +2\r\n\r\n", "http_bad_framing"),
-    "a length with an underscore": (OK + b"Content-Length: 2_0\r\n\r\n", "http_bad_framing"),
-    "a hexadecimal length": (OK + b"Content-Length: 0x2\r\n\r\n", "http_bad_framing"),
-    "a length of words": (OK + b"Content-Length: 2 apples\r\n\r\n", "http_bad_framing"),
-    "an empty length": (OK + b"Content-Length:\r\n\r\n", "http_bad_framing"),
-    "a folded length": (OK + b"Content-Length: 2\r\n 2\r\n\r\n", "http_bad_framing"),
-    "digits of another script": (OK + "Content-Length: ٢\r\n\r\n".encode(), "http_bad_framing"),
     # row 35
     "a length of 10^20": (OK + b"Content-Length: 1%b\r\n\r\n" % (b"0" * 20), "body_too_large"),
     "a length of 100 kB": (OK + b"Content-Length: %b\r\n\r\n" % (b"9" * 100_000), "body_too_large"),
     # row 37
     "gzip as transfer coding": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "http_bad_framing"),
     "chunked, but not last": (OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n", "http_bad_framing"),
-    "chunked twice": (OK + b"Transfer-Encoding: chunked, chunked\r\n\r\n", "http_bad_framing"),
-    "chunked in two headers": (OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n", "http_bad_framing"),
     "almost chunked": (OK + b"Transfer-Encoding: xchunked\r\n\r\n", "http_bad_framing"),
     "chunked in quotes": (OK + b'Transfer-Encoding: "chunked"\r\n\r\n', "http_bad_framing"),
     "chunked after a vertical tab": (OK + b"Transfer-Encoding: \x0bchunked\r\n\r\n", "http_bad_framing"),
     # row 51
-    "a space after Content-Length": (OK + b"Content-Length : 2\r\n\r\n", "http_bad_framing"),
-    "a tab after Transfer-Encoding": (OK + b"Transfer-Encoding\t: chunked\r\n\r\n", "http_bad_framing"),
     "a vertical tab before Content-Length": (OK + b"A: b\r\n\x0bContent-Length: 2\r\n\r\n", "http_bad_framing"),
     "a folded first line that frames": (OK + b" Content-Length: 2\r\n\r\n", "http_bad_framing"),
     # row 53
     "a NUL in a value": (OK + b"A: b\0c\r\n\r\n", "http_bad_header"),
     "a bare CR in a value": (OK + b"A: b\rSet-Cookie: c\r\n\r\n", "http_bad_header"),
-    "a bare CR at the end of a value": (OK + b"A: b\r\r\n\r\n", "http_bad_header"),
+    "three CRs at the end of a value": (OK + b"A: b\r\r\r\n\r\n", "http_bad_header"),
     "a bare CR in a name": (OK + b"A\rContent-Length: 5\r\n\r\n", "http_bad_header"),
-    "a bare CR before a folded line": (OK + b"A: b\r\r\n c\r\n\r\n", "http_bad_header"),
     # rows 46 and 47
     "HTTP/0.9": (b"<html>", "http_not_http"),
     "an SSH banner": (b"SSH-2.0-OpenSSH_9.2\r\n", "http_not_http"),
     "bytes that mean nothing": (bytes(range(128, 256)), "http_not_http"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http_not_http"),
-    "HTTP/2 in a status line": (b"HTTP/2.0 200 OK\r\n\r\n", "http_not_http"),
     "HTTP/11.1": (b"HTTP/11.1 200 OK\r\n\r\n", "http_not_http"),
     "HTTP/1.11": (b"HTTP/1.11 200 OK\r\n\r\n", "http_not_http"),
     "HTTP/1": (b"HTTP/1 200 OK\r\n\r\n", "http_not_http"),
+    "HTTP/2.1": (b"HTTP/2.1 200 OK\r\n\r\n", "http_not_http"),
+    "HTTP/2 with a dot": (b"HTTP/2. 200 OK\r\n\r\n", "http_not_http"),
+    "HTTP/22": (b"HTTP/22 200 OK\r\n\r\n", "http_not_http"),
+    "a version of 5,000 digits": (b"HTTP/%b.1 200 OK\r\n\r\n" % (b"1" * 5000), "http_not_http"),
     "small letters": (b"http/1.1 200 OK\r\n\r\n", "http_not_http"),
     "ICY": (b"ICY 200 OK\r\n\r\n", "http_not_http"),
     "RTSP": (b"RTSP/1.0 200 OK\r\n\r\n", "http_not_http"),
-    "two empty lines first": (b"\r\n\r\n" + OK + b"\r\n", "http_not_http"),
     "a bare CR in the status line": (b"HTTP/1.1 200 O\rK\r\n\r\n", "http_not_http"),
     # row 48
     "status 0": (b"HTTP/1.1 0 OK\r\n\r\n", "http_bad_status"),
@@ -149,10 +137,6 @@ REFUSED = {
     "a status of 100 digits": (b"HTTP/1.1 %b OK\r\n\r\n" % (b"2" * 100), "http_bad_status"),
     "a status in another script": ("HTTP/1.1 ٢٠٠ OK\r\n\r\n".encode(), "http_bad_status"),
     "no status": (b"HTTP/1.1\r\n\r\n", "http_bad_status"),
-    # rows 44 and 45
-    "101 unasked": (b"HTTP/1.1 101 Switching\r\n\r\n", "http_protocol"),
-    "101 after 100": (b"HTTP/1.1 100 -\r\n\r\nHTTP/1.1 101 -\r\n\r\n", "http_protocol"),
-    "too many interim answers": (b"HTTP/1.1 100 -\r\n\r\n" * (MAX_INTERIM + 1) + OK + b"\r\n", "http_too_many_1xx"),
     # row 54
     "too many lines": (OK + b"A: b\r\n" * (MAX_HEAD_LINES + 1) + b"\r\n", "headers_too_large"),
     "too many bad lines": (OK + b"words\r\n" * (MAX_HEAD_LINES + 1) + b"\r\n", "headers_too_large"),
@@ -169,12 +153,11 @@ class FieldTests(SynchronousTestCase):
             head = read(OK + lines + b"\r\n")
             self.assertEqual((head.fields, head.warnings), (fields, warnings), name)
 
-    def test_one_header_frames_the_body(self) -> None:
-        """Whatever says where the body ends becomes the one header that means it, in the clean head only."""
-        for name, (lines, header, warnings) in FRAMED.items():
+    def test_where_the_body_ends(self) -> None:
+        """Whatever says where the body ends amounts to one thing; the fields are told as they were sent."""
+        for name, (lines, framed, warnings) in FRAMED.items():
             head = read(OK + lines + b"\r\n")
-            self.assertEqual(head.clean, OK + (header + b"\r\n" if header else b"") + b"\r\n", name)
-            self.assertEqual(head.warnings, warnings, name)
+            self.assertEqual((framing(head.fields, head.warnings), head.warnings), (framed, warnings), name)
             self.assertEqual(len(head.fields), lines.count(b":"), name)
 
     def test_what_smells_of_smuggling_is_refused(self) -> None:
@@ -200,22 +183,28 @@ class StatusLineTests(SynchronousTestCase):
         for version in ("1.0", "1.1", "1.2", "1.9"):
             head = read(f"HTTP/{version} 200 OK\r\n\r\n".encode())
             self.assertEqual(head.version, version)
-            self.assertEqual(Strict(head.clean).parser.get_http_version(), "1.0" if version == "1.0" else "1.1")
+
+    def test_later_versions_as_text(self) -> None:
+        """Who writes HTTP/2 out does not speak it: programs that copy the status line of another server do."""
+        for version in ("2", "2.0", "3", "3.0"):
+            self.assertEqual(read(f"HTTP/{version} 200 OK\r\n\r\n".encode()).version, version)
 
     def test_reason_may_be_anything(self) -> None:
         """No reason, control characters or other bytes in it: nobody reads it."""
         for line in (b"200", b"200 ", b"200  ", b" 200 OK", b"200 \x1b\0\x07\xff", b"200 a:b"):
-            self.assertTrue(Strict(read(b"HTTP/1.1 " + line + b"\r\n\r\n").clean).complete, line)
+            self.assertEqual(read(b"HTTP/1.1 " + line + b"\r\n\r\n").status, 200, line)
 
     def test_statuses_from_100_to_999(self) -> None:
         """Three digits are a status, whether anybody has heard of it or not."""
         for status in (200, 299, 418, 599, 600, 999):
-            self.assertEqual(Strict(read(b"HTTP/1.1 %d -\r\n\r\n" % status).clean).parser.get_status_code(), status)
+            self.assertEqual(read(b"HTTP/1.1 %d -\r\n\r\n" % status).status, status)
 
-    def test_one_empty_line_may_come_first(self) -> None:
-        """RFC 9112 section 2.2 lets a reader skip one; it counts as used."""
-        data = b"\r\n" + OK + b"\r\n"
-        self.assertEqual(read(data).used, len(data))
+    def test_empty_lines_may_come_first(self) -> None:
+        """RFC 9112 section 2.2 lets a reader skip one, browsers skip all; they count as used, and as lines."""
+        for lines in (b"\r\n", b"\n", b"\r\n\r\n", b"\n\r\r\n\n"):
+            data = lines + OK + b"\r\n"
+            self.assertEqual(read(data).used, len(data))
+        self.assertEqual(refusal(b"\n" * (MAX_HEAD_LINES + 2)), "headers_too_large")
 
     def test_time_grows_with_the_length_only(self) -> None:
         """A long and wicked status line takes no time to speak of: its pattern does not backtrack."""
@@ -235,19 +224,16 @@ class StatusLineTests(SynchronousTestCase):
 class InterimTests(SynchronousTestCase):
     """Answers before the answer."""
 
-    def test_interim_answers_are_passed_over(self) -> None:
-        """100 and 103 do not count, nor what they say of lengths (row 43)."""
-        data = b"HTTP/1.1 100 -\r\nContent-Length: 5\r\n\r\nHTTP/1.1 103 -\r\nLink: x\r\n\r\n" + OK + b"A: b\r\n\r\n"
-        head = read(data)
-        self.assertEqual((head.fields, head.used), ([(b"A", b"b")], len(data)))
-
-    def test_sixteen_interim_answers_are_not_too_many(self) -> None:
-        """The limit itself is allowed."""
-        self.assertEqual(read(b"HTTP/1.1 100 -\r\n\r\n" * MAX_INTERIM + OK + b"\r\n").fields, [])
+    def test_one_at_a_time(self) -> None:
+        """Each head is read by itself, 100 and 101 like any other: who reads them knows what they mean."""
+        first = b"HTTP/1.1 100 -\r\nContent-Length: 5\r\n\r\n"
+        head = read(first + OK + b"A: b\r\n\r\n")
+        self.assertEqual((head.status, head.used), (100, len(first)))
+        self.assertEqual(read(b"HTTP/1.1 101 Switching\r\n\r\n").status, 101)
 
     def test_empty_lines_after_an_interim_answer(self) -> None:
-        """Some servers end a 100 with one empty line too many."""
-        data = b"HTTP/1.1 100 -\r\n\r\n\r\n" + OK + b"\r\n"
+        """Some servers end a 100 with one empty line too many: it stands before the next head."""
+        data = b"\r\n" + OK + b"\r\n"
         self.assertEqual(read(data).used, len(data))
 
 
@@ -260,7 +246,7 @@ class WholeTests(SynchronousTestCase):
             OK + b"bad line\r\nA: b\r\n\r\n",
             b"\r\n" + OK + b"A: b\r\n\r\n",
             b"HTTP/1.1 200 OK\nA: b\n\n",
-            b"HTTP/1.1 100 -\r\n\r\n" + OK + b"\r\n",
+            b"\n\r\r\nHTTP/2 200\r\r\nA: b\r\r\n\r\r\n",
         ):
             for end in range(len(data)):
                 self.assertIsNone(mend(data[:end]), data[:end])
@@ -281,7 +267,9 @@ class WholeTests(SynchronousTestCase):
                     lambda name, colon, value: name + colon + value,
                     st.sampled_from([b"A", b"Content-Length", b"Transfer-Encoding", b"Connection", b" ", b"X\0"]),
                     st.sampled_from([b":", b": ", b" :", b""]),
-                    st.sampled_from([b"5", b"5, 5", b"chunked", b"identity", b"close", b"\xff", b"\t ", b"a\x01b"]),
+                    st.sampled_from(
+                        [b"5", b"5, 5", b"9" * 5000, b"chunked", b"identity", b"close", b"\xff", b"\t ", b"a\x01b"]
+                    ),
                 ),
             ),
             max_size=5,
@@ -289,17 +277,17 @@ class WholeTests(SynchronousTestCase):
         reason=st.binary(max_size=6),
         end=st.sampled_from([b"\r\n", b"\n"]),
     )
-    def test_clean_heads_are_clean(self, lines: list[bytes], reason: bytes, end: bytes) -> None:
-        """Whatever comes: a code of ours, or a head that httptools takes and that says the same."""
+    def test_whatever_comes(self, lines: list[bytes], reason: bytes, end: bytes) -> None:
+        """A code of ours, or a head of well-formed fields, and a body whose end is known."""
         try:
             head = mend(b"HTTP/1.1 200 " + reason + end + b"".join(line + end for line in lines) + end + end)
+            assert head is not None
+            length, chunked = framing(head.fields, head.warnings)
         except CodedError:
             return
-        assert head is not None
-        strict = Strict(head.clean)
-        assert strict.complete
-        framing = {b"content-length", b"transfer-encoding"}
-        assert [f for f in head.fields if f[0].lower() not in framing] == [
-            f for f in strict.fields if f[0].lower() not in framing
-        ]
-        assert sum(name.lower() in framing for name, _ in strict.fields) <= 1
+        assert length is None or (length >= 0 and not chunked)
+        for name, value in head.fields:
+            assert re.fullmatch(rb"[!-9;-~]+", name)
+            assert value == value.strip(b" \t")
+            assert not re.search(rb"[\0-\x08\n-\x1f\x7f]", value)
+        assert set(head.warnings) <= WARNINGS.keys()

@@ -28,6 +28,7 @@ from crawler.http11.tls import Context, LateContext, TLSLayer, client_context
 
 HOST = "www.a.example"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+OK = b"HTTP/1.1 200 OK\r\n"
 UNFRAMED = b"HTTP/1.1 200 OK\r\n\r\nhello"
 
 
@@ -491,14 +492,22 @@ class DataTests(SynchronousTestCase):
         self.assertTrue(self.peer.transport.aborted)
 
     def test_end_without_close_notify(self) -> None:
-        """A body without a length that ends so was cut, by whomever (row 29)."""
-        for reason in (FIN, RST):
+        """A body that only the end frames is kept, with a warning that it may be cut; a reset always cuts (row 29)."""
+        cases: tuple[tuple[bytes, type[Exception], str | None, list[str]], ...] = (
+            (UNFRAMED, FIN, None, ["no_close_notify"]),
+            (UNFRAMED, RST, "body_truncated", []),
+            (OK + b"Content-Length: 9\r\n\r\nhello", FIN, "body_truncated", []),
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", FIN, "body_truncated", []),
+        )
+        for answer, reason, code, told in cases:
             self.setUp()
             exchange = Exchange(self.peer.connection)
             self.peer.pump()
-            self.peer.send(UNFRAMED)
+            self.peer.send(answer)
             self.peer.layer.connectionLost(lost(reason))
-            self.assertEqual((exchange.body.data, exchange.code), (b"hello", "body_truncated"))
+            assert exchange.response is not None
+            self.assertEqual((exchange.body.data, exchange.code), (b"hello", code), answer)
+            self.assertEqual(exchange.response.warnings, told, answer)
 
     def test_end_before_the_answer(self) -> None:
         """A goodbye is an empty reply, a cut a reset (rows 18 and 19)."""

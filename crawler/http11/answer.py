@@ -1,30 +1,31 @@
-"""Reading the answers of a connection: httptools, and what it refuses read again. No I/O, and no clock.
+"""Reading the answers of a connection: heads by httptools, or mended; bodies here. No I/O, and no clock.
 
-Bytes are fed to httptools whole; its callbacks only note what they saw, so nothing that we call can re-enter it. Who
-feeds looks at what was noted afterwards.
+What was read is only noted, so nothing that we call can re-enter this; who feeds looks at it afterwards.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from crawler.errors import CodedError
-from crawler.http11.head import _END, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, mend
+from crawler.http11.chunks import Chunks
+from crawler.http11.head import END, END_SIZE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, check_lines, framing, mend
+from crawler.http11.response import SWITCHING
 
-CHUNK_LINE: Final = 256  # a chunk's size, its line ends and a usual extension
-EXTENSION_LIMIT: Final = 1024  # what all chunk extensions of an answer may take beyond that
-TRAILER_LIMIT: Final = 64 * 1024
 SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one when it ends or has doubled
+FREE_LINES: Final = 64  # of chunks, that are read as they come: 0.1 ms. What is beyond them is done in turns
+_BEGINNINGS: Final = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+_BODILESS: Final = frozenset((204, 304))
 
 
 class AnswerReader:
     """Reads one answer after the other. It is a part of Connection: an object of its own would cost each URL more.
 
-    What was read is in `_fields`, `_status`, `_version`, `_length`, `_chunked` once `_headers_done`; `_chunks` are the
-    pieces of the body that nobody has taken yet; `_complete` says that it has ended, `_extra` that more came than asked
-    for, `_close` that the server wants no other request.
+    What was read is in `_fields`, `_status`, `_version`, `_length`, `_chunked` once `_headers_done`; `_pieces` are what
+    nobody has taken yet of the body; `_complete` says that it has ended, `_extra` that more came than was asked for,
+    `_close` that the server wants no other request, `_more` that `_read_on` has something to do.
     """
 
     _method = "GET"
@@ -32,202 +33,183 @@ class AnswerReader:
     _version: str
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self.on_body = self._chunks.append
-        self._parser: HttpResponseParser | None = None
+        self._pieces: list[bytes] = []
+        self._held: list[bytes] = []  # of a head that has not ended
+        self._held_size = 0
+        self._looked_at = 0  # how much of it there was when it was last looked at
+        self._interim = 0
+        self._interim_size = 0
         self._begin()
-        self._begin_chunks()
 
     def _begin(self) -> None:
         """Forget the last exchange."""
-        self._head: list[bytes] | None = []
-        self._head_size = 0
         self._fields: list[tuple[bytes, bytes]] = []
         self._warnings: list[str] = []
-        self._interim = 0
         self._headers_done = False
         self._complete = False
         self._extra = False
-        self._mending = 0  # how large the head was when it was last looked at
-        self._mended = False
         self._close = False
-        self._chunked = False
+        self._more = False
+        self._chunked: Chunks | None = None
         self._length: int | None = None
-        self._body_end = 0
-
-    def _begin_chunks(self) -> None:
-        self._overhead = 0
-        self._chunk_count = 0
-        self._in_chunk = False
-        self._trailer_size = 0
+        if self._interim:
+            self._interim = self._interim_size = 0
 
     def _came(self, data: bytes) -> None:
         """Read what has come. Raises CodedError."""
-        if self._head is not None:
-            self._head.append(data)
-            self._head_size += len(data)
-        if self._mending:
-            self._mend()
-        else:
-            self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        parser = self._parser
-        assert parser is not None
-        try:
-            parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            if not self._complete:
-                self._upgraded(data[upgrade.args[0] :])
-            self._extra = self._complete
-        except HttpParserError as error:
-            cause = error.__context__
-            if isinstance(error, HttpParserCallbackError) and not isinstance(cause, HttpParserError):
-                raise cause or error from None  # a CodedError of ours, or a bug to be seen
-            if self._complete:
-                self._extra = True
-            elif self._headers_done:
-                if "overflow" in str(error):
-                    raise CodedError("body_too_large", f"a chunk announces more than can be counted: {error}") from None
-                code = "http_bad_chunk" if self._chunked else "http_bad_framing"
-                raise CodedError(code, f"the body is malformed: {error}") from None
-            elif self._mended:
-                raise CodedError("http_not_http", f"the answer's head cannot be read: {error}") from None
-            else:
-                self._mend()
-                return
-        if not self._headers_done:
-            if self._head_size > MAX_HEAD_BYTES:
-                raise too_large()
-        elif self._chunked and not self._extra:
-            self._check_overhead(data)
-        if self._complete and len(self._chunks) > self._body_end:
-            del self._chunks[self._body_end :]  # the body of an answer that nobody asked for
-
-    def _upgraded(self, rest: bytes) -> None:  # noqa: ARG002 - for who asked for it
-        raise CodedError("http_protocol", "the server switched protocols unasked") from None
-
-    def _check_overhead(self, data: bytes) -> None:
-        """Bound what is neither body nor chunk size: llhttp bounds neither chunk extensions nor trailers."""
-        overhead = self._overhead + len(data) - sum(map(len, self._chunks))
-        if self._head is not None:  # it ended in this segment
-            overhead -= self._head_end() - (self._head_size - len(data))
-        self._overhead = overhead
-        overhead -= CHUNK_LINE * self._chunk_count
-        if overhead > EXTENSION_LIMIT:
-            # Trailers come in the last chunk, which has no data; their size is known when all of them are there.
-            trailers = TRAILER_LIMIT if self._in_chunk else min(self._trailer_size, TRAILER_LIMIT)
-            if overhead > EXTENSION_LIMIT + trailers:
-                raise CodedError("http_bad_chunk", "chunk extensions of over 1 KiB, or trailers of over 64 KiB")
-
-    def _head_end(self) -> int:
-        """How many of the bytes that have come belong to the head."""
-        assert self._head is not None
-        return b"".join(self._head).index(b"\r\n\r\n") + 4
-
-    def _mend(self) -> None:
-        """httptools refused the head: read all of it again, tolerantly, and give a clean one to a fresh parser."""
-        assert self._head is not None
-        head = None
-        ended = _END.search(b"".join(self._head[-4:]))
-        if ended or self._head_size <= SMALL_HEAD or self._head_size >= 2 * self._mending:
-            self._mending = self._head_size
-            wire = b"".join(self._head)
-            head = mend(wire[:MAX_HEAD_BYTES])
-        if head is None:
-            if self._head_size > MAX_HEAD_BYTES:
-                raise too_large()
+        if self._headers_done:
+            self._body(data)
             return
-        rest = wire[head.used :]
-        self._begin()
-        self._mended = True
+        if self._held:
+            self._held.append(data)
+            self._held_size += len(data)
+            just_ended = END.search(b"".join([piece[-END_SIZE:] for piece in self._held[-END_SIZE:-1]]) + data)
+            if not just_ended and SMALL_HEAD < self._held_size < 2 * self._looked_at:
+                self._check_size(self._held_size)
+                return
+            data = b"".join(self._held)
+            self._held = []
+        while not self._headers_done:
+            # As nearly all heads begin and end. llhttp takes RTSP/ and ICE/, too, and HTTP/0.9 and HTTP/2.0.
+            end = data.find(b"\r\n\r\n") + 4
+            if end == 3 or not data.startswith(_BEGINNINGS) or not self._parse(data[:end]):
+                self._held = [data]
+                end = self._mend(data)
+                if not end:
+                    self._check_size(len(data))
+                    self._held_size = self._looked_at = len(data)
+                    return
+                self._held = []
+            if len(data) == end:
+                return
+            data = data[end:]
+        self._body(data)
+
+    def _check_size(self, size: int) -> None:
+        if self._interim_size + size > MAX_HEAD_BYTES:
+            raise CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")
+
+    # The head.
+
+    def _parse(self, head: bytes) -> bool:
+        """Read a head, interim or final, the strict and fast way. Whether it could be read so."""
+        if len(head) > MAX_HEAD_LINES:
+            self._check_size(len(head))
+            check_lines(head.count(b"\n") - 2)
+        parser = HttpResponseParser(self)
+        try:
+            parser.feed_data(head)
+        except HttpParserUpgrade:
+            pass  # what comes after it is for who asked for it
+        except HttpParserError:
+            self._fields = []
+            return False
+        self._headed("1.0" if head.startswith(b"0", 7) else "1.1", parser.get_status_code(), len(head))
+        return True
+
+    def _mend(self, data: bytes) -> int:
+        """Read the head at the start of these bytes the tolerant way. How long it is, or 0 if it has not ended."""
+        head = mend(data[:MAX_HEAD_BYTES])
+        if head is None:
+            return 0
+        self._check_size(head.used)
+        self._fields = head.fields
         self._warnings = head.warnings
-        self._parser = HttpResponseParser(self)
-        # From here on it is as if the clean head had been sent.
-        for piece in (head.clean, rest) if rest else (head.clean,):
-            self._head.append(piece)
-            self._head_size += len(piece)
-            self._feed(piece)
-            self._fields = head.fields
-            self._version = head.version
-
-    # httptools' callbacks.
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._extra = True
+        self._headed(head.version, head.status, head.used)
+        return head.used
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._headers_done:
-            if value and value[-1] <= 32:
-                value = value.rstrip(b" \t")  # RFC 9112 section 5.1
-            self._fields.append((name, value))
-        else:
-            self._trailer_size += len(name) + len(value) + 4
+        """httptools' callback, while it is fed."""
+        if value and value[-1] <= 32:
+            value = value.rstrip(b" \t")  # RFC 9112 section 5.1
+        self._fields.append((name, value))
 
-    def on_headers_complete(self) -> None:
-        if self._complete:
-            return
-        parser = self._parser
-        assert parser is not None
-        status: int = parser.get_status_code()
+    def _headed(self, version: str, status: int, size: int) -> None:
+        """A head has been read: what it says of the body and of the connection."""
         if status < 200:
-            if status < 100:
-                raise CodedError("http_bad_status", f"the status is {status} (allowed: 100 to 999)")
+            self._interim_size += size
+            self._passed(version, status)
             return
-        if len(self._fields) > MAX_HEAD_LINES:
-            raise CodedError("headers_too_large", f"{len(self._fields)} header lines (allowed: {MAX_HEAD_LINES})")
-        head = self._head
-        assert head is not None
-        # llhttp takes RTSP/ and ICE/ too, and a large head may be a head with a part of the body: mend() decides.
-        strange = self._head_size > MAX_HEAD_BYTES or self._interim or not b"".join(head).startswith(b"HTTP/")
-        if strange and not self._mended:
-            raise HttpParserError("a head that has to be looked at")
+        self._version = version
+        self._status = status
         if status > 599:
             self._warnings.append("unusual_status")
-        self._status = status
-        self._version = parser.get_http_version()
-        if self._version not in ("1.1", "1.0"):
-            raise CodedError("http_not_http", f"HTTP/{self._version} is not HTTP/1.x")
+        framed = 0
+        length = coding = b""
+        close = version == "1.0"
+        closes = False
         for name, value in self._fields:
             size = len(name)
             if size == 14 and name.lower() == b"content-length":
-                self._length = int(value)
+                framed += 1
+                length = value
             elif size == 17 and name.lower() == b"transfer-encoding":
-                if self._chunked or value.lower() != b"chunked":
-                    raise HttpParserError("only plain chunked is read here: mend() decides on the others")
-                self._chunked = True
-                self._begin_chunks()
-                # RFC 9112 section 6.1: who sends it in HTTP/1.0 may not know what it says.
-                self._close = self._version == "1.0"
-        self._headers_done = True
-        if self._method == "HEAD":
-            # httptools cannot be told that no body follows: for us it ends here, whatever the parser makes of the rest.
-            self._complete = True
-        if self._complete or status in (204, 304):
+                framed += 2
+                coding = value
+            elif size == 10 and name.lower() == b"connection":
+                closes = closes or b"close" in value.lower()
+                close = close and b"keep-alive" not in value.lower()
+        self._close = close or closes
+        # httptools cannot be told that no body follows a HEAD. A 205 has none: who says no length means that.
+        if self._method == "HEAD" or status in _BODILESS or (status == 205 and not framed):
             self._length = 0
-            self._chunked = False
+        elif framed == 1 and length.isdigit() and len(length) < 18:
+            self._length = int(length)
+        elif framed:
+            chunked = framed == 2 and coding.lower() == b"chunked"
+            if not chunked:
+                self._length, chunked = framing(self._fields, self._warnings)
+            if chunked:
+                self._chunked = Chunks(self._pieces)
+                # RFC 9112 section 6.1: who sends it in HTTP/1.0 may not know what it says.
+                self._close = self._close or version == "1.0"
+        self._left = self._length or 0
+        self._complete = self._length == 0
+        self._headers_done = True
 
-    def on_chunk_header(self) -> None:
-        self._chunk_count += 1
-        self._in_chunk = True
+    def _passed(self, version: str, status: int) -> None:  # noqa: ARG002 - for who asked for another protocol
+        """An interim answer: another one follows."""
+        if status < 100:
+            raise CodedError("http_bad_status", f"the status is {status} (allowed: 100 to 999)")
+        if status == SWITCHING:
+            raise CodedError("http_protocol", "the server switched protocols unasked")
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise CodedError("http_too_many_1xx")
+        self._fields = []
+        self._warnings = []
 
-    def on_chunk_complete(self) -> None:
-        self._in_chunk = False
+    # The body.
 
-    def on_message_complete(self) -> None:
-        if not self._headers_done:  # an interim answer
-            self._interim += 1
-            if self._interim > MAX_INTERIM:
-                raise CodedError("http_too_many_1xx")
-            self._fields = []
-            return
-        if not self._complete:
+    def _body(self, data: bytes) -> None:
+        if self._complete:
+            self._extra = True
+        elif self._chunked is not None:
+            self._chunked.feed(data)
+            if not self._more:
+                self._read_on(FREE_LINES)
+        elif self._length is None:
+            self._pieces.append(data)
+        else:
+            left = self._left - len(data)
+            self._left = left
+            if left > 0:
+                self._pieces.append(data)
+                return
             self._complete = True
-            self._body_end = len(self._chunks)
-            assert self._parser is not None
-            self._close = self._close or not self._parser.should_keep_alive()
+            if left < 0:
+                self._extra = True
+                data = data[:left]
+            self._pieces.append(data)
 
-
-def too_large() -> CodedError:
-    return CodedError("headers_too_large", f"more than {MAX_HEAD_BYTES} bytes of headers")
+    def _read_on(self, lines: int) -> None:
+        """Read on in what has come; `_more` if that is not all of it."""
+        chunks = self._chunked
+        assert chunks is not None
+        self._more = False
+        self._more = chunks.read(lines)
+        if chunks.broken and "bad_framing" not in self._warnings:
+            self._warnings.append("bad_framing")
+        if chunks.done:
+            self._complete = True
+            self._extra = bool(chunks.rest)

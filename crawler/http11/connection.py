@@ -1,18 +1,20 @@
 """One HTTP/1.1 connection: a Twisted Protocol around the reader of its answers; one exchange at a time, no pipelining.
 
 Rules:
-- Deferreds fire after the parser has returned, so nothing that we call can re-enter it.
+- Deferreds fire after the reader has returned, so nothing that we call can re-enter it.
 - Any anomaly (a mended head, bytes that nobody asked for, a malformed chunk) closes the connection after the exchange:
   what is out of step is never reused.
 - The clock is read once per segment.
+- What takes long to read (chunks of a byte) is read in turns with all that the reactor has to do; meanwhile the
+  transport is paused.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 from typing import Protocol as Interface
 
-from httptools import HttpResponseParser
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
@@ -23,6 +25,12 @@ from crawler.http11.answer import AnswerReader
 from crawler.http11.envelope import Envelope, Key, Now
 from crawler.http11.response import DONE, WireResponse
 
+LINES: Final = 512  # of chunks, that are read before others have their turn: under a millisecond
+
+
+class NoCloseNotify(ConnectionLost):
+    """TLS ended by a mere FIN (RFC 8446 section 6.1): what was sent last may be missing, by accident or by attack."""
+
 
 class Owner(Interface):
     """Who wants to know when a connection is free again or gone: the pool."""
@@ -30,6 +38,8 @@ class Owner(Interface):
     def released(self, connection: Connection) -> None: ...
 
     def gone(self, connection: Connection) -> None: ...
+
+    def take_turns(self, work: Iterator[None]) -> None: ...
 
 
 class Connection(AnswerReader, Protocol):
@@ -49,6 +59,8 @@ class Connection(AnswerReader, Protocol):
         self._why_lost = Failure(_stale())
         self._reused = False
         self._paused = False
+        self._in_turns = False
+        self._late: Failure | None = None  # why the connection was lost, while there was still something to read
 
     # What the agent and the pool ask.
 
@@ -70,8 +82,6 @@ class Connection(AnswerReader, Protocol):
             self._envelope = self._deferred = None
             deferred.errback(self._why_lost)
             return deferred
-        if self._parser is None:
-            self._parser = HttpResponseParser(self)
         self.transport.write(envelope.head)  # type: ignore[union-attr]
         return deferred
 
@@ -90,7 +100,7 @@ class Connection(AnswerReader, Protocol):
             self.transport.pauseProducing()  # type: ignore[union-attr]
 
     def resumeProducing(self) -> None:
-        if self._paused and not self._lost:
+        if self._paused and not self._lost and not self._more:
             self._paused = False
             self.transport.resumeProducing()  # type: ignore[union-attr]
 
@@ -102,7 +112,6 @@ class Connection(AnswerReader, Protocol):
         if not self._lost:
             self._lost = True
             self.transport.abortConnection()  # type: ignore[union-attr]
-            self._parser = None
             self._owner.gone(self)
 
     # What the transport tells.
@@ -130,7 +139,6 @@ class Connection(AnswerReader, Protocol):
 
     def connectionLost(self, reason: Failure = DONE) -> None:
         was_lost, self._lost = self._lost, True
-        self._parser = None
         if not was_lost:
             self._owner.gone(self)
         envelope = self._envelope
@@ -138,19 +146,27 @@ class Connection(AnswerReader, Protocol):
             if not was_lost:
                 self._why_lost = Failure(self._before_answer(reason))
             return
-        if self._headers_done:
-            clean = reason.check(ConnectionDone) is not None
-            if self._length is None and not self._chunked and clean:
-                self._complete = True  # RFC 9112 section 6.3: the close is the end
-                self._body_end = len(self._chunks)
-                self._dispatch(envelope)
-                return
-            how = "closed" if clean else "cut"
-            self._fail(_cut(reason, CodedError("body_truncated", f"the connection was {how} inside the body")))
+        if self._more:
+            self._late = reason
+        elif self._headers_done:
+            self._ended_by(reason, envelope)
         elif envelope.trace.first_byte is None:
             self._fail(self._before_answer(reason))
         else:
             self._fail(self._left_over() or _cut(reason, CodedError("http_truncated_headers")))
+
+    def _ended_by(self, reason: Failure, envelope: Envelope) -> None:
+        """The connection is lost inside the body, or at its end: RFC 9112 section 6.3."""
+        clean = reason.check(ConnectionDone) is not None
+        unnoticed = reason.check(NoCloseNotify) is not None
+        if self._length is None and self._chunked is None and (clean or unnoticed):
+            if unnoticed:
+                self._warnings.append("no_close_notify")
+            self._complete = True
+            self._dispatch(envelope)
+            return
+        how = "closed" if clean else "cut"
+        self._fail(_cut(reason, CodedError("body_truncated", f"the connection was {how} inside the body")))
 
     def _before_answer(self, reason: Failure) -> Exception:
         """What it means that the connection ended before the first byte of an answer."""
@@ -167,9 +183,9 @@ class Connection(AnswerReader, Protocol):
 
         A byte of "HTTP/" is enough of an answer: from then on the server has seen the request.
         """
-        if not self._reused or self._headers_done or self._head is None:
+        if not self._reused or self._headers_done or self._interim:
             return None
-        start = b"".join(self._head).lstrip(b"\r\n")[:40]
+        start = b"".join(self._held).lstrip(b"\r\n")[:40]
         if not start:
             return _stale()
         if b"HTTP/".startswith(start[:5]):
@@ -182,14 +198,8 @@ class Connection(AnswerReader, Protocol):
         """Tell what the last segment brought: the response, pieces of its body, its end."""
         if not self._headers_done:
             return
-        if envelope.method == "HEAD":
-            self._parser = None  # it is spent: it waits for a body
-            self._extra = self._extra or self._head_size > self._head_end()
-            connection = b",".join(v.lower() for n, v in self._fields if n.lower() == b"connection")
-            self._close = self._close or self._version == "1.0" or b"close" in connection
         response = self._response
         if response is None:
-            self._head = None
             envelope.trace.enter("body", envelope.trace.last_byte)
             response = self._response = WireResponse(
                 self, self._version, self._status, self._fields, self._length, self._warnings
@@ -199,17 +209,55 @@ class Connection(AnswerReader, Protocol):
             deferred.callback(response)
             if self._response is not response:
                 return  # aborted by whoever got it
-        if self._chunks:
-            data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-            self._chunks.clear()
+        if self._pieces:
+            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces.clear()
             envelope.trace.received += len(data)
             response.feed(data)
             if self._response is not response:
                 return
         if self._complete:
             self._end(response)
-        elif not response.delivering:
+        elif self._more:
+            self._go_on_later(envelope)
+        elif not response.flowing:
             self.pauseProducing()
+
+    def _go_on_later(self, envelope: Envelope) -> None:
+        """There is more to read than this turn of the reactor has time for."""
+        self.pauseProducing()
+        if not self._in_turns:
+            self._in_turns = True
+            self._owner.take_turns(self._going_on(envelope))
+
+    def _going_on(self, envelope: Envelope) -> Iterator[None]:
+        """Read on, a slice at a time: until there is no more, or the exchange is over."""
+        try:
+            while self._more:
+                yield
+                if self._envelope is not envelope:
+                    return
+                envelope.trace.last_byte = self._now()  # the server does not keep us waiting: we do
+                try:
+                    self._read_on(LINES)
+                except CodedError as error:
+                    self._fail(error)
+                    return
+                self._dispatch(envelope)
+                if self._envelope is not envelope:
+                    return
+        except Exception:  # a bug: it is told as one that is met in dataReceived
+            self._more = False
+            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.connectionLost(Failure())
+            return
+        finally:
+            self._in_turns = False
+        response, reason = self._response, self._late
+        if reason is not None:
+            self._ended_by(reason, envelope)
+        elif response is not None and response.flowing:
+            self.resumeProducing()
 
     def _end(self, response: WireResponse) -> None:
         if self._extra:
@@ -228,13 +276,13 @@ class Connection(AnswerReader, Protocol):
     def _fail(self, error: Exception) -> None:
         """End the exchange with an error; what had arrived of the body is delivered first."""
         response, deferred, envelope = self._response, self._deferred, self._envelope
-        self._complete = False  # it may have been, for the parser; not for us
+        self._more = False
         if response is None and self._headers_done and deferred is not None and envelope is not None:
             self._dispatch(envelope)  # the head was fine: the response is told, then its body fails
             response, deferred = self._response, None
-        elif response is not None and self._chunks:
-            data = b"".join(self._chunks)
-            self._chunks.clear()
+        elif response is not None and self._pieces:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
             response.feed(data)
             response = self._response
         self._envelope = self._response = self._deferred = None

@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from crawler.http11.connection import Connection
 from crawler.http11.envelope import Key
+from crawler.http11.turns import Turns
 
 IDLE_SECONDS: Final = 15.0
 IDLE_TOTAL: Final = 256
@@ -29,6 +30,7 @@ class Pool:
         self._open: dict[Connection, None] = {}
         self._expiry: IDelayedCall | None = None
         self._closed = False
+        self.take_turns = Turns(clock).take
 
     def __repr__(self) -> str:
         return f"<Pool {len(self._open)} open, {len(self._oldest_first)} idle>"

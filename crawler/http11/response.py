@@ -66,7 +66,7 @@ class WireResponse:
     @property
     def version(self) -> tuple[bytes, int, int]:
         major, _, minor = self.http_version.partition(".")
-        return (b"HTTP", int(major), int(minor))
+        return (b"HTTP", int(major), int(minor or 0))
 
     @property
     def headers(self) -> Any:
@@ -114,8 +114,9 @@ class WireResponse:
             self._protocol.connectionLost(reason)
 
     @property
-    def delivering(self) -> bool:
-        return self._protocol is not None
+    def flowing(self) -> bool:
+        """Whether somebody takes the body, and wants more of it now."""
+        return self._protocol is not None and not self._paused
 
     # IPushProducer, for whoever consumes the body.
 

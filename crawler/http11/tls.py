@@ -20,7 +20,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_tls
-from crawler.http11.connection import Connection
+from crawler.http11.connection import Connection, NoCloseNotify
 
 _READ_SIZE: Final = 256 * 1024
 
@@ -67,7 +67,7 @@ class TLSLayer(Protocol):
     """The Protocol on the raw transport and the transport of the Connection above it.
 
     `ready` fires with the Connection after the handshake, or fails with a CodedError of phase tls. A connection cut
-    without close_notify is reported upwards as ConnectionLost: a body without a length may have been truncated
+    without close_notify is reported upwards as NoCloseNotify: a body without a length may have been truncated
     (RFC 8446 section 6.1).
     """
 
@@ -96,7 +96,9 @@ class TLSLayer(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 - Twisted's signature
         if self._handshaking:
             self._refuse(CodedError("tls_handshake", f"{self._host}: {reason.getErrorMessage()}"))
-        elif reason.check(ConnectionDone, ConnectionLost):
+        elif reason.check(ConnectionDone):
+            self._end(Failure(NoCloseNotify("ended without close_notify")))
+        elif reason.check(ConnectionLost):
             self._end(Failure(ConnectionLost("cut without close_notify")))
         else:  # a bug met while reading
             self._end(reason)

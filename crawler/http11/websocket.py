@@ -13,6 +13,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from twisted.internet.defer import Deferred
@@ -20,10 +21,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
-from crawler.http11.answer import too_large
 from crawler.http11.connection import Connection, Owner, _cut
 from crawler.http11.envelope import Envelope, Key
-from crawler.http11.head import MAX_HEAD_LINES
 from crawler.http11.response import DONE, SWITCHING, WireResponse
 from crawler.http11.stalls import Stalls
 
@@ -36,6 +35,7 @@ CLOSE_SECONDS: Final = 1.0  # for the server to say goodbye, too
 SECOND_LOOK: Final = 0.01  # after a stall of the reactor, which looks at the socket meanwhile
 MAX_SMALL_FRAMES: Final = 1_000  # pings, pongs, fragments that hold next to nothing: each takes as long as any other
 SMALL_FRAME: Final = 64
+FRAMES: Final = 32  # that are read before others have their turn, whatever is in them: about a millisecond
 _NORMAL_CLOSURE: Final = 1000
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 # What the handshake says itself, or what we do not speak.
@@ -75,7 +75,7 @@ class WebSocket(Connection):
         self._agreed: list[tuple[bytes, bytes]] | None = None  # the head of the answer that switches
         self._frames: Frames | None = None
         self._said = Said(messages=[], subprotocol=None, close_code=None, close_reason="")
-        self._pieces: list[bytes] = []  # of the message that is coming
+        self._message: list[bytes] = []  # of the message that is coming
         self._frame_size = 0
         self._small_frames = 0
         self._closing = False
@@ -99,7 +99,7 @@ class WebSocket(Connection):
 
     def connectionLost(self, reason: Failure = DONE) -> None:
         response = self._response
-        if self._frames is not None and response is not None:
+        if self._frames is not None and response is not None and not self._more:
             if self._closing:
                 self._end(response)
             else:
@@ -113,52 +113,37 @@ class WebSocket(Connection):
 
     # The handshake.
 
-    def on_headers_complete(self) -> None:
-        assert self._parser is not None
-        if self._complete or self._parser.get_status_code() != SWITCHING:
-            super().on_headers_complete()
+    def _passed(self, version: str, status: int) -> None:
+        if status != SWITCHING:
+            super()._passed(version, status)
             return
-        if len(self._fields) > MAX_HEAD_LINES:
-            raise too_large()
-        if self._parser.get_http_version() != "1.1":
-            raise _refused(f"HTTP/{self._parser.get_http_version()} cannot switch protocols")
+        if self._warnings:  # who is to trust that it was meant so?
+            raise _refused("its head is malformed")
+        if version != "1.1":
+            raise _refused(f"HTTP/{version} cannot switch protocols")
         self._said["subprotocol"] = _agreement(self._fields, self._nonce, self._offered)
-        self._agreed = self._fields
-
-    def on_message_complete(self) -> None:
-        if self._agreed is None:
-            super().on_message_complete()
-
-    def _mend(self) -> None:
-        try:
-            super()._mend()
-        except CodedError as error:
-            if error.code != "http_protocol":
-                raise
-            raise _refused("its head is malformed") from None  # who is to trust that it was meant so?
-
-    def _upgraded(self, rest: bytes) -> None:
-        if self._agreed is None:
-            super()._upgraded(rest)
-            return
         from wsproto.connection import CLIENT
         from wsproto.connection import Connection as Frames
 
-        self._frames = Frames(CLIENT, [], rest)
-        self._fields, self._version, self._status = self._agreed, "1.1", SWITCHING
+        self._frames = Frames(CLIENT, [])
+        self._version, self._status = version, status
         self._headers_done = True
         self._close = True  # it will never carry HTTP again
 
     # The messages.
 
-    def _feed(self, data: bytes) -> None:
+    def _body(self, data: bytes) -> None:
         if self._frames is None:
-            super()._feed(data)
+            super()._body(data)
         elif self._said["close_code"] is None:  # nothing follows a Close (section 5.5.1)
             self._frames.receive_data(data)
 
+    def _read_on(self, lines: int) -> None:
+        if self._frames is None:
+            super()._read_on(lines)
+
     def _dispatch(self, envelope: Envelope) -> None:
-        """Tell the answer as any other, then go through the frames that have come, one by one."""
+        """Tell the answer as any other, then go through some of the frames that have come, one by one."""
         begins = self._response is None
         super()._dispatch(envelope)
         response = self._response
@@ -170,12 +155,18 @@ class WebSocket(Connection):
             if not self._wanted:
                 self._leave(envelope)
         try:
-            for event in self._frames.events():
+            taken = 0
+            for event in islice(self._frames.events(), FRAMES):
+                taken += 1
                 self._take(event, envelope)
                 if self._envelope is not envelope:
                     return  # it has ended, or was given up by whoever got the message
         except CodedError as error:
             self._fail(error)
+            return
+        self._more = taken == FRAMES
+        if self._more:
+            self._go_on_later(envelope)
 
     def _take(self, event: Event, envelope: Envelope) -> None:
         from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
@@ -197,15 +188,15 @@ class WebSocket(Connection):
     def _hear(self, event: TextMessage | BytesMessage, envelope: Envelope) -> None:
         """Pass on at once what has come of a message: who gets it has a limit. Note the message when it is whole."""
         messages = self._said["messages"]
-        if messages and not self._pieces:
-            self._chunks.append(b"\n")
+        if messages and not self._message:
+            self._pieces.append(b"\n")
             envelope.trace.received -= 1  # it stands between messages, in none of them
         piece = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
-        self._pieces.append(piece)
+        self._message.append(piece)
         self._frame_size += len(piece)
         if piece:
-            self._chunks.append(piece)
-        if self._chunks:
+            self._pieces.append(piece)
+        if self._pieces:
             super()._dispatch(envelope)
             if self._envelope is not envelope:
                 return
@@ -214,8 +205,8 @@ class WebSocket(Connection):
                 self._count_small_frame()
             self._frame_size = 0
         if event.message_finished:
-            whole = b"".join(self._pieces)
-            self._pieces.clear()
+            whole = b"".join(self._message)
+            self._message.clear()
             messages.append(whole.decode() if isinstance(event.data, str) else _in_base64(whole))
             if len(messages) == self._wanted:
                 self._leave(envelope)

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from websocket_tools import BINARY, CLOSE, PING, PONG, TEXT, accept_of, close_frame, frame
 
 from crawler.http11.answer import SMALL_HEAD
+from crawler.http11.stalls import Stalls
 from crawler.http11.websocket import WebSocket
 
 from .tools import check_error, segmentations
@@ -60,7 +61,7 @@ def fuzz(data: bytes) -> None:
 def _outcome(segments: list[bytes], messages: int) -> tuple[object, ...]:
     """What came of it: the error's code, status, headers, and what was said."""
     clock, owner, transport = Clock(), FakeOwner(), FakeTransport()
-    connection = WebSocket(KEY, owner, clock, messages=messages, patience=10.0)
+    connection = WebSocket(KEY, owner, clock, Stalls(), messages=messages, patience=10.0)
     connection.makeConnection(transport)  # type: ignore[arg-type]
     exchange = Exchange(connection)
     for segment in segments:

@@ -21,7 +21,7 @@ from crawler.site.faults.script import (
     stays,
 )
 from crawler.site.pages import chunked
-from crawler.site.wire import Wire
+from crawler.site.wire import Drive, Wire
 
 
 def _stale(wire: Wire) -> None:
@@ -49,11 +49,19 @@ def _late(wire: Wire) -> None:
     wire.later(0.05, wire.send, page(body=b"<title>Not what you asked for</title>"))
 
 
-def _tls_cut(wire: Wire) -> None:
-    wire.send(framed())
-    wire.cut()
+def _tls_cut(*fields: bytes) -> Drive:
+    def drive(wire: Wire) -> None:
+        wire.send(framed(*fields))
+        wire.cut()
+
+    return drive
 
 
+def _odd_chunks(form: bytes) -> bytes:
+    return in_chunks(form % (len(PAGE), PAGE))
+
+
+_FRAMING: Final = ("bad_framing",)
 CONNECTION: Final = {
     "empty-reply": Fault((18,), "closes without a byte", "empty_reply", closes()),
     "reset": Fault((19,), "resets the connection instead of an answer", "conn_reset", resets()),
@@ -84,7 +92,16 @@ FRAMING: Final = {
         (27,), "resets before the announced end", "body_truncated", resets(framed(b"Content-Length: 999"))
     ),
     "no-length-reset": Fault((28,), "no length, ends with a reset", "body_truncated", resets(framed())),
-    "tls-cut": Fault((29,), "no length, TLS cut without close_notify", "body_truncated", _tls_cut, tls=True),
+    "tls-cut": Fault(
+        (29,), "no length, TLS cut without close_notify", "ok", _tls_cut(), ("no_close_notify",), tls=True
+    ),
+    "tls-cut-length": Fault(
+        (29,),
+        "TLS cut before the announced end",
+        "body_truncated",
+        _tls_cut(b"Content-Length: 999"),
+        tls=True,
+    ),
     "no-length": Fault((30,), "no length, ends with the connection", "ok", closes(framed())),
     "extra-bytes": Fault((31,), "more bytes than announced", "ok", stays(page() + b"and more"), ("extra_bytes",)),
     "answer-twice": Fault(
@@ -105,10 +122,29 @@ FRAMING: Final = {
         "http_bad_framing",
         [
             ("length-differs", "two different Content-Lengths", stays(page(b"Content-Length: 3"))),
-            ("length-negative", "Content-Length: -2", stays(framed(b"Content-Length: -2"))),
-            ("length-plus", "Content-Length: +2", stays(framed(b"Content-Length: +2"))),
-            ("length-junk", "Content-Length: 2 apples", stays(framed(b"Content-Length: 2 apples"))),
+            ("length-list-differs", "Content-Length: 3, 5", stays(framed(b"Content-Length: 3, 5"))),
         ],
+    ),
+    **group(
+        (34,),
+        "ok",
+        [
+            ("length-empty", "Content-Length without a number", closes(framed(b"Content-Length:"))),
+            ("length-negative", "Content-Length: -2", closes(framed(b"Content-Length: -2"))),
+            ("length-plus", "Content-Length: +2", closes(framed(b"Content-Length: +2"))),
+            ("length-junk", "Content-Length: 2 apples", closes(framed(b"Content-Length: 2 apples"))),
+            ("length-hexadecimal", "Content-Length: 0x20", closes(framed(b"Content-Length: 0x20"))),
+        ],
+        warnings=_FRAMING,
+    ),
+    "length-zeros": Fault(
+        (35,),
+        "Content-Length of 5,000 digits, most of them zeros",
+        "ok",
+        stays(framed(b"Content-Length: %b" % b"%05000d" % len(PAGE))),
+    ),
+    "length-5000": Fault(
+        (35,), "Content-Length: 5,000 nines", "body_too_large", stays(framed(b"Content-Length: " + b"9" * 5000))
     ),
     "length-huge": Fault(
         (35,), "Content-Length: 10^20", "body_too_large", stays(framed(b"Content-Length: 1" + b"0" * 20))
@@ -132,8 +168,36 @@ FRAMING: Final = {
         "http_bad_chunk",
         [
             ("chunk-size-bad", "a chunk size that is no number", stays(in_chunks(b"xyz\r\nhello\r\n0\r\n\r\n"))),
-            ("chunk-size-blanks", "blanks after the chunk size", stays(in_chunks(b"5  \r\nhello\r\n0\r\n\r\n"))),
-            ("chunk-bare-lf", "chunk lines that end in LF only", stays(in_chunks(b"5\nhello\n0\n\n"))),
+            ("chunk-long", "a chunk longer than its size", stays(in_chunks(b"4\r\nhello\r\n0\r\n\r\n"))),
+        ],
+    ),
+    **group(
+        (39,),
+        "ok",
+        [
+            ("chunk-size-blanks", "blanks after the chunk size", stays(_odd_chunks(b"%x     \r\n%b\r\n0\r\n\r\n"))),
+            ("chunk-bare-lf", "chunk lines that end in LF only", stays(_odd_chunks(b"%x\n%b\n0\n\n"))),
+            ("chunk-extension-odd", "5;a,b as a chunk's line", stays(_odd_chunks(b"%x;a,b\r\n%b\r\n0\r\n\r\n"))),
+            ("trailer-no-colon", "a trailer without a colon", stays(_odd_chunks(b"%x\r\n%b\r\n0\r\nwords\r\n\r\n"))),
+            (
+                "chunked-twice",
+                "Transfer-Encoding: chunked, twice",
+                stays(framed(*[b"Transfer-Encoding: chunked"] * 2, body=chunked(PAGE))),
+            ),
+        ],
+        warnings=_FRAMING,
+    ),
+    **group(
+        (39,),
+        "ok",
+        [
+            ("chunk-extension", "a chunk's extension", stays(_odd_chunks(b"%x ; a=b\r\n%b\r\n0\r\n\r\n"))),
+            ("trailer-folded", "a folded trailer", stays(_odd_chunks(b"%x\r\n%b\r\n0\r\nA: b\r\n c\r\n\r\n"))),
+            (
+                "trailer-length",
+                "Content-Length in the trailer",
+                stays(_odd_chunks(b"%x\r\n%b\r\n0\r\nContent-Length: 3\r\n\r\n")),
+            ),
         ],
     ),
     "chunks-unfinished": Fault(
@@ -162,6 +226,9 @@ FRAMING: Final = {
     ),
     "304-with-body": Fault(
         (42,), "304 with a body", "ok", stays(page(line=b"HTTP/1.1 304 Not Modified")), ("extra_bytes",), status=304
+    ),
+    "205-without-length": Fault(
+        (42,), "205 without a length", "ok", stays(head(line=b"HTTP/1.1 205 Reset Content")), status=205
     ),
     "body-endless": Fault((64,), "no length, no end", "body_too_large", floods(head(), b"x" * 0x10000)),
     "body-too-large": Fault(

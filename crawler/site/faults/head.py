@@ -20,6 +20,7 @@ STATUS_LINE: Final = {
         "ok",
         stays(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + page()),
     ),
+    "interim-twenty": Fault((44,), "twenty 100 Continue", "ok", stays(b"HTTP/1.1 100 Continue\r\n\r\n" * 20 + page())),
     "interim-flood": Fault(
         (44,), "a thousand 100 Continue", "http_too_many_1xx", stays(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + page())
     ),
@@ -41,6 +42,7 @@ STATUS_LINE: Final = {
             ("http-11.1", "HTTP/11.1", stays(page(line=b"HTTP/11.1 200 OK"))),
         ],
     ),
+    "http-2-text": Fault((47,), "HTTP/2 200 OK, as text", "ok", stays(page(line=b"HTTP/2 200 OK"))),
     "http-1.2": Fault((47,), "HTTP/1.2, to be read as 1.1", "ok", stays(page(line=b"HTTP/1.2 200 OK"))),
     **group(
         (48,),
@@ -57,6 +59,15 @@ STATUS_LINE: Final = {
         (48,), "status 799", "ok", stays(page(line=b"HTTP/1.1 799 Unheard Of")), ("unusual_status",), status=799
     ),
     "blank-line-first": Fault((49,), "an empty line before the status", "ok", stays(b"\r\n" + page())),
+    **group(
+        (49,),
+        "ok",
+        [
+            ("blank-lines-first", "two empty lines before the status", stays(b"\r\n\r\n" + page())),
+            ("lf-first", "a line feed before the status", stays(b"\n" + page())),
+            ("cr-cr-lf", "lines of the head end in CR CR LF", stays(page().replace(b"\r\n", b"\r\r\n"))),
+        ],
+    ),
     "status-404": Fault((100,), "404 Not Found", "ok", stays(page(line=b"HTTP/1.1 404 Not Found")), status=404),
     "status-500": Fault((100,), "500", "ok", stays(page(line=b"HTTP/1.1 500 Internal Server Error")), status=500),
     **group(
@@ -81,7 +92,10 @@ HEADERS: Final = {
     "header-space-in-name": Fault((50,), "a space in a header's name", "ok", stays(page(b"Bad Name: value")), _BAD),
     "header-nul-in-name": Fault((50,), "a NUL in a header's name", "ok", stays(page(b"Bad\0Name: value")), _BAD),
     "header-utf8-name": Fault((50,), "UTF-8 in a header's name", "ok", stays(page("Überschrift: ja".encode())), _BAD),
-    "length-space": Fault((51,), "a space before the colon", "http_bad_framing", stays(framed(b"Content-Length : 2"))),
+    "header-space": Fault((51,), "a space before a header's colon", "ok", stays(page(b"X-Space : value")), _BAD),
+    "length-space": Fault(
+        (51,), "a space before the length's colon", "ok", stays(framed(b"Content-Length : %d" % len(PAGE))), _BAD
+    ),
     "header-folded-first": Fault(
         (52,), "the first header is a continuation", "ok", stays(page(line=b"HTTP/1.1 200 OK\r\n folded")), _BAD
     ),

@@ -25,10 +25,14 @@ class Fault:
 
 
 def group(
-    rows: tuple[int, ...], expect: str, cases: Iterable[tuple[str, str, Drive]], status: int = 200
+    rows: tuple[int, ...],
+    expect: str,
+    cases: Iterable[tuple[str, str, Drive]],
+    status: int = 200,
+    warnings: tuple[str, ...] = (),
 ) -> dict[str, Fault]:
     """Cases that share a row and an outcome."""
-    return {name: Fault(rows, about, expect, drive, status=status) for name, about, drive in cases}
+    return {name: Fault(rows, about, expect, drive, warnings, status) for name, about, drive in cases}
 
 
 # How the connection goes on after the bytes.
