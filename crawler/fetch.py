@@ -1,4 +1,4 @@
-"""One Request to one Response: deadlines, limits, decoding and the clock of the phases. The only importer of treq.
+"""One Request to one Response: deadlines, limits, decoding and the clock of the phases.
 
 A fetch never fails: whatever happens becomes a Response whose `error` says so, with what had arrived until then. A
 redirect is not followed here; it is a hop that goes back through the frontier.
@@ -15,7 +15,6 @@ from operator import attrgetter
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -23,9 +22,10 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 
 from crawler.budget import Budget, Growing
+from crawler.client import Client
 from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
-from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
+from crawler.http11.envelope import Envelope, Trace
 from crawler.http11.response import DONE, SWITCHING, WireResponse
 from crawler.http11.stalls import Stalls
 from crawler.models import Request, Response, Timings
@@ -89,9 +89,7 @@ class Fetcher:
         self._clock = clock
         self._stalls = stalls or Stalls()
         self._was_late = False
-        self._jar = NullJar()
-        self._client = HTTPClient(agent, self._jar)
-        self._reactor: Any = clock
+        self._client = Client(agent)
         self._limits = limits
         self._public_only = public_only
         self._login = login or Typed().login
@@ -194,17 +192,9 @@ class _Flight(Growing):
         self._decoder: Decoder | None = None
 
     def start(self) -> None:
-        request = self._request
-        fetcher = self._fetcher
-        self._sent = sent = fetcher._client.request(
-            request.method,
-            WireURL(request.url.scheme, request.url.authority),
-            headers=fetcher._envelope(request, self.trace),
-            cookies=fetcher._jar,
-            allow_redirects=False,
-            unbuffered=True,
-            reactor=fetcher._reactor,
-        )
+        request, fetcher = self._request, self._fetcher
+        envelope = fetcher._envelope(request, self.trace)
+        self._sent = sent = fetcher._client.request(request.method, request.url.href, headers=envelope)
         sent.addCallbacks(self._answered, self._failed)
 
     # Deadlines.
@@ -250,8 +240,8 @@ class _Flight(Growing):
 
     # The answer.
 
-    def _answered(self, treq_response: Any) -> None:
-        self._response = response = treq_response.original
+    def _answered(self, response: WireResponse) -> None:
+        self._response = response
         self._headers = headers = by_name(response.fields)
         limit = self._fetcher._limits.max_size
         if self._request.method != "HEAD" and response.code != SWITCHING:

@@ -141,6 +141,7 @@ def test_no_circles() -> None:
             {"crawler.reading", "crawler.parsing", "crawler.parsing.__main__", "crawler.parsing.worker"},
         ),
         ("crawler.reading", {"crawler.api", "crawler.composition"}),
+        ("crawler.client", {"crawler.fetch"}),
         ("crawler.fetch", {"crawler.errand", "crawler.loop", "crawler.network"}),
         ("crawler.errand", {"crawler.composition", "crawler.loop"}),
     ],
@@ -192,8 +193,8 @@ def test_http11_stands_alone() -> None:
 
 
 def test_treq_has_one_importer() -> None:
-    """Only fetch knows treq; the envelope needs the type of its cookie jar."""
-    assert importers("treq") == {"crawler.fetch", "crawler.http11.envelope"}
+    """Only the client knows treq; the envelope needs the type of its cookie jar."""
+    assert importers("treq") == {"crawler.client", "crawler.http11.envelope"}
 
 
 @pytest.mark.parametrize(

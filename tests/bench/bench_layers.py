@@ -22,11 +22,11 @@ from measure import ROOT, about, best_and_median
 
 sys.path.insert(0, str(ROOT))  # the checkout, not what pip installed of it
 
-from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
+from crawler.client import Client
 from crawler.feed import DirectFeed
 from crawler.fetch import Fetcher, Limits, by_name
 from crawler.frontier.memory import MemoryFrontier
@@ -34,7 +34,7 @@ from crawler.gate import Gate
 from crawler.ground import Rules
 from crawler.http11.agent import Agent
 from crawler.http11.endpoint import Endpoint
-from crawler.http11.envelope import Envelope, NullJar, Trace, WireURL
+from crawler.http11.envelope import Envelope, Trace
 from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.response import WireResponse
@@ -159,7 +159,7 @@ def layers(folder: Path) -> Iterator[Layer]:
         frontier.finish(claimed, "ok", 1.0)
 
     yield Layer("frontier: add, claim, finish", repeated(lease))
-    yield Layer("treq alone", treq_alone())
+    yield Layer("treq's client alone", treq_alone())
     yield Layer("http11: agent, pool, connection", exchange())
     yield Layer("fetch (with treq and http11)", fetch(request))
 
@@ -205,21 +205,9 @@ def treq_alone() -> Callable[[int], None]:
         def request(self, *_: object) -> Deferred[Any]:
             return succeed(response)
 
-    jar = NullJar()
-    client = HTTPClient(Ready(), jar)
+    client = Client(Ready())  # type: ignore[arg-type]
     envelope = Envelope(KEY, "GET", HEAD, Trace(0.0))
-    reactor = Loop()
-    return repeated(
-        lambda: client.request(
-            "GET",
-            WireURL("http", "127.0.0.1:8080"),
-            headers=envelope,
-            cookies=jar,
-            allow_redirects=False,
-            unbuffered=True,
-            reactor=reactor,
-        )
-    )
+    return repeated(lambda: client.request("GET", URL, headers=envelope))
 
 
 class Discard(Protocol):
