@@ -12,7 +12,8 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from crawler.crawl_options import CRAWL, EXTRACTION, JOB, CrawlOptions
+from crawler.crawl_options import CRAWL, EXTRACTION, JOB
+from crawler.input_options import INPUT, InputOptions
 from crawler.monitor_options import MONITORS
 from crawler.options import (
     GIB,
@@ -50,7 +51,6 @@ __all__ = [
 
 Method = Literal["GET", "HEAD"]
 
-INPUT: Final = "Input"
 REQUEST: Final = "Request"
 POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
@@ -84,17 +84,8 @@ class Fields(Many, frozen=True):
         return names
 
 
-class Config(CrawlOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(InputOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All options, read and checked; seconds are float, sizes are bytes. Made by `build`, `from_toml` or `from_env`."""
-
-    inputs: Annotated[
-        tuple[str, ...],
-        Option(Many(Path("a file, a URL or -")), INPUT, "Files of URLs, URLs, or - for standard input", (), "INPUT"),
-    ] = ()
-    column: Annotated[
-        str | None,
-        Option(Line(), INPUT, "Take URLs from this column of CSV, or key of JSON Lines", metavar="NAME"),
-    ] = None
 
     method: Annotated[
         Method,

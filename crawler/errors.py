@@ -134,6 +134,7 @@ WARNINGS: Final[dict[str, str]] = {
     "trailing_junk": "bytes after the end of the compressed body were ignored",
     "charset": "the declared charset is unknown or wrong; another one was used",
     "charset_guessed": "no charset is declared and the body is not UTF-8; it was decoded as what it looks like",
+    "input_repaired": "the input had no scheme, or quotes, commas or invisible characters around it",
     "truncated": "the body was cut",
     "parse_truncated": "the parser gave up before the end of the document",
     "extract_error": "a value that was to be extracted could not be had, or not as its type; it is null",

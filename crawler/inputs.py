@@ -26,12 +26,13 @@ def open_inputs(config: Config, urls: Iterable[Any] | None, typed: Typed) -> Inp
 
     While they are read, `typed` is told of each.
     """
+    scheme = None if config.default_scheme == "none" else config.default_scheme
     if urls is None:
         seeds.check(config.inputs, config.column)
-        source = seeds.read(config.inputs, column=config.column)
+        source = seeds.read(config.inputs, column=config.column, scheme=scheme)
         direct = not any(map(_may_block, config.inputs))
     else:
-        source = seeds.from_iterable(urls)
+        source = seeds.from_iterable(urls, scheme=scheme)
         direct = isinstance(urls, (list, tuple, set, frozenset))
     if config.sitemap:
         source = chain(source, seeds.from_iterable(config.sitemap, SITEMAP_SOURCE))

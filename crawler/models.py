@@ -14,7 +14,7 @@ from msgspec import structs
 
 from crawler.charset import decode_text, from_content_type
 from crawler.errors import SKIPS, CodedError
-from crawler.urls import Url
+from crawler.urls import Url, was_repaired
 
 if TYPE_CHECKING:
     import parsel
@@ -265,6 +265,8 @@ def record_of(
     warnings = response.warnings
     if response.truncated and "truncated" not in warnings:
         warnings = [*warnings, "truncated"]
+    if request.input.parent is None and was_repaired(request.written):
+        warnings = [*warnings, "input_repaired"]
     if findings.warnings:
         warnings = [*warnings, *(code for code in findings.warnings if code not in warnings)]
     record = Record(

@@ -1,4 +1,4 @@
-"""What the formats of inputs are made of: lines, tables, JSON Lines and sitemaps -> seeds, a piece at a time. No files.
+"""What the formats of inputs are made of: lines, tables, JSON and sitemaps -> seeds, a piece at a time. No files.
 
 The formats themselves are told in crawler.seeds, through which all others use this.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
-import io
+import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -20,23 +19,26 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Input
+from crawler.seed_streams import Stream, as_lines, json_items, json_kind
 from crawler.sitemaps import entries
-from crawler.urls import Url, parse, redact, scrub
+from crawler.urls import AROUND, Url, meant, parse, redact, scrub
 
 TEXT_LIMIT: Final = 2083
 LINE_LIMIT: Final = 64 * 1024
 ROW_LIMIT: Final = 16 * 1024 * 1024  # a line of JSON may carry a whole body beside its URL
 DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
-STRUCTURED: Final = (*DELIMITERS, ".jsonl", ".ndjson")
+STRUCTURED: Final = (*DELIMITERS, ".jsonl", ".ndjson", ".json")
 
 _COMMENT: Final = re.compile(r"\s#")
 _BEFORE_MARKUP: Final = "\ufeff\xef\xbb\xbf \t\r\n"  # byte order marks, one of them as Latin-1 has it
 # A declaration, a comment or a tag. Not <http://h/>, which may stand in a list.
 _MARKUP: Final = re.compile(r"<(?:[?!]|[A-Za-z_][\w.:-]*(?:\s|/?>))")
+_SEPARATOR: Final = re.compile(r'"?sep=([^\w\s"]|\t)"?\s')
+_PARAMETER: Final = re.compile(r"[\w.-]+=")
+_SNIFFED: Final = 4096
+_SNIFFED_LINES: Final = 10
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SLICE: Final = 1 << 16
-
-Stream = io.BufferedReader | gzip.GzipFile
 
 
 class InputError(ValueError):
@@ -59,14 +61,23 @@ class Seed(NamedTuple):
     input: Input
 
 
-def seed(text: str, place: Input) -> Seed | BadLine:
-    """What a text is that should be a URL."""
-    try:
-        url = parse(text)
-    except CodedError as error:
-        # A traceback would keep the frames of this call alive for as long as the line is kept.
-        return BadLine(recordable(text), place, error.with_traceback(None))
-    return Seed(url, redact(text), place)
+def seed(text: str, place: Input, scheme: str | None = None) -> Seed | BadLine:
+    """What a text is that should be a URL. `scheme` is that of a text that is plainly a host."""
+    error = None
+    if text[-1:] not in AROUND:
+        try:
+            return Seed(parse(text), redact(text), place)
+        except CodedError as problem:
+            error = problem
+    # As people have it in lists; the record tells of it, for it knows what was written.
+    repaired = meant(text, scheme)
+    if repaired != text or error is None:
+        try:
+            return Seed(parse(repaired), redact(text), place)
+        except CodedError as problem:
+            error = problem
+    # A traceback would keep the frames of this call alive for as long as the line is kept.
+    return BadLine(recordable(text), place, error.with_traceback(None))
 
 
 def bad(text: str, place: Input, message: str) -> BadLine:
@@ -99,35 +110,53 @@ def parses(text: str) -> bool:
     return True
 
 
-def read_stream(stream: Stream, structure: str, source: str, column: str | None) -> Iterator[Seed | BadLine]:
+def read_stream(
+    stream: Stream, structure: str, source: str, column: str | None, scheme: str | None = None
+) -> Iterator[Seed | BadLine]:
     """The seeds of an input; `structure` is its suffix if that is one of STRUCTURED. A fault ends it with a BadLine."""
-    lines = Lines(stream, ROW_LIMIT if structure else LINE_LIMIT)
+    lines = None
     try:
-        if structure in DELIMITERS:
-            yield from _read_table(lines, source, DELIMITERS[structure], column)
-        elif structure:
-            yield from _read_json_lines(lines, source, column or "url")
-        elif _is_markup(stream):
+        if not structure and _is_markup(stream):
             yield from _read_sitemap(stream, source)
+            return
+        stream = as_lines(stream)
+        kind = structure if structure in DELIMITERS else json_kind(stream, structure)
+        if kind == "array":
+            yield from _read_json_array(stream, source, column or "url", scheme)
+            return
+        lines = Lines(stream, ROW_LIMIT if kind else LINE_LIMIT)
+        if kind in DELIMITERS:
+            yield from _read_table(lines, source, _delimiter(stream, kind, column), column, scheme)
+        elif kind:
+            yield from _read_json_lines(lines, source, column or "url", scheme)
         else:
-            yield from _read_lines(lines, source)
+            yield from _read_lines(lines, source, scheme)
     except (OSError, EOFError, zlib.error, ValueError, CodedError) as error:
-        yield unreadable(source, lines.number + 1, error, rest=lines.number > 0)
+        number = lines.number if lines is not None else 0
+        yield unreadable(source, number + 1, error, rest=number > 0)
 
 
 def check_stream(stream: Stream, structure: str, column: str | None) -> None:
-    """Look at the beginning of an input. Raises InputError for a table without the column, and XML of another kind."""
+    """Look at the beginning of an input.
+
+    Raises InputError for a table without the column, XML of another kind, and for what is no list at all.
+    """
     try:
-        if structure in DELIMITERS:
-            first = list(islice(_rows(Lines(stream, ROW_LIMIT), DELIMITERS[structure]), 2))
-        elif not structure and _is_markup(stream):
-            return _check_sitemap(stream)
-        else:
-            return None
+        if not structure and _is_markup(stream):
+            _check_sitemap(stream)
+            return
+        try:
+            stream = as_lines(stream)
+            kind = structure if structure in DELIMITERS else json_kind(stream, structure)
+        except CodedError as error:
+            raise InputError(error.message) from None
+        if kind not in DELIMITERS:
+            return
+        delimiter = _delimiter(stream, kind, column)
+        first = list(islice(_rows(Lines(stream, ROW_LIMIT), delimiter), 2))
     except (OSError, EOFError, zlib.error, CodedError):
-        return None  # a fault of the content, which gets its record in the run
+        return  # a fault of the content, which gets its record in the run
     _choose([row.cells for row in first if not row.fault], column)
-    return None
 
 
 # --- lines ---
@@ -145,19 +174,21 @@ class Lines:
     def __iter__(self) -> Iterator[bytes]:
         limit: int = self._readline.args[0]
         for line in iter(self._readline, b""):
-            if self.number == 0 and line.startswith(_UTF16):
-                raise CodedError("url_invalid", "it is UTF-16 (allowed: UTF-8)")
             self.number += 1
             if len(line) == limit and not line.endswith(b"\n"):
                 self.too_long += 1
                 while (rest := self._readline()) and not rest.endswith(b"\n"):
                     pass
                 yield b""
+            elif line.startswith(codecs.BOM_UTF8):  # also within a file that was made of several
+                while line.startswith(codecs.BOM_UTF8):
+                    line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
+                yield line or b"\n"
             else:
-                yield line if self.number > 1 else line.removeprefix(codecs.BOM_UTF8) or b"\n"
+                yield line
 
 
-def _read_lines(lines: Lines, source: str) -> Iterator[Seed | BadLine]:
+def _read_lines(lines: Lines, source: str, scheme: str | None) -> Iterator[Seed | BadLine]:
     for line in lines:
         place = Input(source=source, line=lines.number)
         if not line:
@@ -168,10 +199,30 @@ def _read_lines(lines: Lines, source: str) -> Iterator[Seed | BadLine]:
             continue
         if "#" in text and (comment := _COMMENT.search(text)):
             text = text[: comment.start()].rstrip()
-        yield seed(text, place)
+        yield seed(text, place, scheme)
 
 
-def _read_json_lines(lines: Lines, source: str, key: str) -> Iterator[Seed | BadLine]:
+# --- JSON ---
+
+
+def _read_json_array(stream: Stream, source: str, key: str, scheme: str | None) -> Iterator[Seed | BadLine]:
+    number = 0
+    try:
+        for number, item in enumerate(json_items(stream), 1):
+            yield _from_json(item, key, Input(source=source, line=number), scheme)
+    except (OSError, EOFError, zlib.error, ValueError, CodedError) as error:
+        yield unreadable(source, number + 1, error, rest=number > 0)
+
+
+def _from_json(value: object, key: str, place: Input, scheme: str | None) -> Seed | BadLine:
+    try:
+        url = _at_key(value, key, "item")
+    except CodedError as error:
+        return bad(json.dumps(value)[:TEXT_LIMIT], place, error.message)
+    return seed(url.strip(), place, scheme)
+
+
+def _read_json_lines(lines: Lines, source: str, key: str, scheme: str | None) -> Iterator[Seed | BadLine]:
     for line in lines:
         place = Input(source=source, line=lines.number)
         if not line:
@@ -184,18 +235,18 @@ def _read_json_lines(lines: Lines, source: str, key: str) -> Iterator[Seed | Bad
             except CodedError as error:
                 yield bad(_shown(line), place, error.message)
             else:
-                yield seed(url.strip(), place)
+                yield seed(url.strip(), place, scheme)
 
 
 def _shown(line: bytes) -> str:
     return line.decode("utf-8", "replace").strip()
 
 
-def _at_key(value: object, key: str) -> str:
+def _at_key(value: object, key: str, what: str = "line") -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, dict):
-        raise CodedError("url_invalid", "the line is neither a string nor an object")
+        raise CodedError("url_invalid", f"the {what} is neither a string nor an object")
     found: object = value
     for part in (key,) if key in value else key.split("."):
         if not isinstance(found, dict) or part not in found:
@@ -215,7 +266,37 @@ class _Row(NamedTuple):
     fault: str = ""
 
 
-def _read_table(lines: Lines, source: str, delimiter: str, column: str | None) -> Iterator[Seed | BadLine]:
+def _delimiter(stream: Stream, structure: str, column: str | None) -> str:
+    """What separates the cells: Excel's "sep=" line says it, else the suffix, or what csv.Sniffer finds in a .csv file.
+
+    A ";" or "|" may also stand in URLs, so it has to make sense: it separates a column of the wanted name, or cells
+    that are no parameters of a path ("http://h/;id=1").
+    """
+    head = stream.peek(1)[:_SNIFFED]
+    text = head.decode("utf-8", "replace").lstrip("\ufeff")
+    if said := _SEPARATOR.match(text):
+        return said[1]
+    delimiter = DELIMITERS[structure]
+    lines = text.splitlines()[: _SNIFFED_LINES if len(head) < _SNIFFED else -1][:_SNIFFED_LINES]
+    if structure == ".tsv" or not lines:
+        return delimiter
+    try:
+        other = csv.Sniffer().sniff("\n".join(lines), ";\t|,").delimiter
+    except csv.Error:
+        return delimiter
+    rows = list(csv.reader(lines, delimiter=other))
+    try:
+        index, has_header = _choose(rows[:2], column)
+    except InputError:
+        return delimiter
+    following = rows[0][index + 1 :]
+    sensible = has_header or other == "\t" or not (following and _PARAMETER.match(following[0]))
+    return other if len(rows[0]) > 1 and sensible else delimiter
+
+
+def _read_table(
+    lines: Lines, source: str, delimiter: str, column: str | None, scheme: str | None
+) -> Iterator[Seed | BadLine]:
     rows = _rows(lines, delimiter)
     first = list(islice(rows, 2))
     index, has_header = _choose([row.cells for row in first if not row.fault], column)
@@ -228,7 +309,7 @@ def _read_table(lines: Lines, source: str, delimiter: str, column: str | None) -
         elif index >= len(cells):
             yield bad(delimiter.join(cells), place, f"the row has no column {index + 1}")
         else:
-            yield seed(cells[index].strip(), place)
+            yield seed(cells[index].strip(), place, scheme)
 
 
 def _rows(lines: Lines, delimiter: str) -> Iterator[_Row]:
@@ -245,7 +326,7 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[_Row]:
             continue
         if lines.too_long > too_long:
             yield _Row(start, [], lines.complaint)
-        elif cells:
+        elif cells and not (start == 1 and _SEPARATOR.match(delimiter.join(cells) + "\n")):
             yield _Row(start, cells)
 
 

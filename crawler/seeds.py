@@ -4,11 +4,15 @@ Every line that is not blank or a comment gives one Seed or one BadLine. A fault
 one BadLine as well, and the next input follows. One line is in memory at a time, and its length has a limit; of XML it
 is 64 KiB.
 
-- URL files: UTF-8, a URL a line. A line that starts with `#` is a comment; so is what follows a `#` after white space.
-- `.csv`, `.tsv`: the column named by `column`, or its number from 1; by default the column `url`, else the first that
-  holds a URL in one of the first two rows. Capitals in names do not matter. The first row is a header if it names the
-  column, or if its cell there has none of the characters `.:/`.
+- URL files: UTF-8 or UTF-16, a URL a line. A line that starts with `#` is a comment; so is what follows a `#` after
+  white space. Quotes, commas and invisible characters around a URL do not count; a line that is plainly a host gets the
+  scheme that is given for it.
+- `.csv`, `.tsv`: a comma or a tab between cells, or in `.csv` what csv.Sniffer finds or a line `sep=;` says. The
+  column named by `column`, or its number from 1; by default the column `url`, else the first that holds a URL in one of
+  the first two rows. Capitals in names do not matter. The first row is a header if it names the column, or if its cell
+  there has none of the characters `.:/`.
 - `.jsonl`, `.ndjson`: the string under the key `column` (default `url`; `a.b` reaches into objects), or a bare string.
+  `.json`: the same, or one array of such values. Both are known by how they begin, too.
 - Sitemaps, indexes of sitemaps, RSS and Atom are known by what they begin with, which is a tag or an XML declaration.
   Every entry gives one Seed or one BadLine, however many there are; those of an index are URLs of sitemaps.
 - gzip is known by the suffix `.gz` or by its first two bytes.
@@ -36,7 +40,6 @@ from crawler.seed_formats import (
     BadLine,
     InputError,
     Seed,
-    Stream,
     bad,
     check_stream,
     parses,
@@ -46,7 +49,8 @@ from crawler.seed_formats import (
     seed,
     unreadable,
 )
-from crawler.urls import Url
+from crawler.seed_streams import Stream
+from crawler.urls import Url, meant
 
 __all__ = [
     "LINE_LIMIT",
@@ -64,10 +68,7 @@ __all__ = [
 STDIN: Final = "-"
 
 _GZIP: Final = b"\x1f\x8b"
-_HOST: Final = re.compile(r"(?:(localhost|[0-9.]+)|[^/?#:\\]+\.([A-Za-z]{2,}))(?::[0-9]+)?(?:[/?#]|\Z)")
-_FILES: Final = {
-    "csv", "gz", "htm", "html", "json", "jsonl", "list", "log", "lst", "md", "ndjson", "rss", "tsv", "txt", "xml",
-}  # fmt: skip
+_LOCAL: Final = re.compile(r"(?:localhost|[0-9.]+)(?::[0-9]+)?(?:[/?#]|\Z)")
 
 
 def check(inputs: Sequence[str], column: str | None) -> None:
@@ -86,35 +87,38 @@ def check(inputs: Sequence[str], column: str | None) -> None:
         problems.append("'-' is given more than once, but standard input can be read only once")
     if column is not None and not any(map(_structure, files)):
         problems.append(
-            f"column {column!r}: no input has columns (allowed: .csv, .tsv, .jsonl, .ndjson; also .gz of them)"
+            f"column {column!r}: no input has columns (allowed: .csv, .tsv, .json, .jsonl, .ndjson; also .gz of them)"
         )
     if problems:
         raise InputError("\n".join(problems))
 
 
 def read(
-    inputs: Sequence[str], *, column: str | None = None, stdin: BinaryIO | None = None
+    inputs: Sequence[str], *, column: str | None = None, scheme: str | None = None, stdin: BinaryIO | None = None
 ) -> Iterator[Seed | BadLine]:
-    """The seeds of all inputs, in order, read as they are asked for, in the calling thread."""
+    """The seeds of all inputs, in order, read as they are asked for, in the calling thread.
+
+    `scheme` is put before lines that are plainly hosts; without one they are bad.
+    """
     for position, name in enumerate(inputs, 1):
         if name != STDIN and _is_url(name):
             yield seed(name.strip(), Input(source="arguments", line=position))
         else:
-            yield from _read_input(name, column, stdin)
+            yield from _read_input(name, column, scheme, stdin)
 
 
-def from_iterable(urls: Iterable[object], source: str = "urls") -> Iterator[Seed | BadLine]:
+def from_iterable(urls: Iterable[object], source: str = "urls", scheme: str | None = None) -> Iterator[Seed | BadLine]:
     """The seeds of a Python iterable of `str` and `Url`; every item of another type gives a BadLine."""
     if isinstance(urls, (str, bytes)):
         raise TypeError(f"an iterable of URLs is wanted, not one {type(urls).__name__}")
-    return _from_items(urls, source)
+    return _from_items(urls, source, scheme)
 
 
-def _from_items(urls: Iterable[object], source: str) -> Iterator[Seed | BadLine]:
+def _from_items(urls: Iterable[object], source: str, scheme: str | None) -> Iterator[Seed | BadLine]:
     for line, item in enumerate(urls, 1):
         place = Input(source=source, line=line)
         if isinstance(item, str):
-            yield seed(item.strip(), place)
+            yield seed(item.strip(), place, scheme)
         elif isinstance(item, Url):
             yield Seed(item, item.href, place)
         else:
@@ -164,11 +168,11 @@ def _standard_input(stream: BinaryIO | None) -> Iterator[io.BufferedReader]:
         buffered.detach()
 
 
-def _read_input(name: str, column: str | None, stdin: BinaryIO | None) -> Iterator[Seed | BadLine]:
+def _read_input(name: str, column: str | None, scheme: str | None, stdin: BinaryIO | None) -> Iterator[Seed | BadLine]:
     source = recordable(name)
     try:
         with _opened(name, stdin) as stream:
-            yield from read_stream(stream, _structure(name), source, column)
+            yield from read_stream(stream, _structure(name), source, column, scheme)
     except (OSError, ValueError) as error:  # while it is opened: read_stream has words for its own
         yield unreadable(source, None, error)
 
@@ -193,8 +197,6 @@ def _check_file(name: str, column: str | None) -> None:
 
 
 def _hint(name: str) -> str:
-    match = _HOST.match(name)
-    if match is None or (match[2] or "").lower() in _FILES:
-        return ""
-    url = f"{'http' if match[1] else 'https'}://{name}"
-    return f" (for a URL, write {url})" if parses(url) else ""
+    local = _LOCAL.match(name)
+    url = f"http://{name}" if local else meant(name, "https")
+    return f" (for a URL, write {url})" if "://" in url and parses(url) else ""

@@ -28,6 +28,21 @@ _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
 _MAX_LABEL: Final = 63
 _SHOWN: Final = 200
 
+# What stands around URLs in lists: quotes, brackets, commas and what cannot be seen. A URL may end with some of them,
+# but hardly any does.
+_UNSEEN: Final = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\xad"
+_QUOTES: Final = "\"'<>`\u201c\u201d\u201e\u2018\u2019\xab\xbb"
+AROUND: Final = frozenset(f'{_UNSEEN}">`\u201d\u201c\u2019\xbb,') | {""}
+# A name of at least two labels, the last of letters; then a port, and a path or query.
+_PLAIN_HOST: Final = re.compile(
+    r"(?://)?((?:(?!-)[\w-]++\.)+([^\W\d_]{2,63}|xn--[a-z0-9-]{1,59})\.?)(:[0-9]{1,5})?([/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_FILE_SUFFIXES: Final = frozenset({
+    "csv", "gz", "htm", "html", "json", "jsonl", "list", "log", "lst", "md", "ndjson", "pdf", "rss",
+    "tsv", "txt", "xlsx", "xml", "zip",
+})  # fmt: skip
+
 # For redact. The standard drops tabs and newlines anywhere, and control characters and spaces at the start.
 _DROPPED: Final = str.maketrans("", "", "\t\r\n")
 _LEADING: Final = "".join(map(chr, range(0x21)))
@@ -97,6 +112,27 @@ def parse(text: str) -> Url:
     if _EMPTY_AUTHORITY.match(text):
         raise CodedError("url_invalid", "the URL has no host")
     return _from_standard(text, None)
+
+
+def meant(text: str, scheme: str | None) -> str:
+    """The URL that a person means with a line of a list: without what stands around it, and with `scheme`, if it is
+    plainly a host with or without a path ("www.example.com/a", but not "localhost", an address or a file's name).
+    """
+    text = text.strip(f"{_UNSEEN} \t\r\n\f")
+    text = text.strip(f"{_UNSEEN}{_QUOTES},; \t") if text[:1] in _QUOTES else text.rstrip(f"{''.join(AROUND)} \t")
+    host = _PLAIN_HOST.fullmatch(text) if scheme is not None else None
+    if host is None or not (host[3] or host[4] or host[2].lower() not in _FILE_SUFFIXES):
+        return text
+    return f"{scheme}://{text.removeprefix('//')}"
+
+
+def was_repaired(written: str) -> bool:
+    """Whether a line that has become a URL is not one as it stands. False at once for nearly all that are."""
+    if written[:4] == "http" and written[-1] not in AROUND:
+        return False
+    return (
+        _SCHEME.match(written) is None or _PLAIN_HOST.fullmatch(written) is not None or meant(written, None) != written
+    )
 
 
 def join(base: Url, reference: str) -> Url:

@@ -129,6 +129,7 @@ def test_keywords() -> None:
         output="out.jsonl",
         fields=["url", "error_code"],
         column=None,
+        default_scheme="https",
     )
     assert config == Config(
         inputs=("urls.txt",),

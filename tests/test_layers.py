@@ -171,6 +171,8 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.options", set()),
         ("crawler.monitor_options", {"crawler.options"}),
         ("crawler.patterns", set()),
+        ("crawler.input_options", {"crawler.crawl_options", "crawler.options"}),
+        ("crawler.seed_streams", {"crawler.errors"}),
         ("crawler.crawl_options", {"crawler.monitor_options", "crawler.options", "crawler.patterns"}),
         ("crawler.scope", {"crawler.errors", "crawler.patterns", "crawler.urls"}),
         ("crawler.transcode", {"crawler.encodings"}),

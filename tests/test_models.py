@@ -335,6 +335,21 @@ class TestPython:
             record_of(request(), response(b"<html>"), 0.0).json()
 
     @pytest.mark.parametrize(
+        ("written", "repaired"),
+        [
+            ("http://h/", False), ("HTTPS://H/x", False), ("ws://h/", False), ("http:h", False), ("http://h/'", False), ("http://h/;", False),
+            ("www.example.com/x", True), ("example.com:8080", True), ("//example.com/", True), ("http://h/,", True), ('"http://h/"', True),
+            ("\u200bhttp://h/", True), ("http://h/\ufeff", True), ("\u201chttp://h/\u201d", True), ("<http://h/>", True),
+        ],
+    )  # fmt: skip
+    def test_what_was_repaired_says_so(self, written, repaired):
+        """The record has what was written; where that is no URL as it stands, a warning tells of it, but not of links."""
+        typed = request(written=written)
+        assert record_of(typed, response(), 0.0).warnings == ["input_repaired"] * repaired
+        link = request(written=written, input=Input(parent="http://h/", depth=1))
+        assert record_of(link, response(), 0.0).warnings == []
+
+    @pytest.mark.parametrize(
         ("body", "content_type"),
         [
             (b'"caf\xe9"', "application/json; charset=iso-8859-1"),

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import tracemalloc
 import zlib
 from itertools import islice
@@ -91,15 +92,6 @@ class TestPlainFiles:
         assert (first.url.href, last.url.href) == (A, B)
         assert (bad.text, bad.input.line) == ("http://a/caf?", 3)
         assert "not UTF-8" in bad.error.message
-
-    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-    def test_utf16_is_said_once(self, encoding, write):
-        """A UTF-16 file gives one bad line that says so, and the next input follows."""
-        name = write("list.txt", f"\ufeff{A}\n{B}\n".encode(encoding))
-        bad, good = read([name, C])
-        assert bad.error.message == "the input cannot be read: it is UTF-16 (allowed: UTF-8)"
-        assert bad.input.line == 1
-        assert good.url.href == C
 
     @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
     def test_the_longest_line(self, end):
@@ -555,6 +547,214 @@ class TestCheck:
         name = write("x.csv.gz", b"not gzip")
         check([name], None)
         assert len(list(read([name]))) == 1
+
+
+def with_scheme(content):
+    """The seeds of standard input, of lists where hosts get https."""
+    return list(read(["-"], stdin=io.BytesIO(content), scheme="https"))
+
+
+class TestWhatPeopleHave:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            f"{A}\n{B}\n".encode("utf-16"),
+            f"\ufeff{A}\r\n{B}\r\n".encode("utf-16-be"),
+            f"{A}\n{B}".encode("utf-16-le"),
+            f"{A}\n{B}".encode("utf-16-be"),
+            f"{A}\r{B}\r".encode(),
+            f"{A}\r{B}".encode("utf-16"),
+            f"\ufeff\ufeff{A}\n\ufeff{B}\n\ufeff# x\n\ufeff\n".encode(),
+        ],
+        ids=["utf-16", "be", "le without mark", "be without mark", "cr", "utf-16 cr", "marks"],
+    )
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+    def test_other_text(self, content, pack, write):
+        """UTF-16 with and without its mark, lines that end with CR, marks anywhere: the same lines."""
+        name = write("list", pack(content))
+        check([name], None)
+        assert brief(read([name])) == brief(read_bytes(pack(content))) == [(1, A), (2, B)]
+
+    def test_large_other_text(self, write):
+        """It is converted as it is read: lines are whole, numbered, and few are in memory."""
+        lines = [f"{A}{'é' * (number % 90)}{number}" for number in range(20_000)]
+        for name, content in (("16", "\r\n".join(lines).encode("utf-16")), ("cr", "\r".join(lines).encode())):
+            write(name, content)
+            tracemalloc.start()
+            try:
+                seeds = read([name])
+                assert all(seed.written == lines[seed.input.line - 1] for seed in seeds)
+                assert tracemalloc.get_traced_memory()[1] < 2_000_000
+            finally:
+                tracemalloc.stop()
+
+    @pytest.mark.parametrize(
+        ("start", "words"),
+        [
+            (
+                b"PK\x03\x04\x14\0",
+                "an Excel workbook or another ZIP archive (save the sheet as CSV, or unpack the archive)",
+            ),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save the sheet as CSV"),
+            (b"%PDF-1.7", "a PDF file"),
+            (b"BZh91AY", "unpack it"),
+            (b"\xfd7zXZ\0", "unpack it"),
+            (b"\x28\xb5\x2f\xfd", "unpack it"),
+            (f"\ufeff{A}".encode("utf-32"), "UTF-32 (save it as UTF-8)"),
+            (b'{"urls": [1],\n "x": 2}', "a JSON object (allowed: an array, or JSON Lines)"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["list.xlsx", "list.csv", "list.txt"])
+    def test_what_is_no_list(self, start, words, name, write):
+        """It is told before the run, with what to do; in a pipe it is one bad line, never a list of nonsense."""
+        if name == "list.csv" and b"urls" in start:
+            pytest.skip("any text is a table")
+        write(name, start + b"\n\x00\n" * 50)
+        with pytest.raises(InputError, match=re.escape(words)):
+            check([name], None)
+        (bad,) = read([name])
+        assert words in bad.error.message and bad.text == name
+
+    @pytest.mark.parametrize(
+        ("content", "column", "seeds"),
+        [
+            ("[]", None, []),
+            (f' \n[ "{A}",\n"{B}" ]\n', None, [(1, A), (2, B)]),
+            (f'\ufeff[{{"url": "{A}"}},{{"url": "{B}", "x": [1, {{}}]}}]', None, [(1, A), (2, B)]),
+            (f'[{{"a": {{"b": "{A}"}}}}, {{"a": 1}}]', "a.b", [(1, A), (2, "the object has no key 'a.b'")]),
+            (
+                f'["{A}", 12, null, "{B}"]',
+                None,
+                [(1, A), *((n, "the item is neither a string nor an object") for n in (2, 3)), (4, B)],
+            ),
+            (
+                f'["{A}", "{B}"',
+                None,
+                [(1, A), (2, B), (3, "the rest of the input cannot be read: it is not JSON: ']' is missing")],
+            ),
+            (
+                f'["{A}" "{B}"]',
+                None,
+                [(1, A), (2, "the rest of the input cannot be read: it is not JSON: ']' is missing before '\"'")],
+            ),
+            (
+                f'["{A}"]\n["{B}"]',
+                None,
+                [(1, A), (2, "the rest of the input cannot be read: something follows the JSON array")],
+            ),
+            (
+                '[{"url": ',
+                None,
+                [(1, "the input cannot be read: it is not JSON: Expecting value: line 1 column 10 (char 9)")],
+            ),
+            (f'{{"url": "{A}"}}\n{{"url": "{B}"}}\n', None, [(1, A), (2, B)]),
+        ],
+    )
+    def test_json(self, content, column, seeds, write):
+        """An array, each item with its number, and JSON Lines, both under any name."""
+        for name in ("list.json", "list.txt", "list"):
+            if name == "list.json" or content.strip("\ufeff \n") != "[]":
+                assert brief(read([write(name, content)], column=column)) == seeds
+
+    def test_a_large_array(self, write):
+        """It is read an item at a time, and an item may be longer than what is read at once."""
+        items = [{"url": f"{A}{number}", "body": "é" * (number % 7) * 1000} for number in range(3_000)]
+        items.append({"body": "x" * 700_000, "url": B})
+        name = write("list.json", json.dumps(items, ensure_ascii=False, indent=1))
+        tracemalloc.start()
+        try:
+            assert [seed.url.href for seed in read([name])] == [item["url"] for item in items]
+            assert tracemalloc.get_traced_memory()[1] < 9_000_000
+        finally:
+            tracemalloc.stop()
+
+    @pytest.mark.parametrize(
+        ("content", "seeds"),
+        [
+            (f"id;url\n1;{A}\n2;{B}\n", [(2, A), (3, B)]),
+            (f"id\turl\n1\t{A}\n2\t{B}\n", [(2, A), (3, B)]),
+            (f"id|url\n1|{A}\n2|{B}\n", [(2, A), (3, B)]),
+            (f'"id";"url"\r\n"1;2";"{A}"\r\n', [(2, A)]),
+            (f"{A};name\n{B};other\n", [(1, A), (2, B)]),
+            (f"sep=;\r\nid;url\r\n1;{A}?a,b\r\n", [(3, f"{A}?a,b")]),
+            (f'"sep=|"\n{A}|x\n', [(2, A)]),
+            (f"sep=\t\nurl\tx\n{A}\t1\n", [(3, A)]),
+            (f"\ufeff\ufeffurl;x\n{A};1\n\ufeff{B};1\n", [(2, A), (3, B)]),
+            (f"id;url\r1;{A}\r2;{B}", [(2, A), (3, B)]),
+            # a ";" of the URLs
+            (f"{A};x=1\n{B};x=1\n", [(1, f"{A};x=1"), (2, f"{B};x=1")]),
+            (f"url\n{A};x=1\n{B};x=1\n", [(2, f"{A};x=1"), (3, f"{B};x=1")]),
+            (f"id,url\n1,{A};a;b\n2,{B};a;b\n", [(2, f"{A};a;b"), (3, f"{B};a;b")]),
+        ],
+    )
+    def test_tables(self, content, seeds, write):
+        """Cells of .csv may be separated by what Excel and others use; what the table says of it counts."""
+        name = write("x.csv", content)
+        check([name], None)
+        assert brief(read([name])) == seeds
+
+    def test_a_table_as_excel_saves_unicode_text(self, write):
+        """UTF-16 and tabs."""
+        name = write("x.csv", f"id\turl\r\n1\t{A}\r\n".encode("utf-16"))
+        check([name], None)
+        assert brief(read([name])) == [(2, A)]
+
+    @pytest.mark.parametrize(
+        ("line", "url"),
+        [
+            ("example.com", "https://example.com/"),
+            ("www.example.com/x?y#z", "https://www.example.com/x?y"),
+            ("example.com:8080/x", "https://example.com:8080/x"),
+            ("//example.com/x", "https://example.com/x"),
+            ("bücher.example", "https://xn--bcher-kva.example/"),
+            ("Example.COM.", "https://example.com./"),
+            ("data.json/x", "https://data.json/x"),
+            (f'"{A}",', A),
+            (f"'{A}'", A),
+            (f"<{A}>", A),
+            (f"{A},", A),
+            (f'{A}"', A),
+            (f"\u200b{A}\u200b", A),
+            (f"\u201c{A}\u201d;", A),
+            (f"\xab {A} \xbb", A),
+            ('"example.com"', "https://example.com/"),
+            # nothing to repair
+            ("http://h/a'", "http://h/a'"),
+            ("http://h/a;", "http://h/a;"),
+            ("http://h/(a)", "http://h/(a)"),
+        ],
+    )
+    def test_lines(self, line, url):
+        """What people mean with a line is fetched; the seed knows what was written."""
+        (seed,) = with_scheme(line.encode())
+        assert (seed.url.href, seed.written) == (url, line)
+
+    @pytest.mark.parametrize(
+        "line", ["localhost:8080", "127.0.0.1/x", "urls.txt", "a@b.com", "nonsense", "/x", "-a.com", "a..com", "1.2.3"]
+    )
+    def test_what_is_not_plainly_a_host(self, line):
+        """It stays a bad line, with a hint."""
+        (bad,) = with_scheme(line.encode())
+        assert "the URL has no scheme" in bad.error.message or "scheme 'a'" in bad.error.message
+
+    def test_without_a_scheme_to_put_before(self):
+        """Then hosts are bad lines, with the URL that may be meant, repaired, and no password of it."""
+        assert brief(read_bytes(b"example.com\n")) == [
+            (1, "the URL has no scheme (did you mean 'https://example.com' ?)")
+        ]
+        assert brief(read_bytes(b'"u:p@example.com/",\n')) == [
+            (1, "the URL has no scheme (did you mean 'https://example.com/' ?)")
+        ]
+
+    def test_each_way_in(self, write):
+        """Tables, JSON and Python's iterables have the same lines."""
+        names = [
+            write("x.csv", "url\na.example\n"),
+            write("x.jsonl", '"a.example"\n'),
+            write("x.json", '["a.example"]'),
+        ]
+        seeds = [*read(names, scheme="http"), *from_iterable([" a.example,"], scheme="http")]
+        assert [seed.url.href for seed in seeds] == [A] * 4
 
 
 class TestIterables:

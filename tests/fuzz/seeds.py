@@ -11,8 +11,16 @@ from crawler.urls import redact
 
 from .tools import check_error
 
-FORMATS = (("", None), (".csv", None), (".csv", "url"), (".tsv", "2"), (".jsonl", None), (".jsonl", "a.b"))
-LIST, CSV, NAMED, TSV, JSON, DEEP = (bytes((number,)) for number in range(6))
+FORMATS = (
+    ("", None),
+    (".csv", None),
+    (".csv", "url"),
+    (".tsv", "2"),
+    (".jsonl", None),
+    (".jsonl", "a.b"),
+    (".json", None),
+)
+LIST, CSV, NAMED, TSV, JSON, DEEP, ARRAY = (bytes((number,)) for number in range(7))
 SAMPLES = (
     LIST + b"\xef\xbb\xbf# comment\nhttp://a/ # more\n\n  https://user:secret@b/#f\nno URL\nhttp://c/\xff\r\n",
     LIST + b'<?xml version="1.0"?><urlset><url><loc>http://a/</loc></url>\n<url/><url><loc>no</loc></url></urlset>',
@@ -22,6 +30,11 @@ SAMPLES = (
     NAMED + b'http://a/,url\n\x00,http://b/\n"unclosed,x\n',
     TSV + b"a\thttp://a/\n\n\thttp://b/\t\n",
     JSON + b'{"url": "http://a/", "x": [1]}\n"http://b/"\n{"url": 1}\n[]\nnope\n{"url": "\\ud800"}\n',
+    LIST + "\ufeff“http://a/”,\r\nwww.example.com/x\n".encode("utf-16-le"),
+    LIST + b"http://a/\rhttp://b/\r",
+    CSV + b"sep=;\nid;url\n1;http://a/,b\n",
+    CSV + b"id;url\r1;http://a/\r2;http://b/\r",
+    ARRAY + b'[ "http://a/", {"url": "b.example"}, [1], 1e5, {"url": null}] x',
     DEEP + b'{"a": {"b": "http://a/"}}\n{"a.b": "http://b/"}\n{"a": []}\n',
 )
 TOKENS = (
@@ -41,7 +54,7 @@ def fuzz(data: bytes) -> None:
     except InputError as error:
         assert len(str(error)) < 4000
         refused = True
-    found = list(read_stream(_stream(data[1:]), structure, "input", column))
+    found = list(read_stream(_stream(data[1:]), structure, "input", column, "https"))
     for item in found:
         assert isinstance(item, (Seed, BadLine))
         text = item.text if isinstance(item, BadLine) else item.written
@@ -55,7 +68,8 @@ def fuzz(data: bytes) -> None:
     lines = [item.input.line for item in found if item.input.line is not None]
     assert lines == sorted(lines)
     if not structure and not data[1:].startswith(b"\x1f\x8b"):
-        assert len(found) <= 1 + max(data.count(b"\n") + 1, data.count(b"<"))
+        ends = data.count(b"\n") + data.count(b"\r") + 1
+        assert len(found) <= 1 + max(ends, data.count(b"<"), data.count(b",") + 2)
     if refused:  # then the run would not have begun; that it says so in its record, too, is all that is asked
         return
 

@@ -1,0 +1,34 @@
+"""The options that say what is read, and how. Config has them, as all others: this is a part of its list."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, get_args
+
+from crawler.crawl_options import CrawlOptions
+from crawler.options import Choice, Line, Many, Option, Path
+
+INPUT: Final = "Input"
+
+DefaultScheme = Literal["https", "http", "none"]
+
+
+class InputOptions(CrawlOptions, frozen=True, kw_only=True):
+    """Inputs, and what makes seeds of them."""
+
+    inputs: Annotated[
+        tuple[str, ...],
+        Option(Many(Path("a file, a URL or -")), INPUT, "Files of URLs, URLs, or - for standard input", (), "INPUT"),
+    ] = ()
+    column: Annotated[
+        str | None,
+        Option(Line(), INPUT, "Take URLs from this column of CSV, or key of JSON Lines", metavar="NAME"),
+    ] = None
+    default_scheme: Annotated[
+        DefaultScheme,
+        Option(
+            Choice(get_args(DefaultScheme)),
+            INPUT,
+            "What to put before lines that are plainly hosts, such as www.example.com/a",
+            metavar="SCHEME",
+        ),
+    ] = "https"
