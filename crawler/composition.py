@@ -19,6 +19,7 @@ from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
+from crawler.frontier.spilling import SpillingFrontier
 from crawler.gate import Gate, dry_run
 from crawler.ground import Rules
 from crawler.http11.dial import Dial, reactor_dial
@@ -97,7 +98,9 @@ class Crawler:
             adaptive=config.adaptive,
             retry_after_cap=config.retry_after_cap,
         )
-        self._frontier: Frontier = MemoryFrontier(self._politeness, self._key)
+        # A list is read as it is fetched; what a crawl finds may be any number.
+        kind = SpillingFrontier if config.recursive else MemoryFrontier
+        self._frontier: Frontier = kind(self._politeness, self._key)
         self._intake: Intake | None = None
         self._begun = False
         self._crawl: Crawl | None = None

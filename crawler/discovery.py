@@ -29,6 +29,7 @@ from crawler.urls import Url, join
 MAX_SCANNED: Final = 5_000_000
 MAX_LINKS: Final = 10_000
 MAX_BODIES: Final = 200_000
+MAX_BODY_URLS: Final = 24 << 20  # bytes of their URLs
 QUICK: Final = 8_192  # bytes: however they are made, they are read in 5 to 15 ms
 TRIED: Final = 131_072  # bytes: those may be tried with TRIAL steps of effort, in 10 to 30 ms
 TRIAL: Final = 2_000
@@ -118,6 +119,7 @@ class Discovery:
     def __init__(self, rules: LinkRules) -> None:
         self.rules = rules
         self._bodies: dict[bytes, str] = {}
+        self._body_urls = 0
 
     def read(
         self, request: Request, response: Response, *, follow: bool = True, found: Findings | None = None
@@ -139,8 +141,9 @@ class Discovery:
     def _first_with(self, body: bytes, url: str) -> str | None:
         key = sha256(body).digest()[:16]
         first = self._bodies.get(key)
-        if first is None and len(self._bodies) < MAX_BODIES:
+        if first is None and len(self._bodies) < MAX_BODIES and self._body_urls < MAX_BODY_URLS:
             self._bodies[key] = url
+            self._body_urls += len(url)
         return first if first != url else None
 
 

@@ -24,6 +24,7 @@ from crawler.urls import SOCKETS, Url, canonical_key, parse
 
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
+_RECENT_SIZE: Final = 4 << 20  # bytes of these
 
 
 class IntakeRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,7 @@ class Intake:
         self._ended = 0
         self._seeds_open = 0
         self._recent: set[str] = set()
+        self._recent_size = 0
         self._skips = Known()
         self.write: Callable[[Record, int], None]  # crawl's
         self.pending = frontier.counts().pending  # inputs without a record
@@ -195,8 +197,9 @@ class Intake:
         if scope is None:
             return
         recent = self._recent
-        if len(recent) > RECENT:
+        if len(recent) > RECENT or self._recent_size > _RECENT_SIZE:
             recent.clear()
+            self._recent_size = 0
         place: Input | None = None
         for url in links:
             href = url.href
@@ -209,9 +212,11 @@ class Intake:
                 # Another page may link to it from less deep: what is too deep now is not forgotten.
                 if error.code != "depth_limit":
                     recent.add(href)
+                    self._recent_size += len(href)
                 self._skip(Request(self._next, url, href, place, now), error)
                 continue
             recent.add(href)
+            self._recent_size += len(href)
             if self._frontier.add(Request(self._next, url, href, place, now)):
                 self._next += 1
                 self.pending += 1

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from crawler.errors import CodedError
 from crawler.frontier import Counts, Frontier, HostView
 from crawler.frontier.memory import MemoryFrontier
+from crawler.frontier.spilling import SpillingFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.journal import Journal
 from crawler.models import Input, Outcome, Request, Response, Timings
@@ -62,8 +63,22 @@ def in_a_store(window: int) -> Callable[[Path, ExitStack], Make]:
     return factory
 
 
+def on_the_disk(limit: int) -> Callable[[Path, ExitStack], Make]:
+    def factory(folder: Path, closing: ExitStack) -> Make:
+        def make(*arguments) -> Frontier:
+            frontier = SpillingFrontier(*arguments, limit=limit)
+            closing.callback(frontier.close)
+            return frontier
+
+        return make
+
+    return factory
+
+
 FRONTIERS = {
     "memory": in_memory,
+    "on the disk, from the first request on": on_the_disk(limit=0),
+    "on the disk, beyond some requests": on_the_disk(limit=5_000),
     "sqlite": in_a_store(window=50_000),
     "sqlite, one fresh request of each host in memory": in_a_store(window=0),
 }

@@ -294,6 +294,23 @@ class TestKnown:
         assert frontier.add(link(1, "http://a.example/0"))
 
 
+def test_long_urls_are_fewer_in_memory(disk, monkeypatch):
+    """Not only the number of requests in memory is bounded, but their bytes; all come back in their order."""
+    monkeypatch.setattr("crawler.frontier.sqlite.IN_MEMORY", 100_000)
+    frontier = disk.begin()
+    for number in range(200):
+        url = parse(f"http://a.example/{number}/{'x' * 2_000}")
+        frontier.add(Request(number, url, url.href, Input(), 0.0))
+    assert 190 > frontier._spilled > 150
+    disk.commit()
+    claimed = []
+    while (request := frontier.claim(0.0)) is not None:
+        claimed.append(request.id)
+        disk.end(request)
+    assert claimed == list(range(200))
+    assert frontier._size == 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_is_lost_or_doubled_over_many_runs(disk, seed):
     """Whatever happens in whatever order, commits and deaths included: each URL ends once, and each ends."""

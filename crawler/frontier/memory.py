@@ -26,7 +26,15 @@ from crawler.models import Outcome, Request
 from crawler.politeness import HostControl, Politeness
 from crawler.urls import Url, parse
 
+IN_MEMORY: Final = 24 << 20
+"""So many bytes of queued requests are kept in memory where they can also be elsewhere."""
+_OF_A_REQUEST: Final = 800  # bytes, without what may be long
 _NEVER: Final = float("inf")
+
+
+def size_of(request: Request) -> int:
+    """About how many bytes of memory a queued request takes."""
+    return _OF_A_REQUEST + 2 * len(request.url.href)
 
 
 class _Queue:

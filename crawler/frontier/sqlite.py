@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Final
 
 from crawler.errors import CodedError
-from crawler.frontier.memory import MemoryFrontier, _Queue
+from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
 from crawler.journal import Journal
 from crawler.models import Request
 from crawler.politeness import Politeness
@@ -44,7 +44,8 @@ class _Backlog:
 
 
 class SqliteFrontier(MemoryFrontier):
-    """Implements `crawler.frontier.Frontier`; ids ascend. About `window` requests are in memory, and one per host.
+    """Implements `crawler.frontier.Frontier`; ids ascend. About `window` requests are in memory, of
+    long URLs fewer, and one per host.
 
     It begins with what waits in the store. What is needed of it later is read on the spot, in the reactor's thread.
     """
@@ -65,6 +66,7 @@ class SqliteFrontier(MemoryFrontier):
         self._window = window
         self._backlogs: dict[str, _Backlog] = {}
         self._spilled = 0
+        self._size = 0  # bytes of what is queued in memory
         self._load(now)
 
     def _load(self, now: float) -> None:
@@ -104,12 +106,14 @@ class SqliteFrontier(MemoryFrontier):
         queue = self._enter(request)
         backlog = self._backlogs.get(queue.key) if self._backlogs else None
         if backlog is None:
-            if self._queued - self._spilled <= self._window or not (queue.inbox or queue.outbox):
+            has_room = self._queued - self._spilled <= self._window and self._size < IN_MEMORY
+            if has_room or not (queue.inbox or queue.outbox):
                 self._stock(queue, (request,))
                 return True
             backlog = self._backlogs[queue.key] = _Backlog(request.id - 1)
         backlog.tail.append(request)
         self._spilled += 1
+        self._size -= size_of(request)
         self._journal.spilled(backlog, request.id)
         return True
 
@@ -131,11 +135,15 @@ class SqliteFrontier(MemoryFrontier):
 
     def claim(self, now: float) -> Request | None:
         request = super().claim(now)
-        if request is not None and self._backlogs:
+        if request is None:
+            return None
+        self._size -= size_of(request)
+        if self._backlogs:
             queue = self._leases[request.id]
             if not queue.inbox and not queue.outbox and queue.key in self._backlogs:
                 room = self._window - (self._queued - self._spilled)
-                self._refill(queue, max(room, self._window // len(self._backlogs), 1))
+                wanted = max(room, self._window // len(self._backlogs), 1)
+                self._refill(queue, wanted if self._size < IN_MEMORY else 1)
         return request
 
     def retry(self, request: Request, now: float, delay: float = 0.0) -> None:
@@ -152,6 +160,10 @@ class SqliteFrontier(MemoryFrontier):
             written = bisect_right(backlog.tail, number, key=_id)
             backlog.stored += written
             del backlog.tail[:written]
+
+    def _enter(self, request: Request) -> _Queue:
+        self._size += size_of(request)
+        return super()._enter(request)
 
     def _queued_again(self, request: Request, now: float, delay: float, *, parked: bool) -> None:
         self._journal.again(request, now + delay, parked=parked)
@@ -176,6 +188,7 @@ class SqliteFrontier(MemoryFrontier):
             del backlog.tail[:missing]
         backlog.loaded = fresh[-1].id
         self._spilled -= len(fresh)
+        self._size += sum(map(size_of, fresh))
         if not backlog.stored and not backlog.tail:
             del self._backlogs[queue.key]
         self._stock(queue, fresh)
