@@ -6,7 +6,19 @@ for record in fetch_all(["https://example.com/", "https://example.org/"]):
     print(record.url, record.status, record.error)
 """
 
-from __future__ import annotations
+import os
+import sys
+
+# `python -m crawler` has Python import from the current folder first, as if a `msgspec.py` in it, a stranger's or one
+# that a crawl has saved, were ours. Before anything else is imported, even __future__, it is left out, as Python's own
+# -P does; should we ourselves come from there, it goes to the end. A program that imports us keeps its folder.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:  # noqa: PTH109
+    _word = sys.orig_argv[-len(sys.argv)]  # `-m crawler`, or `-mcrawler`
+    _module = _word.partition("m")[2] if _word.startswith("-") else _word
+    if _module.partition(".")[0] == "crawler":
+        _current = sys.path.pop(0)
+        if __file__.startswith(os.path.join(_current, "")):  # noqa: PTH118
+            sys.path.append(_current)
 
 from typing import TYPE_CHECKING, Any
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ _FACTS: Final = {
     "time_total": "total",
     "remote_ip": "remote_ip",
 }
+_GUARDED: Final = re.compile("(?<=[;\t\r\n])'")
 _encode: Final = msgspec.json.Encoder().encode
 
 Name = tuple[str, str, str, str]
@@ -246,12 +248,12 @@ def _text(value: object) -> str:
 
 
 def _name(url: str | None, source: str | None, line: object, parent: str | None) -> Name:
-    # A table has an apostrophe before what a spreadsheet would run.
+    # A table has apostrophes before what a spreadsheet would run.
     return (_bare(url), _bare(source), "" if line is None else str(line), _bare(parent))
 
 
 def _bare(text: str | None) -> str:
-    return (text or "").lstrip("'")
+    return _GUARDED.sub("", text).lstrip("'") if text and "'" in text else text or ""
 
 
 def _key(name: Name) -> bytes:

@@ -21,6 +21,7 @@ from crawler.config import OPTIONS, Config
 from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record, Redirect
 from crawler.options import Flag
+from crawler.site import running_site
 
 ROOT = Path(__file__).parent.parent
 
@@ -474,3 +475,57 @@ def test_interrupted_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as caught:
         __main__.main()
     assert caught.value.code == 130
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path):
+    """A stranger's folder, or what a crawl has saved there, is no code, whatever it is called: -P without -P."""
+    ours = {
+        "msgspec",
+        "rich",
+        "treq",
+        "twisted",
+        "parsel",
+        "lxml",
+        "httptools",
+        "can_ada",
+        "uvloop",
+        "publicsuffixlist",
+    }
+    standard = {name for name in sys.stdlib_module_names if name not in sys.builtin_module_names}
+    # What Python itself imports to find the module that -m names, before anything of ours could act.
+    words = "import runpy, sys, warnings; print(*sys.modules, 'pkgutil', 'sitecustomize', 'usercustomize')"
+    own = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True).stdout.split()
+    for name in (ours | standard) - set(own):
+        (tmp_path / f"{name}.py").write_text(f"open('imported', 'a').write('{name} ')\n")
+    for module in ("crawler", "crawler.site"):
+        words = ["--help"] if module != "crawler" else ["status", "."]
+        for flags in (["-m", module], [f"-m{module}"], ["-Bm", module]):
+            subprocess.run([sys.executable, *flags, *words], cwd=tmp_path, capture_output=True, timeout=60)
+            assert not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()
+    with running_site() as site:
+        url = site.url("/hello/english.html")
+        done = subprocess.run(
+            [sys.executable, "-m", "crawler", url, "--extract", "t=css:title::text", "-o", "out.jsonl", "-q"],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()
+    assert json.loads((tmp_path / "out.jsonl").read_text())["data"]["t"]
+
+
+@pytest.mark.parametrize("how", [["program.py"], ["-m", "program"], ["-m", "package.inside"]])
+def test_a_program_keeps_its_folder(tmp_path, how):
+    """Who imports us from a script or a module beside it finds what else is there: a parse function, say."""
+    program = (
+        "from crawler import crawl, fetch_all\nfrom helper import parse\n"
+        "print([record.error.code for record in fetch_all(['nonsense'])], parse)\n"
+    )
+    (tmp_path / "helper.py").write_text("def parse(page): yield 1\n")
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("import crawler\n")
+    (tmp_path / "package" / "inside.py").write_text(program)
+    done = subprocess.run([sys.executable, *how], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("['url_invalid'] <function parse"), done.stderr

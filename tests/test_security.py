@@ -575,16 +575,18 @@ def test_no_escape_reaches_a_person(tmp_path, monkeypatch, capfd):
 def test_formulas(site, tmp_path, monkeypatch):
     """No cell of CSV begins as a formula does, whatever the URL, the headers or the extracted text are."""
     monkeypatch.chdir(tmp_path)
-    formulas = ["=cmd()", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"]
+    formulas = ["=cmd()", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "x;=1+1;-2"]
     urls = [f"{site.url('/echo')}?{formula}" for formula in formulas]
     Path("urls.txt").write_text("\n".join([*urls, *(formula for formula in formulas if formula.strip() == formula)]))
     arguments = ["urls.txt", "-o", "out.csv", "-q", "--include-body", "-H", "X-A: =cmd()"]
     assert cli.main([*arguments, "--extract", "x=re:(=cmd.*)"]) == 0
     with Path("out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(urls) + 4
+    assert len(rows) == len(urls) + 5
     assert [row["url"] for row in rows if row["url"].startswith("'")]
     assert not [cell for row in rows for cell in row.values() if cell[:1] in set("=+-@\t\r")]
+    with Path("out.csv").open(newline="", encoding="utf-8") as file:  # as it is opened where `;` parts cells
+        assert not [cell for row in csv.reader(file, delimiter=";") for cell in row if cell[:1] in set("=+-@\t\r")]
 
 
 NASTY_PATHS = [

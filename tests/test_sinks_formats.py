@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -198,15 +199,15 @@ def test_csv_fields():
     Csv(page, fields=("status", "error", "input_line", "error_code")).write(FAILED, None, 0)
     assert page.lines == [
         b"status,error_code,error_phase,error_transient,error_message,input_line\n",
-        b",dns_nxdomain,dns,true,the host name does not exist,13\n",
+        b',"dns_nxdomain","dns",true,"the host name does not exist",13\n',
     ]
 
 
 def test_tsv():
-    """With a tab as delimiter it is TSV; cells with tabs are quoted."""
+    """With a tab as delimiter it is TSV."""
     page = Page()
     Csv(page, fields=("url", "title"), delimiter="\t").write(msgspec.structs.replace(RECORD, title="a\tb,c"), None, 0)
-    assert page.lines == [b"url\ttitle\n", b'http://example.com/a\t"a\tb,c"\n']
+    assert page.lines == [b"url\ttitle\n", b'"http://example.com/a"\t"a\tb,c"\n']
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
@@ -216,6 +217,31 @@ def test_formula_guard(start):
     guarded, raw = table(record, fields=("title", "data"))[0], table(record, fields=("title", "data"), raw=True)[0]
     assert guarded == {"title": f"'{record.title}", "data": f"'{start}1"}
     assert raw == {"title": record.title, "data": f"{start}1"}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("value", ["x;=1+1", 'x";=1+1', "x;;-1;@a", 'a","=1', "a\t=1\n=1", ["x;=1+1"], {"a;=b": ";+1"}])
+def test_a_part_of_a_cell_is_no_formula(delimiter, value):
+    """Whatever parts cells where the table is opened: no part of ours becomes a cell that would be run."""
+    page = Page()
+    record = msgspec.structs.replace(RECORD, title=value if isinstance(value, str) else None, data=value)
+    Csv(page, fields=("title", "data", "status")).write(record, None, 0)
+    text = b"".join(page.lines).decode()
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+        assert not [cell for cell in row if cell[:1] in set("=+-@")]
+    (row,) = table(record, fields=("data",), raw=True)
+    assert (json.loads(row["data"]) if not isinstance(value, str) else row["data"]) == value
+    (row,) = table(record, fields=("data",))
+    if not isinstance(value, str):
+        assert json.loads(row["data"]) == value
+
+
+def test_all_text_is_quoted():
+    """A value of digits that is text stays text for a reader that tells them apart."""
+    page = Page()
+    record = msgspec.structs.replace(RECORD, title="007", data="1e5")
+    Csv(page, fields=("title", "data", "status", "reused", "remote_ip"), header=False).write(record, None, 0)
+    assert page.lines == [f'"007","1e5",200,true,"{RECORD.remote_ip}"\n'.encode()]
 
 
 def test_numbers_are_not_guarded():
@@ -283,7 +309,8 @@ def test_every_record_can_be_read_back_from_csv(written, raw):
         for column in COLUMNS:
             value, cell = values[column], row[column]
             if isinstance(value, str):
-                assert cell == value or (not raw and cell == f"'{value}")
+                guarded = re.sub("(?<=[;\t\r\n])[=+\\-@\uff1d\uff0b\uff0d\uff20]", r"'\g<0>", value)
+                assert cell == value or (not raw and cell in {guarded, f"'{guarded}"})
             elif value is None:
                 assert cell == ""
             else:
