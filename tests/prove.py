@@ -52,6 +52,12 @@ def fuzzing(seconds: float) -> tuple[str, bool]:
     return f"{executions:,} executions, {len(found)} targets, {findings} findings", well and not findings
 
 
+def watchdog() -> tuple[str, bool]:
+    text, well = told("-m", "tests.watchdog", "--size", "1")
+    holds = [float(hold) for hold in re.findall(r"^ +([\d.]+) ", text, re.MULTILINE)]
+    return f"{len(holds)} hostile pages and the built-in site; the longest hold of the reactor: {max(holds)} ms", well
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="how many simulated worlds (default: 2000)")
@@ -60,6 +66,7 @@ def main() -> int:
     proofs = {
         "fault table    tests/test_fault_table.py": rows,
         "faults         python -m crawler doctor": faults,
+        "watchdog       python -m tests.watchdog --size 1": watchdog,
         f"simulation     python -m tests.simulation --seeds 1-{options.seeds}": lambda: seeds(options.seeds),
         f"fuzzing        python -m tests.fuzz --seconds {options.seconds:g}": lambda: fuzzing(options.seconds),
     }
