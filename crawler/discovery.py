@@ -19,7 +19,7 @@ from crawler.charset import from_content_type
 from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
-from crawler.links import REFERENCES, Costly, scan
+from crawler.links import REFERENCES, Costly, is_utf_8, scan
 from crawler.models import ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.resolving import base_of, resolve
 from crawler.sitemaps import MAX_ENTRIES
@@ -76,7 +76,8 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_quick(self) -> bool:
         """True if no answer of this size takes long."""
-        return self._size <= QUICK and not self._is_packed
+        body = self.body
+        return self._size <= QUICK and not self._is_packed and (body.isascii() or is_utf_8(body))
 
     @property
     def may_be_tried(self) -> bool:

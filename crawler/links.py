@@ -127,9 +127,14 @@ class _Page:
     def __init__(
         self, body: bytes, charset: str | None, want: frozenset[str], agent: str, limit: int, effort: int | None
     ) -> None:
+        self.is_trial = effort is not None
         self.effort = sys.maxsize if effort is None else effort
-        if effort is not None and (_may_be_other_than_ascii(body) or canonical(charset or "") in _NOT_ASCII_MARKUP):
-            self._spend(len(body))
+        if self.is_trial:
+            name = canonical(charset or "")
+            if name in _NOT_ASCII_MARKUP or body.startswith(_UTF_16_MARKS):
+                self._spend(len(body))
+            elif name is None and _may_be_other_than_ascii(body):
+                raise Costly
         self.body, self.charset = _ascii_compatible(body, charset)
         self.tokens, self.wanted = _vocabulary(want)
         self.agent = agent.lower().encode() or b"robots"
@@ -302,6 +307,8 @@ class _Page:
     def _charset_name(self) -> str:
         """The WHATWG name of the page's charset. Found out only when something is not ASCII: it may take a while."""
         if self.charset is None:
+            if self.is_trial and not is_utf_8(self.body):
+                raise Costly  # to guess takes the machinery for it, and that 60 ms to load
             self._spend(len(self.body) - len(self.body.translate(None, _BEYOND_ASCII)))
             self.charset = decode_text(self.body, None, "text/html").charset
         return self.charset
@@ -316,9 +323,18 @@ def _vocabulary(want: frozenset[str]) -> tuple[re.Pattern[bytes], dict[bytes, tu
     return tokens(frozenset(map(bytes.decode, _READ | wanted.keys()))), wanted
 
 
+def is_utf_8(body: bytes) -> bool:
+    """Whether all of it is."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _may_be_other_than_ascii(body: bytes) -> bool:
     """Whether the page has to be decoded to see its markup, whatever its declared charset."""
-    return _ESCAPE in body or 0 in body[:3] or body[:2] in _UTF_16_MARKS
+    return _ESCAPE in body or 0 in body[:3] or body.startswith(_UTF_16_MARKS)
 
 
 def _ascii_compatible(body: bytes, label: str | None) -> tuple[bytes, str | None]:
