@@ -1,4 +1,7 @@
-"""URLs as the WHATWG standard reads them (can_ada): parse, join, host key, canonical key. Pure: nothing here does I/O.
+"""URLs as the WHATWG standard reads them: parse, join, host key, canonical key. Pure: nothing here does I/O.
+
+can_ada parses, in 0.4 us. It has the standard of 2024: what that says otherwise than today's ("^" in a path, the names
+of hosts that are not ASCII or begin with "xn--") is parsed anew by ada_url, which has today's and takes 1.6 us.
 
 Where the standard is more forgiving than a fetcher may be (control characters, an empty authority, labels that DNS
 cannot carry), `parse` refuses with a sentence that says what is wrong. No message and no `href` ever holds userinfo.
@@ -23,6 +26,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _EMPTY_AUTHORITY: Final = re.compile(r"(?:https?|wss?):(?:[/\\]{3}|[/\\]{0,2}$|[/\\]{2}[?#])", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PORT: Final = re.compile(r"(?:https?|wss?):[/\\]*(?:\[[^\]]*\]|[^/\\?#:\[]*):([^/\\?#]*)", re.IGNORECASE)
+# A reference with a host of its own; the standard drops tabs and newlines. Then one whose host is percent-encoded.
+_HAS_HOST: Final = re.compile(r"[\s\x00-\x1f]*(?:[A-Za-z][A-Za-z0-9+.\-\t\r\n]*:|[/\\][\t\r\n]*[/\\])")
+_CODED_HOST: Final = re.compile(rf"{_HAS_HOST.pattern}[/\\\t\r\n]*+[^/\\?#]*%")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
 _MAX_LABEL: Final = 63
@@ -180,11 +186,27 @@ def _is_tracker(name: str) -> bool:
     return name.startswith(TRACKER_PREFIX) or name in TRACKERS
 
 
+def _of_today(text: str, base: str | None) -> str:
+    import ada_url  # 15 ms, which most runs never need
+
+    try:
+        return str(ada_url.normalize_url(text) if base is None else ada_url.join_url(base, text))
+    except ValueError:
+        return ""
+
+
 def _from_standard(text: str, base: str | None) -> Url:
     try:
         href: str = (can_ada.parse(text) if base is None else can_ada.parse(base) + text).href
     except (ValueError, TypeError):  # TypeError: a lone surrogate has no UTF-8 form
         href = ""
+    if (
+        "^" in href
+        or (not text.isascii() and (base is None or _HAS_HOST.match(text)))
+        or ("%" in text and _CODED_HOST.match(text))
+        or (not href and "xn--" in text.lower())
+    ):
+        href = _of_today(text, base)
     if not href:  # out here, so that this error does not carry the other's traceback along
         raise _explain(text, base)
     # Reading one attribute costs 0.1 us, and slicing keeps what the others hide (the "?" of an empty query). In the
@@ -240,7 +262,8 @@ def _explain(text: str, base: str | None, scheme: str = "") -> CodedError:
     scheme = scheme or (match[1].lower() if match else "")
     fetched = _TYPED if base is None else DEFAULT_PORTS
     if scheme and scheme not in fetched:
-        if "." in scheme or scheme == "localhost" or re.match(rf"{re.escape(scheme)}:\d", shown, re.IGNORECASE):
+        after = shown[len(scheme) + 1 : len(scheme) + 2] if shown[: len(scheme)].lower() == scheme else ""
+        if "." in scheme or scheme == "localhost" or after.isdigit():
             return CodedError("url_invalid", f"the URL has no scheme (did you mean {'http://' + shown[:_SHOWN]!r} ?)")
         allowed = ", ".join(fetched)
         return CodedError("scheme_unsupported", f"the scheme {scheme[:40]!r} is not fetched (allowed: {allowed})")

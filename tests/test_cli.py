@@ -289,6 +289,9 @@ HEAVY = [
     "crawler.models",
     "crawler.seeds",
     "can_ada",
+    "ada_url",
+    "chardet",
+    "re2",
     "lxml",
     "ssl",
 ]

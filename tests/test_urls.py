@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import can_ada
@@ -66,6 +68,72 @@ FETCHED = [
     ("http://example.com/a b|é%zz?ü", "http://example.com/a%20b|%C3%A9%zz?%C3%BC"),
     (f"http://{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}./", f"http://{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}./"),
 ]
+
+# The standard of 2026, in pairs of what was written (after "http://" a host, else a reference below /p/) and its form.
+TODAY = [
+    ("http://h/a^b?a^b", "http://h/a%5Eb?a^b"),
+    ("^", "http://example.com/p/%5E"),
+    ("/x^y/..//z", "http://example.com//z"),
+    # ASCII domains are themselves, whatever their "xn--" decodes to
+    ("http://xn--a/", "http://xn--a/"),
+    ("http://XN--A.Example/", "http://xn--a.example/"),
+    ("//xn--a.example/^", "http://xn--a.example/%5E"),
+    ("http://xn--8i7caa.example/", "http://xn--8i7caa.example/"),
+    ("http://xn--/", "http://xn--/"),
+    ("http://xn--1ug.example/", "http://xn--1ug.example/"),
+    # Unicode 16 and later
+    ("http://STRA\u1e9eE.example/", "http://xn--strae-oqa.example/"),
+    ("//stra\u1e9ee.example/", "http://xn--strae-oqa.example/"),
+    ("\\\\stra\u1e9ee.example", "http://xn--strae-oqa.example/"),
+    ("http://stra%E1%BA%9Ee.example/%E1", "http://xn--strae-oqa.example/%E1"),
+    ("http://\u04c0.example/", "http://xn--s5a.example/"),
+    ("http://\u10a0.example/", "http://xn--rkj.example/"),
+    # as ever
+    ("http://fa\xdf.example/\u1e9e", "http://xn--fa-hia.example/%E1%BA%9E"),
+    ("\u1e9e?\u1e9e", "http://example.com/p/%E1%BA%9E?%E1%BA%9E"),
+    ("a%5Eb%zz", "http://example.com/p/a%5Eb%zz"),
+    ("http://e%78ample.com/", "http://example.com/"),
+    ("http://a\xadb.example/", "http://ab.example/"),
+]
+NO_LONGER = [
+    "http://\u0661.example/a",
+    "http://xn--a.\xdf/",
+    "http://xn--te\u0161la/",
+    "http://\ufffd.com/",
+    "http://xn--a%00b/",
+    "http://xn--a b/",
+]
+
+
+@pytest.mark.parametrize(("text", "href"), TODAY)
+def test_as_the_standard_is_today(text, href):
+    """What an older standard has otherwise is read as browsers read it now, typed and as a link."""
+    base = parse("http://example.com/p/q")
+    assert join(base, text).href == href
+    if text.startswith("http"):
+        assert parse(text).href == href
+    assert parse(href).href == href
+
+
+@pytest.mark.parametrize("text", NO_LONGER)
+def test_names_that_the_standard_refuses(text):
+    """Non-ASCII names that are not valid stay refused, also beside labels that are ASCII."""
+    assert code_of(text) == code_of(text, BASE) == "url_invalid"
+
+
+def test_one_parser_is_enough_for_most():
+    """The newer one is loaded for what needs it: most runs have none of that."""
+    code = (
+        "import sys; from crawler.urls import parse, join\n"
+        "base = parse('http://example.com/a%20b?c%5E')\n"
+        "for link in ('x', '/%7e', 'é', 'javascript:1', '//h/%7E', 'http://h:x/'):\n"
+        "    try: join(base, link)\n"
+        "    except ValueError: pass\n"
+        "print('ada_url' in sys.modules)"
+    )
+    code = code.replace("ValueError", "Exception")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
 
 REFUSED = [
     # 5: what DNS cannot carry
