@@ -259,11 +259,12 @@ class Crawler:
         resources.callback(network.close)
         errands: Errands | None = None
         robots: Robots | None = None
-        if config.robots:
+        if config.robots or config.sitemaps:
             fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
             errands = Errands(frontier=self._frontier, fetcher=fetcher, clock=reactor.seconds)
             robots = self._robots(errands)
-            self._robots_summary = robots.summary
+            if config.robots:
+                self._robots_summary = robots.summary
         counts = self._frontier.counts()
         return Crawl(
             clock=reactor,
@@ -274,6 +275,7 @@ class Crawler:
                 politeness=self._politeness,
                 clock=reactor.seconds,
                 robots=robots,
+                obeys=config.robots,
                 retries=config.retries,
                 max_pages=config.max_pages,
                 pages=counts.ok + counts.failed,

@@ -120,7 +120,7 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
     ] = ()
     sitemaps: Annotated[
         bool,
-        Option(Flag(), CRAWL, "Begin with the sitemaps that robots.txt names, too"),
+        Option(Flag(), CRAWL, "Begin with the sitemaps that robots.txt names, too, or /sitemap.xml"),
     ] = False
     sort_query: Annotated[
         bool,

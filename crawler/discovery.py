@@ -20,9 +20,8 @@ from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
 from crawler.links import REFERENCES, Costly, is_utf_8, scan
-from crawler.models import ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
+from crawler.models import INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.resolving import base_of, resolve
-from crawler.sitemaps import MAX_ENTRIES
 from crawler.sitemaps import parse as parse_sitemap
 from crawler.urls import Url, join
 
@@ -103,8 +102,7 @@ def discover(answer: Answered, rules: LinkRules, *, effort: int | None = None) -
         findings.is_sitemap = True
         _read_sitemap(answer, findings, effort)
     else:
-        headers = answer.headers
-        media, charset = from_content_type(headers["content-type"][0] if headers.get("content-type") else "")
+        media, charset = _content_type(answer)
         if media in _HTML or (media is None and answer.body.lstrip()[:1] == b"<"):
             _read_page(answer, rules, charset, findings, effort)
         _read_headers(answer, rules, findings)
@@ -196,9 +194,9 @@ def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> Non
         _join(findings, url, [link.target for link in links if link.anchor is None and not link.rel & passed])
 
 
-def _join(findings: Findings, base: Url, references: Iterable[str], limit: int = MAX_LINKS) -> None:
+def _join(findings: Findings, base: Url, references: Iterable[str]) -> None:
     for reference in references:
-        if len(findings.follow) >= limit:
+        if len(findings.follow) >= MAX_LINKS:
             findings.warnings = list(dict.fromkeys((*findings.warnings, "parse_truncated")))
             return
         with suppress(CodedError):
@@ -206,8 +204,11 @@ def _join(findings: Findings, base: Url, references: Iterable[str], limit: int =
 
 
 def _is_named_sitemap(request: Request) -> bool:
+    """Whether somebody called it one: the user, an index, or a robots.txt."""
     source = request.input
-    return source.source == SITEMAP_SOURCE or (source.parent is not None and source.parent.endswith(ROBOTS))
+    if source.source is not None:
+        return source.source in {SITEMAP_SOURCE, INDEX_SOURCE}
+    return source.parent is not None and source.parent.endswith(ROBOTS)
 
 
 def _looks_like_sitemap(answer: Answered) -> bool:
@@ -237,9 +238,20 @@ def _is_xml_gz(url: Url) -> bool:
 def _read_sitemap(answer: Answered, findings: Findings, effort: int | None) -> None:
     if effort is not None and _is_long(answer.body, effort):
         raise Costly
-    found = parse_sitemap(answer.body)
-    findings.warnings = list(found.warnings)
+    found = parse_sitemap(answer.body, charset=_content_type(answer)[1])
     findings.error = found.error
-    _join(findings, answer.url, found.sitemaps, MAX_ENTRIES)
-    _join(findings, answer.url, [entry.loc for entry in found.urls], MAX_ENTRIES)
+    findings.is_index = bool(found.sitemaps) and not found.urls
+    skipped = found.skipped
+    for reference in (*found.sitemaps, *(entry.loc for entry in found.urls)):
+        try:
+            findings.follow.append(join(answer.url, reference))
+        except CodedError:
+            skipped += 1
+    findings.warnings = [*found.warnings, *([f"entries_skipped:{skipped}"] if skipped else ())]
     findings.links = len(findings.follow)
+
+
+def _content_type(answer: Answered) -> tuple[str | None, str | None]:
+    """The media type and the charset's label."""
+    values = answer.headers.get("content-type")
+    return from_content_type(values[0] if values else "")

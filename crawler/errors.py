@@ -137,8 +137,14 @@ WARNINGS: Final[dict[str, str]] = {
     "input_repaired": "the input had no scheme, or quotes, commas or invisible characters around it",
     "truncated": "the body was cut",
     "parse_truncated": "the parser gave up before the end of the document",
+    "entries_skipped": "so many entries of a sitemap name no URL, as in `entries_skipped:3`",
     "extract_error": "a value that was to be extracted could not be had, or not as its type; it is null",
 }
+
+
+def warning_code(warning: str) -> str:
+    """The key of WARNINGS: behind a colon may stand how many there were."""
+    return warning.partition(":")[0]
 
 
 class CodedError(Exception):

@@ -30,8 +30,9 @@ class Gate:
     """Rules on requests. Without `robots` everybody is welcome; `pages` were fetched before this run.
 
     A robots.txt that cannot be read is asked for again `retries` times. With `names_sitemaps`, `found_sitemaps` is
-    called with a request and what the robots.txt of its origin names, once for each origin. `dry_run` says why a
-    request would be made that is not; "" if it is made all the same.
+    called with a request and what the robots.txt of its origin names, once for each origin; it is nothing if there is
+    none. Without `obeys` that is all that robots.txt is read for. `dry_run` says why a request would be made that is
+    not; "" if it is made all the same.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Gate:
         politeness: Politeness,
         clock: Callable[[], float],
         robots: Robots | None = None,
+        obeys: bool = True,
         retries: int = 2,
         max_pages: int | None = None,
         pages: int = 0,
@@ -49,6 +51,7 @@ class Gate:
         self._politeness = politeness
         self._clock = clock
         self._robots = robots
+        self._obeys = obeys
         self._retries = retries
         self._max_pages = max_pages
         self._pages = pages
@@ -68,7 +71,7 @@ class Gate:
         if refusal is not None:
             return Ruling(refusal)
         reason = ""
-        if self._robots is not None:
+        if self._robots is not None and (self._obeys or _origin(request) not in self._named):
             # What was read for this very request counts, whatever is remembered: so each reading leads somewhere.
             verdict = self._told.pop(number, None) or self._robots.check(request.url)
             if isinstance(verdict, Deferred):
@@ -79,7 +82,7 @@ class Gate:
             ruling = self._judge(request, verdict)
             if ruling is not None:
                 return ruling
-            reason = verdict.reason
+            reason = verdict.reason if self._obeys else ""
         if self._dry_run is not None and (words := self._dry_run(request)):
             return self._refused(request, CodedError("dry_run", f"{words}; {reason}" if reason else words))
         if self._max_pages is not None and number not in self._begun:
@@ -108,6 +111,9 @@ class Gate:
     def _learn(self, verdict: Verdict, request: Request) -> None:
         now = self._clock()
         host = self._politeness.host(request.url.host_key, now)
+        if not self._obeys:
+            self._told[request.id] = verdict
+            return
         if self._is_asked_again(verdict):
             # Now, for all who waited for it: each in its own turn would make the pauses one long one.
             host.block(verdict.retry_in, now, "robots")
@@ -139,19 +145,22 @@ class Gate:
         return verdict.failures <= self._retries and (verdict.cause is None or verdict.cause.transient)
 
     def _judge(self, request: Request, verdict: Verdict) -> Ruling | None:
+        error = verdict.error
+        unreachable = error is not None and error.code == "robots_unreachable"
+        if self._names_sitemaps and not (unreachable and self._obeys):
+            origin = _origin(request)
+            if origin not in self._named:
+                self._named.add(origin)
+                self.found_sitemaps(request, verdict.sitemaps)
+        if not self._obeys:
+            return None
         now = self._clock()
         host = self._politeness.host(request.url.host_key, now)
         if verdict.crawl_delay is not None:
             host.crawl_delay(verdict.crawl_delay, now)
-        if verdict.sitemaps and self._names_sitemaps:
-            origin = request.url.href[: -len(request.url.target)]
-            if origin not in self._named:
-                self._named.add(origin)
-                self.found_sitemaps(request, verdict.sitemaps)
-        error = verdict.error
         if error is None:
             return None
-        if error.code == "robots_unreachable":
+        if unreachable:
             if self._is_asked_again(verdict):
                 host.block(verdict.retry_in, now, "robots")
                 return Ruling()
@@ -163,6 +172,10 @@ class Gate:
         """The host was not asked: the next of its URLs need not wait for this one."""
         self._politeness.host(request.url.host_key, self._clock()).spared()
         return Ruling(error)
+
+
+def _origin(request: Request) -> str:
+    return request.url.href[: -len(request.url.target)]
 
 
 def dry_run(scope: Scope | None, request: Request) -> str:

@@ -159,7 +159,7 @@ class Ground:
         links = findings.follow
         now = self._clock.seconds()
         if len(links) <= _LINKS:
-            self._intake.accept_links(request, links, now)
+            self._intake.accept_links(request, links, now, is_index=findings.is_index)
             return True
         done = 0 if self._linking is None else self._linking[1]
         self._linking = None
@@ -167,7 +167,7 @@ class Ground:
             if done and now >= end:
                 self._linking = (findings, done)
                 return False
-            self._intake.accept_links(request, links[done : done + _LINKS], now)
+            self._intake.accept_links(request, links[done : done + _LINKS], now, is_index=findings.is_index)
             done += _LINKS
             now = self._clock.seconds()
         return True

@@ -17,7 +17,7 @@ from crawler.errors import CodedError
 from crawler.feed import Feed
 from crawler.frontier import Frontier
 from crawler.frontier.known import Known
-from crawler.models import ROBOTS, Input, Record, Request, unfetched
+from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, unfetched
 from crawler.scope import Scope
 from crawler.seeds import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
@@ -25,6 +25,7 @@ from crawler.urls import SOCKETS, Url, canonical_key, parse
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
 _RECENT_SIZE: Final = 4 << 20  # bytes of these
+USUAL_SITEMAP: Final = "/sitemap.xml"
 
 
 class IntakeRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,18 +168,26 @@ class Intake:
             self._all_read(self.pending + self._ended)
         return None
 
-    def accept_links(self, request: Request, links: Iterable[Url], now: float) -> None:
-        """Queue what a page links to, each once and if it is in scope."""
-        self._accept(links, request.url.href, (request.input.depth or 0) + 1, now)
+    def accept_links(self, request: Request, links: Iterable[Url], now: float, *, is_index: bool = False) -> None:
+        """Queue what a page links to, each once and if it is in scope. Those of an index are sitemaps."""
+        source = INDEX_SOURCE if is_index else None
+        self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source)
 
     def accept_sitemaps(self, request: Request, references: Iterable[str], now: float) -> None:
-        """Queue the sitemaps that the robots.txt of a request's origin names; what is no URL is left out."""
+        """Queue the sitemaps that the robots.txt of a request's origin names; what is no URL is left out.
+
+        Where it names none, one is looked for where most are.
+        """
         sitemaps = []
+        source = None
         for reference in references:
             with suppress(CodedError):
                 sitemaps.append(parse(reference))
+        if not sitemaps:
+            source = GUESS_SOURCE
+            sitemaps.append(parse(request.url.site + USUAL_SITEMAP))
         robots = request.url.site + ROBOTS
-        self._accept(sitemaps, robots, request.input.depth or 0, now)
+        self._accept(sitemaps, robots, request.input.depth or 0, now, source)
 
     def refuses_hop(self, request: Request, onward: Request) -> CodedError | None:
         """Why a redirect is not followed. Where a seed leads is what was meant by it; a crawl fetches each URL once."""
@@ -192,7 +201,7 @@ class Intake:
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
 
-    def _accept(self, links: Iterable[Url], parent: str, depth: int, now: float) -> None:
+    def _accept(self, links: Iterable[Url], parent: str, depth: int, now: float, source: str | None) -> None:
         scope = self._scope
         if scope is None:
             return
@@ -207,7 +216,7 @@ class Intake:
                 continue
             error = scope.judge(url, depth)
             if place is None:
-                place = Input(parent=parent, depth=depth)
+                place = Input(source, parent=parent, depth=depth)
             if error is not None:
                 # Another page may link to it from less deep: what is too deep now is not forgotten.
                 if error.code != "depth_limit":

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 SITEMAP_SOURCE: Final = "--sitemap"
 """The `source` of an input that is a sitemap because somebody said so."""
+INDEX_SOURCE: Final = "sitemap index"
+"""The `source` of one that an index of sitemaps names, its `parent`."""
+GUESS_SOURCE: Final = "--sitemaps"
+"""The `source` of one that a robots.txt, its `parent`, does not name, and that is where sitemaps mostly are."""
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
 Outcome = Literal["ok", "failed", "skipped"]
@@ -113,7 +117,8 @@ class Response(msgspec.Struct):
 class Findings(msgspec.Struct, kw_only=True):
     """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
 
-    `links` is how many links were found, `follow` what is to be followed. A sitemap is nothing to take data from.
+    `links` is how many links were found, `follow` what is to be followed. A sitemap is nothing to take data from; with
+    `is_index` what it leads to are sitemaps.
     """
 
     title: str | None = None
@@ -124,6 +129,7 @@ class Findings(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
     error: CodedError | None = None
     is_sitemap: bool = False
+    is_index: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire_body": "body"}):

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from crawler.bottleneck import Bottleneck, Causes, HostLoad, bottleneck
+from crawler.errors import warning_code
 from crawler.histogram import Histogram, Percentiles
 from crawler.host_totals import OTHERS, HostBooks, HostTotals
 from crawler.models import Record, Response
@@ -164,7 +165,7 @@ class Stats:
             self._redirects += len(record.redirects)
         if record.warnings:
             for warning in record.warnings:
-                self._warnings[warning] += 1
+                self._warnings[warning_code(warning)] += 1
         content_type = record.content_type
         if content_type is not None:
             try:

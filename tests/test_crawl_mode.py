@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 
 from crawler.composition import Crawler
 from crawler.config import Config
-from crawler.models import Record, Response
+from crawler.models import Input, Record, Response
 from crawler.page import Page
 from crawler.reading import Parse
 from crawler.stats import Snapshot
@@ -720,6 +720,64 @@ class TestSitemaps:
         result = world.crawl(sitemap=["http://a.example/map.xml"])
         assert sorted(result.urls) == urls("/", "/map.xml", "/one.xml", "/x")
         assert result.of("http://a.example/map.xml").links == 1
+
+    def test_children_of_an_index(self, world):
+        """Are sitemaps whatever they look like: packed without a suffix, a text, a feed; and what is none says so."""
+        index = "".join(f"<sitemap><loc>/{name}</loc></sitemap>" for name in ("packed", "list", "feed", "none"))
+        world.site(
+            {
+                "/": page(),
+                "/map.xml": Answer(f"<sitemapindex>{index}</sitemapindex>".encode()),
+                "/packed": Answer(gzip.compress(urlset("http://a.example/1").body)),
+                "/list": text("http://a.example/2\n# words\nhttp://[\n"),
+                "/feed": Answer(b"<rss><channel><item><guid>http://a.example/3</guid></item></channel></rss>"),
+                "/none": page("/4"),
+                **{f"/{number}": page() for number in range(1, 5)},
+            }
+        )
+        result = world.crawl(sitemap=["http://a.example/map.xml"])
+        names = ("/", "/map.xml", "/packed", "/list", "/feed", "/none", "/1", "/2", "/3")
+        assert sorted(result.urls) == sorted(urls(*names))
+        assert result.of("http://a.example/list").input == Input(
+            "sitemap index", parent="http://a.example/map.xml", depth=1
+        )
+        assert result.of("http://a.example/list").warnings == ["entries_skipped:2"]
+        assert result.snapshot.warnings["entries_skipped"] == 1
+        assert result.code("http://a.example/none") == "parse_error"
+
+    @pytest.mark.parametrize("robots_txt", [text("User-agent: *\nDisallow: /no\n"), Answer(b"", status=404)])
+    def test_where_robots_txt_names_none(self, world, robots_txt):
+        """Then /sitemap.xml is tried, once."""
+        world.site(
+            {
+                "/": page("/a"),
+                "/a": page(),
+                "/robots.txt": robots_txt,
+                "/sitemap.xml": urlset("http://a.example/x"),
+                "/x": page(),
+            }
+        )
+        result = world.crawl(sitemaps=True)
+        assert sorted(result.urls) == urls("/", "/a", "/sitemap.xml", "/x")
+        assert result.of("http://a.example/sitemap.xml").input == Input(
+            "--sitemaps", parent="http://a.example/robots.txt", depth=0
+        )
+
+    @pytest.mark.parametrize(
+        ("robots_txt", "names"),
+        [
+            (text("User-agent: *\nDisallow: /\nCrawl-delay: 9\nSitemap: /map.xml"), ["/", "/map.xml", "/x"]),
+            (Answer(b"", status=500), ["/", "/sitemap.xml", "/y"]),
+        ],
+    )
+    def test_without_obeying_robots_txt(self, world, robots_txt, names):
+        """It is read for the sitemaps that it names, and for nothing else: it forbids nothing and delays nothing."""
+        site = {"/": page(), "/map.xml": urlset("http://a.example/x"), "/sitemap.xml": urlset("http://a.example/y")}
+        server = world.site({"/robots.txt": robots_txt, "/x": page(), "/y": page(), **site})
+        result = world.crawl(sitemaps=True, robots=False)
+        assert sorted(result.urls) == urls(*names)
+        assert server.targets.count("/robots.txt") == 1
+        assert world.clock.seconds() < 9
 
     def test_one_that_is_none(self, world):
         """Its record says so; the others are read."""

@@ -238,6 +238,58 @@ class TestSitemaps:
         assert followed(read(got, request("http://a.example/map.xml.gz?v=1"))) == ["/x"]
         assert followed(read(got, request("http://a.example/dump.gz"))) == []
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"http://a.example/x\n",
+            gzip.compress(b"http://a.example/x\n"),
+            gzip.compress(XML),
+            b"<rss><channel><item><guid>http://a.example/x</guid></item></channel></rss>",
+            b"<feed><entry><link href='/x'/></entry></feed>",
+        ],
+    )
+    @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", HTML, None])
+    def test_a_child_of_an_index(self, body, content_type):
+        """Is one whatever its name, type or coding: the index says so."""
+        child = request("http://a.example/child", source=Input("sitemap index", parent="http://a.example/s", depth=1))
+        findings = read(response(body, content_type), child)
+        assert findings.is_sitemap
+        assert followed(findings) == ["/x"]
+
+    def test_a_child_that_is_none(self):
+        """Says so."""
+        child = request("http://a.example/child", source=Input("sitemap index", parent="http://a.example/s", depth=1))
+        findings = read(response(b"<html><a href=x>", HTML), child)
+        assert str(findings.error) == "parse_error: not a sitemap: its root element is <html>"
+
+    def test_an_index_says_that_it_is_one(self):
+        """Where it also lists pages, they are not called sitemaps."""
+        sitemap = b"<sitemap><loc>/1</loc></sitemap>"
+        assert read(response(b"<sitemapindex>%b</sitemapindex>" % sitemap)).is_index
+        assert not read(response(self.XML)).is_index
+        assert not read(response(b"<urlset>%b<url><loc>/x</loc></url></urlset>" % sitemap)).is_index
+
+    def test_what_is_skipped_is_counted(self):
+        """Entries with no URL and with one that is none, in the warnings."""
+        entries = b"<url/><url><loc>http://[</loc></url><url><loc>/x</loc></url>"
+        findings = read(response(b"<urlset>%b</urlset>" % entries))
+        assert (followed(findings), findings.links) == (["/x"], 1)
+        assert findings.warnings == ["entries_skipped:2"]
+
+    def test_the_charset_of_its_type(self):
+        """Counts for a sitemap as for a page."""
+        body = "<urlset><url><loc>/\u4e2d</loc></url></urlset>".encode("gbk")
+        assert followed(read(response(body, "text/xml; charset=gbk"))) == ["/%E4%B8%AD"]
+
+    def test_one_that_was_guessed(self):
+        """Nobody said that it is one: what looks like a page is a page."""
+        guess = request(
+            "http://a.example/sitemap.xml", source=Input("--sitemaps", parent="http://a.example/robots.txt")
+        )
+        findings = read(response(b"<html><title>404</title><a href=x>", HTML), guess)
+        assert (findings.error, findings.title, followed(findings)) == (None, "404", ["/x"])
+        assert followed(read(response(self.XML, HTML), guess)) == ["/x"]
+
     def test_one_that_is_broken(self):
         """What stands before the fault is followed; the fault is the page's error."""
         got = response(b"<urlset><url><loc>/x</loc></url><oops", "application/xml")

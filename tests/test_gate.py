@@ -250,6 +250,26 @@ class TestSitemaps:
         assert asked.visit(req(6)) is None
         assert asked.sitemaps == [(5, ("http://a.example/map.xml",))]
 
+    def test_none_is_told_too(self):
+        """Somebody may know where to look; but not of a host that is to be left alone."""
+        asked = Rig(rules("Disallow: /no"), names_sitemaps=True)
+        assert asked.visit(req(5)) is None
+        assert asked.visit(req(6)) is None
+        assert asked.sitemaps == [(5, ())]
+        asked = Rig(answer("", 500), names_sitemaps=True, retries=0)
+        assert asked.visit(req(5)) == "robots_unreachable"
+        assert asked.sitemaps == []
+
+    def test_when_it_is_not_obeyed(self):
+        """Then it is read once, whatever it says and whether it can be read, and decides nothing."""
+        text = answer("User-agent: *\nDisallow: /\nCrawl-delay: 20\nSitemap: /map.xml")
+        for robots_txt, named in ((text, ("http://a.example/map.xml",)), (answer("", 500), ())):
+            asked = Rig(robots_txt, names_sitemaps=True, obeys=False)
+            assert [asked.visit(req(number)) for number in (5, 6, 7)] == [None] * 3
+            assert asked.sitemaps == [(5, named)]
+            assert asked.asked == 1
+            assert asked.clock.seconds() < 5
+
     def test_only_if_wanted(self, rig):
         """Else nobody is told."""
         asked = rig(False)

@@ -309,6 +309,26 @@ class TestLinks:
         assert [request.input.depth for request in rig.claimed()] == [None, 2]
         assert (rig.skipped or list(rig.codes.values())) == ["depth_limit"]
 
+    def test_children_of_an_index(self):
+        """They are told from links: an index calls them sitemaps."""
+        rig = Rig([seed()], scope=Scope("host"))
+        rig.read_all()
+        rig.intake.accept_links(page(HOME, depth=1), [parse(f"{HOME}s")], 0.0, is_index=True)
+        _, child = rig.claimed()
+        assert child.input == Input("sitemap index", parent=HOME, depth=2)
+
+    @pytest.mark.parametrize("named", [[], ["ftp://x"]])
+    def test_where_robots_txt_names_no_sitemap(self, named):
+        """One is looked for where most are."""
+        rig = Rig([seed()], scope=Scope("host"))
+        rig.read_all()
+        rig.intake.accept_sitemaps(page("http://a.example/x?y", depth=0), named, 0.0)
+        _, guess = rig.claimed()
+        assert (guess.url.href, guess.input) == (
+            f"{HOME}sitemap.xml",
+            Input("--sitemaps", parent="http://a.example/robots.txt", depth=0),
+        )
+
     def test_sitemaps_of_robots_txt(self):
         """They come from robots.txt, and are as far from the seeds as who asked for it. What is no URL is left out."""
         rig = Rig([seed()], scope=Scope("host", max_depth=0))

@@ -87,7 +87,7 @@ PLANTED = {
     "a deadline is not kept": ("crawler.fetch._Flight.overdue", lambda *_: None, " took |deadlock"),
     "a timer is left": ("crawler.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
     "what is read is not remembered": ("crawler.journal.Journal.seed_taken", lambda *_: None, "too many|differ|second"),
-    "links are lost": ("crawler.intake.Intake.accept_links", lambda *_: None, "links to"),
+    "links are lost": ("crawler.intake.Intake.accept_links", lambda *_, **__: None, "links to"),
     "hops are not known": ("crawler.frontier.memory.MemoryFrontier.leads", lambda *_: True, "for another input"),
     "outputs are not cut": ("crawler.job.Job._cut", lambda *_: None, "record|JSON|malformed|trailing"),
 }

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from crawler.errors import warning_code
 from crawler.report.bounded import LONGEST, Largest, Spread, Tally, Tree, cut, step
 from crawler.report.hosts import Hosts
 from crawler.report.lines import Line, Lines, Skip
@@ -73,7 +74,7 @@ class Aggregate:
         self.records += 1
         if line.warnings:
             for warning in line.warnings:
-                self.warnings.add(warning, example=line.url)
+                self.warnings.add(warning_code(warning), example=line.url)
         scheme, host, names = _place(url)
         hops = line.redirects
         tries = line.attempts

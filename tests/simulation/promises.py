@@ -119,7 +119,9 @@ class Watch:
             failed = error is not None or status is None or status >= 500 or status in {408, 429}
             host.robots_failed = host.robots_failed + 1 if failed else 0
             self._robots_failed = max(self._robots_failed, host.robots_failed)
-            if result.status == 200 and error is None and request.url.target == "/robots.txt":
+            # Without --robots it may be read for its sitemaps, and is not obeyed.
+            obeyed = options["robots"] and request.url.target == "/robots.txt"
+            if result.status == 200 and error is None and obeyed:
                 for line in result.body.decode().splitlines():
                     if line.startswith("Crawl-delay:"):
                         seconds = min(float(line.split(":")[1]), CRAWL_DELAY)
