@@ -35,11 +35,16 @@ from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, FAULTS, PAGES, RunningSite,
 from crawler.site.faults.script import PAGE
 from crawler.site.pages import GREETINGS, PLAIN
 
+HELLO = "<title>你好,世界</title><p>这个页面没有声明编码。</p>".encode("gbk")
+LATE = b"<!--" + b"-" * 39_000 + b"--><meta charset=gbk>"
+
 # Faults whose page is another than the usual one, or none.
 BODIES = {
     **dict.fromkeys(("gzip-members", "gzip-junk", "gzip-upper-case", "x-gzip", "deflate-raw"), PLAIN),
     **dict.fromkeys(("204-with-body", "304-with-body", "205-without-length"), b""),
     "nul-in-body": b"<title>a\0b</title>\0",
+    "charset-late": LATE + HELLO,
+    "charset-undeclared": HELLO,
     "binary-as-html": bytes(range(256)),
 }
 ELSEWHERE = {"escape-in-title", "redirect-space", "redirect-utf-8", "redirect-latin-1", "redirect-downgrade"}
@@ -58,6 +63,14 @@ def tls_site(authority) -> Iterator[RunningSite]:
 
 
 # The faults of the site
+
+
+def test_the_charset_of_a_page_that_hardly_says_it(site):
+    """A late declaration is followed; without any, the text is what it looks like, with a warning."""
+    urls = [site.url(f"/fault/charset-{name}") for name in ("late", "undeclared")]
+    late, undeclared = fetch(urls, extract="title=title::text")
+    assert late.data == undeclared.data == {"title": "你好,世界"}
+    assert (late.warnings, undeclared.warnings) == ([], ["charset_guessed"])
 
 
 @dataclass(frozen=True)

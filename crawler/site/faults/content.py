@@ -44,6 +44,8 @@ def _nested_gzip(times: int) -> bytes:
     return packed(b", ".join([b"gzip"] * times), body)
 
 
+_HELLO: Final = "<title>你好,世界</title><p>这个页面没有声明编码。</p>".encode("gbk")
+_LATE: Final = b"<!--%b--><meta charset=gbk>" % (b"-" * 39_000)
 _GZIP: Final = ENCODED["gzip"]
 _TWO_MEMBERS: Final = gzip.compress(PLAIN[:100], mtime=0) + gzip.compress(PLAIN[100:], mtime=0)
 
@@ -76,6 +78,10 @@ CODING: Final = {
     "charset-bogus": Fault(
         (95,), "a charset that does not exist", "ok", stays(page(media=b"text/html; charset=utf-7000"))
     ),
+    "charset-late": Fault(
+        (95,), "a charset that is declared after 39 kB", "ok", stays(page(media=b"text/html", body=_LATE + _HELLO))
+    ),
+    "charset-undeclared": Fault((95,), "GBK, and nobody says so", "ok", stays(page(media=b"text/html", body=_HELLO))),
     "nul-in-body": Fault((96,), "NULs in the page", "ok", stays(page(body=b"<title>a\0b</title>\0"))),
     "binary-as-html": Fault((96,), "bytes that are no HTML", "ok", stays(page(body=bytes(range(256))))),
 }
