@@ -35,6 +35,8 @@ _ZSTD_WINDOW_LOG: Final = 23  # RFC 9659: 8 MiB, what every browser accepts
 _FREE_MEMBERS: Final = 1000
 _MIN_MEMBER: Final = 64
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_START: Final = b"\x1f\x8b\x08"
+_MAX_HEADER: Final = 1 << 17
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f: RFC 8878 section 3.1.2
 
@@ -52,29 +54,57 @@ class _Member(Protocol):
     def steps(self, data: bytes) -> Iterator[bytes]: ...
 
 
-class _Zlib:
-    """gzip with its CRC-32 and length, zlib with its Adler-32, or raw deflate, which has nothing to check."""
+class _Deflate:
+    """A raw deflate stream after `skip` bytes, and the trailer in which its wrapper tells its checksum, if it has one.
 
-    def __init__(self, wbits: int) -> None:
-        self._stream = zlib.decompressobj(wbits)
+    zlib could read the wrapper, too; but when the checksum is wrong it keeps back what it decoded in the same call: how
+    much that is, and so the body, would depend on how the network cut the bytes.
+    """
+
+    def __init__(self, skip: int = 0, checksum: Callable[..., int] | None = None) -> None:
+        self.eof = False
+        self.unused_data = b""
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._skip = skip
+        self._checksum = checksum
+        self._sum = 0 if checksum is None else checksum(b"")
+        self._size = 0
+        self._trailer = b""
 
     @property
-    def eof(self) -> bool:
+    def all_out(self) -> bool:
+        """Whether all of the data is out, if perhaps not the trailer."""
         return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
 
     def steps(self, data: bytes) -> Iterator[bytes]:
         stream = self._stream
-        while True:
+        if self._skip:
+            data = data[self._skip :]
+            self._skip = 0
+        while not stream.eof:
             piece = stream.decompress(data, _STEP)
             if piece:
+                if self._checksum is not None:
+                    self._sum = self._checksum(piece, self._sum)
+                    self._size += len(piece)
                 yield piece
-            if stream.eof or len(piece) < _STEP:
+            data = stream.unused_data if stream.eof else stream.unconsumed_tail
+            if len(piece) < _STEP and not stream.eof:
                 return
-            data = stream.unconsumed_tail
+        self._trailer += data
+        expected = self._expected()
+        size = len(expected)
+        if len(self._trailer) >= size:
+            if self._trailer[:size] != expected:
+                raise zlib.error("the checksum is wrong")
+            self.eof = True
+            self.unused_data = self._trailer[size:]
+
+    def _expected(self) -> bytes:
+        """The trailer."""
+        if self._checksum is zlib.crc32:  # RFC 1952 section 2.3.1
+            return self._sum.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little")
+        return b"" if self._checksum is None else self._sum.to_bytes(4, "big")  # RFC 1950 section 2.2
 
 
 class _Zstd:
@@ -124,17 +154,45 @@ class _Brotli:
             data = b""
 
 
+def _open_gzip(start: bytes) -> _Member | None:
+    """After the header of RFC 1952 section 2.3: it may hold a name and a comment."""
+    if not _GZIP_START.startswith(start[:3]):
+        raise zlib.error("incorrect header check")
+    if len(start) < 10:
+        return None
+    flags = start[3]
+    if flags & 0xE0:
+        raise zlib.error("unknown header flags set")
+    end = 10
+    if flags & 0x04:
+        end += 2 + int.from_bytes(start[10:12], "little")
+    for flag in (0x08, 0x10):
+        if flags & flag:
+            found = start.find(b"\0", end)
+            end = found + 1 if found >= 0 else len(start) + 1
+    if flags & 0x02:
+        end += 2
+    if end <= len(start):
+        return _Deflate(end, zlib.crc32)
+    if len(start) > _MAX_HEADER:
+        raise zlib.error("a header without end")
+    return None
+
+
 def _open_deflate(start: bytes) -> _Member | None:
     """RFC 9110 section 8.4.1.2 means the zlib format, but some send raw deflate: the first two bytes tell."""
     if len(start) < 2:
         return None
     # RFC 1950 section 2.2. A raw stream cannot look like this unless its encoder left junk in padding bits.
-    wrapped = start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0
-    return _Zlib(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+    if start[0] & 0x0F != 8 or int.from_bytes(start[:2], "big") % 31:
+        return _Deflate()
+    if start[1] & 0x20:
+        raise zlib.error("it needs a dictionary")
+    return _Deflate(2, zlib.adler32)
 
 
 _OPEN: Final[dict[str, Callable[[bytes], _Member | None]]] = {
-    "gzip": lambda _: _Zlib(zlib.MAX_WBITS | 16),
+    "gzip": _open_gzip,
     "deflate": _open_deflate,
 }
 if brotli is not None and hasattr(
@@ -179,9 +237,9 @@ class Decoder:
     known nothing is decoded: the body stays raw and `warnings` says `unknown_encoding`. Bytes after the end of the
     stream are ignored and warned of as `trailing_junk`. An empty body is an empty body in any coding.
 
-    `feed` and `finish` raise CodedError: `decode_error`, `body_truncated` or `body_too_large`. What the failing call
-    had decoded until then is in `salvaged`; together with what the calls before returned it is never more than
-    `max_size`. When not a byte could ever be decoded, `salvaged` is the raw body instead (its first 64 KiB).
+    `feed`, `steps` and `finish` raise CodedError: `decode_error`, `body_truncated` or `body_too_large`. What the failing
+    call of `feed` had decoded until then is in `salvaged`; together with what the calls before returned it is never more
+    than `max_size`. When not a byte could ever be decoded, `salvaged` is the raw body instead (its first 64 KiB).
     """
 
     def __init__(self, encodings: Sequence[str], *, max_size: int) -> None:
@@ -197,28 +255,44 @@ class Decoder:
         self._error: CodedError | None = None
         self._raw = b""  # kept only until the first byte is decoded
 
+    @property
+    def whole(self) -> bool:
+        """Whether the stream has come to its end, checksum and all: whatever may follow is no part of the body."""
+        return bool(self._stages) and all(stage.ended for stage in self._stages)
+
     def feed(self, data: bytes) -> bytes:
         """Decode what can be decoded by now. After an error: that error again, with nothing more salvaged."""
+        pieces: list[bytes] = []
+        try:
+            pieces.extend(self.steps(data))
+        except CodedError:
+            self.salvaged = b"".join(pieces) or self.salvaged
+            raise
+        return b"".join(pieces)
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        """Decode as `feed` does, a piece at a time, each at most 64 KiB and some empty: none takes a millisecond.
+
+        To be gone through to the end before there is more.
+        """
+        self.salvaged = b""
         if self._error is not None:
-            self.salvaged = b""
             raise self._error
         self._wire += len(data)
         if not self._size:
             self._raw = (self._raw + data)[:_STEP]
-        pieces: list[bytes] = []
         try:
             for piece in self._through(self._stages, data):
                 room = self._max_size - self._size
-                pieces.append(piece[:room])
                 self._size += len(piece)
+                yield piece[:room]
                 self._check_size(self._size, self._max_size)
         except CodedError as error:
             self._error = error
-            self.salvaged = b"".join(pieces) if self._size else self._raw
+            self.salvaged = b"" if self._size else self._raw
             raise
         if self._size:
             self._raw = b""
-        return b"".join(pieces)
 
     def finish(self) -> None:
         """Call at the end of the body. Raises CodedError `body_truncated` when the stream has not come to its end."""
@@ -235,7 +309,7 @@ class Decoder:
     def _through_many(self, stages: Sequence[_Stage], data: bytes) -> Iterator[bytes]:
         first, *others = stages
         for piece in first.steps(data):
-            yield from self._through(others, piece)
+            yield from self._through(others, piece) if piece else (b"",)
             # What one coding makes for the next is a bomb too, even if the last one makes nothing of it. But the
             # encoded form of a small body may be a little larger than the body.
             self._check_size(first.size, 2 * self._max_size + _STEP)
@@ -272,11 +346,20 @@ class _Stage:
             except _DECODE_ERRORS as error:
                 raise CodedError("decode_error", f"not a valid {self.coding} stream: {error}") from error
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to an end that may be the last."""
+        return self._members > 0 and self._member is None and not self._held
+
     def finish(self) -> bool:
-        """Whether the stream came to its end, or never began."""
+        """Whether the stream came to its end, or never began. A trailer that is missing is no loss."""
         if self._held and self._members:
             self._junk()
-        return self._member is None and not self._held
+        member = self._member
+        if isinstance(member, _Deflate) and member.all_out:
+            self._warnings.append("no_checksum")
+            return True
+        return member is None and not self._held
 
     def _slice(self, data: bytes) -> Iterator[bytes]:
         while data:
@@ -294,6 +377,7 @@ class _Stage:
             data = member.unused_data
             self._member = None
             self._members += 1
+            yield b""
 
     def _between(self, data: bytes) -> bytes:
         """Open the member that begins here, hold the bytes back, or give them up as junk. Returns what to feed it."""

@@ -131,6 +131,8 @@ WARNINGS: Final[dict[str, str]] = {
     "unusual_status": "a status from 600 to 999",
     "no_location": "a redirect without a usable Location header is the final answer",
     "unknown_encoding": "the Content-Encoding is not one that can be decoded; the body is as it came",
+    "no_checksum": "the compressed body is whole, but ends before its checksum",
+    "early_end": "the transfer broke off, but the compressed body had come to its end",
     "trailing_junk": "bytes after the end of the compressed body were ignored",
     "charset": "the declared charset is unknown or wrong; another one was used",
     "charset_guessed": "no charset is declared and the body is not UTF-8; it was decoded as what it looks like",

@@ -105,14 +105,61 @@ def test_around_a_step(coding, encode, size):
     assert decode(coding, [encode(bytes(size))]) == bytes(size)
 
 
+# How many of the last bytes tell only whether the others are right.
+TRAILERS = {gzip.compress: 8, zlib.compress: 4}
+
+
 @each_coding
 def test_truncated_at_every_byte(coding, encode):
-    """A stream that stops before its end, be it in its checksum, is never a success."""
+    """A stream that stops before its end is never a success."""
     data = encode(TEXT)
-    for end in range(1, len(data)):
+    for end in range(1, len(data) - TRAILERS.get(encode, 0)):
         code, body = failure(coding, [data[:end]])
         assert code == "body_truncated"
         assert TEXT.startswith(body) or body == data[:end], "what was decoded, or else the raw bytes"
+
+
+@pytest.mark.parametrize(("coding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize("cut", [lambda data: [data], one_by_one])
+def test_without_the_whole_trailer(coding, encode, cut):
+    """All of the data is there, and only what it could be checked by is not: that costs a warning, in browsers nothing."""
+    data = encode(TEXT)
+    for missing in range(1, TRAILERS[encode] + 1):
+        assert decode(coding, cut(data[:-missing]), warnings=["no_checksum"]) == TEXT
+    two = gzip.compress(b"one ") + gzip.compress(b"two")
+    assert decode("gzip", cut(two[:-3]), warnings=["no_checksum"]) == b"one two"
+
+
+def gzip_with(flags: int, fields: bytes) -> bytes:
+    """RFC 1952 section 2.3: a header with more in it."""
+    return b"\x1f\x8b\x08" + bytes([flags]) + bytes(6) + fields + gzip.compress(TEXT, mtime=0)[10:]
+
+
+@pytest.mark.parametrize("cut", [lambda data: [data], one_by_one])
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        (0x04, b"\x03\0abc"),
+        (0x04, b"\0\0"),
+        (0x08, b"a name\0"),
+        (0x10, b"\0"),
+        (0x1F, b"\x02\0\0\0name\0comment\0\x12\x34"),
+    ],
+)
+def test_gzip_headers(cut, flags, fields):
+    """A name, a comment, more fields and a checksum of them are passed over."""
+    data = gzip_with(flags, fields)
+    assert decode("gzip", cut(data * 2 + b"junk"), warnings=["trailing_junk"]) == TEXT * 2
+    assert failure("gzip", cut(data[: 10 + len(fields)]))[0] == "body_truncated"
+
+
+@pytest.mark.parametrize(
+    "data", [gzip_with(0x20, b""), gzip_with(0x08, b"x" * 200_000), b"\x1f\x8b\x07" + bytes(30), b"\x1f\x8bx"]
+)
+def test_gzip_headers_that_are_none(data):
+    """Unknown flags, a name without end, another method."""
+    assert failure("gzip", [data])[0] == failure("gzip", one_by_one(data[:3000]))[0] or len(data) > 3000
+    assert failure("gzip", [data])[0] == "decode_error"
 
 
 @pytest.mark.parametrize(("coding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
@@ -159,19 +206,44 @@ def test_all_zstd_frames(cut):
 
 def test_a_second_member_that_is_cut_short():
     """The first member alone is not the body."""
-    assert failure("gzip", [gzip.compress(b"one"), gzip.compress(b"two")[:-1]]) == ("body_truncated", b"onetwo")
+    assert failure("gzip", [gzip.compress(b"one"), gzip.compress(b"two")[:-9]]) == ("body_truncated", b"onetwo")
 
 
-@pytest.mark.parametrize("position", [-8, -4], ids=["crc", "length"])
-def test_gzip_checksums(position):
-    """A body that does not match its CRC or length is an error, and what came before it is kept."""
-    noise = random.Random(1).randbytes(200_000)
-    data = bytearray(gzip.compress(noise))
+@pytest.mark.parametrize("noise", [random.Random(1).randbytes(200_000), TEXT], ids=["large", "small"])
+@pytest.mark.parametrize(
+    ("coding", "encode", "position"),
+    [("gzip", gzip.compress, -8), ("gzip", gzip.compress, -4), ("deflate", zlib.compress, -1)],
+    ids=["crc", "length", "adler"],
+)
+def test_wrong_checksums(coding, encode, position, noise):
+    """A body that does not match its checksum is an error, and all of it is kept, however the bytes were cut."""
+    data = bytearray(encode(noise))
     data[position] ^= 1
-    code, body = failure("gzip", [bytes(data)])
-    assert code == "decode_error"
-    assert noise.startswith(body)
-    assert len(body) > 100_000
+    for size in (1, 7, 4099, 1 << 20):
+        if len(data) < 1000 * size:
+            pieces = [bytes(data[start : start + size]) for start in range(0, len(data), size)]
+            assert failure(coding, pieces) == ("decode_error", noise)
+
+
+@pytest.mark.parametrize(("coding", "encode"), [case[1:] for case in CODINGS], ids=[c[0] for c in CODINGS])
+def test_whole_tells_that_the_end_was_reached(coding, encode):
+    """Then whatever is missing of the transfer is no part of the body."""
+    decoder = Decoder([coding], max_size=MIB)
+    data = encode(TEXT)
+    for byte in one_by_one(data):
+        assert not decoder.whole
+        decoder.feed(byte)
+    assert decoder.whole
+    assert not Decoder([], max_size=MIB).whole
+    assert not Decoder(["unknown"], max_size=MIB).whole
+
+
+@pytest.mark.parametrize("member", [gzip.compress(b"a" * 64), gzip.compress(b"")], ids=["64 bytes", "empty"])
+def test_a_step_is_short(member):
+    """However many members the bytes hold, a step takes one of them at most, and 64 KiB of output."""
+    decoder = Decoder(["gzip"], max_size=MIB)
+    assert sum(1 for _ in decoder.steps(member * 500)) >= 500
+    assert max(map(len, Decoder(["gzip"], max_size=MIB).steps(gzip.compress(bytes(MIB))))) == 1 << 16
 
 
 @pytest.mark.parametrize(("coding", "encode"), [("deflate", zlib.compress), ("zstd", CODINGS[4][2])])
@@ -294,7 +366,7 @@ def test_chain():
 
 def test_chain_cut_short_inside():
     """A whole outer stream does not make up for an inner one that is cut short."""
-    assert failure("gzip br", [brotli.compress(gzip.compress(TEXT)[:-1])]) == ("body_truncated", TEXT)
+    assert failure("gzip br", [brotli.compress(gzip.compress(TEXT)[:-9])]) == ("body_truncated", TEXT)
 
 
 @pytest.mark.parametrize("codings", ["compress", "gzip utf-8", "utf-8 gzip"])
