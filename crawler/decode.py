@@ -6,208 +6,23 @@ The same rules serve a response body, a compressed sitemap and a compressed list
 
 from __future__ import annotations
 
-import sys
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Final
 
+from crawler.codings import DECODE_ERRORS, OPEN, STEP, Deflate, Member
 from crawler.errors import CodedError
-
-try:
-    import brotli
-except ImportError:
-    brotli = None
-try:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-except ImportError:
-    zstd = None  # type: ignore[assignment]
 
 MAX_CODINGS: Final = 3
 MAX_RATIO: Final = 1000
 RATIO_FREE: Final = 1 << 20  # a short body may be very repetitive
-_STEP: Final = 1 << 16
 _SLICE: Final = 1 << 14  # every member of a slice copies what follows it: short slices keep that linear
-_BROTLI_LIMIT: Final = 1 << 14  # brotli fills its first block (32 KiB) whatever smaller number it is given
-_ZSTD_WINDOW_LOG: Final = 23  # RFC 9659: 8 MiB, what every browser accepts
 _FREE_MEMBERS: Final = 1000
 _MIN_MEMBER: Final = 64
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_START: Final = b"\x1f\x8b\x08"
-_MAX_HEADER: Final = 1 << 17
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f: RFC 8878 section 3.1.2
 
-
-class _Member(Protocol):
-    """One gzip member, one zstd frame, or the whole stream of a coding without such parts."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes:
-        """What followed the end."""
-
-    def steps(self, data: bytes) -> Iterator[bytes]: ...
-
-
-class _Deflate:
-    """A raw deflate stream after `skip` bytes, and the trailer in which its wrapper tells its checksum, if it has one.
-
-    zlib could read the wrapper, too; but when the checksum is wrong it keeps back what it decoded in the same call: how
-    much that is, and so the body, would depend on how the network cut the bytes.
-    """
-
-    def __init__(self, skip: int = 0, checksum: Callable[..., int] | None = None) -> None:
-        self.eof = False
-        self.unused_data = b""
-        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._skip = skip
-        self._checksum = checksum
-        self._sum = 0 if checksum is None else checksum(b"")
-        self._size = 0
-        self._trailer = b""
-
-    @property
-    def all_out(self) -> bool:
-        """Whether all of the data is out, if perhaps not the trailer."""
-        return self._stream.eof
-
-    def steps(self, data: bytes) -> Iterator[bytes]:
-        stream = self._stream
-        if self._skip:
-            data = data[self._skip :]
-            self._skip = 0
-        while not stream.eof:
-            piece = stream.decompress(data, _STEP)
-            if piece:
-                if self._checksum is not None:
-                    self._sum = self._checksum(piece, self._sum)
-                    self._size += len(piece)
-                yield piece
-            data = stream.unused_data if stream.eof else stream.unconsumed_tail
-            if len(piece) < _STEP and not stream.eof:
-                return
-        self._trailer += data
-        expected = self._expected()
-        size = len(expected)
-        if len(self._trailer) >= size:
-            if self._trailer[:size] != expected:
-                raise zlib.error("the checksum is wrong")
-            self.eof = True
-            self.unused_data = self._trailer[size:]
-
-    def _expected(self) -> bytes:
-        """The trailer."""
-        if self._checksum is zlib.crc32:  # RFC 1952 section 2.3.1
-            return self._sum.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little")
-        return b"" if self._checksum is None else self._sum.to_bytes(4, "big")  # RFC 1950 section 2.2
-
-
-class _Zstd:
-    def __init__(self) -> None:
-        self._stream = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    def steps(self, data: bytes) -> Iterator[bytes]:
-        stream = self._stream
-        while True:
-            piece = stream.decompress(data, _STEP)
-            if piece:
-                yield piece
-            if stream.eof or stream.needs_input:
-                return
-            data = b""
-
-
-class _Brotli:
-    """Bytes after the end are a `decode_error`, as in curl: the library does not say where the end was."""
-
-    def __init__(self) -> None:
-        self._stream: Any = brotli.Decompressor()
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._stream.is_finished())
-
-    @property
-    def unused_data(self) -> bytes:
-        return b""
-
-    def steps(self, data: bytes) -> Iterator[bytes]:
-        process = self._stream.process
-        # That all input was taken does not mean that all output was given: only an empty piece says so.
-        while piece := process(data, output_buffer_limit=_BROTLI_LIMIT):
-            yield piece
-            if self.eof:
-                return
-            data = b""
-
-
-def _open_gzip(start: bytes) -> _Member | None:
-    """After the header of RFC 1952 section 2.3: it may hold a name and a comment."""
-    if not _GZIP_START.startswith(start[:3]):
-        raise zlib.error("incorrect header check")
-    if len(start) < 10:
-        return None
-    flags = start[3]
-    if flags & 0xE0:
-        raise zlib.error("unknown header flags set")
-    end = 10
-    if flags & 0x04:
-        end += 2 + int.from_bytes(start[10:12], "little")
-    for flag in (0x08, 0x10):
-        if flags & flag:
-            found = start.find(b"\0", end)
-            end = found + 1 if found >= 0 else len(start) + 1
-    if flags & 0x02:
-        end += 2
-    if end <= len(start):
-        return _Deflate(end, zlib.crc32)
-    if len(start) > _MAX_HEADER:
-        raise zlib.error("a header without end")
-    return None
-
-
-def _open_deflate(start: bytes) -> _Member | None:
-    """RFC 9110 section 8.4.1.2 means the zlib format, but some send raw deflate: the first two bytes tell."""
-    if len(start) < 2:
-        return None
-    # RFC 1950 section 2.2. A raw stream cannot look like this unless its encoder left junk in padding bits.
-    if start[0] & 0x0F != 8 or int.from_bytes(start[:2], "big") % 31:
-        return _Deflate()
-    if start[1] & 0x20:
-        raise zlib.error("it needs a dictionary")
-    return _Deflate(2, zlib.adler32)
-
-
-_OPEN: Final[dict[str, Callable[[bytes], _Member | None]]] = {
-    "gzip": _open_gzip,
-    "deflate": _open_deflate,
-}
-if brotli is not None and hasattr(
-    brotli.Decompressor, "can_accept_more_data"
-):  # 1.2: the first whose output has a limit
-    _OPEN["br"] = lambda _: _Brotli()
-if zstd is not None:
-    _OPEN["zstd"] = lambda _: _Zstd()
-_DECODE_ERRORS: Final[tuple[type[Exception], ...]] = (
-    zlib.error,
-    *(() if brotli is None else (brotli.error,)),
-    *(() if zstd is None else (zstd.ZstdError,)),
-)
-
-ACCEPT_ENCODING: Final = ", ".join(_OPEN)
+ACCEPT_ENCODING: Final = ", ".join(OPEN)
 """The value of Accept-Encoding: what can be decoded here, and nothing else."""
 
 
@@ -237,15 +52,15 @@ class Decoder:
     known nothing is decoded: the body stays raw and `warnings` says `unknown_encoding`. Bytes after the end of the
     stream are ignored and warned of as `trailing_junk`. An empty body is an empty body in any coding.
 
-    `feed`, `steps` and `finish` raise CodedError: `decode_error`, `body_truncated` or `body_too_large`. What the failing
-    call of `feed` had decoded until then is in `salvaged`; together with what the calls before returned it is never more
-    than `max_size`. When not a byte could ever be decoded, `salvaged` is the raw body instead (its first 64 KiB).
+    `feed`, `steps` and `finish` raise CodedError: `decode_error`, `body_truncated` or `body_too_large`. What a failing
+    `feed` had decoded until then is in `salvaged`; together with what the calls before returned it is never more than
+    `max_size`. When not a byte could ever be decoded, `salvaged` is the raw body instead (its first 64 KiB).
     """
 
     def __init__(self, encodings: Sequence[str], *, max_size: int) -> None:
         self.warnings: list[str] = []
         self.salvaged = b""
-        known = all(coding in _OPEN for coding in encodings)
+        known = all(coding in OPEN for coding in encodings)
         if not known:
             self.warnings.append("unknown_encoding")
         self._stages = [_Stage(coding, self.warnings) for coding in reversed(encodings)] if known else []
@@ -280,7 +95,7 @@ class Decoder:
             raise self._error
         self._wire += len(data)
         if not self._size:
-            self._raw = (self._raw + data)[:_STEP]
+            self._raw = (self._raw + data)[:STEP]
         try:
             for piece in self._through(self._stages, data):
                 room = self._max_size - self._size
@@ -312,7 +127,7 @@ class Decoder:
             yield from self._through(others, piece) if piece else (b"",)
             # What one coding makes for the next is a bomb too, even if the last one makes nothing of it. But the
             # encoded form of a small body may be a little larger than the body.
-            self._check_size(first.size, 2 * self._max_size + _STEP)
+            self._check_size(first.size, 2 * self._max_size + STEP)
 
     def _check_size(self, size: int, limit: int) -> None:
         if size > limit:
@@ -330,9 +145,9 @@ class _Stage:
     def __init__(self, coding: str, warnings: list[str]) -> None:
         self.coding = coding
         self.size = 0
-        self._open = _OPEN[coding]
+        self._open = OPEN[coding]
         self._warnings = warnings
-        self._member: _Member | None = None
+        self._member: Member | None = None
         self._members = 0
         self._held = b""  # too few bytes yet to know what they begin
         self._ended = False
@@ -343,7 +158,7 @@ class _Stage:
                 return
             try:
                 yield from self._slice(data[start : start + _SLICE])
-            except _DECODE_ERRORS as error:
+            except DECODE_ERRORS as error:
                 raise CodedError("decode_error", f"not a valid {self.coding} stream: {error}") from error
 
     @property
@@ -356,7 +171,7 @@ class _Stage:
         if self._held and self._members:
             self._junk()
         member = self._member
-        if isinstance(member, _Deflate) and member.all_out:
+        if isinstance(member, Deflate) and member.all_out:
             self._warnings.append("no_checksum")
             return True
         return member is None and not self._held

@@ -129,6 +129,7 @@ WARNINGS: Final[dict[str, str]] = {
     "extra_bytes": "bytes after the end of the answer; the connection was not reused",
     "framing_conflict": "both Content-Length and Transfer-Encoding; the latter won",
     "unusual_status": "a status from 600 to 999",
+    "redirect_body": "the body of a redirect was broken, as its `error` in `redirects` tells; it was followed",
     "no_location": "a redirect without a usable Location header is the final answer",
     "unknown_encoding": "the Content-Encoding is not one that can be decoded; the body is as it came",
     "no_checksum": "the compressed body is whole, but ends before its checksum",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
@@ -28,42 +27,22 @@ from crawler.errors import CodedError
 from crawler.http11.envelope import Envelope, Trace
 from crawler.http11.response import DONE, SWITCHING, WireResponse
 from crawler.http11.stalls import Stalls
+from crawler.http11.turns import Turns
+from crawler.limits import Limits
 from crawler.models import Request, Response, Timings
 from crawler.typed import Typed
+from crawler.unpacking import Unpacking
+from crawler.urls import SOCKETS
 
 _log = Logger()
 
 WATCH_INTERVAL: Final = 0.1
 SECOND_LOOK: Final = 0.01  # so long that the reactor has looked at every socket meanwhile
 MIN_RATE_GRACE: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Seconds per phase and in all, of those in which the reactor was free; `max_size` in bytes; `min_rate` in bytes
-    per second, judged after 30 s of body.
-
-    With `partial` what comes before `max_size` is had, however much was announced.
-    """
-
-    total: float = 60.0
-    dns: float = 5.0
-    connect: float = 10.0
-    tls: float = 10.0
-    headers: float = 20.0
-    idle: float = 20.0
-    min_rate: float = 100.0
-    max_size: int = 10 * 1024 * 1024
-    partial: bool = False
-
-    def of(self, phase: str) -> tuple[str, float]:
-        """The code and the limit of a phase before the body."""
-        return {
-            "dns": ("dns_timeout", self.dns),
-            "connect": ("connect_timeout", self.connect),
-            "tls": ("timeout_tls", self.tls),
-            "headers": ("timeout_headers", self.headers),
-        }[phase]
+REDIRECT_SIZE: Final = 64 * 1024  # so much of the body of a redirect is read, that its connection may be kept
+REDIRECT_SECONDS: Final = 2.0
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_BROKEN_OFF: Final = frozenset(("body_truncated", "http_bad_chunk", "timeout_idle", "timeout_total", "too_slow"))
 
 
 class Fetcher:
@@ -106,6 +85,7 @@ class Fetcher:
         self._full = _lines([*private, *safe]) + b"\r\n"
         self._flights: dict[_Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
+        self._turns = Turns(clock)
         self.budget = budget or Budget()
         self.budget.sources.append(self._largest)
 
@@ -176,7 +156,8 @@ class _Flight(Growing):
     """One attempt in the air. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_fetcher", "_headers", "_request", "_response", "_sent", "_wall", "done", "trace",
+        "_decoder", "_end", "_fetcher", "_headers", "_leads_on", "_limit", "_request", "_response", "_sent",
+        "_unpacking", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, fetcher: Fetcher, request: Request, now: float, wall: float) -> None:
@@ -190,6 +171,10 @@ class _Flight(Growing):
         self._response: WireResponse | None = None
         self._headers: dict[str, list[str]] = {}
         self._decoder: Decoder | None = None
+        self._unpacking: Unpacking | None = None
+        self._end: tuple[CodedError | None] | None = None
+        self._leads_on = False
+        self._limit = fetcher._limits.max_size
 
     def start(self) -> None:
         request, fetcher = self._request, self._fetcher
@@ -211,8 +196,10 @@ class _Flight(Growing):
         if trace.phase == "body":
             if self._response is not None and self._response.code == SWITCHING:
                 return None  # messages come when they come; the connection knows how long to wait for them
-            if free(trace.last_byte, now) > limits.idle:
+            if free(trace.last_byte, now) > limits.idle and not (self._unpacking is not None and self._unpacking.busy):
                 return CodedError("timeout_idle", f"no byte of the body for {limits.idle:g} s")
+            if self._leads_on and waited > REDIRECT_SECONDS:
+                return CodedError("timeout_idle", f"the body of the redirect did not end within {REDIRECT_SECONDS:g} s")
             if waited > MIN_RATE_GRACE and trace.received < limits.min_rate * waited:
                 return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")
             return None
@@ -229,6 +216,12 @@ class _Flight(Growing):
     def _cancelled(self, _: Deferred[Response]) -> None:
         self._fetcher._landed(self)
         self._close()
+        self._stop_unpacking()
+
+    def _stop_unpacking(self) -> None:
+        unpacking, self._unpacking = self._unpacking, None
+        if unpacking is not None:
+            unpacking.stop()
 
     def _close(self) -> None:
         """Close the socket. Whoever does has the last word: what the agent says to that is no news."""
@@ -243,9 +236,14 @@ class _Flight(Growing):
     def _answered(self, response: WireResponse) -> None:
         self._response = response
         self._headers = headers = by_name(response.fields)
-        limit = self._fetcher._limits.max_size
+        limits = self._fetcher._limits
         if self._request.method != "HEAD" and response.code != SWITCHING:
-            if response.length is not UNKNOWN_LENGTH and response.length > limit and not self._fetcher._limits.partial:
+            if response.code in _REDIRECTS and limits.follow and self._request.url.scheme not in SOCKETS:
+                self._leads_on = any(headers.get("location", ()))
+                if self._leads_on:
+                    self._limit = min(self._limit, REDIRECT_SIZE)
+            limit = self._limit
+            if response.length is not UNKNOWN_LENGTH and response.length > limit and not limits.partial:
                 self.stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
                 return
             if "content-encoding" in headers:
@@ -254,7 +252,16 @@ class _Flight(Growing):
                 except CodedError as error:
                     self.stop(error)
                     return
-                self._decoder = Decoder(codings, max_size=limit) if codings else None
+                if codings:
+                    self._decoder = decoder = Decoder(codings, max_size=limit)
+                    self._unpacking = Unpacking(
+                        decoder,
+                        self._fetcher._turns,
+                        take=self._take,
+                        fail=self.stop,
+                        wait=response.pauseProducing,
+                        go_on=self._unpacked,
+                    )
         response.deliverBody(self)
 
     def _failed(self, failure: Failure) -> None:
@@ -267,30 +274,35 @@ class _Flight(Growing):
         """The response itself is our handle on the transport."""
 
     def dataReceived(self, data: bytes) -> None:
-        limit = self._fetcher._limits.max_size
-        beyond = self.trace.received - limit
-        try:
-            self._keep(data if beyond <= 0 else data[: len(data) - beyond])
-        except CodedError as error:
-            self.stop(error)
+        beyond = self.trace.received - self._limit
+        if beyond > 0:
+            data = data[: len(data) - beyond]
+        if self._unpacking is None:
+            self._take(data)
         else:
-            if beyond > 0:
-                self.stop(CodedError("body_too_large", f"more than {limit} bytes on the wire"))
-
-    def _keep(self, data: bytes) -> None:
-        decoder = self._decoder
-        if decoder is not None:
-            try:
-                data = decoder.feed(data)
-            except CodedError:
-                self._take(decoder.salvaged)
-                raise
-        self._take(data)
+            self._unpacking.feed(data)
+        if beyond > 0 and not self.done.called:
+            if self._response is not None:
+                self._response.abort()
+            self._ended(CodedError("body_too_large", f"more than {self._limit} bytes on the wire"))
 
     def connectionLost(self, reason: Failure) -> None:
-        if self.done.called:
+        if not self.done.called:
+            self._ended(None if reason is DONE else _coded(reason))
+
+    def _unpacked(self) -> None:
+        """All that has come is decoded, after the server had to wait for that, or had ended meanwhile."""
+        self.trace.last_byte = self._fetcher._clock.seconds()
+        if self._end is not None:
+            self._ended(*self._end)
+        elif self._response is not None:
+            self._response.resumeProducing()
+
+    def _ended(self, error: CodedError | None) -> None:
+        """Nothing more will come."""
+        if self._unpacking is not None and self._unpacking.busy:
+            self._end = (error,)
             return
-        error = None if reason is DONE else _coded(reason)
         decoder = self._decoder
         if error is None and decoder is not None:
             try:
@@ -309,8 +321,15 @@ class _Flight(Growing):
             warnings += response.warnings
         if self._decoder is not None:
             warnings += self._decoder.warnings
+        broken = None
         if error is not None:
             error.__traceback__ = None  # its frames hold pieces of the body
+            if self._decoder is not None and self._decoder.whole and error.code in _BROKEN_OFF:
+                warnings.append("early_end")
+                error = None
+            elif self._leads_on and error.phase in ("body", "decode"):
+                broken = error.code
+                error = None
         result = Response(
             timings=Timings(
                 None if trace.resolved is None else trace.resolved - start,
@@ -326,16 +345,18 @@ class _Flight(Growing):
             headers=self._headers,
             body=self._whole(),
             size_download=trace.received,
-            truncated=error is not None and response is not None,
+            truncated=(error is not None or broken is not None) and response is not None,
             warnings=warnings,
             remote_ip=trace.remote_ip,
             reused=None if trace.remote_ip is None else trace.reused,
             error=error,
+            broken=broken,
             data=None if response is None else response.data,
         )
         self._fetcher._landed(self)
         # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
         self._response = self._sent = None
+        self._stop_unpacking()
         self.done.callback(result)
 
 

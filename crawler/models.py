@@ -40,9 +40,12 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     depth: int | None = None
 
 
-class Redirect(msgspec.Struct, frozen=True, gc=False):
+class Redirect(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A hop. `error` is the code of what was wrong with its body, of which nothing is needed."""
+
     url: str
     status: int
+    error: str | None = None
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +71,7 @@ class Request(msgspec.Struct, frozen=True):
     attempt: int = 1
     redirects: tuple[Redirect, ...] = ()
     parked: bool = False
+    set_cookie: bool = False  # some redirect did, in vain
 
     @property
     def discovered(self) -> bool:
@@ -90,7 +94,8 @@ class Response(msgspec.Struct):
 
     `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
     (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
-    the epoch. `data` is what came of it beside the body: the messages of a WebSocket.
+    the epoch. `data` is what came of it beside the body: the messages of a WebSocket. `broken` is the code of what was
+    wrong with the body of a redirect, which is followed no less.
     """
 
     timings: Timings
@@ -106,6 +111,7 @@ class Response(msgspec.Struct):
     remote_ip: str | None = None
     reused: bool | None = None
     error: CodedError | None = None
+    broken: str | None = None
     data: Any = None
 
     def first(self, name: str) -> str | None:
@@ -273,6 +279,8 @@ def record_of(
         warnings = [*warnings, "truncated"]
     if request.input.parent is None and was_repaired(request.written):
         warnings = [*warnings, "input_repaired"]
+    if request.redirects and any(hop.error for hop in request.redirects):
+        warnings = [*warnings, "redirect_body"]
     if findings.warnings:
         warnings = [*warnings, *(code for code in findings.warnings if code not in warnings)]
     record = Record(

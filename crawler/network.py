@@ -7,7 +7,7 @@ from typing import Any
 
 from crawler.budget import Budget, default_limit
 from crawler.config import Config
-from crawler.fetch import Fetcher, Limits
+from crawler.fetch import Fetcher
 from crawler.http11.agent import Agent
 from crawler.http11.dial import Dial
 from crawler.http11.endpoint import Endpoint
@@ -15,6 +15,7 @@ from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.stalls import Stalls
 from crawler.http11.tls import LateContext
+from crawler.limits import Limits
 from crawler.typed import Typed
 
 
@@ -61,6 +62,7 @@ class Network:
                 min_rate=config.min_rate,
                 max_size=max_size,
                 partial=partial,
+                follow=partial or config.max_redirects > 0,
             ),
             user_agent=config.user_agent,
             headers=config.header_pairs,

@@ -41,16 +41,23 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
         raise CodedError(code, f"Location {scrub(location)[:200]!r}: {error.message}") from None
     if https_only and request.url.scheme == "https" and url.scheme == "http":
         raise CodedError("redirect_downgrade", f"to {url.href[:200]}")
-    chain = (*request.redirects, Redirect(request.url.href, response.status))
-    if any(hop.url == url.href for hop in chain):
-        raise CodedError("redirect_loop", f"back to {url.href[:200]} after {len(chain)} redirects")
+    chain = (*request.redirects, Redirect(request.url.href, response.status, response.broken))
+    # Who looks whether the client came with a cookie, or counts, may answer the same URL otherwise the second time.
+    set_cookie = "set-cookie" in response.headers
+    again = 1 if set_cookie or url.href != request.url.href else 0
+    set_cookie = set_cookie or request.set_cookie
+    if sum(hop.url == url.href for hop in chain) > again:
+        words = f"back to {url.href[:200]} after {len(chain)} redirects"
+        if set_cookie:
+            words += "; a cookie was set on the way, and cookies are not kept"
+        raise CodedError("redirect_loop", words)
     if len(chain) > max_redirects:
         raise CodedError("too_many_redirects", f"more than {max_redirects} redirects")
     # A server cannot make us log in; but inside an origin the login that was typed goes along.
     login = request.url.userinfo if url.origin == request.url.origin else ""
     if url.userinfo != login:
         url = msgspec.structs.replace(url, userinfo=login)
-    return msgspec.structs.replace(request, url=url, redirects=chain)
+    return msgspec.structs.replace(request, url=url, redirects=chain, set_cookie=set_cookie)
 
 
 def _as_text(location: str) -> str:

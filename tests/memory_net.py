@@ -20,11 +20,12 @@ from twisted.python.failure import Failure
 
 from crawler.budget import Budget
 from crawler.errors import CodedError
-from crawler.fetch import Fetcher, Limits
+from crawler.fetch import Fetcher
 from crawler.http11.agent import Agent
 from crawler.http11.endpoint import Endpoint
 from crawler.http11.pool import Pool
 from crawler.http11.stalls import Stalls
+from crawler.limits import Limits
 from crawler.models import Input, Request
 from crawler.urls import parse
 

@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 
 from crawler.budget import LEAST, MOST, Budget, default_limit, memory
 from crawler.config import Config, ConfigError
-from crawler.fetch import Limits
+from crawler.limits import Limits
 from crawler.models import Findings, Request, Response
 
 KIB = 1 << 10

@@ -18,8 +18,9 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from crawler.errors import StaleConnection
-from crawler.fetch import MIN_RATE_GRACE, WATCH_INTERVAL, Fetcher, Limits, by_name
+from crawler.fetch import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, WATCH_INTERVAL, Fetcher, by_name
 from crawler.http11.stalls import Stalls
+from crawler.limits import Limits
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of
 from crawler.redirect import next_hop
 from crawler.typed import Typed
@@ -710,3 +711,149 @@ class TestHeaders:
         assert code(fetch(client, hop)) == "address_blocked"
         assert fetch(client, request("http://localhost.example/")).status == 200
         assert code(fetch(client, hop)) == "address_blocked"
+
+
+def redirecting(*pieces: bytes, headers: bytes = b"", act: str = ""):
+    """A 302 with this body; then the server closes, resets or waits."""
+
+    def script(wire: Wire, _: object) -> None:
+        wire.send(b"HTTP/1.1 302 Found\r\nLocation: /next\r\n" + headers + b"\r\n")
+        for piece in pieces:
+            wire.send(piece)
+        if act:
+            getattr(wire, act)(0.5)
+
+    return script
+
+
+GZIP = b"Content-Encoding: gzip\r\n"
+
+
+class TestBodiesOfRedirects:
+    """Nobody needs them: whatever is wrong with one is noted, the connection is dropped, and the redirect is followed."""
+
+    @pytest.mark.parametrize(
+        ("script", "broken", "seconds"),
+        [
+            (redirecting(b"short", headers=b"Content-Length: 99\r\n", act="close"), "body_truncated", 0.5),
+            (redirecting(b"short", headers=b"Content-Length: 99\r\n", act="reset"), "body_truncated", 0.5),
+            (redirecting(b"short", headers=b"Content-Length: 99\r\n"), "timeout_idle", REDIRECT_SECONDS),
+            (redirecting(b"no end"), "timeout_idle", REDIRECT_SECONDS),
+            (redirecting(b"no end", act="reset"), "body_truncated", 0.5),
+            (redirecting(b"plain", headers=b"Content-Length: 5\r\n" + GZIP), "decode_error", 0),
+            (redirecting(b"zz\r\n", headers=b"Transfer-Encoding: chunked\r\n"), "http_bad_chunk", 0),
+            (redirecting(b"5\r\nhel", headers=b"Transfer-Encoding: chunked\r\n", act="close"), "body_truncated", 0.5),
+            (redirecting(b"x", headers=b"Content-Length: 20000000\r\n"), "body_too_large", 0),
+            (redirecting(b"x" * (REDIRECT_SIZE + 1)), "body_too_large", 0),
+            (redirecting(headers=b"Content-Length: 5\r\nContent-Encoding: gzip, br, gzip, br\r\n"), "decode_error", 0),
+        ],
+    )
+    def test_what_is_wrong_with_it_is_noted(self, clock, network, script, broken, seconds):
+        """It is no error; what has come of it is there; and it does not cost the patience that a page gets."""
+        network.serve(script=script)
+        client = Client(network)
+        got = fetch(client)
+        assert (code(got), got.broken, got.status) == (None, broken, 302)
+        assert got.truncated
+        assert got.timings.total <= seconds + 2 * WATCH_INTERVAL
+        client.assert_quiet()
+        assert not network.open
+
+    def test_a_whole_one_is_nothing_to_speak_of(self, clock, network):
+        """It is read as any body, and its connection kept; one that ends with the connection has that time."""
+        network.serve(script=lambda wire, _: wire.answer(b"moved", "Location: /x", status=302))
+        client = Client(network)
+        got = fetch(client)
+        assert (got.broken, got.truncated, got.body, fetch(client).reused) == (None, False, b"moved", True)
+        other = Network(clock)
+        other.serve(script=redirecting(b"moved", act="close"))
+        got = fetch(Client(other))
+        assert (got.broken, got.body) == (None, b"moved")
+
+    @pytest.mark.parametrize(
+        ("script", "limits"),
+        [
+            (redirecting(b"short", headers=b"Content-Length: 99\r\n", act="close"), Limits(follow=False)),
+            (body_script(b"short", headers=b"Location: /x\r\nContent-Length: 99\r\n"), Limits()),
+            (lambda wire, _: wire.send(b"HTTP/1.1 302 -\r\nContent-Length: 9\r\n\r\nx") or wire.close(0.5), Limits()),
+        ],
+        ids=["not followed", "200", "nowhere to go"],
+    )
+    def test_the_body_of_a_last_answer_counts(self, clock, network, script, limits):
+        """Where nothing is followed the body is what was asked for."""
+        network.serve(script=script)
+        got = fetch(Client(network, limits=limits))
+        assert (code(got), got.broken) == ("body_truncated", None)
+
+    def test_an_error_before_the_body_stays_one(self, clock, network):
+        """A head that is cut leads nowhere."""
+        network.serve(script=lambda wire, _: wire.send(b"HTTP/1.1 302 -\r\nLocation: /x\r\n") or wire.close(0.5))
+        assert code(fetch(Client(network))) == "http_truncated_headers"
+
+
+class TestWholeCodings:
+    """A compressed body says itself where it ends."""
+
+    @pytest.mark.parametrize("act", ["close", "reset", ""])
+    @pytest.mark.parametrize(
+        "headers", [b"Content-Length: 999\r\n", b"Transfer-Encoding: chunked\r\n"], ids=["length", "chunks"]
+    )
+    def test_a_transfer_that_breaks_off_behind_it(self, clock, network, headers, act):
+        """Its checksum vouches for it, whatever was announced: also where the server just waits."""
+        data = gzip.compress(b"hello", mtime=0)
+        if b"chunked" in headers:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        network.serve(script=body_script(data, gap=1, headers=GZIP + headers, end=act))
+        got = fetch(Client(network))
+        assert (code(got), got.body, got.warnings, got.truncated) == (None, b"hello", ["early_end"], False)
+
+    def test_one_that_is_cut(self, clock, network):
+        """Without its end it is not whole."""
+        data = gzip.compress(b"hello", mtime=0)[:-1]
+        network.serve(script=body_script(data, gap=1, headers=GZIP + b"Content-Length: 999\r\n"))
+        assert code(fetch(Client(network))) == "body_truncated"
+
+
+class TestUnpackingInTurns:
+    """What takes long to decode is decoded in turns of the reactor, and the server waits for us, not we for it."""
+
+    PACKED = gzip.compress(b"x" * 64, mtime=0) * 2000
+
+    def served(self, network: Network, *, length: bool = True, act: str = "", more: bytes = b"") -> Client:
+        body = self.PACKED + more
+        headers = GZIP + (b"Content-Length: %d\r\n" % len(body) if length else b"")
+        network.serve(script=body_script(body, headers=headers, end=act))
+        return Client(network)
+
+    @pytest.mark.parametrize(("length", "act"), [(True, ""), (True, "close"), (False, "close")])
+    def test_all_of_it_comes(self, clock, network, length, act):
+        """Whether the server ends meanwhile or not."""
+        client = self.served(network, length=length, act=act)
+        got = fetch(client)
+        assert (code(got), got.body, got.warnings) == (None, b"x" * 64 * 2000, [])
+        client.assert_quiet()
+
+    def test_an_error_in_it(self, clock, network):
+        """It is met in its turn; what came before it is kept."""
+        got = fetch(self.served(network, more=b"\x1f\x8b\x08\xff" + bytes(20)))
+        assert (code(got), got.body) == ("decode_error", b"x" * 64 * 2000)
+
+    def test_not_all_at_once(self, clock, network):
+        """A segment of tens of thousands of members takes many turns."""
+        turns: list[float] = []
+        client = self.served(network)
+        done = client.fetcher.fetch(request())
+        take = client.fetcher._turns.take
+        client.fetcher._turns.take = lambda work: take(turns.append(0.0) or step for step in work)
+        run(clock, done)
+        assert len(turns) > 20
+
+    def test_cancelled_meanwhile(self, clock, network):
+        """Nothing goes on."""
+        client = self.served(network)
+        done = client.fetcher.fetch(request())
+        done.addErrback(lambda failure: failure.trap(CancelledError))
+        client.fetcher._turns.take = lambda work: done.cancel() or list(work)
+        advance_to(clock, 1.0)
+        assert done.called
+        client.assert_quiet()

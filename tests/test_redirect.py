@@ -225,11 +225,47 @@ class TestRefused:
         assert refused(answer(location)).code == "redirect_loop"
 
     def test_back_into_the_chain(self):
-        """Any earlier URL closes the loop."""
-        chain = (Redirect("https://a.example/1", 301), Redirect("https://a.example/2", 302))
-        error = refused(answer("/1"), request("https://a.example/3", redirects=chain))
+        """An earlier URL is asked once more: who counts, or remembers us, may answer otherwise. Then it is a loop."""
+        asked = request("https://a.example/1")
+        for location in ("/2", "/1", "/2"):
+            hop = follow(answer(location), asked)
+            assert hop is not None
+            asked = hop
+        error = refused(answer("/1"), asked)
+        assert (error.code, error.message) == ("redirect_loop", "back to https://a.example/1 after 4 redirects")
+
+    def test_to_itself_with_a_cookie(self):
+        """It looks whether the cookie comes back, which none does: the message says why it is a loop."""
+        asked = request("https://a.example/1")
+        again = answer("/1")
+        again.headers["set-cookie"] = ["seen=1"]
+        hop = follow(again, asked)
+        assert hop is not None
+        assert (hop.url, hop.redirects) == (asked.url, (Redirect("https://a.example/1", 302),))
+        error = refused(answer("/1"), hop)
         assert error.code == "redirect_loop"
-        assert error.message == "back to https://a.example/1 after 3 redirects"
+        assert error.message == (
+            "back to https://a.example/1 after 2 redirects; a cookie was set on the way, and cookies are not kept"
+        )
+
+    def test_a_cookie_that_was_set_earlier(self):
+        """Whichever redirect of the chain set it."""
+        asked = request("https://a.example/1")
+        first = answer("/2")
+        first.headers["set-cookie"] = ["seen=1"]
+        for response in (first, answer("/1"), answer("/2")):
+            hop = follow(response, asked)
+            assert hop is not None
+            asked = hop
+        assert "a cookie was set" in refused(answer("/1"), asked).message
+
+    def test_a_broken_body_is_told_of(self):
+        """The hop says what was wrong with the body of the redirect that led to it."""
+        response = answer("/next")
+        response.broken = "body_truncated"
+        hop = follow(response)
+        assert hop is not None
+        assert hop.redirects == (Redirect("https://a.example/dir/page", 302, "body_truncated"),)
 
     @pytest.mark.parametrize("allowed", [1, 2, 10])
     def test_too_many(self, allowed):

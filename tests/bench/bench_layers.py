@@ -28,7 +28,7 @@ from twisted.internet.task import Clock
 
 from crawler.client import Client
 from crawler.feed import DirectFeed
-from crawler.fetch import Fetcher, Limits, by_name
+from crawler.fetch import Fetcher, by_name
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
 from crawler.ground import Rules
@@ -39,6 +39,7 @@ from crawler.http11.pool import Pool
 from crawler.http11.resolver import Resolver
 from crawler.http11.response import WireResponse
 from crawler.intake import Intake, IntakeRules
+from crawler.limits import Limits
 from crawler.loop import Crawl
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.monitor.dashboard.live import Hello, Live

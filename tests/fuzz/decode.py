@@ -7,7 +7,8 @@ import zlib
 
 import brotli
 
-from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings, zstd
+from crawler.codings import zstd
+from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
 
 from .tools import check_error, segmentations

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from itertools import count
 from typing import Final
 
-from crawler.site.faults.script import PAGE, Fault, group, packed, page, redirect, stays
+from crawler.site.faults.script import (
+    PAGE,
+    Fault,
+    closes,
+    framed,
+    group,
+    packed,
+    page,
+    redirect,
+    resets,
+    stalls,
+    stays,
+)
 from crawler.site.pages import ENCODED, PLAIN, raw_deflate
 from crawler.site.wire import Wire
 
@@ -53,6 +66,23 @@ CODING: Final = {
     "gzip-truncated": Fault(
         (58,), "gzip that ends in its middle", "body_truncated", stays(packed(b"gzip", _GZIP[:-20]))
     ),
+    "gzip-no-trailer": Fault(
+        (58,), "gzip without its checksum", "ok", stays(packed(b"gzip", _GZIP[:-8])), ("no_checksum",)
+    ),
+    "deflate-no-trailer": Fault(
+        (58,),
+        "deflate without its checksum",
+        "ok",
+        stays(packed(b"deflate", ENCODED["deflate"][:-4])),
+        ("no_checksum",),
+    ),
+    "gzip-length-differs": Fault(
+        (58,),
+        "gzip that is whole before the announced end",
+        "ok",
+        closes(framed(b"Content-Encoding: gzip", b"Content-Length: 9999", body=_GZIP)),
+        ("early_end",),
+    ),
     **group(
         (58,),
         "decode_error",
@@ -93,7 +123,42 @@ _SCHEMES: Final = {
     "javascript": b"javascript:alert(1)",
     "mailto": b"mailto:someone@example.org",
 }
+_MOVED: Final = b"HTTP/1.1 302 Found\r\nLocation: /hello/english.html\r\n"
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+_visits: Final = count()
+
+
+def _to_itself(wire: Wire) -> None:
+    """Send every other visit round once more."""
+    if next(_visits) % 2 == 0:
+        wire.send(page(b"Location: redirect-cookie", b"Set-Cookie: seen=1", line=b"HTTP/1.1 302 Found"))
+    else:
+        wire.send(page())
+    wire.done()
+
+
 REDIRECTS: Final = {
+    **group(
+        (65,),
+        "ok",
+        [
+            ("redirect-short", "302 that closes inside its body", closes(_MOVED + b"Content-Length: 99\r\n\r\nhello")),
+            ("redirect-reset", "302 that resets inside its body", resets(_MOVED + b"Content-Length: 99\r\n\r\nhello")),
+            ("redirect-no-end", "302 without length that stays open", stalls(_MOVED + b"\r\nhello")),
+            (
+                "redirect-gzip-not",
+                "302 that says gzip and is not",
+                stays(_MOVED + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"),
+            ),
+            ("redirect-bad-chunk", "302 with a bad chunk", stays(_MOVED + _CHUNKED + b"xyz\r\n")),
+            ("redirect-cut-chunk", "302 that closes inside a chunk", closes(_MOVED + _CHUNKED + b"5\r\nhel")),
+            ("redirect-large", "302 that announces 20 MB", stalls(_MOVED + b"Content-Length: 20000000\r\n\r\nhello")),
+        ],
+        warnings=("redirect_body",),
+    ),
+    "redirect-cookie": Fault((65,), "redirects to itself once, with a cookie", "ok", _to_itself),
     "redirect-loop": Fault(
         (65,),
         "redirects to itself by way of another",
