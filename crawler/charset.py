@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -40,6 +40,7 @@ _CHARSET_IN_CONTENT: Final = re.compile(
     rb"""charset\s*+=\s*+(?:"([^"]++)"|'([^']++)'|([^\s;"'][^\s;]*+))""", re.IGNORECASE
 )
 _LATE_CHARSET: Final = re.compile(rb"charset", re.IGNORECASE)
+_LIST: Final = re.compile(r"""(?:[^",]|"(?:[^"\\]|\\.)*+"?)++""", re.DOTALL)
 _XML_ENCODING: Final = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*+=\s*+(?:"([^">]++)"|'([^'>]++)')""")
 
 
@@ -55,6 +56,24 @@ def from_content_type(value: str) -> tuple[str | None, str | None]:
     """Split a Content-Type: media type (lower case, no parameters) and the charset's raw label; None where absent."""
     # Values come from servers: the cache must be bounded in bytes, too, and nothing useful stands behind the limit.
     return _split(value) if len(value) <= _CACHED_LENGTH else _split.__wrapped__(value[:_READ_LENGTH])
+
+
+def extract_type(values: Sequence[str]) -> tuple[str | None, str | None]:
+    """The same of all Content-Type headers: the last one that is a media type counts (Fetch, "extract a MIME type").
+
+    A charset stays while the type does: servers send `text/html; charset=gbk` and `text/html`.
+    """
+    if not values:
+        return None, None
+    if len(values) == 1 and "," not in values[0]:
+        return from_content_type(values[0])
+    essence = charset = None
+    for value in _LIST.findall(",".join(values)[:_READ_LENGTH]):
+        media_type, label = _split(value.strip(_WHITE))
+        if media_type is not None and media_type != "*/*":
+            charset = label or (charset if media_type == essence else None)
+            essence = media_type
+    return (essence, charset) if essence is not None else from_content_type(values[0])
 
 
 @lru_cache(maxsize=512)

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from crawler.charset import from_content_type
+from crawler.charset import extract_type
 from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
@@ -253,5 +253,4 @@ def _read_sitemap(answer: Answered, findings: Findings, effort: int | None) -> N
 
 def _content_type(answer: Answered) -> tuple[str | None, str | None]:
     """The media type and the charset's label."""
-    values = answer.headers.get("content-type")
-    return from_content_type(values[0] if values else "")
+    return extract_type(answer.headers.get("content-type", ()))

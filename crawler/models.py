@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 from msgspec import structs
 
-from crawler.charset import decode_text, from_content_type
+from crawler.charset import decode_text, extract_type
 from crawler.errors import SKIPS, CodedError
 from crawler.urls import Url, was_repaired
 
@@ -272,7 +272,7 @@ def record_of(
         error = findings.error
     timings = response.timings
     body = response.body
-    content_type, charset = from_content_type(response.first("content-type") or "")
+    content_type, charset = extract_type(response.headers.get("content-type", ()))
     text, encoding = body_on_the_wire(body) if wire_body and response.status is not None else (None, None)
     warnings = response.warnings
     if response.truncated and "truncated" not in warnings:

@@ -15,7 +15,7 @@ from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from crawler.charset import from_content_type
+from crawler.charset import extract_type
 from crawler.config import Config
 from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content
 from crawler.effort import LINEAR
@@ -194,7 +194,7 @@ class _Until:
 
 
 def _document(request: Request, response: Response) -> Document:
-    content_type, charset = from_content_type(response.first("content-type") or "")
+    content_type, charset = extract_type(response.headers.get("content-type", ()))
     return Document(request.url.href, response.body, charset, content_type)
 
 

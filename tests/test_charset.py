@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.charset import Decoded, decode_text, from_content_type
+from crawler.charset import Decoded, decode_text, extract_type, from_content_type
 from crawler.encodings import canonical
 from crawler.errors import WARNINGS
 
@@ -386,3 +386,38 @@ def test_hostile_content_types_cost_little(piece):
     start = time.perf_counter()
     from_content_type(value)
     assert time.perf_counter() - start < 0.05
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], (None, None)),
+        (["text/html; charset=utf-8"], ("text/html", "utf-8")),
+        (["text/plain", "text/html"], ("text/html", None)),
+        (["text/plain,text/html"], ("text/html", None)),
+        (["text/html; charset=gbk", "text/html"], ("text/html", "gbk")),
+        (["text/html;charset=gbk, text/html;charset=utf-8"], ("text/html", "utf-8")),
+        (["text/plain;charset=gbk", "text/html"], ("text/html", None)),
+        (["text/html", "*/*"], ("text/html", None)),
+        (["text/html;charset=gbk", "*/*;charset=utf-8", "text/html"], ("text/html", "gbk")),
+        (["text/html", ""], ("text/html", None)),
+        (["text/html", "no type; charset=utf-8"], ("text/html", None)),
+        (["no type", "text/html"], ("text/html", None)),
+        (["text/html;charset=gbk,utf-8"], ("text/html", "gbk")),
+        (['text/html;x=","', "text/plain"], ("text/plain", None)),
+        (['text/html;charset=gbk;x=",text/plain"'], ("text/html", "gbk")),
+        (['text/html;x="', "text/plain"], ("text/html", None)),
+        ([",", ","], (None, None)),
+    ],
+)
+def test_several_content_types(values, expected):
+    """The last valid one wins, in one header or in many; commas in quotes part nothing (Fetch, "extract a MIME type")."""
+    assert extract_type(values) == expected
+
+
+def test_long_lists_of_types_cost_little():
+    """A header of 256 KiB is not read to its end."""
+    started = time.process_time()
+    for value in (",", "a/b,", '"', '"\\', "a/b;x=y,"):
+        extract_type([value * 100_000])
+    assert time.process_time() - started < 0.1

@@ -103,6 +103,12 @@ HEADERS: Final = {
     "header-bare-cr": Fault(
         (53,), "a bare CR in a header's value", "http_bad_header", stays(page(b"X-Bad: a\rSet-Cookie: b"))
     ),
+    "content-types": Fault(
+        (55,),
+        "two Content-Types, the last of which counts",
+        "ok",
+        stays(page(b"Content-Type: text/html", media=b"text/plain, application/octet-stream")),
+    ),
     "header-long": Fault((54,), "a header of 100 kB", "ok", stays(page(b"X-Long: " + b"x" * 100_000))),
     "headers-huge": Fault(
         (54,), "headers of 300 KiB", "headers_too_large", stays(page(b"X-Long: " + b"x" * 300 * 1024))
