@@ -157,8 +157,7 @@ def _read_page(answer: Answered, rules: LinkRules, charset: str | None, findings
     want = _elements(rules.kinds)
     page = scan(body if whole else body[:MAX_SCANNED], charset, want=want, agent=rules.agent, effort=effort)
     findings.title = page.title
-    if page.truncated or not whole:
-        findings.warnings = ["parse_truncated"]
+    findings.warnings = [*page.warnings, "parse_truncated"] if page.truncated or not whole else [*page.warnings]
     base = base_of(page, url)
     if effort is not None and base is not None and len(page.links) * (1 + len(base.href) // _STEP) > 2 * effort:
         raise Costly

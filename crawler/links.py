@@ -73,7 +73,7 @@ class PageLinks(msgspec.Struct, frozen=True, gc=False):
     `links` are unresolved references in document order, each once, without fragment and surrounding white space ("" is
     the page itself, or its base); `nofollow` those of them that stand only in elements with rel=nofollow. `robots` are
     directives in lower case, "none" spelt out. `truncated`: there are more than `limit` links; what follows the last
-    one was not read.
+    one was not read. `warnings` are those of finding out the charset, where that was needed.
     """
 
     links: list[str]
@@ -84,6 +84,7 @@ class PageLinks(msgspec.Struct, frozen=True, gc=False):
     canonical: str | None = None
     refresh: str | None = None
     truncated: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def scan(
@@ -113,6 +114,7 @@ def scan(
         canonical=page.canonical,
         refresh=page.refresh,
         truncated=page.truncated,
+        warnings=page.warnings,
     )
 
 
@@ -148,6 +150,7 @@ class _Page:
         self.canonical: str | None = None
         self.refresh: str | None = None
         self.truncated = False
+        self.warnings: tuple[str, ...] = ()
 
     def read(self) -> None:
         position, end = 0, len(self.body)
@@ -310,7 +313,8 @@ class _Page:
             if self.is_trial and not is_utf_8(self.body):
                 raise Costly  # to guess takes the machinery for it, and that 60 ms to load
             self._spend(len(self.body) - len(self.body.translate(None, _BEYOND_ASCII)))
-            self.charset = decode_text(self.body, None, "text/html").charset
+            _, self.charset, warnings = decode_text(self.body, None, "text/html")
+            self.warnings = tuple(warnings)
         return self.charset
 
 

@@ -51,6 +51,16 @@ class TestPages:
         assert (findings.title, findings.links) == ("A page", 2)
         assert followed(findings) == ["/folder/x", "/y"]
 
+    def test_the_charset(self):
+        """Where the title or a link is not ASCII, the warnings tell how the charset was found."""
+        page = "<title>Это страница без кодировки</title><a href='/п?п'>1</a>".encode("cp1251")
+        findings = read(response(page, "text/html"))
+        assert (findings.title, findings.warnings) == ("Это страница без кодировки", ["charset_guessed"])
+        assert followed(findings) == ["/%D0%BF?%EF"]
+        assert read(response(b"<meta charset=windows-1251>" + page, "text/html")).warnings == []
+        assert read(response(b"<meta charset=utf-7>" + page, "text/html")).warnings == ["charset", "charset_guessed"]
+        assert read(response(page, "text/html; charset=windows-1251")).warnings == []
+
     def test_the_base_element(self):
         """Links are relative to it."""
         findings = read(response(b"<base href='/other/'><a href=x>1</a>"))
