@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+
+import msgspec
 
 from crawler.errors import CodedError
 from crawler.page import Document
@@ -23,6 +25,7 @@ Converter = Callable[[Any, Document], Any]
 MAX_DEPTH: Final = 64  # of a JSON value: a record must never be deeper than the encoders of all outputs go
 _INTEGERS: Final = range(-(2**63), 2**64)
 _NUMBER_LENGTH: Final = 200
+_SHOWN: Final = 80
 _NUMBER: Final = re.compile(
     r"(?P<before>[^0-9]*?)(?P<number>(?:[0-9]{1,3}(?:[,\u00a0\u202f ][0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++)?"
     r"|(?<!\w)\.[0-9]++)(?P<exponent>[eE][+-]?[0-9]{1,3})?[^0-9]*+"
@@ -155,6 +158,44 @@ TYPES: Final[Mapping[str, Converter]] = {
     "date": to_date,
     "json": to_json,
 }
+
+
+def json_fault(value: Any, path: str = "", around: tuple[int, ...] = ()) -> str | None:
+    """Why a value of the user's own code cannot be written as JSON, with the path to what it is; None if it can be."""
+    where = path or "the item"
+    if id(value) in around:
+        return f"{where} holds itself"
+    if len(around) == MAX_DEPTH:
+        return f"{where} is nested deeper than {MAX_DEPTH}"
+    inside: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        for key in value:
+            if (reason := _refusal({key: None})) is not None:
+                return f"a key of {where}, {repr(key)[:_SHOWN]}, is a {type(key).__name__}: {reason}"
+        inside = ((f"{path}[{repr(key)[:_SHOWN]}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        inside = ((f"{path}[{number}]", item) for number, item in enumerate(value))
+    elif (reason := _refusal(value)) is not None:
+        return f"{where} is a {type(value).__name__}: {reason}"
+    around = (*around, id(value))
+    return next(filter(None, (json_fault(item, place, around) for place, item in inside)), None)
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value of the user's own code can be written as JSON. (What is not finite becomes null.)"""
+    return _refusal(value) is None
+
+
+def _refusal(value: Any) -> str | None:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate: outputs write what is left of the text
+        return None
+    except RecursionError:
+        return "it is nested too deep"
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        return str(error) or type(error).__name__
+    return None
 
 
 def _is_element(match: Any) -> bool:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from crawler.charset import extract_type
 from crawler.config import Config
+from crawler.convert import is_json, json_fault
 from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content
 from crawler.effort import LINEAR
 from crawler.errors import CodedError
@@ -163,6 +164,13 @@ class PageReader:
             )
             return
         items: Any = yielded.items
+        for number, item in enumerate(yielded.items, 1):
+            if not is_json(item):
+                reason = f"the parse function: item {number} cannot be written as JSON: {json_fault(item)}"
+                self._log.error("{reason}: {url}", reason=reason, url=page.url)
+                findings.error = CodedError("parse_error", reason)
+                findings.follow = []
+                return
         findings.data = items if findings.data is None else [{**findings.data, **item} for item in items]
         findings.follow = [what if isinstance(what, Url) else what.url for what in yielded.follow]
 

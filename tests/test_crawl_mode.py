@@ -823,6 +823,23 @@ class TestParse:
         assert record.error.message == "the parse function: ZeroDivisionError: oops"
         assert result.of("http://a.example/good").data == [{"n": 1}]
 
+    def test_an_item_that_is_no_json_fails_its_page_alone(self, world):
+        """No output is ever given what it cannot write: the run comes to its end."""
+        world.site({"/": page(), "/bad": page(), "/good": page()})
+
+        def parse(found: Page) -> Iterable[Any]:
+            if found.url == ROOT:
+                return ["/bad", "/good"]
+            return [{"title": found.css("title")} if "bad" in found.url else {"n": 1}]
+
+        result = world.crawl(parse=parse)
+        record = result.of("http://a.example/bad")
+        assert record.error is not None
+        assert (record.outcome, record.error.code) == ("failed", "parse_error")
+        assert "item 1 cannot be written as JSON: ['title'][0] is a Selector" in record.error.message
+        assert result.of("http://a.example/good").data == [{"n": 1}]
+        assert sorted(result.urls) == urls("/", "/bad", "/good")
+
     def test_it_gets_only_whole_good_answers(self, world):
         """Not what failed, and no page of an error."""
         seen: list[str] = []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from parsel import Selector
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
@@ -61,6 +64,17 @@ def response(body: bytes = PAGE, status: int | None = 200, error: str | None = N
     return Response(
         Timings(), 0.0, status=status, headers=headers, body=body, error=None if error is None else CodedError(error)
     )
+
+
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+CYCLE: dict[str, Any] = {}
+CYCLE["self"] = [CYCLE]
 
 
 class Rig:
@@ -284,6 +298,53 @@ class TestFunction:
         assert findings.error.message.startswith(message)
         assert (findings.follow, findings.data) == ([], None)
         assert [event["url"] for event in logged if "log_failure" in event] == [URL]
+
+    @pytest.mark.parametrize(
+        ("item", "message"),
+        [
+            ({"a": [1, {"b": Selector("<p>")}]}, "['a'][1]['b'] is a Selector: "),
+            ({"where": Path("x")}, "['where'] is a "),
+            ({"a": {(1, 2): 3}}, "a key of ['a'], (1, 2), is a tuple: "),
+            (CYCLE, "['self'][0] holds itself"),
+            ({"a": deep(100_000)}, "is nested deeper than 64"),
+        ],
+    )
+    def test_what_json_cannot_carry(self, item, message):
+        """It is an error of this page, which names the item and the place in it; the run goes on."""
+        logged: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(logged.append)
+        try:
+            findings = Rig(links=True, parse=lambda _: [{"fine": 1}, item, "z"]).read(response())
+        finally:
+            globalLogPublisher.removeObserver(logged.append)
+        assert findings.error is not None
+        assert findings.error.code == "parse_error"
+        assert findings.error.message.startswith("the parse function: item 2 cannot be written as JSON: ")
+        assert message in findings.error.message
+        assert (findings.follow, findings.data) == ([], None)
+        assert [event["url"] for event in logged if "reason" in event] == [URL]
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            1.5,
+            float("nan"),
+            "\ud800",
+            (1, 2),
+            {3},
+            datetime(2026, 1, 1, tzinfo=UTC),
+            b"x",
+            {1: 2},
+            2**70,
+            deep(60),
+        ],
+    )
+    def test_what_json_can_carry(self, value):
+        """All that has a form there, of which text without a form in UTF-8 and numbers without an end get another."""
+        findings = Rig(parse=lambda _: [{"a": value}]).read(response())
+        assert findings.error is None
+        assert findings.data[0]["a"] is value
 
     def test_a_long_message_is_cut(self):
         """The record of a page is no place for another page."""
