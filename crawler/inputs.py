@@ -35,7 +35,7 @@ def open_inputs(config: Config, urls: Iterable[Any] | None, typed: Typed) -> Inp
         source = seeds.from_iterable(urls, scheme=scheme)
         direct = isinstance(urls, (list, tuple, set, frozenset))
     if config.sitemap:
-        source = chain(source, seeds.from_iterable(config.sitemap, SITEMAP_SOURCE))
+        source = chain(source, seeds.from_iterable(config.sitemap, SITEMAP_SOURCE, scheme))
     return Inputs(_typing(source, typed), direct)
 
 

@@ -196,7 +196,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
 
     @property
     def text(self) -> str:
-        """The body as text: byte order mark, then the declared charset, then what the document says, then UTF-8."""
+        """The body as text. Its charset: byte order mark, header, what the document says, UTF-8, what it looks like."""
         return decode_text(self.body, self.charset, self.content_type).text
 
     @property

@@ -19,7 +19,7 @@ _WRITTEN: Final = {r"\Z": r"\z", "{": "{0"}
 _SHOWN: Final = 200
 _ONLY_LINEAR: Final = "URLs are matched in linear time, by RE2"
 _MISSING: Final = (
-    (r"\(\?<?[=!]", "lookahead and lookbehind", "what must not match can be given to --exclude"),
+    (r"\(\?<?[=!]", "lookahead and lookbehind", "say what must match in --include, what must not in --exclude"),
     (r"\(\?\(", "conditions", "write both cases, with | between"),
     (r"escape sequence: \\[1-9]|\(\?P", "backreferences", "write out what may be repeated"),
     (r"repetition operator|\(\?>", "possessive repeats and atomic groups", "write + for ++: nothing is slow here"),

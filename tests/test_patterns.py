@@ -13,7 +13,10 @@ from crawler.config import Config
 from crawler.patterns import UrlPattern
 
 REFUSED = [
-    ("/a(?=b)", "which does not have lookahead and lookbehind (what must not match can be given to --exclude)"),
+    (
+        "/a(?=b)",
+        "which does not have lookahead and lookbehind (say what must match in --include, what must not in --exclude)",
+    ),
     ("^(?!.*pdf$)", "lookahead and lookbehind"),
     ("(?<=/)a", "lookahead and lookbehind"),
     ("(?<!/)a", "lookahead and lookbehind"),

@@ -7,8 +7,10 @@ CPU time, the best of three. A size is compared with one eight times smaller: li
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,9 +23,11 @@ from crawler.errors import CodedError
 from crawler.http11.head import mend
 from crawler.links import REFERENCES, scan
 from crawler.markup import unescape
+from crawler.models import Input
 from crawler.resolving import resolve
 from crawler.robots_rules import parse as parse_robots
 from crawler.robots_rules import product_token
+from crawler.seed_formats import read_stream, seed
 from crawler.sitemaps import parse as parse_sitemap
 from crawler.urls import canonical_key, join, parse, redact, scrub
 from crawler.waits import retry_after
@@ -110,6 +114,22 @@ def _headers(data: bytes) -> None:
 def _text(data: bytes) -> None:
     for declared in (None, "shift_jis", "gb18030", "iso-2022-jp", "windows-1253"):
         decode_text(data, declared, "text/html")
+
+
+def _wide(data: bytes) -> None:
+    decode_text(data, "utf-16le", "text/html")
+
+
+def _line(data: bytes) -> None:
+    seed(data.decode("latin-1"), Input(source="input"), "https")
+
+
+def _array(data: bytes) -> None:
+    deque(read_stream(io.BufferedReader(io.BytesIO(data)), ".json", "input", None), 0)  # type: ignore[arg-type]
+
+
+def _table(data: bytes) -> None:
+    deque(read_stream(io.BufferedReader(io.BytesIO(data)), ".csv", "input", None), 0)  # type: ignore[arg-type]
 
 
 def _unescape(data: bytes) -> None:
@@ -222,6 +242,17 @@ CASES: dict[str, tuple[Callable[[bytes], Any], Callable[[int], bytes]]] = {
     "escapes": (_text, _repeated(b"\x1b$B\x1b(B")),
     "half characters": (_text, _repeated(b"\x81")),
     "a prescan": (_text, _repeated(b"<a b=")),
+    "pairs that are none": (_text, _repeated(b"\x81\xff ")),
+    "lone surrogates": (_wide, _repeated(b"\x00\xd8a\x00")),
+    "sets that change": (_text, _repeated(b"\x1b$B!")),
+    "metas that nobody reads": (_text, _repeated(b"<meta name=content-type content=x>", b"\xff")),
+    "labels of a line": (_line, _repeated(b"a.")),
+    "letters of a line": (_line, _repeated(b"a")),
+    "quotes around nothing": (_line, _repeated(b'"')),
+    "items of an array": (_array, _repeated(b'"http://a/",', b"[")),
+    "one item of an array": (_array, _repeated(b"a", b'["')),
+    "arrays in an array": (_array, _repeated(b"[")),
+    "a table without commas": (_table, _repeated(b"a;'b\"\n")),
 }  # fmt: skip
 
 
