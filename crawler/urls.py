@@ -10,6 +10,7 @@ cannot carry), `parse` refuses with a sentence that says what is wrong. No messa
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -87,7 +88,7 @@ class Url(msgspec.Struct, frozen=True, gc=False):
     @property
     def host_key(self) -> str:
         """Names the server for politeness and books: `host:port`, without the root dot of a DNS name."""
-        return f"{self.host.rstrip('.')}:{self.port}"
+        return _host_key(self.host, self.port)
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -102,6 +103,11 @@ class Url(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"Url({self.href!r})"
+
+
+@lru_cache(maxsize=1024)
+def _host_key(host: str, port: int) -> str:
+    return f"{host.rstrip('.')}:{port}"
 
 
 def parse(text: str) -> Url:

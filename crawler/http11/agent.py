@@ -41,7 +41,7 @@ class Agent:
         if connection is None:
             return self._connect(headers)
         sent: Deferred[Any] = connection.send(headers)
-        return sent.addErrback(_not_twice, headers.method)
+        return sent if headers.method in IDEMPOTENT else sent.addErrback(_not_twice, headers.method)
 
     def _connect(self, envelope: Envelope) -> Deferred[Any]:
         envelope.trace.enter("dns", self._clock.seconds())
@@ -53,7 +53,7 @@ class Agent:
 def _not_twice(failure: Failure, method: str) -> Failure:
     """RFC 9110 section 9.2.2: only an idempotent request may be repeated if no answer to it has come."""
     error = failure.value
-    if isinstance(error, StaleConnection) and method not in IDEMPOTENT:
+    if isinstance(error, StaleConnection):
         raise CodedError(error.code, f"{error.message}; {method} is not sent twice", transient=False)
     return failure
 
