@@ -7,7 +7,7 @@ and grows from 26 to 76 us a URL at 400,000 (DeferredSemaphore pops a list at 0)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from crawler.errors import CodedError, StaleConnection
 from crawler.fetch import Fetcher
 from crawler.frontier import Frontier
 from crawler.gate import Gate
-from crawler.ground import Ground, Landing, Reader, Rules
+from crawler.ground import TURN, Ground, Landing, Reader, Rules
 from crawler.intake import READ_SHARE, Intake
 from crawler.models import Request, Response
 from crawler.politeness import Politeness
@@ -79,6 +79,7 @@ class Crawl:
         self._landed_size = 0  # bytes of their bodies
         self._freed = 0
         self._turn: IDelayedCall | None = None
+        self._turn_end = 0.0
         self._concurrency = rules.concurrency
         self._owed_slots = 0
         self._paused = False
@@ -91,7 +92,7 @@ class Crawl:
         self._ground.on_room = self._has_room
         self._ground.on_failure = self._stop
         intake.on_ready = self.wake
-        gate.found_sitemaps = self._found_sitemaps
+        gate.found_sitemaps = lambda request, named: intake.accept_sitemaps(request, named, clock.seconds())
         if errands is not None:
             errands.on_errand = self.wake
 
@@ -107,6 +108,8 @@ class Crawl:
                 flight = self._visit(request)
                 if not flight.called:
                     self._flights[request.id] = flight
+                elif self._clock.seconds() > self._turn_end:  # refused, as many more may be, for a millisecond each
+                    yield deferLater(self._clock, 0.0)
                 continue
             self._free_slots(1)
             if self._stopping or (self._intake.exhausted and not self._intake.pending):
@@ -119,8 +122,7 @@ class Crawl:
         if self._ground.full is not None:  # when stopping: we only wait no longer, what the sink was given it has
             self._ground.full.cancel()
         self._ended.callback(None)
-        error = self._ground.fatal or self._input_error
-        if error is not None:
+        if error := self._ground.fatal or self._input_error:
             raise error
 
     def drain(self, grace: float) -> None:
@@ -210,9 +212,6 @@ class Crawl:
     def _admitted(self, _: object) -> None:
         self._intake.held = None
         self.wake()
-
-    def _found_sitemaps(self, request: Request, references: Sequence[str]) -> None:
-        self._intake.accept_sitemaps(request, references, self._clock.seconds())
 
     @property
     def _must_wait(self) -> bool:
@@ -387,8 +386,8 @@ class Crawl:
         self._budget.used -= size
         if self._intake.room >= READ_SHARE // 2 and not self._stopping:
             self._read_on(self._clock.seconds())
-        freed = self._freed - len(landed)
-        self._freed = len(landed)
+        freed, self._freed = self._freed - len(landed), len(landed)
+        self._turn_end = self._clock.seconds() + TURN
         if landed:
             self._turn = self._clock.callLater(0, self._settle)
         self._free_slots(freed)

@@ -120,6 +120,7 @@ class Rig:
         admit: Callable[[int], Deferred[None] | None] | None = None,
         feed: DirectFeed | None = None,
         budget: Budget | None = None,
+        dry_run: Callable[[Request], str] | None = None,
         rng: int = 1,
     ) -> None:
         self.clock = clock or (network.clock if network else Clock())
@@ -141,7 +142,7 @@ class Rig:
             intake=self.intake,
             frontier=self.frontier,
             politeness=self.politeness,
-            gate=Gate(politeness=self.politeness, clock=self.clock.seconds),
+            gate=Gate(politeness=self.politeness, clock=self.clock.seconds, dry_run=dry_run),
             fetcher=self.client.fetcher,
             retry=Retry(retries=retries, rng=random.Random(rng)),
             sink=sink or self.records,
@@ -657,6 +658,28 @@ class TestHostGivenUp:
         rig.run()
         assert portions[0] <= GIVE_UP_AFTER + 8
         assert max(after - before for before, after in pairwise(portions)) <= 300
+
+    def test_what_is_refused_leaves_the_reactor_its_turn(self, network):
+        """Where it takes a millisecond to know, a few are refused in each turn, however many slots there are."""
+        asked: list[Request] = []
+        portions = [0]
+
+        def refuse(request: Request) -> str:
+            asked.append(request)
+            rig.clock.rightNow += 0.001
+            return "no"
+
+        def tick() -> None:
+            portions.append(len(asked))
+            if len(asked) < 300:
+                rig.clock.callLater(0, tick)
+
+        rig = Rig(urls(300), network=network, concurrency=500, per_host=500, dry_run=refuse)
+        rig.clock.callLater(0, tick)
+        records = rig.run()
+        assert records.codes == ["dry_run"] * 300
+        assert len(asked) == 300
+        assert max(after - before for before, after in pairwise(portions)) <= 25
 
 
 class TestFeeds:
