@@ -34,11 +34,15 @@ TRIED: Final = 131_072  # bytes: those may be tried with TRIAL steps of effort, 
 TRIAL: Final = 2_000
 _STEP: Final = 128  # characters of a base: to put two references behind so many is a step
 
-_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
-_SITEMAP: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?+(?:\s++|<\?[^>]*+>|<!--(?:[^-]++|-(?!->))*+-->|<!DOCTYPE[^>]*+>)*+"
-    rb"<(?:\w++:)?+(?:urlset|sitemapindex)[\s>/]"
-)
+_HTML: Final = "text/html"
+_XHTML: Final = "application/xhtml+xml"
+_XML: Final = frozenset({"text/xml", "application/xml"})
+# MIME Sniffing Standard section 7: these say as little as no type at all.
+_UNKNOWN: Final = frozenset({None, "*/*", "unknown/unknown", "application/unknown"})
+_PROLOG: Final = rb"(?:\xef\xbb\xbf)?+(?:\s++|<\?[^>]*+>|<!--(?:[^-]++|-(?!->))*+-->|<!DOCTYPE[^>]*+>)*+"
+_SITEMAP: Final = re.compile(_PROLOG + rb"<(?:\w++:)?+(?:urlset|sitemapindex)[\s>/]")
+_XHTML_ROOT: Final = re.compile(_PROLOG + rb"<(?:\w++:)?+html[\s>/]")
+_XML_DECLARED: Final = re.compile(rb"(?:\xef\xbb\xbf)?+<\?xml\s")
 _SITEMAP_HEAD: Final = 4_096
 _GZIP: Final = b"\x1f\x8b"
 # Relations that name what a browser loads, not where a reader goes.
@@ -103,8 +107,9 @@ def discover(answer: Answered, rules: LinkRules, *, effort: int | None = None) -
         _read_sitemap(answer, findings, effort)
     else:
         media, charset = _content_type(answer)
-        if media in _HTML or (media is None and answer.body.lstrip()[:1] == b"<"):
-            _read_page(answer, rules, charset, findings, effort)
+        page = media if media == _HTML else _page_type(media, answer.body)
+        if page is not None:
+            _read_page(answer, rules, charset, findings, effort, xml=page == _XHTML)
         _read_headers(answer, rules, findings)
     return findings
 
@@ -151,11 +156,29 @@ def has_content(response: Response) -> bool:
     return response.status is not None and 200 <= response.status < 300
 
 
-def _read_page(answer: Answered, rules: LinkRules, charset: str | None, findings: Findings, effort: int | None) -> None:
+def _page_type(media: str | None, body: bytes) -> str | None:
+    """As what kind of page an answer of such a type is read: HTML, XHTML, or none.
+
+    XHTML is XML whose root is <html>, whatever the type says that it is. An SVG is a picture.
+    """
+    if media in (_HTML, _XHTML):
+        return media
+    if media in _XML:
+        return _XHTML if _XHTML_ROOT.match(body[:_SITEMAP_HEAD]) else None
+    if media not in _UNKNOWN:
+        return None
+    if _XML_DECLARED.match(body):
+        return _XHTML if _XHTML_ROOT.match(body[:_SITEMAP_HEAD]) else None
+    return _HTML if body[:_SITEMAP_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<" else None
+
+
+def _read_page(
+    answer: Answered, rules: LinkRules, charset: str | None, findings: Findings, effort: int | None, *, xml: bool
+) -> None:
     body, url = answer.body, answer.url
     whole = len(body) <= MAX_SCANNED
     want = _elements(rules.kinds)
-    page = scan(body if whole else body[:MAX_SCANNED], charset, want=want, agent=rules.agent, effort=effort)
+    page = scan(body if whole else body[:MAX_SCANNED], charset, want=want, agent=rules.agent, effort=effort, xml=xml)
     findings.title = page.title
     findings.warnings = [*page.warnings, "parse_truncated"] if page.truncated or not whole else [*page.warnings]
     base = base_of(page, url)

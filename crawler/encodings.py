@@ -11,7 +11,7 @@ import codecs
 import re
 from functools import cache
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 # Encoding Standard section 4.2, a line each: name, Python's codec, other labels. In the standard's way latin-1 is
 # windows-1252 and gb2312 is gbk. Left out on purpose: the labels of its "replacement" encoding (iso-2022-kr, hz-gb-2312
@@ -68,6 +68,9 @@ _NAMES: Final = {label: name for name, _, *labels in _ROWS for label in (name, *
 _WHITE: Final = " \t\n\f\r"
 _ERROR: Final = "\ufffd"
 
+_BEYOND_ASCII: Final = re.compile("[^\0-\x7f]+")
+_KEPT: Final = frozenset(map(chr, range(0x21, 0x7F))) - set("\"#<>'")
+
 
 def canonical(label: str) -> str | None:
     """The WHATWG name in lower case that a label stands for ("latin1" -> "windows-1252"); None if it is no label."""
@@ -85,6 +88,42 @@ def decode(body: bytes, name: str) -> str:
         return _switching(body)
     pairs = _pairs(codec)
     return codecs.charmap_decode(body, "replace", _table(codec))[0] if pairs is None else pairs.decode(body)
+
+
+def query_in(reference: str, name: str) -> str:
+    """A reference of a document in that encoding, as its server is asked: the query is not in UTF-8 but in this.
+
+    URL Standard section 1.3, "percent-encode after encoding": of what the encoding does not have, the number.
+    """
+    rest, sharp, fragment = reference.partition("#")
+    path, mark, query = rest.partition("?")
+    if query.isascii() or name in ("utf-8", "utf-16be", "utf-16le"):
+        return reference
+    query = _BEYOND_ASCII.sub(lambda run: _percent_encoded(run[0], name), query)
+    return f"{path}{mark}{query}{sharp}{fragment}"
+
+
+def _percent_encoded(text: str, name: str) -> str:
+    try:
+        octets = _encoded(text, name)
+    except UnicodeEncodeError:
+        if len(text) > 1:
+            return "".join([_percent_encoded(character, name) for character in text])
+        return f"%26%23{ord(text)}%3B"
+    # The second byte of a pair may be a letter, which stays one.
+    return "".join([chr(octet) if chr(octet) in _KEPT else f"%{octet:02X}" for octet in octets])
+
+
+def _encoded(text: str, name: str) -> bytes:
+    codec = _CODECS[name]
+    if codec in _WIDE or codec == "iso2022_jp" or _pairs(codec) is not None:
+        return text.encode("gbk" if name == "gbk" else codec)  # the standard's encoder of gbk has pairs alone
+    return codecs.charmap_encode(text, "strict", _reverse(codec))[0]
+
+
+@cache
+def _reverse(codec: str) -> Any:
+    return codecs.charmap_build(_table(codec))
 
 
 # --- single bytes ---

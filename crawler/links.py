@@ -23,7 +23,7 @@ import msgspec
 
 from crawler.charset import decode_text
 from crawler.directives import refresh_target, robots_directives, srcset_targets
-from crawler.encodings import canonical
+from crawler.encodings import canonical, query_in
 from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
 
 # The elements that refer to something, and the attributes that say to what.
@@ -54,7 +54,6 @@ _TITLE_LIMIT: Final = 10_000  # bytes: a title that is never closed lasts to the
 _WHITE_SPACE: Final = re.compile("[\t\n\f\r ]+")
 _NOTHING: Final[frozenset[str]] = frozenset()
 _CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
-_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
 _BEYOND_ASCII: Final = bytes(range(0x80, 0x100))
 _STEP: Final = 16  # bytes, when each of them stands for no character
 _ESCAPE: Final = 0x1B
@@ -95,15 +94,19 @@ def scan(
     agent: str = "",
     limit: int = 10_000,
     effort: int | None = None,
+    xml: bool = False,
 ) -> PageLinks:
-    """Read an HTML page.
+    """Read an HTML page, by the rules of XML if it is one.
 
     `charset` is the label in its Content-Type, if any. `want` names the elements whose references are links: keys of
     REFERENCES. `agent` is our product token: `<meta name=AGENT>` counts beside `<meta name=robots>`. `effort` is how
     many tags may be looked at closely, 2 to 8 us each; raises Costly when there are more. All else is at least 10 MB/s.
     """
     page = _Page(body, charset, want, agent, limit, effort)
-    page.read()
+    if xml:
+        page.read_xml()
+    else:
+        page.read()
     found = page.references
     return PageLinks(
         links=_decoded(found),
@@ -156,10 +159,22 @@ class _Page:
         position, end = 0, len(self.body)
         while 0 <= position < end:
             position = self._read_enclosed(position, self.within) if self.within else self._read_html(position)
-            while len(self.references) > self.limit:
-                self.references.popitem()
-                self.truncated = True
+            if self._is_full():
                 position = end
+
+    def read_xml(self) -> None:
+        """No element's text is raw, CDATA sections count, names are in lower case and may have a prefix."""
+        position, end = 0, len(self.body)
+        while 0 <= position < end:
+            position = self._read_xml(position)
+            if self._is_full():
+                position = end
+
+    def _is_full(self) -> bool:
+        while len(self.references) > self.limit:
+            self.references.popitem()
+            self.truncated = True
+        return self.truncated
 
     def _read_html(self, position: int) -> int:
         """Read up to raw text, svg, math or a template, or the limit. Returns where to go on; -1 at the end."""
@@ -173,6 +188,31 @@ class _Page:
                 if after:
                     return after
             if len(references) > limit:
+                break
+        return -1
+
+    def _read_xml(self, position: int) -> int:
+        """Read on up to a CDATA section, or the limit, as `_read_html` does."""
+        body, wanted = self.body, self.wanted
+        for token in tokens(None).finditer(body, position):
+            if token[1] is not None:
+                if b"a" in wanted:
+                    self.references[token[1]] = True
+            elif token[4]:
+                name = token[2].rpartition(b":")[2]
+                if name in wanted or name in _METADATA or name == b"title":
+                    self._spend(0)
+                    if name in wanted:
+                        self._reference(name, token[3])
+                    if name in _METADATA:
+                        self._metadata(name, token[3])
+                    elif name == b"title" and self.title is None and not _self_closing(token):
+                        start = token.end()
+                        self.title = self._title(start, body.find(b"<", start))
+            elif body.startswith(b"<![CDATA[", token.start()):
+                end = body.find(b"]]>", token.start())
+                return end + 3 if end >= 0 else -1
+            if len(self.references) > self.limit:
                 break
         return -1
 
@@ -225,8 +265,7 @@ class _Page:
         if name in _RAW_TEXT:
             end = raw_text_end(self.body, name, start)
             if name == b"title" and self.title is None and not inert:
-                text = self._text(self.body[start : min(end, start + _TITLE_LIMIT)], in_attribute=False)
-                self.title = _WHITE_SPACE.sub(" ", text).strip(" ")
+                self.title = self._title(start, end)
             # The search goes on by itself when the end tag is the next "<".
             return 0 if self.body.find(b"<", start) == end else end
         if name == b"plaintext":
@@ -239,6 +278,10 @@ class _Page:
         self.within = self.within or Enclosures()
         self.within.enter(name, content)
         return start
+
+    def _title(self, start: int, end: int) -> str:
+        text = self._text(self.body[start : min(end, start + _TITLE_LIMIT)], in_attribute=False)
+        return _WHITE_SPACE.sub(" ", text).strip(" ")
 
     def _spend(self, octets: int) -> None:
         """Take note of a step with text that takes up to 0.5 us a byte."""
@@ -273,14 +316,12 @@ class _Page:
             raw = self._attribute(attribute_name, attributes)
             if raw is None:
                 continue
-            if not raw.isascii() and self._charset_name() != "utf-8":
-                # URL Standard: a query is encoded in the page's charset; all else of a URL in UTF-8.
-                path, mark, query = raw.partition(b"?")
-                raw = path + mark + _NOT_ASCII.sub(lambda octets: b"%" + octets[0].hex("%").upper().encode(), query)
             text = self._text(raw)
             for reference in srcset_targets(text) if attribute_name == "srcset" else (text,):
                 target = reference.strip(_CONTROL_OR_SPACE).partition("#")[0]
                 # An empty link leads to the page itself; an empty src or action to nothing worth a request.
+                if not target.isascii() and "?" in target:
+                    target = query_in(target, self._charset_name())
                 if target or attribute_name == "href":
                     key = target.encode()
                     self.references[key] = followed or self.references.get(key, False)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from crawler.charset import decode_text
+from crawler.encodings import query_in
 from crawler.errors import CodedError
 from crawler.models import Record, Request
 from crawler.urls import Url, join, parse
@@ -30,7 +31,19 @@ class Document:
     `warnings` grows as things are asked for: `charset`, and `parse_truncated` when not all of it could be parsed.
     """
 
-    __slots__ = ("_base", "_json", "_kind", "_selector", "_text", "body", "charset", "content_type", "url", "warnings")
+    __slots__ = (
+        "_base",
+        "_encoding",
+        "_json",
+        "_kind",
+        "_selector",
+        "_text",
+        "body",
+        "charset",
+        "content_type",
+        "url",
+        "warnings",
+    )
 
     def __init__(self, url: str, body: bytes, charset: str | None = None, content_type: str | None = None) -> None:
         self.url = url
@@ -43,6 +56,7 @@ class Document:
         self._json: Any = _UNREAD
         self._selector: parsel.Selector | None = None
         self._base: Url | None = None
+        self._encoding = "utf-8"
 
     @property
     def kind(self) -> Kind:
@@ -96,10 +110,17 @@ class Document:
 
     def urljoin(self, reference: str) -> str:
         """The absolute URL of a reference, without its fragment. Raises CodedError if it is none of http or https."""
-        return join(self.base, reference).href
+        return self.joined(reference).href
+
+    def joined(self, reference: str) -> Url:
+        """As urljoin, to go on with."""
+        if not reference.isascii() and "?" in reference:
+            _ = self.text  # that tells the charset
+            reference = query_in(reference, self._encoding)
+        return join(self.base, reference)
 
     def _decoded(self, body: bytes) -> str:
-        text, _, warnings = decode_text(body, self.charset, self.content_type)
+        text, self._encoding, warnings = decode_text(body, self.charset, self.content_type)
         self._warn(*warnings)
         return text
 
@@ -191,7 +212,7 @@ def gather(page: Page, results: Iterable[Any] | None) -> Yielded:
             yielded.follow.append(result)
         elif isinstance(result, str):
             try:
-                yielded.follow.append(join(page.base, result))
+                yielded.follow.append(page.joined(result))
             except CodedError:
                 continue
         elif result is not None:

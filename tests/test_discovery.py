@@ -83,8 +83,13 @@ class TestPages:
             (HTML, True),
             ("application/xhtml+xml", True),
             (None, True),
+            ("*/*", True),
+            ("unknown/unknown", True),
+            ("application/unknown", True),
             ("text/plain", False),
             ("application/json", False),
+            ("application/octet-stream", False),
+            ("text/xml", False),
             ("image/svg+xml", False),
         ],
     )
@@ -93,6 +98,42 @@ class TestPages:
         findings = read(response(b" <a href=x>1</a>", content_type))
         assert followed(findings) == (["/folder/x"] if is_page else [])
         assert (findings.links is None) is not is_page
+
+    @pytest.mark.parametrize(
+        ("content_type", "start", "is_page"),
+        [
+            ("text/xml", b"<?xml version='1.0'?><!DOCTYPE html><html xmlns='http://www.w3.org/1999/xhtml'>", True),
+            ("application/xml", b"<html xmlns='http://www.w3.org/1999/xhtml'>", True),
+            ("application/xml", b"<!-- a page --><h:html xmlns:h='http://www.w3.org/1999/xhtml'>", True),
+            (None, b"<?xml version='1.0'?><html>", True),
+            (None, b"\xef\xbb\xbf\n<html>", True),
+            (None, b"<?xml version='1.0'?><list>", False),
+            ("text/xml", b"<list><html/>", False),
+            ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'>", False),
+        ],
+    )
+    def test_which_xml_is_a_page(self, content_type, start, is_page):
+        """XHTML is known by its root, as what it is sent."""
+        findings = read(response(start + b"<a href='x'/>", content_type))
+        assert followed(findings) == (["/folder/x"] if is_page else [])
+
+    def test_xhtml(self):
+        """Empty elements end where they begin, prefixes are of no account, CDATA is text."""
+        body = b"""<?xml version="1.0"?><h:html xmlns:h="http://www.w3.org/1999/xhtml"><h:head><h:title>A &lt; B</h:title>
+        <style/><h:script src="s.js"/><title/><h:base href="/other/"/><textarea/></h:head><a href="1"/>
+        <h:a href='2'>2</h:a><script>//<![CDATA[
+        "<a href='no'>" //]]></script><h:a href="3"><A href="no"/><!-- <a href="no"/> --></h:a></h:html>"""
+        findings = read(response(body, "application/xhtml+xml"), kinds=("a", "script"))
+        assert (findings.title, followed(findings)) == ("A < B", ["/other/s.js", "/other/1", "/other/2", "/other/3"])
+        assert followed(read(response(body, "text/html"))) == []
+
+    def test_xhtml_that_never_ends(self):
+        """What is open at its end leads nowhere, and there is a limit to its links."""
+        for body in (b"<html><![CDATA[<a href='x'/>", b"<html><!-- <a href='x'/>", b"<html><a href='x'"):
+            assert followed(read(response(body, "application/xhtml+xml"))) == []
+        body = b"<html>" + b"".join(b"<h:a href='%d'/>" % number for number in range(11_000))
+        findings = read(response(body, "application/xhtml+xml"))
+        assert (findings.links, findings.warnings) == (10_000, ["parse_truncated"])
 
     def test_nothing_said_and_nothing_to_see(self):
         """A body without a type that does not begin like a page is none."""

@@ -384,6 +384,13 @@ def test_resolve_is_join(reference: str, base: str) -> None:
         ("<a href='é?é'><title>é</title>".encode("utf-16-be"), "utf-16be", "é?é", "é"),
         ("<a href='表?表'><title>表</title>".encode("cp932"), "shift_jis", "表?%95\\", "表"),
         ("<title>ÿþx</title><a href='ÿþx'>".encode("latin1"), "latin1", "ÿþx", "ÿþx"),
+        # What stands there as a character reference, and what the charset does not have, or no charset has.
+        (b"<a href='?q=&eacute;&amp;r=x#&eacute;'><title>e</title>", "latin1", "?q=%E9&r=x", "e"),
+        (b"<a href='/&eacute;?q=&eacute;'><title>e</title>", "utf-8", "/é?q=é", "e"),
+        (b"<a href='?&euro;&#x3b1;'><title>e</title>", "latin1", "?%80%26%23945%3B", "e"),
+        (b"<a href='?&#x3b1;&euro;'><title>e</title>", "gbk", "?%A6%C1%26%238364%3B", "e"),
+        (b"<a href='?\xff'><title>e</title>", "shift_jis", "?%26%2365533%3B", "e"),
+        (b"<a href='?\x81'><title>e</title>", "latin1", "?%81", "e"),
         # 0x3C and 0x3E inside of characters: only text tells that these are no tags.
         ("<a href='1'>い<title>い</title>".encode("iso2022_jp"), "iso-2022-jp", "1", "い"),
     ],

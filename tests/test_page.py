@@ -166,3 +166,14 @@ def test_gather_explains_what_is_wrong(result):
     """Anything else is the function's mistake, and the message says what is expected."""
     with pytest.raises(TypeError, match=r"^the parse function (gives .* it is to yield it|yields .* neither an item)"):
         gather(page(), result)
+
+
+def test_queries_are_in_the_charset_of_the_page():
+    """As browsers ask for them; all else of a URL is in UTF-8. So are the links of a parse function."""
+    legacy = Document("http://h/", "<a href='é?é'>é".encode("latin-1"), "latin1", "text/html")
+    assert legacy.urljoin("é?é#é") == "http://h/%C3%A9?%E9"
+    record = Record(url="http://h/", input=Input(), outcome="ok", content_type="text/html", charset="latin1")
+    found = Page(record.with_body("<p>é".encode("latin-1")))
+    assert [url.href for url in gather(found, ["?é"]).follow] == ["http://h/?%E9"]
+    modern = Document("http://h/", "é".encode(), None, "text/html")
+    assert modern.urljoin("é?é") == "http://h/%C3%A9?%C3%A9"
