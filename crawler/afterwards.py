@@ -21,9 +21,9 @@ from crawler.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import is_stream, replace
 from crawler.printable import json_bytes
+from crawler.redaction import redact
 from crawler.sinks.writer import coded
 from crawler.stats import Snapshot
-from crawler.urls import redact
 
 if TYPE_CHECKING:
     from crawler.report.counting import Counting

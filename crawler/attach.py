@@ -12,6 +12,7 @@ from crawler.config import ConfigError
 from crawler.monitor.console import HELP
 from crawler.monitor.listening import needs_token
 from crawler.printable import printable
+from crawler.redaction import scrub
 
 PROMPT: Final = "> "
 _RECEIVED: Final = 1 << 16
@@ -22,7 +23,7 @@ def attach(where: str) -> int:
     try:
         connection = _connected(where)
     except OSError as error:
-        raise ConfigError(f"{where}: no run answers there ({error.strerror or error})") from error
+        raise ConfigError(f"{scrub(where)}: no run answers there ({error.strerror or error})") from error
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if is_terminal:
         _prepare_prompt()

@@ -16,11 +16,12 @@ from crawler.errors import CodedError
 from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError, no_locks, refuse_others, refuse_strangers, who
 from crawler.lock import Lock, LockedError, NoLocksError, holder
 from crawler.models import Input, Redirect
+from crawler.redaction import redact, scrub
 from crawler.store import BOOKS_QUERY, Books, Store
 from crawler.store_file import StoreError, check_version, told
 from crawler.store_file import reading as read_only
 from crawler.store_rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
-from crawler.urls import Url, parse, redact
+from crawler.urls import Url, parse
 
 RECENT: Final = 60.0  # seconds over which a rate is taken
 SHOWN: Final = 10
@@ -262,7 +263,7 @@ def reading(folder: str) -> Iterator[sqlite3.Connection]:
     try:
         with told(path), read_only(path) as db:
             if not check_version(db, path):
-                raise JobError(f"{folder}: nothing of this job was kept")
+                raise JobError(f"{scrub(folder)}: nothing of this job was kept")
             db.execute("BEGIN")
             yield db
     except StoreError as error:  # also what `told` makes of a file that SQLite refuses
@@ -272,6 +273,6 @@ def reading(folder: str) -> Iterator[sqlite3.Connection]:
 def _database(folder: str) -> Path:
     path = Path(folder) / DATABASE
     if not path.exists():
-        raise JobError(f"{folder} is not the folder of a job")
+        raise JobError(f"{scrub(folder)} is not the folder of a job")
     refuse_others(Path(folder))
     return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -277,6 +278,8 @@ class _Note(argparse.Action):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        # A value that was written where none belongs may be a secret.
+        message = re.sub("ignored explicit argument .*", "takes no value", message, flags=re.DOTALL)
         raise ConfigError(message.removeprefix("argument "))
 
 
@@ -300,6 +303,8 @@ def parse(arguments: Sequence[str]) -> _Written:
     written, unknown = parser.parse_known_intermixed_args(arguments[:end], _Written())
     if unknown:
         flag = unknown[0].partition("=")[0]
+        if not flag.startswith("--"):
+            flag = flag[:2]  # a value may be behind it
         raise ConfigError(f"unknown option {shown(flag)}{suggestion(flag, known)}")
     if inputs := [*written.inputs, *arguments[end + 1 :]]:
         written.values["inputs"] = inputs
@@ -366,6 +371,9 @@ def _put(text: str) -> int:
 
 
 def _complain(message: str, more: Sequence[str] = (), log_format: str = "text") -> int:
+    from crawler.redaction import discreet
+
+    message, more = discreet(message), [*map(discreet, more)]
     if log_format == "json":
         from crawler.monitor.log import say_now
         from crawler.monitor.speech import Said

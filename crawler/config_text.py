@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from crawler.config import OPTIONS, Config, ConfigError
 from crawler.options import shown
-from crawler.printable import printable
+from crawler.printable import printable, printable_toml
 from crawler.version import __version__
 
 
@@ -41,7 +41,7 @@ def _toml(value: object, name: str) -> str:
         except UnicodeEncodeError:
             raise ConfigError(f"{name}: {shown(value)} is not valid UTF-8 and cannot be written as TOML") from None
         # A JSON string is a TOML basic string, except that TOML wants DEL escaped too.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return printable_toml(json.dumps(value, ensure_ascii=False))
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item, name) for item in value)}]"
     return "true" if value is True else "false" if value is False else repr(value)

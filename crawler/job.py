@@ -30,6 +30,7 @@ from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError, NoLocksError
 from crawler.monitor_options import MONITORS
 from crawler.politeness import Politeness
+from crawler.redaction import scrub
 from crawler.seals import BODIES, CONFIG, of_range, of_text
 from crawler.seeds import BadLine, Seed
 from crawler.sinks import Sink
@@ -140,20 +141,20 @@ class Job:
     # Opening.
 
     def _enter(self, resources: ExitStack) -> None:
-        folder = self._folder
+        folder, name = self._folder, scrub(str(self._folder))
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             if not (folder / LOCK).exists() and any(folder.iterdir()):
-                raise JobError(f"{folder} is not empty, and it is not the folder of a job")
+                raise JobError(f"{name} is not empty, and it is not the folder of a job")
             refuse_strangers(folder)
             folder.chmod(0o700)  # it may hold passwords: those of URLs and headers
             lock = Lock(folder / LOCK)
         except LockedError as error:
-            raise JobError(f"{folder}: {who(error)} is at work on this job") from error
+            raise JobError(f"{name}: {who(error)} is at work on this job") from error
         except NoLocksError as error:
-            raise JobError(f"{folder}: {no_locks(error)}, so two crawlers could work on this job at once") from error
+            raise JobError(f"{name}: {no_locks(error)}, so two crawlers could work on this job at once") from error
         except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise JobError(f"{folder} cannot be the folder of a job: {error.strerror}") from error
+            raise JobError(f"{name} cannot be the folder of a job: {error.strerror}") from error
         except OSError as error:
             raise coded(error, str(folder)) from error
         resources.callback(lock.release)

@@ -24,9 +24,10 @@ from crawler.models import timestamp
 from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.options import shown, suggestion
 from crawler.printable import printable
+from crawler.redaction import discreet, scrub
 from crawler.scope import Scope
 from crawler.store import Books
-from crawler.urls import parse, scrub
+from crawler.urls import parse
 from crawler.verify import verify
 
 WELL: Final = 0
@@ -81,7 +82,7 @@ def _rendered(lines: Iterable[Text]) -> str:
 
 
 def _status(folder: str, status: Status, now: float) -> Iterator[Text]:
-    yield Text(printable(folder), "bold")
+    yield Text(printable(scrub(folder)), "bold")
     yield Text(_at_work(status, now))
     runs = "1 run" if status.runs == 1 else f"{amount(status.runs)} runs"
     if status.began is not None:
@@ -101,7 +102,7 @@ def _status(folder: str, status: Status, now: float) -> Iterator[Text]:
         yield Text()
         yield Text("Outputs", "bold")
         for path, committed in status.outputs.items():
-            yield Text(f"  {size(committed):>8}  {printable(path)}")
+            yield Text(f"  {size(committed):>8}  {printable(scrub(path))}")
     if status.books.pending and status.pid is None:
         yield Text()
         yield from _going_on(folder)
@@ -171,7 +172,9 @@ def _going_on(folder: str) -> Iterator[Text]:
         yield Text("To go on, run the program again that gave it its URLs.")
         return
     yield Text("To go on, with the same standard input:" if "-" in config.inputs else "To go on:")
-    yield Text(f"  {printable(shlex.join(['python', '-m', 'crawler', '--config', options, '--job', folder]))}")
+    yield Text(
+        f"  {printable(discreet(shlex.join(['python', '-m', 'crawler', '--config', options, '--job', folder])))}"
+    )
 
 
 def _phrase(status: int) -> str:
@@ -191,9 +194,9 @@ def _meaning(code: str) -> str:
 
 def _verify(folder: str) -> Answer:
     problems, notes = verify(folder)
-    told = [Text(printable(note), "yellow") for note in notes]
+    told = [Text(printable(discreet(note)), "yellow") for note in notes]
     if problems:
-        return Answer(_rendered([*(Text(printable(problem)) for problem in problems), *told]), NOT_WELL)
+        return Answer(_rendered([*(Text(printable(discreet(problem))) for problem in problems), *told]), NOT_WELL)
     return Answer(_rendered([Text("OK: ", "bold green") + _equation(books.books(folder)), *told]))
 
 

@@ -19,8 +19,9 @@ from crawler.control import Control
 from crawler.monitor.listening import listen, needs_token
 from crawler.monitor.token import token
 from crawler.monitor_options import Place
+from crawler.options import shown
+from crawler.redaction import redact
 from crawler.sinks import Sink
-from crawler.urls import redact
 from crawler.version import __version__
 
 
@@ -128,8 +129,12 @@ class _Monitors:
     def _listen(self, option: str, where: str, factory: Factory) -> Generator[Deferred[Any], Any, IListeningPort]:
         try:
             port: IListeningPort = yield listen(where, factory, self._reactor)
-        except (ValueError, CannotListenError, OSError) as error:
+        except ValueError as error:
             raise ConfigError(f"{option}: {error}") from error
+        except (CannotListenError, OSError) as error:
+            cause = error.socketError if isinstance(error, CannotListenError) else error
+            reason = getattr(cause, "strerror", None) or cause
+            raise ConfigError(f"{option}: cannot listen on {shown(where)}: {reason}") from error
         address = port.getHost()
         if isinstance(address, (IPv4Address, IPv6Address)):
             self._ports.add(address.port)

@@ -15,11 +15,14 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from crawler.redaction import discreet, scrub
+
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 TIB: Final = 1 << 40
 
+_NO_SECRET: Final = 4  # characters
 _SHOWN: Final = 80  # characters of a bad value in a message
 # Patterns are compiled on first use: --help needs none of them.
 _WHOLE: Final = r"[+-]?[0-9]{1,19}"
@@ -266,7 +269,7 @@ class Header(msgspec.Struct, frozen=True):
     def read(self, raw: object) -> str:
         name, value = self._divide(raw)
         if not re.fullmatch(_HEADER_NAME, name):
-            raise _refusal(name, "is not the name of a header")
+            raise ValueError(f"{_beginning(name)} is not the name of a header")
         if reason := RESERVED_HEADERS.get(name.lower()):
             raise _refusal(name, f"is refused: {reason}")
         # The value may be a secret: only its fault is told.
@@ -286,7 +289,7 @@ class Header(msgspec.Struct, frozen=True):
                 return name[:-1], ""
         elif isinstance(raw, (tuple, list)) and len(raw) == 2 and all(isinstance(part, str) for part in raw):
             return raw[0], raw[1].strip(" \t")
-        raise _refusal(raw, self)
+        raise ValueError(f"{_beginning(raw)} is not {self.expected}")
 
     @staticmethod
     def show(value: object) -> str:
@@ -306,9 +309,19 @@ def pair(header: str) -> tuple[str, str]:
     return (name, value) if value else (header[:-1], "")
 
 
+def _beginning(header: object) -> str:
+    """What may be shown of a header that is none: its first word. The rest may be a secret, or a word alone may."""
+    if not isinstance(header, (str, bytes, tuple, list)) or len(header) <= _NO_SECRET:
+        return shown(header)
+    words = header.split(maxsplit=1) if isinstance(header, str) else []
+    if len(words) == 2 and re.fullmatch("[A-Za-z][A-Za-z-]{1,30}", words[0]):
+        return f"'{words[0]} ...'"
+    return f"what was given ({len(header):,} characters)" if isinstance(header, str) else "what was given"
+
+
 def shown(value: object) -> str:
-    """A value as a message quotes it: Python's repr, cut."""
-    text = repr(value)
+    """A value as a message quotes it: Python's repr, without passwords, cut."""
+    text = discreet(repr(scrub(value) if isinstance(value, str) else value))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]}...{text[-1]}"
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.defer import Deferred
 
 from crawler.config import Config
+from crawler.redaction import scrub
 from crawler.sinks import Sink
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
@@ -97,6 +98,7 @@ def _format(path: str) -> str:
     suffix = Path(path.lower().removesuffix(".gz")).suffix
     if suffix not in {"", ".jsonl", ".ndjson", ".csv", ".tsv"}:
         raise ValueError(
-            f"{path}: no format is known for {suffix!r} (allowed: .jsonl, .ndjson, .csv, .tsv; also .gz of them)"
+            f"{scrub(path)}: no format is known for {scrub(suffix)!r} "
+            "(allowed: .jsonl, .ndjson, .csv, .tsv; also .gz of them)"
         )
     return suffix

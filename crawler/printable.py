@@ -37,6 +37,11 @@ def printable_lines(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_json_escape, text)
 
 
+def printable_toml(text: str) -> str:
+    r"""A basic string of TOML with unsafe characters as its escapes: `\u202e`, `\U000e0041`."""
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_toml_escape, text)
+
+
 def well_formed(value: Any) -> Any:
     """The same JSON value with text that has a UTF-8 form: pairs of surrogates joined, lone ones replaced."""
     if isinstance(value, str):
@@ -61,6 +66,11 @@ def _json_escape(match: re.Match[str]) -> str:
         return match[0]
     units = match[0].encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
+def _toml_escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _escape(match: re.Match[str]) -> str:

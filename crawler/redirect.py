@@ -12,7 +12,8 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Redirect, Request, Response
-from crawler.urls import SOCKETS, join, scrub
+from crawler.redaction import scrub
+from crawler.urls import SOCKETS, join
 
 STATUSES: Final = frozenset((301, 302, 303, 307, 308))
 _NOT_ASCII: Final = re.compile("[\x80-\xff]")

@@ -19,9 +19,10 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Input
+from crawler.redaction import redact, scrub
 from crawler.seed_streams import Stream, as_lines, json_items, json_kind
 from crawler.sitemaps import entries
-from crawler.urls import AROUND, Url, meant, parse, redact, scrub
+from crawler.urls import AROUND, Url, meant, parse
 
 TEXT_LIMIT: Final = 2083
 LINE_LIMIT: Final = 64 * 1024

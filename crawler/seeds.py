@@ -32,6 +32,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from crawler.models import Input
+from crawler.options import shown
+from crawler.redaction import scrub
 from crawler.seed_formats import (
     LINE_LIMIT,
     ROW_LIMIT,
@@ -82,12 +84,13 @@ def check(inputs: Sequence[str], column: str | None) -> None:
         try:
             _check_file(name, column)
         except InputError as error:
-            problems.append(f"{name[:TEXT_LIMIT]!r}: {error}")
+            problems.append(f"{scrub(name)[:TEXT_LIMIT]!r}: {error}")
     if inputs.count(STDIN) > 1:
         problems.append("'-' is given more than once, but standard input can be read only once")
     if column is not None and not any(map(_structure, files)):
         problems.append(
-            f"column {column!r}: no input has columns (allowed: .csv, .tsv, .json, .jsonl, .ndjson; also .gz of them)"
+            f"column {shown(column)}: no input has columns "
+            "(allowed: .csv, .tsv, .json, .jsonl, .ndjson; also .gz of them)"
         )
     if problems:
         raise InputError("\n".join(problems))

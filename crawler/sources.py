@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from crawler.options import Many, Option, shown, suggestion
+from crawler.redaction import discreet
 
 ENVIRONMENT: Final = "CRAWLER_"
 _LONGEST: Final = 1 << 20
@@ -18,7 +19,13 @@ _TABLE: Final = ("tool", "crawler")
 
 
 class ConfigError(ValueError):
-    """What the user wrote cannot be used. One line: where it was written, the bad value, and what is allowed."""
+    """What the user wrote cannot be used. One line: where it was written, the bad value, and what is allowed.
+
+    Passwords in it are left out, wherever the words come from.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(discreet(message))
 
 
 class Source(NamedTuple):

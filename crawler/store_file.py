@@ -10,13 +10,13 @@ from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
 from crawler.errors import CodedError
+from crawler.redaction import redact
 from crawler.store_rows import APPLICATION_ID, UPGRADES, VERSION, schema
-from crawler.urls import parse, redact
+from crawler.urls import parse
 
 WRITE_CACHE: Final = 16_384  # KiB
 READ_CACHE: Final = 4_096
@@ -40,7 +40,7 @@ def connect(path: Path, *, read_only: bool = False, immutable: bool = False) -> 
 
     An `immutable` file nobody changes meanwhile, and no lock is taken.
     """
-    name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if immutable else ''}"
+    name = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if immutable else ''}"
     db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
     db.execute(f"PRAGMA cache_size = -{READ_CACHE}")
     db.execute("PRAGMA trusted_schema = OFF")  # what the file declares calls no function

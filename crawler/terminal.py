@@ -28,6 +28,7 @@ from crawler.monitor.log import Json, say_now
 from crawler.monitor.overheard import overheard
 from crawler.monitor.speech import Said, Text, Voice
 from crawler.reactors import private_reactor, run
+from crawler.redaction import discreet, scrub
 from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
@@ -217,6 +218,7 @@ class _Terminal:
     def _about_report(self) -> Iterator[Said]:
         path = self._config.report
         if path is not None:
+            path = scrub(path)
             yield Said("report", f"Report: {path}", fields={"path": path})
 
     def _about_job(self) -> Iterator[Said]:
@@ -225,8 +227,9 @@ class _Terminal:
         if crawler is None or job is None or crawler.books is None:
             return
         books = crawler.books
+        job = scrub(job)
         for note in crawler.notes:
-            yield Said("note", note, "warning")
+            yield Said("note", discreet(note), "warning")
         whole = f"{books.inputs:,} inputs = {books.ok:,} ok + {books.failed:,} failed + {books.skipped:,} skipped"
         fields = {"job": job, **msgspec.structs.asdict(books)}
         yield Said("job", f"Job {job}: {whole} + {books.pending:,} pending", fields=fields)

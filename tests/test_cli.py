@@ -163,7 +163,7 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["-X", "POST", "urls.txt"], "-X: 'POST' is not one of GET, HEAD"),
         (["-H", "Content-Length: 1", "urls.txt"], "-H: 'Content-Length' is refused: it follows from the body"),
         (["-c"], "-c/--concurrency: expected one argument"),
-        (["--ordered=1", "urls.txt"], "--ordered: ignored explicit argument '1'"),
+        (["--ordered=1", "urls.txt"], "--ordered: takes no value"),
         (["-q", "-v", "urls.txt"], "-q: cannot be combined with -v"),
         (["-o", "x.csv", "-O", "x.csv", "urls.txt"], "-O: 'x.csv' is already an output (-o)"),
         (["-O", "urls.txt", "urls.txt"], "-O: 'urls.txt' is also an input"),

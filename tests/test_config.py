@@ -478,3 +478,15 @@ def test_config_is_checked_by_type_too() -> None:
         msgspec.convert({"concurrency": "8"}, Config)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"concurency": 8}, Config)
+
+
+def test_what_acts_on_a_terminal_is_escaped_in_toml():
+    """--print-config shows no control character and nothing that turns the order of reading; the value is the same."""
+    hostile = "a\u202eb\u009bc\x7fd\u200be\U000e0041f\u2066g\x1bh\ti\xff"
+    config = Config.build(
+        inputs=[hostile], user_agent=hostile.replace("\x1b", "").replace("\x7f", "").replace("\t", "")
+    )
+    text = to_toml(config, {"inputs": hostile})
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert msgspec.toml.decode(text)["inputs"] == [hostile]
+    assert msgspec.toml.decode(text)["user_agent"] == config.user_agent

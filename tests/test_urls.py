@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crawler.errors import CodedError
-from crawler.urls import Url, canonical_href, canonical_key, join, parse, redact, scrub
+from crawler.redaction import redact, scrub
+from crawler.urls import Url, canonical_href, canonical_key, join, parse
 
 BASE = parse("http://example.com/a/b?q")
 SECRET = "hunter2"

@@ -19,9 +19,9 @@ from crawler.models import Record, Response, timestamp
 from crawler.monitor.speech import Level, Lines, Said, block
 from crawler.monitor.units import amount, duration, urls
 from crawler.printable import json_bytes, printable_lines
+from crawler.redaction import redact
 from crawler.sinks import Sink
 from crawler.stats import Snapshot
-from crawler.urls import redact
 from crawler.version import __version__
 
 EVENTS: Final[Mapping[str, str]] = {

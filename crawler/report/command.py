@@ -13,6 +13,7 @@ from crawler.files import put_new, replace
 from crawler.monitor.units import amount
 from crawler.options import shown
 from crawler.printable import printable
+from crawler.redaction import scrub
 from crawler.report.aggregate import Aggregate, counted
 from crawler.report.lines import STDIN, Lines, open_lines
 from crawler.report.page import page
@@ -92,7 +93,7 @@ def _write(path: str, html: bytes, *, overwrite: bool) -> None:
 
 def _tell(path: str, of: Aggregate, lines: Lines) -> None:
     records = "1 record" if of.records == 1 else f"{amount(of.records)} records"
-    said = [f"{path if path != STDOUT else 'report'}: {records}"]
+    said = [f"{scrub(path) if path != STDOUT else 'report'}: {records}"]
     if lines.bad:
         what = "1 line is no record" if lines.bad == 1 else f"{amount(lines.bad)} lines are no records"
         said.append(f"{what}, the first is {lines.examples[0]}")

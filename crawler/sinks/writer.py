@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from crawler.errors import CodedError
 from crawler.printable import printable_lines
+from crawler.redaction import scrub
 
 BUFFER_SIZE: Final = 1 << 16
 FLUSH_AFTER: Final = 0.25
@@ -270,9 +271,9 @@ def open_output(path: str, reactor: WriterReactor, *, overwrite: bool) -> Writer
         else:
             fd, created = _open(path, overwrite=overwrite)
     except FileExistsError:
-        raise ValueError(f"{path} exists already: -O overwrites it") from None
+        raise ValueError(f"{scrub(path)} exists already: -O overwrites it") from None
     except IsADirectoryError:
-        raise ValueError(f"{path} is a directory, not a file") from None
+        raise ValueError(f"{scrub(path)} is a directory, not a file") from None
     except OSError as error:
         raise coded(error, path) from error
     kind = TerminalWriter if os.isatty(fd) else Writer
@@ -301,7 +302,7 @@ def _open(path: str, *, overwrite: bool) -> tuple[int, bool]:
 def coded(error: OSError, name: str) -> CodedError:
     """The error as a CodedError, of which it is the cause."""
     code = "disk_full" if error.errno in _FULL else "write_error"
-    problem = CodedError(code, f"{name}: {error.strerror or error}")
+    problem = CodedError(code, f"{scrub(name)}: {error.strerror or error}")
     problem.__cause__ = error
     return problem
 

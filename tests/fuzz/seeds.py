@@ -6,8 +6,8 @@ import gzip
 import io
 from typing import Any
 
+from crawler.redaction import redact
 from crawler.seed_formats import TEXT_LIMIT, BadLine, InputError, Seed, check_stream, read_stream
-from crawler.urls import redact
 
 from .tools import check_error
 

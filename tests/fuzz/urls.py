@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crawler.errors import CodedError
-from crawler.urls import Url, canonical_href, canonical_key, join, parse, redact, scrub
+from crawler.redaction import redact, scrub
+from crawler.urls import Url, canonical_href, canonical_key, join, parse
 
 from .tools import check_error
 
