@@ -8,6 +8,9 @@ from crawler import cli
 
 
 def main() -> None:
+    if not cli.COMMANDS.keys() & sys.argv[1:2]:
+        # Twisted takes pyOpenSSL along where there is one: a sixth of our start, for a TLS that no run speaks.
+        sys.modules["OpenSSL"] = None  # type: ignore[assignment]
     try:
         code = cli.main()
     except KeyboardInterrupt:  # before the run, which has its own way to end

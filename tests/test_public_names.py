@@ -108,6 +108,16 @@ def test_help_loads_no_engine() -> None:
     assert loaded.isdisjoint({"twisted", "treq", "rich", "asyncio", "httptools", "uvloop", "parsel"})
 
 
+def test_a_run_loads_one_tls() -> None:
+    """The standard library's: pyOpenSSL and cryptography, which Twisted takes along, are a sixth of the start."""
+    command = [sys.executable, "-X", "importtime", "-m", "crawler", "https://127.0.0.1:1/", "--retries", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert (done.returncode, "connect_refused" in done.stdout) == (0, True)
+    assert {"treq.client", "ssl"} <= loaded
+    assert loaded.isdisjoint({"cryptography", "service_identity", "re2", "chardet", "lxml"})
+
+
 def test_importing_the_api_installs_no_reactor() -> None:
     """Only the program chooses the global reactor. And lxml is for those who select, rich for terminals."""
     loaded = loaded_by("from crawler import *; from crawler.site import running_site")
