@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from watchdog import HEADS, LIMIT, MIB, PAGES, Held, Page, crawl, of_the_site, serving
+from watchdog import HEADS, LIMIT, MIB, PAGES, TRANSFERS, Held, Page, crawl, of_the_site, serving
 
 from crawler.discovery import QUICK, TRIED
 
@@ -42,6 +42,17 @@ def test_pages_as_large_as_may_be() -> None:
         held = crawl([url(name) for name in pages], concurrency=4, per_host=4, parse_timeout=0.1)
     check(held)
     assert [record.status for record in held.records] == [200] * len(pages)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["one by one", "all at once"])
+def test_transfers_made_to_be_slow(alone: bool) -> None:
+    """Chunks of a byte, members of gzip, floods of headers: what is read and decoded takes turns."""
+    slots = 1 if alone else len(TRANSFERS)
+    with serving(TRANSFERS, MIB) as url:
+        held = crawl([url(name) for name in TRANSFERS], concurrency=slots, per_host=slots, retries=0)
+    check(held)
+    codes = {record.error.code for record in held.records if record.error is not None}
+    assert codes == {"headers_too_large", "http_too_many_1xx", "http_bad_chunk", "body_too_large"}
 
 
 def test_heads_made_to_be_slow() -> None:

@@ -26,7 +26,7 @@ from websocket_tools import (
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from crawler.http11.websocket import CLOSE_SECONDS, MAX_SMALL_FRAMES
+from crawler.http11.websocket import CLOSE_SECONDS, FRAMES, MAX_SMALL_FRAMES
 from crawler.limits import Limits
 from crawler.models import Request, Response, record_of
 
@@ -450,6 +450,31 @@ class TestFaults:
 
         network.serve(raw=raw)
         assert said(fetch(network)) == ["x" * 64 * number]
+
+    @pytest.mark.parametrize("size", [64, 100, 1000])
+    @pytest.mark.parametrize("opcode", [0, PING])
+    def test_frames_in_turns(self, network, size, opcode):
+        """Whatever is in them, only some frames of a segment are read at once, and the server waits until all are."""
+        number = 10 * FRAMES
+        some = frame(opcode, b"x" * min(size, 125), fin=opcode != 0)
+        serve_bytes(network, answering(frame(TEXT, b"", fin=False), some * number, frame(0)))
+        client = Client(network)
+        turns: list[int] = []
+        take = client.pool.take_turns
+
+        def taken(work):
+            def counted():
+                for step in work:
+                    turns.append(len(turns))
+                    yield step
+
+            take(counted())
+
+        client.pool.take_turns = taken
+        got = run(network.clock, start(client))
+        assert (code(got), len(got.body)) == (None, 0 if opcode else number * min(size, 125))
+        assert len(turns) >= number // FRAMES
+        client.assert_quiet()
 
     @pytest.mark.parametrize("cut", [False, True])
     def test_messages_that_are_too_large(self, network, cut):

@@ -16,11 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Final, NamedTuple
 
+import brotli
 from twisted.internet.defer import Deferred
 
 from crawler.composition import Crawler
@@ -144,6 +145,53 @@ HEADS: Final[Mapping[str, Page]] = {
 }
 
 
+BYTES: Final = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n%s\r\n\r\n"
+
+
+def _chunks(unit: bytes, end: bytes = b"0\r\n\r\n") -> Callable[[int], bytes]:
+    head = (BYTES % "Transfer-Encoding: chunked").encode()
+    return lambda size: head + unit * (size // len(unit)) + end
+
+
+def _packed(coding: str, unit: bytes) -> Callable[[int], bytes]:
+    def answer(size: int) -> bytes:
+        body = unit * max(1, size // len(unit))
+        return (BYTES % f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}").encode() + body
+
+    return answer
+
+
+def _of_zeros(pack: Callable[[bytes], bytes]) -> Callable[[int], bytes]:
+    """As much as may come out of it."""
+    return lambda size: _packed("gzip" if pack is gzip.compress else "br", pack(bytes(size)))(0)
+
+
+# Whole answers, by their size. What is expensive of them is how they are framed or packed.
+TRANSFERS: Final[Mapping[str, Callable[[int], bytes]]] = {
+    "chunks of a byte": _chunks(b"1\r\nx\r\n"),
+    "chunks of a byte, with blanks and LF": _chunks(b"1  \nx\n"),
+    "chunks with an extension": _chunks(b"1;a=b\r\nx\r\n"),
+    "chunks of a byte, gzip members": lambda size: (
+        BYTES.encode() % b"Transfer-Encoding: chunked\r\nContent-Encoding: gzip"
+        + b"".join(b"1\r\n%c\r\n" % octet for octet in gzip.compress(b"x" * 64, mtime=0)) * (size // 150)
+        + b"0\r\n\r\n"
+    ),
+    "trailers": _chunks(b"0\r\n", b"a:\r\n" * 16_000 + b"\r\n"),
+    "gzip members of 64 bytes": _packed("gzip", gzip.compress(b"x" * 64, mtime=0)),
+    "gzip members of noise": _packed("gzip", gzip.compress(bytes(range(200)), mtime=0)),
+    "gzip in gzip": _packed("gzip, gzip", gzip.compress(gzip.compress(b"x" * 64, mtime=0) * 50, mtime=0)),
+    "zeros in gzip": _of_zeros(gzip.compress),
+    "zeros in br": _of_zeros(brotli.compress),
+    "header lines": lambda size: b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * (size // 6),
+    "bad header lines": lambda size: b"HTTP/1.1 200 OK\r\n" + b"a b\r\n" * min(999, size // 5) + b"x" * size,
+    "a thousand headers of 250 bytes, bad": lambda _: (
+        b"HTTP/1.1 200 OK\r\n" + (b"A : b\x01" * 40 + b"\r\n") * 990 + b"\r\n"
+    ),
+    "interim answers": lambda size: b"HTTP/1.1 100 -\r\n\r\n" * (size // 18),
+    "empty lines": lambda size: b"\r\n" * (size // 2),
+}
+
+
 class Held(NamedTuple):
     """The longest hold of the reactor, in seconds of CPU, and what became of the pages."""
 
@@ -152,13 +200,14 @@ class Held(NamedTuple):
 
 
 @contextmanager
-def serving(pages: Mapping[str, Page], size: int) -> Iterator[Callable[[str], str]]:
+def serving(pages: Mapping[str, Page | Callable[[int], bytes]], size: int) -> Iterator[Callable[[str], str]]:
     """Serve each under its place in the mapping, and give what tells its URL. A page is made when it is asked for."""
     names = list(pages)
 
     @cache
     def packed(name: str) -> bytes:
-        return gzip.compress(pages[name].body(size), 1, mtime=0)
+        page = pages[name]
+        return gzip.compress(page.body(size), 1, mtime=0) if isinstance(page, Page) else page(size)
 
     class Handler(StreamRequestHandler):
         def handle(self) -> None:
@@ -166,6 +215,10 @@ def serving(pages: Mapping[str, Page], size: int) -> Iterator[Callable[[str], st
             while self.rfile.readline().strip():
                 pass
             page = pages[name]
+            if not isinstance(page, Page):
+                with suppress(OSError):
+                    self.request.sendall(packed(name))
+                return
             body = packed(name) if page.packed else page.body(size) if page.unit else b"<a href=x>"
             lines = [
                 "HTTP/1.1 200 OK",
@@ -254,6 +307,10 @@ def main() -> int:
     for size in options.size or (0.125, 1.0, 9.9):
         with serving(PAGES, int(size * MIB)) as url:
             for name in PAGES:
+                if options.only in name:
+                    tell(name, f"{size:g}", crawl([url(name)]))
+        with serving(TRANSFERS, int(size * MIB)) as url:
+            for name in TRANSFERS:
                 if options.only in name:
                     tell(name, f"{size:g}", crawl([url(name)]))
     with serving(HEADS, 0) as url:

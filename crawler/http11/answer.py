@@ -11,7 +11,16 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from crawler.errors import CodedError
 from crawler.http11.chunks import Chunks
-from crawler.http11.head import END, END_SIZE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM, check_lines, framing, mend
+from crawler.http11.head import (
+    END_SIZE,
+    MAX_HEAD_BYTES,
+    MAX_HEAD_LINES,
+    MAX_INTERIM,
+    check_lines,
+    end_of_lines,
+    framing,
+    mend,
+)
 from crawler.http11.response import SWITCHING
 
 SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one when it ends or has doubled
@@ -63,7 +72,7 @@ class AnswerReader:
         if self._held:
             self._held.append(data)
             self._held_size += len(data)
-            just_ended = END.search(b"".join([piece[-END_SIZE:] for piece in self._held[-END_SIZE:-1]]) + data)
+            just_ended = end_of_lines(b"".join([piece[-END_SIZE:] for piece in self._held[-END_SIZE:-1]]) + data) > 0
             if not just_ended and SMALL_HEAD < self._held_size < 2 * self._looked_at:
                 self._check_size(self._held_size)
                 return

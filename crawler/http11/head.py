@@ -20,16 +20,15 @@ MAX_INTERIM: Final = 100
 _STATUS_LINE: Final = re.compile(rb"HTTP/([0-9.]++)(?: ++(\S*+)(?: [^\r\n]*+)?+)?+ *+\Z")
 _VERSION: Final = re.compile(r"1\.[0-9]|[23](?:\.0)?")  # later ones, written out, are a claim that is not meant
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-# A second CR comes from programs that turn each LF of a text that has CRLF already into CRLF.
-_LINE_END: Final = re.compile(rb"\r{0,2}\n")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r{0,2}\n)*+")
-_FOLD: Final = re.compile(rb"\r{0,2}\n[ \t]+")
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FOLD: Final = re.compile(rb"\n[ \t]+")
+_TO_BLANKS: Final = bytes(32 if (octet < 32 and octet != 9) or octet == 127 else octet for octet in range(256))
 _DIGITS: Final = re.compile(rb"[0-9]+\Z")
 _BLANKS: Final = bytes(range(33)) + b"\x7f\xa0"  # what some parser somewhere takes for white space around a name
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
-END: Final = re.compile(rb"\r{0,2}\n\r{0,2}\n")
-END_SIZE: Final = 4  # so many of its last bytes tell whether a head has just ended: the CRs before the first LF do not
+# A second CR comes from programs that turn each LF of a text that has CRLF already into CRLF.
+_ENDS: Final = (b"\n\r\n", b"\n\n", b"\n\r\r\n")
+END_SIZE: Final = 4  # so many of its last bytes tell whether a head has just ended
 
 
 class Head(NamedTuple):
@@ -42,6 +41,11 @@ class Head(NamedTuple):
     warnings: list[str]
 
 
+def end_of_lines(data: bytes, begin: int = 0) -> int:
+    """Where the line before the first empty one ends, after its LF; -1 where there is no empty one yet."""
+    return min((at + 1 for end in _ENDS if (at := data.find(end, begin)) >= 0), default=-1)
+
+
 def mend(data: bytes) -> Head | None:
     """Read the head at the start of `data`; None when it has not ended yet.
 
@@ -52,18 +56,19 @@ def mend(data: bytes) -> Head | None:
     start = data[begin : begin + 5]
     if not b"HTTP/".startswith(start) and start not in (b"\r", b"\r\r"):
         raise CodedError("http_not_http", f"the answer starts with {data[begin : begin + 40]!r}")
-    end = END.search(data, begin)
-    if end is None:
+    end = end_of_lines(data, begin)
+    if end < 0:
         line_end = data.find(b"\n", begin)
         if line_end >= 0:
             _status(data[begin:line_end].rstrip(b"\r"))
         check_lines(data.count(b"\n") - 1)  # of which one ends the status line
         return None
-    line, *block = _LINE_END.split(data[begin : end.start()], 1)
+    check_lines(data.count(b"\n", 0, end) - 1)
+    lines = data[begin:end].replace(b"\r\n", b"\n").replace(b"\r\n", b"\n")
+    line, _, block = lines[:-1].partition(b"\n")
     version, status = _status(line)
-    check_lines(data.count(b"\n", 0, end.start()))
-    fields, warnings = _fields(block[0]) if block else ([], [])
-    return Head(version, status, fields, end.end(), warnings)
+    fields, warnings = _fields(block) if block else ([], [])
+    return Head(version, status, fields, data.index(b"\n", end) + 1, warnings)
 
 
 def check_lines(count: int) -> None:
@@ -87,7 +92,9 @@ def _fields(block: bytes) -> tuple[list[tuple[bytes, bytes]], list[str]]:
     """The header fields, without the malformed ones, and the warnings about those."""
     fields: list[tuple[bytes, bytes]] = []
     bad = False
-    for line in _LINE_END.split(_FOLD.sub(b" ", block)):  # obs-fold: RFC 9112 section 5.2
+    if b"\n " in block or b"\n\t" in block:
+        block = _FOLD.sub(b" ", block)  # obs-fold: RFC 9112 section 5.2
+    for line in block.split(b"\n"):
         if b"\r" in line:  # some would read two lines here
             raise CodedError("http_bad_header", f"a bare CR in the header {line[:80]!r}")
         sent, colon, value = line.partition(b":")
@@ -101,11 +108,12 @@ def _fields(block: bytes) -> tuple[list[tuple[bytes, bytes]], list[str]]:
         bad = bad or name != sent
         if b"\0" in value:
             raise CodedError("http_bad_header", f"a NUL in the header {name[:80]!r}")
-        if _CONTROL.search(value):
+        clean = value.translate(_TO_BLANKS)
+        if clean != value:
             if framing:
                 raise CodedError("http_bad_framing", f"a control character in {line[:80]!r}")
             bad = True
-            value = _CONTROL.sub(b" ", value)
+            value = clean
         fields.append((name, value.strip(b" \t")))
     return fields, ["bad_header"] if bad else []
 
