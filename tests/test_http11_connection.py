@@ -169,6 +169,9 @@ CASES = {
             b"5 ;;\n",
         )
     },
+    "a broken grammar, then no chunk": Case(
+        CHUNKED + b"5;\r\nhello\r\nzz\r\n", code="http_bad_chunk", warnings=("bad_framing",)
+    ),
     "LF after the data": Case(CHUNKED + b"5\r\nhello\n0\r\n\r\n", warnings=("bad_framing",)),
     "LF at the end": Case(CHUNKED + b"5\r\nhello\r\n0\r\n\n", warnings=("bad_framing",)),
     **{

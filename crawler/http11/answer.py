@@ -216,9 +216,11 @@ class AnswerReader:
         chunks = self._chunked
         assert chunks is not None
         self._more = False
-        self._more = chunks.read(lines)
-        if chunks.broken and "bad_framing" not in self._warnings:
-            self._warnings.append("bad_framing")
+        try:
+            self._more = chunks.read(lines)
+        finally:
+            if chunks.broken and "bad_framing" not in self._warnings:
+                self._warnings.append("bad_framing")
         if chunks.done:
             self._complete = True
             self._extra = bool(chunks.rest)

@@ -35,7 +35,8 @@ TOKENS = (
     b"HTTP/", b"1.0", b"2.0", b"101", b"204", b"304", b"600", b"099", b"Content-Length: 5\r\n", b"Content-Length: ", b"-1", b"+5",
     b"18446744073709551616", b"5, 5", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: ", b"gzip, chunked", b"identity",
     b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"Upgrade: h2c\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"5;x=" + b"y" * 300,
-    b"ffffffffffffffff\r\n", b"\x0b", b"\x7f", b"\x80", b"A: b\r\n", b"Content-Length : 5\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"ffffffffffffffff\r\n", b"\r\r\n", b"5 \r\nhello\n", b"5;a,b\r\n",
+    b"0\r\nwords\r\n\r\n", b"HTTP/2 200\r\n", b"205", b"Content-Length: x\r\n", b"9" * 5000, b"\x0b", b"\x7f", b"\x80", b"A: b\r\n", b"Content-Length : 5\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
 )  # fmt: skip
 
 
