@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from crawler.journal import Journal
-from crawler.models import Record, Response
+from crawler.models import Record, Request, Response
 from crawler.sinks import Sink
 from crawler.store_batch import Batch
 
@@ -67,6 +67,8 @@ class Committing:
         self._closing = False
         self._offsets = sizes()
         self._waiting: list[Deferred[None]] = []
+        self._to_tell: list[Deferred[None]] = []  # when the events up to now are committed
+        self._told_next: list[Deferred[None]] = []  # when the batch is that is under way
         self._start()
         journal.on_event = self._arm
         if not journal.empty:
@@ -89,6 +91,19 @@ class Committing:
         if wait is not None or journal.size < MAX_WAITING:
             return wait
         return self._until_committed()
+
+    def begin(self, request: Request) -> Deferred[None]:
+        """Fires when it is kept that this URL is begun: then it counts, whenever the process is killed."""
+        if self._error is not None:
+            return fail(self._error)
+        begun: Deferred[None] = Deferred()  # no canceller: it is kept all the same
+        self._to_tell.append(begun)
+        self._journal.begun(request, self._reactor.seconds())
+        if self._busy:
+            self._overdue = True
+        else:
+            self._cut()
+        return begun
 
     @inlineCallbacks
     def flush(self) -> Generator[Deferred[Any], Any, None]:
@@ -153,6 +168,7 @@ class Committing:
             return
         self._busy = True
         self._overdue = False
+        self._told_next, self._to_tell = self._to_tell, []
         flushed = maybeDeferred(self._sink.flush)
         # Files are written by now; a later record, written while some pipe is waited for, must not count.
         batch.offsets = self._sizes()
@@ -188,9 +204,11 @@ class Committing:
             return
         self._offsets = batch.offsets
         self._committed(batch)
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting + self._told_next, []
+        self._told_next = []
         for waiter in waiting:
-            waiter.callback(None)
+            if not waiter.called:
+                waiter.callback(None)
         if not self._busy and (self._overdue or self._journal.size >= EVENTS):
             self._cut()
 
@@ -216,6 +234,8 @@ class Committing:
         if self._error is not None:
             return
         self._error = error
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting + self._told_next + self._to_tell
+        self._waiting, self._told_next, self._to_tell = [], [], []
         for waiter in waiting:
-            waiter.errback(error)
+            if not waiter.called:
+                waiter.errback(error)

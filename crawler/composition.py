@@ -257,15 +257,10 @@ class Crawler:
         resources.callback(self._frontier.close)
         network = Network(config, reactor=reactor, dial=self._dial, typed=self._typed, own_ports=self._own_ports)
         resources.callback(network.close)
-        errands: Errands | None = None
-        robots: Robots | None = None
-        if config.robots or config.sitemaps:
-            fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
-            errands = Errands(frontier=self._frontier, fetcher=fetcher, clock=reactor.seconds)
-            robots = self._robots(errands)
-            if config.robots:
-                self._robots_summary = robots.summary
-        counts = self._frontier.counts()
+        errands, robots = self._robots(network) if config.robots or config.sitemaps else (None, None)
+        if robots is not None and config.robots:
+            self._robots_summary = robots.summary
+        pages, begun = (0, set[int]()) if job is None or config.max_pages is None else job.pages()
         return Crawl(
             clock=reactor,
             intake=intake,
@@ -278,7 +273,9 @@ class Crawler:
                 obeys=config.robots,
                 retries=config.retries,
                 max_pages=config.max_pages,
-                pages=counts.ok + counts.failed,
+                pages=pages + len(begun),
+                begun=begun,
+                begin=None if job is None else job.begin,
                 names_sitemaps=config.sitemaps,
                 dry_run=partial(dry_run, scope) if config.dry_run else None,
             ),
@@ -343,12 +340,14 @@ class Crawler:
         job.recall(self._typed, _nobody if scope is None else scope.add_seed)
         return job
 
-    def _robots(self, errands: Errands) -> Robots:
+    def _robots(self, network: Network) -> tuple[Errands, Robots]:
         from crawler.robots import Robots
         from crawler.robots_rules import product_token
 
         token = product_token(self.config.user_agent)
-        return Robots(errands.fetch, send=errands.send, clock=self._reactor, token=token)
+        fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
+        errands = Errands(frontier=self._frontier, fetcher=fetcher, clock=self._reactor.seconds)
+        return errands, Robots(errands.fetch, send=errands.send, clock=self._reactor, token=token)
 
     def _close(self, sink: Sink) -> Generator[Deferred[Any], Any, None]:
         self._closing = closing = maybeDeferred(sink.close)

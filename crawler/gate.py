@@ -5,8 +5,8 @@ In this order: is there a page left (--max-pages), was the host given up, what d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -27,7 +27,10 @@ class Ruling(NamedTuple):
 
 
 class Gate:
-    """Rules on requests. Without `robots` everybody is welcome; `pages` were fetched before this run.
+    """Rules on requests. Without `robots` everybody is welcome.
+
+    `pages` were asked for before this run, `begun` of which have no record yet: those go on. `begin` is told of each
+    one more, and fires when that is kept.
 
     A robots.txt that cannot be read is asked for again `retries` times. With `names_sitemaps`, `found_sitemaps` is
     called with a request and what the robots.txt of its origin names, once for each origin; it is nothing if there is
@@ -45,6 +48,8 @@ class Gate:
         retries: int = 2,
         max_pages: int | None = None,
         pages: int = 0,
+        begun: Iterable[int] = (),
+        begin: Callable[[Request], Deferred[Any]] | None = None,
         names_sitemaps: bool = False,
         dry_run: Callable[[Request], str] | None = None,
     ) -> None:
@@ -55,7 +60,8 @@ class Gate:
         self._retries = retries
         self._max_pages = max_pages
         self._pages = pages
-        self._begun: set[int] = set()
+        self._begun = set(begun)
+        self._begin = begin
         self._told: dict[int, Verdict] = {}
         self._named: set[str] = set()
         self._dry_run = dry_run
@@ -63,7 +69,7 @@ class Gate:
         self.found_sitemaps: Callable[[Request, tuple[str, ...]], None]  # crawl's
 
     def check(self, request: Request) -> Ruling | Deferred[Ruling | None] | None:
-        """None: go on. The Deferred fails with nothing but CancelledError."""
+        """None: go on. The Deferred fails with CancelledError, or CodedError where a job cannot be kept."""
         number = request.id
         if self._max_pages is not None and number not in self._begun and self._pages >= self._max_pages:
             return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
@@ -88,7 +94,14 @@ class Gate:
         if self._max_pages is not None and number not in self._begun:
             self._begun.add(number)
             self._pages += 1
+            if self._begin is not None:
+                return self._begin(request).addCallback(self._kept, request)
         return None
+
+    def _kept(self, _: object, request: Request) -> None:
+        """The host's turn begins only now."""
+        now = self._clock()
+        self._politeness.host(request.url.host_key, now).asked(now)
 
     def ended(self, number: int) -> None:
         """An input has its record."""

@@ -195,7 +195,7 @@ class Ground:
         now = self._clock.seconds()
         for request, record in written:
             if self.fatal is not None:
-                self._frontier.retry(request, now)
+                (self._frontier.retry if record.attempts else self._frontier.postpone)(request, now)
             else:
                 self._intake.ended(request.input)
                 self._gate.ended(request.id)

@@ -19,16 +19,18 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol, cast
 
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
 
 from crawler.commit import CommitReactor, Committing
-from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
+from crawler.config import Config
 from crawler.config_text import to_toml
 from crawler.feed import Feed
 from crawler.files import is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
+from crawler.job_options import JobError, changes
 from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError, NoLocksError
-from crawler.monitor_options import MONITORS
+from crawler.models import Request
 from crawler.politeness import Politeness
 from crawler.redaction import scrub
 from crawler.seals import BODIES, CONFIG, of_range, of_text
@@ -46,15 +48,6 @@ DATABASE: Final = "frontier.sqlite"
 LOCK: Final = "lock"
 OPTIONS_FILE: Final = "config.toml"
 _COPIED: Final = 1 << 20
-# These may change from run to run: they say how URLs are fetched, not which, nor what is written.
-_FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE, MONITORS})
-_UNTOLD: Final = frozenset({PEOPLE, MONITORS})  # nor does it matter to the job what they were
-_FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
-_WHERE: Final = frozenset({"job", "durable"})
-
-
-class JobError(ConfigError):
-    """The job cannot be worked on as asked: what is in its way, and what may be done."""
 
 
 class Synced(Protocol):
@@ -109,6 +102,7 @@ class Job:
         self._files: list[_File] = []
         self._synced: tuple[Synced, ...] = ()
         self._sealed: dict[int, int] = {}  # how much of each output is sealed
+        self._committing: Committing | None = None
         with ExitStack() as resources:
             self._enter(resources)
             now = reactor.seconds()
@@ -122,10 +116,13 @@ class Job:
             self.resumed = store.books().inputs > 0 or self._seeds.count > 0
             self._settle_options(config)
             self._check_outputs()
+            idle = store.resume(wall())
+            if idle is not None:
+                politeness.go_on(idle, store.delays(), now)
             self.run = store.begin_run(wall(), os.getpid(), __version__)
             self.following, self.oldest, batch = store.numbers()
             self.in_order = store.in_order(self.oldest)
-            self.journal = Journal(epoch=epoch, following=self.following, batch=batch, seeds=self._seeds)
+            self.journal = Journal(epoch=self._epoch, following=self.following, batch=batch, seeds=self._seeds)
             self.frontier = SqliteFrontier(politeness, key, store=store, journal=self.journal, now=now)
             self._resources = resources.pop_all()
 
@@ -133,6 +130,18 @@ class Job:
         """Let go of the job."""
         with self._resources:
             self._store.end_run(self.run, self._wall())
+
+    def _epoch(self) -> float:
+        return self._wall() - self._reactor.seconds()
+
+    def pages(self) -> tuple[int, set[int]]:
+        """How many URLs were asked for and have ended, and the ids of those that were and have not."""
+        return self._store.pages()
+
+    def begin(self, request: Request) -> Deferred[None]:
+        """Keep that a URL is about to be asked for. Fires when that is sure; fails with CodedError. After `sink`."""
+        assert self._committing is not None
+        return self._committing.begin(request)
 
     def books(self) -> Books:
         """What became of the inputs, as far as it is committed: of all of them once the sink is closed."""
@@ -279,7 +288,7 @@ class Job:
         self._synced = tuple(synced)
         for file in self._files:
             self._cut(file)
-        return Committing(
+        self._committing = Committing(
             sink,
             reactor=self._reactor,
             journal=self.journal,
@@ -287,6 +296,7 @@ class Job:
             write=self._write,
             committed=self.frontier.committed,
         )
+        return self._committing
 
     def _cut(self, file: _File) -> None:
         """Take away what was written behind the committed size; it is fetched again. Keep it in the job's folder."""
@@ -346,21 +356,6 @@ def who(error: LockedError) -> str:
 
 def no_locks(error: NoLocksError) -> str:
     return f"its file system keeps no locks ({error.strerror})"
-
-
-def changes(before: Config, after: Config, path: Path) -> list[str]:
-    """Sentences about what is not as `before`. Raises JobError if it is more than may change; `path` has the rest."""
-    changed = [
-        option
-        for option in OPTIONS.values()
-        if option.name not in _WHERE and getattr(before, option.name) != getattr(after, option.name)
-    ]
-    bound = [option for option in changed if option.group not in _FREE and option.name not in _FREE_TOO]
-    refused = [option.flags[-1] if option.flags else option.metavar for option in bound]
-    if refused:
-        raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
-    told = [option for option in changed if option.group not in _UNTOLD]
-    return [f"{option.flags[-1]} is no longer what it was in the run before" for option in told]
 
 
 class _JobFeed:

@@ -21,13 +21,20 @@ WAIT: Final = 1.0  # how long an input of a list may wait for its record; twice 
 
 
 class Journal:
-    """Takes the events; `epoch` is the time of day at which the monotonic clock said 0.
+    """Takes the events; `epoch` gives the time of day at which the monotonic clock said 0, as far as is known now.
 
     Ids ascend; `following` is the next. `batch` is the number of the next one. `on_event` is called with the first
     event after a cut.
     """
 
-    def __init__(self, *, epoch: float = 0.0, following: int = 0, batch: int = 1, seeds: Mark | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        epoch: Callable[[], float] = lambda: 0.0,
+        following: int = 0,
+        batch: int = 1,
+        seeds: Mark | None = None,
+    ) -> None:
         self.on_event: Callable[[], None] = lambda: None
         self.size = 0  # how many events wait that should not wait long
         self._epoch = epoch
@@ -100,16 +107,30 @@ class Journal:
         state = PARKED if parked else BEGUN
         new = self._new.get(request.id)
         if new is None:
-            self._batch.again.append(again_row(request, state, when + self._epoch))
+            self._batch.again.append(again_row(request, state, when + self._epoch()))
             self.size += 1
         else:
-            new.again, new.state, new.not_before = request, state, when + self._epoch
+            new.again, new.state, new.not_before = request, state, when + self._epoch()
         if not self._awake:
             self._wake()
 
     def blocked(self, host: str, until: float) -> None:
         """A host is not to be asked before that time on the monotonic clock."""
-        self._batch.hosts.append((host, until + self._epoch))
+        self._batch.hosts.append((host, until + self._epoch()))
+        if not self._awake:
+            self._wake()
+
+    def paced(self, host: str, delay: float) -> None:
+        """From request to request of a host there are now so many seconds, more than is configured."""
+        self._batch.delays.append((host, delay))
+        if not self._awake:
+            self._wake()
+
+    def begun(self, request: Request, now: float) -> None:
+        """A URL is about to be asked for, for the first time. It is written with the next batch."""
+        self._bound = max(self._bound, request.id)
+        self.again(request, now, parked=request.parked)
+        self.size += 1
 
     def tried(self, request: Request, response: Response) -> None:
         """A try or a hop has ended that is not the URL's last one."""
@@ -151,7 +172,7 @@ class Journal:
         batch.new = self._due()
         batch.seeds = next((new.mark for new in self._new.values()), self._seeds)
         self._awake = bool(self._new)
-        if not self.size and not batch.new and not batch.hosts:
+        if not self.size and not batch.new and not batch.hosts and not batch.delays:
             return None
         self.size = 0
         return self.next_batch()

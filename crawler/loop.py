@@ -268,9 +268,9 @@ class Crawl:
                 return
             started = self._clock.seconds()
             asked = True
-            response: Response = yield self._fetcher.fetch(
-                request, self._on_sent(request, started), fresh=bool(self._stale) and self._is_fresh(request)
-            )
+            fresh = request.id in self._stale
+            self._stale.discard(request.id)
+            response: Response = yield self._fetcher.fetch(request, self._on_sent(request, started), fresh=fresh)
             now = self._clock.seconds()
             if isinstance(response.error, StaleConnection):
                 self._stale.add(request.id)
@@ -296,6 +296,9 @@ class Crawl:
             self._landed.append(Landing(request, response, started - request.accepted, None, prepared))
             self._landed_size += len(response.body)
             self._budget.used += len(response.body)
+        except CodedError as error:  # a job that cannot be kept
+            self._frontier.postpone(request, self._clock.seconds())
+            self._stop(error)
         except CancelledError:
             (self._frontier.retry if asked else self._frontier.postpone)(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
@@ -327,12 +330,6 @@ class Crawl:
         """What is to be called when the request leaves: nothing, unless its host has a delay."""
         paced = self._politeness.host(request.url.host_key, now).unsent is not None
         return partial(self._sent, request) if paced else None
-
-    def _is_fresh(self, request: Request) -> bool:
-        if request.id not in self._stale:
-            return False
-        self._stale.remove(request.id)
-        return True
 
     def _sent(self, request: Request) -> None:
         """A request has left whose host has a delay: that begins now."""

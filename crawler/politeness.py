@@ -20,6 +20,7 @@ Three verbs, each called once per request: the frontier calls `HostControl.start
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from crawler.errors import CodedError
@@ -31,6 +32,8 @@ Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit"
 CRAWL_DELAY_CAP: Final = 30.0
 BACKOFF_START: Final = 0.25
 BACKOFF_CAP: Final = 60.0
+LONGEST_PAUSE: Final = 3_600.0  # as robots.py has it
+LONGEST_DELAY: Final = max(CRAWL_DELAY_CAP, BACKOFF_CAP)
 BACKOFF_MEMORY: Final = 600.0  # an idle host is taken for recovered after that many seconds
 GOOD_ANSWERS: Final = 10
 GIVE_UP_AFTER: Final = 10  # by then a host has been asked ever more slowly for two minutes
@@ -256,6 +259,7 @@ class Politeness:
         self._cap = retry_after_cap
         self._hosts: dict[str, HostControl] = {}
         self._dropped: set[str] = set()
+        self._asked_at: float | None = None
         self._sweep_at = 1024
 
     def __len__(self) -> int:
@@ -265,6 +269,11 @@ class Politeness:
     def per_host(self) -> int:
         """How many requests at once a host is configured for."""
         return self._per_host
+
+    @property
+    def longest_wait(self) -> float:
+        """For how long at most a host, or a request to it, is left alone."""
+        return max(self._cap, LONGEST_PAUSE)
 
     @property
     def delay(self) -> float:
@@ -278,7 +287,20 @@ class Politeness:
             if len(self._hosts) >= self._sweep_at:
                 self._sweep(now)
             host = self._hosts[key] = HostControl(self._per_host, self._delay)
+            if self._asked_at is not None:
+                host.asked(self._asked_at)
         return host
+
+    def go_on(self, idle: float, delays: Iterable[tuple[str, float]], now: float) -> None:
+        """An earlier run may have asked any host just now: each has its delay before it.
+
+        Some had `delays` longer than is configured; of those what is left after `idle` seconds without a run.
+        """
+        self._asked_at = now
+        for key, delay in delays:
+            wait = min(delay, LONGEST_DELAY) - idle
+            if wait > 0:
+                self.host(key, now).block(wait, now, "crawl_delay")
 
     def _sweep(self, now: float) -> None:
         """Forget idle hosts. Twice what is left must come before the next sweep, so that one host costs O(1)."""

@@ -142,6 +142,28 @@ class Store:
                 db.execute("ROLLBACK")
             raise
 
+    def resume(self, at: float) -> float | None:
+        """For how many seconds no run has been at work, at this time of day: 0 if the latest was killed; None: no run.
+
+        What is stored as a time of day was meant as one that is some time away. A clock that has been set back since
+        the last batch would make that longer: all is moved by as much.
+        """
+        with told(self._path), self._transaction() as db:
+            ahead = db.execute(
+                "SELECT max(coalesce((SELECT at FROM batches ORDER BY number DESC LIMIT 1), 0), coalesce("
+                "(SELECT max(started, coalesce(ended, started)) FROM runs ORDER BY id DESC LIMIT 1), 0)) - ?",
+                (at,),
+            ).fetchone()[0]
+            if ahead > 0:
+                db.execute(f"UPDATE urls SET not_before = not_before - ? WHERE {_PENDING}", (ahead,))
+                db.execute("UPDATE hosts SET not_before = not_before - ?", (ahead,))
+                db.execute("UPDATE batches SET at = min(at, ?)", (at,))
+                db.execute("UPDATE runs SET started = min(started, ?), ended = min(ended, ?)", (at, at))
+            latest = db.execute("SELECT ended FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        if latest is None:
+            return None
+        return 0.0 if latest[0] is None else max(0.0, at - latest[0])
+
     def begin_run(self, at: float, pid: int, version: str) -> int:
         """Note that a run begins; gives its number."""
         with told(self._path), self._transaction() as db:
@@ -258,6 +280,17 @@ class Store:
             "SELECT key, not_before FROM hosts WHERE not_before > ?", (now + self._epoch,), tuple[str, float]
         )
         return [(key, until - self._epoch) for key, until in rows]
+
+    def delays(self) -> list[tuple[str, float]]:
+        """The hosts that are asked more slowly than is configured: from request to request so many seconds."""
+        rows: list[tuple[str, float]] = self._read("SELECT key, delay FROM delays", row=tuple[str, float])
+        return rows
+
+    def pages(self) -> tuple[int, set[int]]:
+        """How many URLs have ended that were asked for, and the ids of those that were and have not. Reads all rows."""
+        ended: int = self._read(f"SELECT count(*) FROM urls WHERE state >= {FIRST_ENDED} AND attempt > 0")[0][0]
+        begun = self._read(f"SELECT id FROM urls WHERE state IN ({BEGUN}, {PARKED}) AND {_PENDING}")
+        return ended, {number for (number,) in begun}
 
     def known_keys(self) -> Iterator[bytes]:
         """The keys of all known URLs, many at a time."""

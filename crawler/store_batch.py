@@ -47,7 +47,7 @@ class Batch:
     """
 
     __slots__ = (
-        "again", "ended", "hosts", "led", "new", "number", "offsets", "seals", "seeds", "spilled", "tries",
+        "again", "delays", "ended", "hosts", "led", "new", "number", "offsets", "seals", "seeds", "spilled", "tries",
         "unfetched",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Batch:
         self.ended: list[Row] = []
         self.unfetched: list[tuple[int, Record, Row]] = []
         self.tries: list[Row] = []
+        self.delays: list[tuple[str, float]] = []
         self.hosts: list[tuple[str, float]] = []
         self.led: list[tuple[bytes, int]] = []
         self.spilled: dict[Any, int] = {}
@@ -90,6 +91,7 @@ def write_batch(
     led = batch.led + [(key, entry.id) for entry in batch.new for key in entry.led]
     db.executemany("INSERT OR REPLACE INTO led (key, id) VALUES (?, ?)", led)
     db.executemany("INSERT OR REPLACE INTO hosts (key, not_before) VALUES (?, ?)", batch.hosts)
+    db.executemany("INSERT OR REPLACE INTO delays (key, delay) VALUES (?, ?)", batch.delays)
     states = [row[1] for row in new] + [row[0] for row in ended]
     counts = [states.count(state) for state in STATES.values()]
     db.execute(

@@ -14,7 +14,7 @@ from crawler.seeds import BadLine
 from crawler.urls import parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
-VERSION: Final = 3
+VERSION: Final = 4
 
 # The state of a URL. Leases are not among them: they live in memory, and what was leased is queued when a run died.
 QUEUED: Final = 0  # fresh
@@ -100,6 +100,10 @@ INSERT INTO seals SELECT 0, 'known before', coalesce(max(rowid), 0) FROM known;
     # 3: which URLs were come by on the way of another
     """
 CREATE TABLE led (key BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;  -- 16 bytes; urls.id of who was led there
+""",
+    # 4: which hosts are asked more slowly than is configured
+    """
+CREATE TABLE delays (key TEXT PRIMARY KEY, delay REAL NOT NULL) WITHOUT ROWID;
 """,
 )
 """What each version has more than the one before it; a job of an older one gets it when it goes on."""

@@ -242,6 +242,7 @@ class Run:
             url = parse(f"http://elsewhere.example/{request.id}")
             hop = msgspec.structs.replace(request, url=url, redirects=(Redirect(request.url.href, 301),))
             journal.tried(request, response)
+            assert frontier.leads(hop)
             frontier.retry(hop, now)
             return
         if 0.3 < luck < 0.35:

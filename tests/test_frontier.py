@@ -56,7 +56,7 @@ def in_a_store(window: int) -> Callable[[Path, ExitStack], Make]:
         def make(*arguments) -> Frontier:
             store = Store(folder / f"{next(numbers)}.sqlite")
             closing.callback(store.close)
-            return Committed(*arguments, store=store, journal=Journal(epoch=0.0), now=0.0, window=window)
+            return Committed(*arguments, store=store, journal=Journal(), now=0.0, window=window)
 
         return make
 

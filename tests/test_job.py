@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import job_victim
+import msgspec
 import pytest
 from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, record, req, working
 
@@ -248,6 +249,78 @@ class TestOptions:
             work.frontier.add(req(0))
             work.finish(req(0))
         assert lines(work.path) == urls(0)
+
+
+class TestTimes:
+    """What is stored is how long somebody waits, whatever the clock on the wall says in the next run."""
+
+    LATE = WALL + 40 * 86_400.0
+
+    def begin(self, tmp_path, wall: float) -> Work:
+        """A run that has one URL to try again in 30 s, of a host that wants to be left alone for 20, and is killed."""
+        work = Work(tmp_path, wall=lambda: wall)
+        work.frontier.add(req(0))
+        work.frontier.add(req(1))
+        request = work.frontier.claim(0.0)
+        work.politeness.host("a.example:80", 0.0).block(20.0, 0.0, "retry_after")
+        work.frontier.retry(msgspec.structs.replace(request, attempt=2), 0.0, 30.0)
+        work.commit()
+        work.die()
+        return work
+
+    def waits(self, tmp_path, wall: float) -> tuple[float | None, float | None]:
+        """For how long a run that begins now waits before it asks for one URL, and then for the other."""
+        work = Work(tmp_path, wall=lambda: wall)
+        times = []
+        for _ in range(2):
+            at = work.frontier.ready_at(0.0)
+            times.append(at)
+            assert work.frontier.claim(at or 0.0) is not None
+        work.die()
+        return times[0], times[1]
+
+    def test_as_much_later_as_it_is(self, tmp_path):
+        """A clock that goes right."""
+        self.begin(tmp_path, WALL)
+        assert self.waits(tmp_path, WALL + 12.0) == (8.0, 18.0)
+        assert self.waits(tmp_path, WALL + 25.0) == (25.0 - 25.0, 5.0)
+
+    def test_a_clock_that_was_ahead(self, tmp_path):
+        """Set right between the two: as if no time had passed; and in the run after that it goes on from there."""
+        self.begin(tmp_path, self.LATE)
+        assert self.waits(tmp_path, WALL) == (20.0, 30.0)
+        assert self.waits(tmp_path, WALL + 12.0) == (8.0, 18.0)
+
+    def test_a_clock_that_is_ahead(self, tmp_path):
+        """Nobody waits longer for that."""
+        self.begin(tmp_path, WALL)
+        assert self.waits(tmp_path, self.LATE) == (0.0, 0.0)
+
+    def test_a_clock_that_jumped_while_it_ran(self, tmp_path):
+        """What was stored after that goes by the clock as it was then."""
+        now = WALL
+        work = Work(tmp_path, wall=lambda: now)
+        work.frontier.add(req(0))
+        request = work.frontier.claim(0.0)
+        now = self.LATE
+        work.frontier.retry(msgspec.structs.replace(request, attempt=2), 0.0, 30.0)
+        work.commit()
+        work.die()
+        work = Work(tmp_path, wall=lambda: WALL + 5.0)
+        assert work.frontier.ready_at(0.0) == pytest.approx(30.0)
+        work.die()
+
+    def test_the_delay_begins_anew(self, tmp_path):
+        """A run that was killed may have asked any host a moment ago."""
+        work = Work(tmp_path)
+        work.frontier.add(req(0))
+        work.commit()
+        work.die()
+        politeness = Politeness(delay=4.0)
+        config = Config.build(inputs=["urls.txt"], output=[str(work.path)])
+        job = Job(str(tmp_path / "job"), config, reactor=HandReactor(), politeness=politeness)
+        assert (job.frontier.claim(0.0), job.frontier.ready_at(0.0)) == (None, 4.0)
+        job.close()
 
 
 class TestOutputs:

@@ -76,7 +76,7 @@ class TestStatus:
                 work.frontier.add(req(number, f"h{number % 3}.example"))
             work.finish(req(0, "h0.example"))
             work.finish(req(1, "h1.example"), error="conn_reset")
-            work.journal.blocked("h0.example:80", WALL + 130.0 - work.journal._epoch)
+            work.journal.blocked("h0.example:80", WALL + 130.0 - work.journal._epoch())
             work.commit()
             text = said("status", folder)
         assert f"At work: process {os.getpid()}, for 1 min 40 s" in text

@@ -144,7 +144,7 @@ class TestCrawls:
 class TestTries:
     def test_a_retry_of_what_has_a_row(self, journal):
         """State, host, attempt and time are those of the request that waits."""
-        journal = Journal(epoch=1000.0, following=1)
+        journal = Journal(epoch=lambda: 1000.0, following=1)
         again = msgspec.structs.replace(req(0), attempt=2)
         journal.again(again, 5.0, parked=False)
         assert journal.cut(0.0).again == [(BEGUN, "a.example:80", 2, 1005.0, None, None, 0)]

@@ -81,13 +81,20 @@ def test_the_words_of_a_broken_promise():
 PLANTED = {
     "the delay is not kept": ("crawler.politeness.HostControl.asked", lambda *_: None, "after the last"),
     "a host is asked too much at once": ("crawler.politeness.HostControl.end", lambda *_: None, "deadlock|in flight"),
-    "a host's time is not waited for": ("crawler.politeness.HostControl.block", lambda *_: None, "before its host"),
+    "a host's time is not waited for": (
+        "crawler.politeness.HostControl.block",
+        lambda *_: None,
+        "before its host|and no end",
+    ),
     "robots.txt is not obeyed": ("crawler.gate.Gate._judge", lambda *_: None, "robots.txt disallows"),
     "private addresses are dialled": ("crawler.http11.endpoint.forbidden", lambda _: "", "leads to 10.0.0.7"),
     "a deadline is not kept": ("crawler.fetch._Flight.overdue", lambda *_: None, " took |deadlock"),
     "a timer is left": ("crawler.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
     "what is read is not remembered": ("crawler.journal.Journal.seed_taken", lambda *_: None, "too many|differ|second"),
     "links are lost": ("crawler.intake.Intake.accept_links", lambda *_, **__: None, "links to"),
+    "the delay ends with a run": ("crawler.politeness.Politeness.go_on", lambda *_: None, "after the last request"),
+    "what was begun is forgotten": ("crawler.job.Job.pages", lambda _: (0, set()), "asked for"),
+    "a page is begun before that is kept": ("crawler.journal.Journal.begun", lambda *_: None, "deadlock|asked for"),
     "hops are not known": ("crawler.frontier.memory.MemoryFrontier.leads", lambda *_: True, "for another input"),
     "outputs are not cut": ("crawler.job.Job._cut", lambda *_: None, "record|JSON|malformed|trailing"),
 }

@@ -5,6 +5,7 @@ The real crawler in a simulated internet, whose onlooker watches too.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -175,7 +176,7 @@ class TestHopsOverKills:
     @pytest.mark.parametrize("way", ["crash", "power", "abort"])
     def test_at_every_moment(self, way):
         """One has the page, whatever the moment at which a run ends; each URL has its record."""
-        for calls in range(0, 90, 8):
+        for calls in range(0, 90, 15):
             story = live_in(self.world(End(way, calls), End(way, calls // 2)))
             pages = [record for record in story.records if record.status == 200]
             assert sorted(record.final_url for record in pages) == ["http://a.example/", "http://a.example/login"]
@@ -183,3 +184,62 @@ class TestHopsOverKills:
                 record.final_url for record in story.records if record.error and record.error.code == "duplicate"
             }
             assert duplicates <= {"http://a.example/hop", "http://a.example/login", "http://a.example/b"}
+
+
+class TestOverKills:
+    """What was promised to a host, and to the user, holds over any number of kills."""
+
+    def world(self, *ends: End, pages: int = 12, **options: object) -> World:
+        links = [f"http://a.example/{number}" for number in range(pages)]
+        root = Page("/", body="".join(f'<a href="{link}">' for link in links).encode(), links=links)
+        here = site("a.example", root, *(Page(f"/{number}", body=b"page") for number in range(pages)))
+        crawl = {
+            "recursive": True,
+            "depth": None,
+            "max_pages": None,
+            "scope": "host",
+            "skipped": False,
+            "sitemaps": False,
+        }
+        world = world_of(here, inputs=["http://a.example/"], **crawl | options)
+        world.job = True
+        world.ends = list(ends)
+        return world
+
+    def test_the_delay(self):
+        """Killed at any moment, the next run begins 20 ms later, as often as not: it waits as one run would."""
+        for calls in (7, 20, 33, 46):
+            ends = [End("crash", calls + 3 * n) for n in range(4)]
+            live_in(self.world(*ends, delay=4.0, robots=calls % 2 == 0))  # the world's onlooker reads the delays
+
+    def test_a_crawl_delay(self):
+        """The next run knows it before it has read robots.txt again."""
+        seen = 0
+        for calls in range(12, 60, 4):
+            world = self.world(End("crash", calls), pages=6, delay=0.25)
+            world.sites["a.example"].robots = "User-agent: *\nCrawl-delay: 7\n"
+            story = live_in(world)
+            begin = [float(event.split(" ")[0]) for event in story.events if " life " in event][-1]
+            starts = asked(story, "a.example")
+            if any(target != "/robots.txt" for when, target in starts if when < begin):
+                seen += 1
+                assert next(when for when, _ in starts if when >= begin) - begin >= 7.0 - 1e-6
+        assert seen > 2
+
+    @pytest.mark.parametrize("concurrency", [1, 8])
+    def test_so_many_pages(self, concurrency):
+        """Not one more is asked for, and what was asked for has a page's record; whatever the number of kills."""
+        ends = [End(("crash", "crash", "abort", "power")[n % 4], 4 + n % 13) for n in range(35)]
+        options = {
+            "skipped": True,
+            "max_pages": 9,
+            "concurrency": concurrency,
+            "per_host": 4,
+            "delay": 0.0,
+            "robots": False,
+        }
+        story = live_in(self.world(*ends, **options))
+        assert story.lives > 5
+        outcomes = Counter(record.error and record.error.code for record in story.records)
+        assert outcomes == {None: 9, "budget_exceeded": 4}
+        assert len(story.world.begun) == 9

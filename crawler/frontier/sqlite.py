@@ -28,7 +28,6 @@ from crawler.urls import Url
 
 WINDOW: Final = 30_000
 READ_AT_ONCE: Final = 256
-LONGEST_WAIT: Final = 86_400.0  # what is longer is a clock that was set back between two runs
 _id: Final = attrgetter("id")
 
 
@@ -65,6 +64,7 @@ class SqliteFrontier(MemoryFrontier):
         self._journal = journal
         self._window = window
         self._backlogs: dict[str, _Backlog] = {}
+        self._delays: dict[str, float] = {}
         self._spilled = 0
         self._size = 0  # bytes of what is queued in memory
         self._load(now)
@@ -77,10 +77,11 @@ class SqliteFrontier(MemoryFrontier):
                 self._known.add(key)
         books = self._store.books()
         self._ended = {"ok": books.ok, "failed": books.failed, "skipped": books.skipped}
+        longest = self._politeness.longest_wait  # what is longer is a clock that was set back between two runs
         for host, until in self._store.blocked(now):
-            self._politeness.host(host, now).block(min(until - now, LONGEST_WAIT), now, "retry_after")
+            self._politeness.host(host, now).block(min(until - now, longest), now, "retry_after")
         for request, when in self._store.begun():
-            due = min(when, now + LONGEST_WAIT)
+            due = min(when, now + longest)
             if request.parked:
                 self._parked.append((due, request))
             else:
@@ -167,9 +168,19 @@ class SqliteFrontier(MemoryFrontier):
 
     def _queued_again(self, request: Request, now: float, delay: float, *, parked: bool) -> None:
         self._journal.again(request, now + delay, parked=parked)
-        host = self._politeness.host(request.url.host_key, now)
-        if host.next_start > now + 1.0:
-            self._journal.blocked(request.url.host_key, host.next_start)
+
+    def _settle(self, queue: _Queue, now: float) -> None:
+        """Keep what has been learnt of the host: for how long it wants to be left alone, how slowly to be asked."""
+        super()._settle(queue, now)
+        host = queue.control
+        if host is None:
+            return
+        delay = host.delay
+        if host.next_start > now + delay + 1.0:
+            self._journal.blocked(queue.key, host.next_start)
+        if delay > self._politeness.delay and self._delays.get(queue.key) != delay:
+            self._delays[queue.key] = delay
+            self._journal.paced(queue.key, delay)
 
     def _refill(self, queue: _Queue, wanted: int) -> None:
         """Bring the next of a host's backlog into memory: that many, but not so many that the reactor would wait."""

@@ -49,6 +49,8 @@ from .world import End, World, make_world
 MOST_CALLS: Final = 100_000
 MOST_LIVES: Final = 40
 GRACE: Final = 5.0
+START: Final = 100.0
+SKEWS: Final = (0.0, 0.0, 0.0, 0.0, 40 * 86_400.0, -40 * 86_400.0)  # of the clock on this machine's wall
 SHOWN: Final = 30
 _RECORDS: Final = msgspec.json.Decoder(Record)
 
@@ -116,7 +118,8 @@ def _live_on(story: Story, folder: Path | None, show: Callable[[str], None] | No
         life = _Life(story, folder, show)
         whole = life.run(ends.pop(0) if ends else None)
         story.seconds += life.reactor.seconds()
-        world.elapsed += life.reactor.seconds() + 1.5
+        pause = world.rng(f"pause {story.lives}").choice((0.02, 0.02, 1.5, 300.0))
+        world.elapsed += life.reactor.seconds() + pause - START * (story.lives + 1)
         if whole or folder is None:
             break
     records = [life.watch.records[number] for number in sorted(life.watch.records)]
@@ -146,7 +149,7 @@ class _Life:
         self.folder = folder
         self.show = show
         self.reactor = VirtualReactor()
-        self.reactor.rightNow = 100.0 * story.lives  # each process counts from another time
+        self.reactor.rightNow = START * story.lives  # each process counts from another time
         self.job: Job | None = None
         self.writers: dict[str, Any] = {}
         self.logged: list[str] = []
@@ -306,8 +309,10 @@ class _Life:
         def fetcher(**parts: Any) -> Fetcher:
             return _Watched(self, wall_clock=wall, **parts)
 
+        skew = world.rng(f"clock {self.story.lives}").choice(SKEWS)
+
         def job(*arguments: Any, **parts: Any) -> Job:
-            self.job = job = Job(*arguments, wall=wall, **parts)
+            self.job = job = Job(*arguments, wall=lambda: wall() + skew, **parts)
             output = job.output
 
             def kept(path: str, *, overwrite: bool) -> Output:

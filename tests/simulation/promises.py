@@ -29,7 +29,6 @@ class _Host:
         self.active = 0
         self.delay = delay
         self.last_start = float("-inf")
-        self.last_written = float("-inf")
         self.not_before = 0.0
         self.robots_failed = 0  # times in a row
 
@@ -69,6 +68,8 @@ class Watch:
         if not robots and step in self._steps:
             self.broken.append(f"{request.url.href} is asked for again, as try {request.attempt}")
         self._steps.add(step)
+        if not robots:
+            self.world.begun.add(request.written)
         if self.world.crawls and not robots and self._fetched.setdefault(request.url.href, request.id) != request.id:
             self.broken.append(f"{request.url.href} is asked for again, for another input")
         host = self.host(request.url.host_key)
@@ -188,12 +189,12 @@ class Watch:
             self.broken.append(f"{count} connections to {wire.key}")
 
     def asked(self, wire: Wire, asked: Asked, now: float) -> None:
-        host = self.host(wire.host.key)
         self._log("asked", f"{wire.host.name} #{wire.number} {asked.method} {asked.target}")
-        gap = wire.written_at - host.last_written
+        written, when = self.world.written, self.world.elapsed + wire.written_at
+        gap = when - written.get(wire.host.key, float("-inf"))
         if gap < self._options["delay"] - SLACK:
             self.broken.append(f"{wire.host.name} gets {asked.target} {gap:g} s after the last request")
-        host.last_written = max(host.last_written, wire.written_at)
+        written[wire.host.key] = max(when, written.get(wire.host.key, when))
 
     # Records.
 
@@ -294,8 +295,14 @@ def check_links(world: World, records: list[Record]) -> None:
                 raise Broken(f"{record.url} leads to {record.final_url}, which nobody has fetched")
     if options["max_pages"] is not None:
         fetched = sum(record.attempts > 0 for record in records)
-        if fetched > options["max_pages"]:
-            raise Broken(f"{fetched} pages fetched, allowed are {options['max_pages']}")
+        begun = len(world.begun)
+        if max(fetched, begun) > options["max_pages"]:
+            raise Broken(f"{fetched} pages fetched, {begun} asked for, allowed are {options['max_pages']}")
+        left_out = [record.url for record in records if record.error and record.error.code == "budget_exceeded"]
+        if left_out and begun < options["max_pages"]:
+            raise Broken(f"{begun} pages asked for, allowed were {options['max_pages']}, left out {left_out}")
+        if world.begun.intersection(left_out):
+            raise Broken(f"asked for, and left out: {world.begun.intersection(left_out)}")
         return
     if options["depth"] is not None:
         return

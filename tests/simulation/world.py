@@ -47,6 +47,8 @@ class World:
     windows: dict[str, int] = field(default_factory=lambda: dict(WINDOWS))
     calm: bool = False  # nothing is lost on the way, all names are known
     elapsed: float = 0.0  # before this life, on the clock on the wall
+    written: dict[str, float] = field(default_factory=dict)  # when each host was asked last, in whatever life
+    begun: set[str] = field(default_factory=set)  # the inputs that were asked for
 
     @property
     def crawls(self) -> bool:

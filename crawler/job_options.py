@@ -1,0 +1,34 @@
+"""Which options of a job may be others in the next run, and what people are told of that. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from crawler.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
+from crawler.monitor_options import MONITORS
+
+# These may change from run to run: they say how URLs are fetched, not which, nor what is written.
+_FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE, MONITORS})
+_UNTOLD: Final = frozenset({PEOPLE, MONITORS})  # nor does it matter to the job what they were
+_FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
+_WHERE: Final = frozenset({"job", "durable"})
+
+
+class JobError(ConfigError):
+    """The job cannot be worked on as asked: what is in its way, and what may be done."""
+
+
+def changes(before: Config, after: Config, path: Path) -> list[str]:
+    """Sentences about what is not as `before`. Raises JobError if it is more than may change; `path` has the rest."""
+    changed = [
+        option
+        for option in OPTIONS.values()
+        if option.name not in _WHERE and getattr(before, option.name) != getattr(after, option.name)
+    ]
+    bound = [option for option in changed if option.group not in _FREE and option.name not in _FREE_TOO]
+    refused = [option.flags[-1] if option.flags else option.metavar for option in bound]
+    if refused:
+        raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
+    told = [option for option in changed if option.group not in _UNTOLD]
+    return [f"{option.flags[-1]} is no longer what it was in the run before" for option in told]
