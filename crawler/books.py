@@ -13,7 +13,8 @@ import msgspec
 
 from crawler.config import Config
 from crawler.errors import CodedError
-from crawler.job import DATABASE, LOCK, OPTIONS_FILE, JobError, no_locks, refuse_others, refuse_strangers, who
+from crawler.job import DATABASE, LOCK, OPTIONS_FILE, no_locks, refuse_others, refuse_strangers, who
+from crawler.job_options import JobError
 from crawler.lock import Lock, LockedError, NoLocksError, holder
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub

@@ -12,7 +12,7 @@ from job_tools import WALL, Work, bad_line, bad_record, link, record, req, worki
 from crawler.books import Left, retry, status, why
 from crawler.errors import CodedError
 from crawler.frontier import Counts
-from crawler.job import JobError
+from crawler.job_options import JobError
 from crawler.models import Input, Redirect, Response, Timings, unfetched, untried
 from crawler.store import Books
 from crawler.urls import canonical_key, parse

@@ -28,7 +28,8 @@ from crawler.config import Config
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.frontier import Counts
-from crawler.job import Job, JobError
+from crawler.job import Job
+from crawler.job_options import JobError
 from crawler.models import Input
 from crawler.politeness import Politeness
 from crawler.sinks.jsonl import JsonLines

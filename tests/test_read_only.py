@@ -15,8 +15,8 @@ import pytest
 from job_tools import Work, req
 
 from crawler.errors import CodedError
-from crawler.job import JobError
 from crawler.job_commands import answer
+from crawler.job_options import JobError
 from crawler.lock import Lock, NoLocksError, holder
 from crawler.report.lines import open_lines
 

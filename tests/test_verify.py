@@ -17,7 +17,7 @@ from job_tools import Work, bad_line, bad_record, link, record, req, working
 from crawler import verify_records
 from crawler.books import retry
 from crawler.errors import CodedError
-from crawler.job import JobError
+from crawler.job_options import JobError
 from crawler.models import Input, Redirect, untried
 from crawler.seals import of_range
 from crawler.sinks.csv import Csv
