@@ -140,12 +140,13 @@ class Fetcher:
 
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
-        login = self._login(request) if request.discovered else url.userinfo
+        discovered = request.discovered
+        login = self._login(request) if discovered else url.userinfo
         block = self._safe if login is None else self._full
         if login and self._may_authorize:
             block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
         line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
-        key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
+        key = (url.scheme, url.host, url.port, discovered and self._public_only(request))
         envelope = Envelope(key, request.method, line.encode("ascii") + block, trace)
         if request.attempt > 1:
             envelope.attempt = request.attempt
