@@ -39,6 +39,7 @@ _RAW_TEXT: Final = {
 _CHARSET_IN_CONTENT: Final = re.compile(
     rb"""charset\s*+=\s*+(?:"([^"]++)"|'([^']++)'|([^\s;"'][^\s;]*+))""", re.IGNORECASE
 )
+_BAD_META: Final = re.compile(rb"=\s*+[\"']?content-?type", re.IGNORECASE)
 _LATE_CHARSET: Final = re.compile(rb"charset", re.IGNORECASE)
 _LIST: Final = re.compile(r"""(?:[^",]|"(?:[^"\\]|\\.)*+"?)++""", re.DOTALL)
 _XML_ENCODING: Final = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*+=\s*+(?:"([^">]++)"|'([^'>]++)')""")
@@ -119,7 +120,9 @@ def decode_text(body: bytes, declared: str | None, content_type: str | None) -> 
     warnings = ["charset"] if refused else []
     if name is not None:
         return Decoded(decode(body, name), name, warnings)
-    meant = next(filter(None, map(canonical, _prescan(body[:_LATE], _from_bad_meta))), None) if markup else None
+    meant = None
+    if markup and _BAD_META.search(body, 0, _LATE):
+        meant = next(filter(None, map(canonical, _prescan(body[:_LATE], _from_bad_meta))), None)
     if (text := _as_utf_8(body, sure=meant is None)) is not None:
         return Decoded(text, "utf-8", warnings)
     if meant is None:
