@@ -18,8 +18,9 @@ import msgspec
 from crawler.charset import extract_type
 from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
+from crawler.encodings import is_utf_8
 from crawler.errors import CodedError
-from crawler.links import REFERENCES, Costly, is_utf_8, scan
+from crawler.links import REFERENCES, Costly, scan
 from crawler.models import INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.resolving import base_of, resolve
 from crawler.sitemaps import parse as parse_sitemap

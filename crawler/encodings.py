@@ -126,6 +126,15 @@ def _reverse(codec: str) -> Any:
     return codecs.charmap_build(_table(codec))
 
 
+def is_utf_8(body: bytes) -> bool:
+    """Whether all of it is."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 # --- single bytes ---
 
 # Python 3.11's tables against the standard's index-koi8-u.txt and index-windows-1255.txt.

@@ -23,7 +23,7 @@ import msgspec
 
 from crawler.charset import decode_text
 from crawler.directives import refresh_target, robots_directives, srcset_targets
-from crawler.encodings import canonical, query_in
+from crawler.encodings import canonical, is_utf_8, query_in
 from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
 
 # The elements that refer to something, and the attributes that say to what.
@@ -366,15 +366,6 @@ def _vocabulary(want: frozenset[str]) -> tuple[re.Pattern[bytes], dict[bytes, tu
     if b"img" in wanted:
         wanted[b"image"] = wanted[b"img"]  # section 13.2.6.4.7: "Don't ask."
     return tokens(frozenset(map(bytes.decode, _READ | wanted.keys()))), wanted
-
-
-def is_utf_8(body: bytes) -> bool:
-    """Whether all of it is."""
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _may_be_other_than_ascii(body: bytes) -> bool:

@@ -86,7 +86,7 @@ class PageReader:
             if answer.is_quick:
                 answer = None
         is_whole = response.error is None
-        extracts = is_whole and extraction is not None and not extraction.is_quick(response.body)
+        extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
         probes = is_whole and not extracts and self._parse is not None and not LINEAR.covers(response.body)
         if answer is None and not extracts and not probes:
             return None
@@ -213,3 +213,7 @@ def _as_value(failure: Failure) -> CodedError:
     if error.code == "interrupted":  # the run was stopped: the URL is fetched again
         raise CancelledError
     return error
+
+
+def _charset(response: Response) -> str | None:
+    return extract_type(response.headers.get("content-type", ()))[1]

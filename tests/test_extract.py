@@ -237,6 +237,13 @@ def test_quick_are_small_pages_and_harmless_selectors():
     assert not extract.compile([]).is_quick(b"<!DOCTYPE a [<!ENTITY b 'c'>]>")
 
 
+def test_a_guess_of_the_charset_is_not_quick():
+    """What may have to be guessed is not: the first guess loads 100 ms of tables. UTF-8 and what is declared never is."""
+    extraction = extract.compile(["a=title::text"])
+    assert extraction.is_quick("<title>\xe9".encode()) and extraction.is_quick(b"<title>\xe9", "latin1")
+    assert not extraction.is_quick(b"<title>\xe9")
+
+
 def test_the_same_as_parsel():
     """Selectors mean what they mean to parsel."""
     selector = parsel.Selector(HTML)
