@@ -242,7 +242,7 @@ def _looks_like_sitemap(answer: Answered) -> bool:
 
 
 def _is_long(sitemap: bytes, effort: int) -> bool:
-    """True if it has more than so many tags or lines, or more than TRIED bytes when it is unpacked."""
+    """True if it has more than so many tags or ends of lines, or more than TRIED bytes when it is unpacked."""
     if sitemap.startswith(_GZIP):
         decoder = Decoder(["gzip"], max_size=TRIED)
         try:
@@ -251,7 +251,7 @@ def _is_long(sitemap: bytes, effort: int) -> bool:
             if error.code == "body_too_large":
                 return True
             sitemap = decoder.salvaged
-    return sitemap.count(b"<") + sitemap.count(b"\n") > effort
+    return sitemap.count(b"<") + sitemap.count(b"\n") + sitemap.count(b"\r") > effort
 
 
 def _is_xml_gz(url: Url) -> bool:

@@ -28,7 +28,7 @@ MAX_INDEXED: Final = 4_096
 """With more than FEW patterns a longer path and query is not compared. Links are never so long (`scope.MAX_LENGTH`)."""
 MAX_TRIED: Final = 1_000
 """So many patterns with stars are tried at most."""
-MAX_EFFORT: Final = 50_000
+MAX_EFFORT: Final = 40_000
 """And so many characters are looked at, or FEW times those of the URL more; about 2.5 ns each."""
 
 _SHOWN: Final = 200
@@ -46,7 +46,7 @@ _STARS: Final = re.compile(r"\*{2,}")
 
 # The cost of things in characters looked at.
 _PER_PATTERN: Final = 250
-_PER_PIECE: Final = 60
+_PER_PIECE: Final = 90
 _LONG_PIECE: Final = 64  # from here on str.find is made to take its linear way, which it does in long texts only
 _PADDING: Final = " " * 30_000
 # How much worse a substring is to file under because it is short and so is in more URLs, by its length.
@@ -235,7 +235,7 @@ class _Globs:
             numbers, untold = self._candidates(text)
         missing = ~_characters(text)
         room = MAX_EFFORT + FEW * len(text)
-        for number in [number for number in numbers if not characters[number - 1] & missing]:
+        for number in (number for number in numbers if not characters[number - 1] & missing):
             rule = rules[number - 1]
             if rule.rank <= floor:
                 return best

@@ -28,11 +28,13 @@ _LINE: Final = re.compile(
 )
 _NAME: Final = re.compile(r"[^\s/;,()]+")
 _COMPATIBLE: Final = re.compile(r"\bcompatible;\s*([^\s/;,()]+)", re.IGNORECASE)
-_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
+_DELAY: Final = re.compile(r"([0-9]{0,9}(?:[.,][0-9]{0,9})?)[0-9]*\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 _RATE: Final = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*([smhd]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _BYTES: Final = "surrogateescape"  # octets that are not UTF-8 are octets all the same
+_OCTET: Final = re.compile("[\udc80-\udcff]")
+_MARK: Final = "\ufeff"
 _BLOCK: Final = 1 << 14
 
 
@@ -98,7 +100,7 @@ def read(body: bytes, token: str) -> Generator[None, None, Rules]:
         # A rule that is cut ("Disallow: /") may say far more than the whole one, so the last line goes.
         body = body[:MAX_BYTES]
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
-    text = body.decode("utf-8-sig", _BYTES).replace("\r\n", "\n").replace("\r", "\n")
+    text = _decoded(body).replace("\r\n", "\n").replace("\r", "\n")
     token = token.lower()
     ours, everybody = _Group(), _Group()
     addressed: set[_Group] = set()
@@ -122,8 +124,8 @@ def read(body: bytes, token: str) -> Generator[None, None, Rules]:
                     group.named = True
                     addressed.add(group)
             elif kind == "s":
-                if value and len(sitemaps) < MAX_SITEMAPS:
-                    sitemaps[value] = None
+                if len(sitemaps) < MAX_SITEMAPS and (reference := _reference(value)):
+                    sitemaps[reference] = None
             else:
                 in_rules = True
                 for group in addressed:
@@ -143,6 +145,22 @@ def read(body: bytes, token: str) -> Generator[None, None, Rules]:
     return Rules(matcher, crawl_delay=chosen.delay, sitemaps=sitemaps)
 
 
+def _decoded(body: bytes) -> str:
+    """It has to be UTF-8 (section 2.2), but some are UTF-16, and read as anything else they would forbid nothing. So it
+    is with a byte order mark before a line: some files have two, or are put together of such.
+    """
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return body.decode("utf-16", "replace")
+    if b"\0" in body[:2]:
+        return body.decode("utf-16-le" if body[0] else "utf-16-be", "replace")
+    return body.decode("utf-8", _BYTES).replace(_MARK, "")
+
+
+def _reference(value: str) -> str:
+    """The URL on a Sitemap line, out of quotes and brackets that some put around it."""
+    return _OCTET.sub(lambda octet: f"%{ord(octet[0]) - 0xDC00:02X}", value.strip("<>\"'").strip())
+
+
 def product_token(user_agent: str) -> str:
     """The name under which a robots.txt addresses who sends this User-Agent: "crawler" for "crawler/1.0 (+https://...)".
 
@@ -156,8 +174,14 @@ def product_token(user_agent: str) -> str:
 
 
 def _seconds(value: str) -> float | None:
-    number = _NUMBER.match(value)
-    return float(number[0]) if number else None
+    """Of a Crawl-delay such as "2", "0.5", "1,5", "10 s", "500ms" or "2 min"; None for what begins with no number."""
+    delay = _DELAY.match(value)
+    number = delay[1].replace(",", ".").strip(".") if delay else ""
+    if delay is None or not number:
+        return None
+    unit = delay[2].lower()
+    factor = 0.001 if unit.startswith(("ms", "mil")) else _UNITS.get(unit[:1], 1)
+    return float(delay[1].replace(",", ".")) * factor
 
 
 def _seconds_per_request(value: str) -> float | None:

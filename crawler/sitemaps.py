@@ -7,6 +7,7 @@ What arrives is made UTF-8 (transcode.py), and XML is read by sitemap_xml.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, Protocol
@@ -24,6 +25,7 @@ _SLICE: Final = 1 << 16
 _GZIP_SLICE: Final = 1 << 12  # 4 MiB at most, when decoded
 _GZIP: Final = b"\x1f\x8b"
 _BEFORE: Final = b" \t\r\n"
+_LINES: Final = re.compile(rb"\S[^\r\n]*")
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -218,8 +220,10 @@ class _TextReader:
         self._any = False
 
     def feed(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
-        for line in lines:
+        data = self._rest + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        self._rest = data[end:]
+        for line in _LINES.findall(data, 0, end):
             self._line(line)
         if len(self._rest) > _SLICE:
             raise CodedError("parse_error", f"not a sitemap: a line of more than {_SLICE:,} bytes")

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from crawler import discovery
-from crawler.discovery import MAX_SCANNED, Discovery, LinkRules
+from crawler.discovery import MAX_SCANNED, TRIAL, Answered, Discovery, LinkRules, discover
 from crawler.errors import CodedError
+from crawler.links import Costly
 from crawler.models import Findings, Input, Request, Response, Timings
 from crawler.urls import parse
 
@@ -348,6 +349,14 @@ class TestSitemaps:
         assert followed(findings) == ["/x"]
         assert findings.error is not None
         assert findings.error.code == "parse_error"
+
+    @pytest.mark.parametrize("unit", [b"<a/>", b"\n", b"\r"])
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+    def test_many_tags_or_lines(self, unit, pack):
+        """Are not read where the reactor waits, whatever ends the lines."""
+        answer = Answered(parse(URL), pack(unit * (TRIAL + 1)), {}, named=True)
+        with pytest.raises(Costly):
+            discover(answer, LinkRules(frozenset(), nofollow=False, agent="x"), effort=TRIAL)
 
     def test_a_page_about_sitemaps(self):
         """A page that only talks of them is a page."""

@@ -235,6 +235,16 @@ def test_the_line_that_decided():
         ("Crawl-Delay:0.5", 0.5),
         ("crawl delay 2", 2.0),
         ("crawl-delay: 10s", 10.0),
+        ("crawl-delay: 5 seconds", 5.0),
+        ("crawl-delay: 1,5", 1.5),
+        ("crawl-delay: ,5", 0.5),
+        ("crawl-delay: 5.", 5.0),
+        ("crawl-delay: 500ms", 0.5),
+        ("crawl-delay: 2 min", 120.0),
+        ("crawl-delay: 1H", 3600.0),
+        ("crawl-delay: 1.5.2", 1.5),
+        ("crawl-delay: .", None),
+        ("crawl-delay: ,s", None),
         ("crawl-delay: 0", 0.0),
         ("crawl-delay: 1\ncrawl-delay: 4\ncrawl-delay: 2", 4.0),
         ("crawl-delay: " + "9" * 400, 86_400.0),
@@ -270,7 +280,26 @@ def test_sitemaps():
     """Sitemap lines are for everybody, wherever they stand; each counts once, and there may not be endlessly many."""
     text = "Sitemap: http://h/a.xml # main\nuser-agent: BarBot\nsitemap http://h/b.xml\nSITE-MAP:/c.xml\nsitemap:\n"
     assert rules(text + text).sitemaps == ("http://h/a.xml", "http://h/b.xml", "/c.xml")
+    text = "sitemap: <http://h/q.xml>\nsitemap: 'http://h/r.xml' \nsitemap: \"\"\nsitemap: /\u65e5.xml\n"
+    assert rules(text).sitemaps == ("http://h/q.xml", "http://h/r.xml", "/\u65e5.xml")
+    assert parse(b"sitemap: http://h/caf\xe9.xml\n", "x").sitemaps == ("http://h/caf%E9.xml",)
     assert len(rules("".join(f"sitemap: /{i}\n" for i in range(MAX_SITEMAPS + 9))).sitemaps) == MAX_SITEMAPS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "\ufeff\ufeffuser-agent: *\ndisallow: /a".encode(),
+        "\n\ufeffuser-agent: *\n\ufeffdisallow: /a".encode(),
+        "user-agent: *\r\ndisallow: /a".encode("utf-16"),
+        "\ufeffuser-agent: *\rdisallow: /a".encode("utf-16-be"),
+        "user-agent: *\ndisallow: /a".encode("utf-16-le"),
+        "user-agent: *\ndisallow: /a".encode("utf-16-be"),
+    ],
+)
+def test_marks_and_wide_characters(body):
+    """A file with more than one byte order mark, or in UTF-16, forbids what it forbids."""
+    assert str(parse(body, "x").decide("/ab")).endswith("Disallow: /a")
 
 
 def test_only_so_much_is_read():
