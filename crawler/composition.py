@@ -98,8 +98,7 @@ class Crawler:
             adaptive=config.adaptive,
             retry_after_cap=config.retry_after_cap,
         )
-        # A list is read as it is fetched; what a crawl finds may be any number.
-        kind = SpillingFrontier if config.recursive else MemoryFrontier
+        kind = SpillingFrontier if config.recursive else MemoryFrontier  # a list is read as it is fetched
         self._frontier: Frontier = kind(self._politeness, self._key)
         self._intake: Intake | None = None
         self._begun = False
@@ -278,6 +277,7 @@ class Crawler:
                 begin=None if job is None else job.begin,
                 names_sitemaps=config.sitemaps,
                 dry_run=partial(dry_run, scope) if config.dry_run else None,
+                traps=None if scope is None else scope.traps,
             ),
             fetcher=network.fetcher(config.max_size),
             retry=Retry(

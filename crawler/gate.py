@@ -1,6 +1,7 @@
 """The gate: may this request be made at all, now? Asked at each visit, after politeness has let its host have a turn.
 
-In this order: is there a page left (--max-pages), was the host given up, what does its robots.txt say.
+In this order: is there a page left (--max-pages), was the host given up, has the URL proved to be a trap since it was
+queued, what does its robots.txt say.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from crawler.politeness import Politeness
 if TYPE_CHECKING:
     from crawler.robots import Robots, Verdict
     from crawler.scope import Scope
+    from crawler.traps import Traps
 
 
 class Ruling(NamedTuple):
@@ -52,6 +54,7 @@ class Gate:
         begin: Callable[[Request], Deferred[Any]] | None = None,
         names_sitemaps: bool = False,
         dry_run: Callable[[Request], str] | None = None,
+        traps: Traps | None = None,
     ) -> None:
         self._politeness = politeness
         self._clock = clock
@@ -65,6 +68,7 @@ class Gate:
         self._told: dict[int, Verdict] = {}
         self._named: set[str] = set()
         self._dry_run = dry_run
+        self._traps = traps
         self._names_sitemaps = names_sitemaps
         self.found_sitemaps: Callable[[Request, tuple[str, ...]], None]  # crawl's
 
@@ -76,6 +80,10 @@ class Gate:
         refusal = self._politeness.refusal(request.url.host_key)
         if refusal is not None:
             return Ruling(refusal)
+        if self._traps is not None and request.input.parent is not None and not request.redirects:
+            trap = self._traps.refusal(request.url)
+            if trap is not None:
+                return self._refused(request, trap)
         reason = ""
         if self._robots is not None and (self._obeys or _origin(request) not in self._named):
             # What was read for this very request counts, whatever is remembered: so each reading leads somewhere.

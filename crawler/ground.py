@@ -104,7 +104,7 @@ class Ground:
         while landed:
             landing = landed[0]
             findings = self._findings(landing)
-            if findings is not None and findings.follow and not self._linked(landing.request, findings, end):
+            if findings is not None and findings.follow and not self._linked(landing, findings, end):
                 break
             landed.popleft()
             read.append((landing, findings))
@@ -151,13 +151,15 @@ class Ground:
             self._log.failure("a page cannot be read: {url}", url=printable(request.written))
             return Findings(error=CodedError("internal", f"{type(error).__name__}: {error}", phase="parse"))
 
-    def _linked(self, request: Request, findings: Findings, end: float) -> bool:
+    def _linked(self, landing: Landing, findings: Findings, end: float) -> bool:
         """Queue what a page leads to: before its record is written, so that none of it can be lost.
 
         False when it takes longer than until then: to be called again.
         """
-        links = findings.follow
+        request, links = landing.request, findings.follow
         now = self._clock.seconds()
+        if self._linking is None and landing.response is not None:
+            self._intake.saw(request, landing.response)
         if len(links) <= _LINKS:
             self._intake.accept_links(request, links, now, is_index=findings.is_index)
             return True

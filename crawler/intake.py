@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -17,10 +17,12 @@ from crawler.errors import CodedError
 from crawler.feed import Feed
 from crawler.frontier import Frontier
 from crawler.frontier.known import Known
-from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, unfetched
-from crawler.scope import Scope
+from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, Response, unfetched
 from crawler.seeds import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
+
+if TYPE_CHECKING:
+    from crawler.scope import Scope
 
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
@@ -168,10 +170,15 @@ class Intake:
             self._all_read(self.pending + self._ended)
         return None
 
+    def saw(self, request: Request, response: Response) -> None:
+        """A page was read, whose links come next."""
+        if self._scope is not None:
+            self._scope.traps.saw(request.url, response.body)
+
     def accept_links(self, request: Request, links: Iterable[Url], now: float, *, is_index: bool = False) -> None:
         """Queue what a page links to, each once and if it is in scope. Those of an index are sitemaps."""
         source = INDEX_SOURCE if is_index else None
-        self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source)
+        self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source, page=request.url)
 
     def accept_sitemaps(self, request: Request, references: Iterable[str], now: float) -> None:
         """Queue the sitemaps that the robots.txt of a request's origin names; what is no URL is left out.
@@ -201,7 +208,9 @@ class Intake:
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
 
-    def _accept(self, links: Iterable[Url], parent: str, depth: int, now: float, source: str | None) -> None:
+    def _accept(
+        self, links: Iterable[Url], parent: str, depth: int, now: float, source: str | None, page: Url | None = None
+    ) -> None:
         scope = self._scope
         if scope is None:
             return
@@ -215,6 +224,10 @@ class Intake:
             if href in recent:
                 continue
             error = scope.judge(url, depth)
+            if error is None and page is not None:
+                error = scope.traps.judge(url, page)
+                if error is not None and self._frontier.knows(url):
+                    continue
             if place is None:
                 place = Input(source, parent=parent, depth=depth)
             if error is not None:

@@ -14,6 +14,7 @@ from typing import Final, Literal, assert_never
 
 from crawler.errors import CodedError
 from crawler.patterns import UrlPattern
+from crawler.traps import Traps
 from crawler.urls import Url
 
 Kind = Literal["host", "origin", "domain", "prefix", "any"]
@@ -59,6 +60,7 @@ class Scope:
         self._max_repeats = max_repeats
         self._max_length = max_length
         self._max_parameters = max_parameters
+        self.traps = Traps()  # they are asked beside the rules: what they know comes of pages
         self._roots: set[object] = set()
         self._folders: dict[object, tuple[str, ...]] = {}
         self._root_of: Callable[[Url], object] = _root_of(kind)

@@ -427,6 +427,26 @@ class TestScope:
         world.site({"/": page("/a"), "/a": page()}, "www.a.example")
         assert world.crawl().urls == [ROOT, "http://www.a.example/a"]
 
+    @pytest.mark.parametrize("adds", [("&v=1", "&w=1", "&u=1"), ("x/", "y/", "z/"), (";jsessionid=",)])
+    def test_endless_spaces(self, world, adds):
+        """They end after some dozens of pages; each input has its record, and the message names the pattern."""
+        asked: list[str] = []
+
+        def script(wire: Wire, get: Asked) -> None:
+            asked.append(get.target)
+            target = get.target if adds != (";jsessionid=",) else f"/{len(asked) % 5}.html"
+            links = [target + (f"{add}{len(asked)}" if add[0] == ";" else add) for add in adds]
+            wire.answer(page(*(() if target == "/about" else (*links, "/about"))).body, HTML)
+
+        world.network.serve("a.example", script)
+        done = world.crawl(f"{ROOT}?a=1" if "&v=1" in adds else ROOT, robots=False, delay=0, skipped=True)
+        assert len(asked) < 130
+        codes = done.codes
+        assert codes[None] == len(asked)
+        assert codes["trap_suspected"] == len(done.records) - len(asked) - codes["duplicate"]
+        last = [record.error.message for record in done.records if record.error][-1]
+        assert "a.example/" in last
+
     def test_a_trap(self, world):
         """A calendar without end ends."""
         deep = "/x" * 3
