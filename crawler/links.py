@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import codecs
 import re
 import sys
 from collections.abc import Collection
@@ -24,7 +23,21 @@ import msgspec
 from crawler.charset import decode_text
 from crawler.directives import refresh_target, robots_directives, srcset_targets
 from crawler.encodings import canonical, is_utf_8, query_in
-from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
+from crawler.markup import (
+    ATTRIBUTES,
+    END,
+    HREFS,
+    NAME,
+    NOT_ASCII,
+    UTF_16_MARKS,
+    Enclosures,
+    ascii_compatible,
+    attribute,
+    may_be_other_than_ascii,
+    raw_text_end,
+    tokens,
+    unescape,
+)
 
 # The elements that refer to something, and the attributes that say to what.
 REFERENCES: Final[dict[str, tuple[str, ...]]] = {
@@ -56,10 +69,7 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 _CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
 _BEYOND_ASCII: Final = bytes(range(0x80, 0x100))
 _STEP: Final = 16  # bytes, when each of them stands for no character
-_ESCAPE: Final = 0x1B
 _AMPERSAND: Final = ord("&")
-_UTF_16_MARKS: Final = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
-_NOT_ASCII_MARKUP: Final = frozenset(("utf-16be", "utf-16le", "iso-2022-jp"))
 
 
 class Costly(Exception):  # noqa: N818 -- no error: it is known now
@@ -136,11 +146,11 @@ class _Page:
         self.effort = sys.maxsize if effort is None else effort
         if self.is_trial:
             name = canonical(charset or "")
-            if name in _NOT_ASCII_MARKUP or body.startswith(_UTF_16_MARKS):
+            if name in NOT_ASCII or body.startswith(UTF_16_MARKS):
                 self._spend(len(body))
-            elif name is None and _may_be_other_than_ascii(body):
+            elif name is None and may_be_other_than_ascii(body):
                 raise Costly
-        self.body, self.charset = _ascii_compatible(body, charset)
+        self.body, self.charset = ascii_compatible(body, charset)
         self.tokens, self.wanted = _vocabulary(want)
         self.agent = agent.lower().encode() or b"robots"
         self.limit = limit
@@ -180,11 +190,13 @@ class _Page:
         """Read up to raw text, svg, math or a template, or the limit. Returns where to go on; -1 at the end."""
         references, limit = self.references, self.limit
         for token in self.tokens.finditer(self.body, position):
-            href = token[1]
-            if href is not None:
-                references[href] = True
-            elif token[4]:
-                after = self._start_tag(token[2].lower(), token)
+            group = token.lastindex
+            if group is None:
+                continue
+            if group <= HREFS:
+                references[token[group]] = True
+            elif token[END]:
+                after = self._start_tag(token[NAME].lower(), token)
                 if after:
                     return after
             if len(references) > limit:
@@ -195,17 +207,18 @@ class _Page:
         """Read on up to a CDATA section, or the limit, as `_read_html` does."""
         body, wanted = self.body, self.wanted
         for token in tokens(None).finditer(body, position):
-            if token[1] is not None:
+            group = token.lastindex
+            if group is not None and group <= HREFS:
                 if b"a" in wanted:
-                    self.references[token[1]] = True
-            elif token[4]:
-                name = token[2].rpartition(b":")[2]
+                    self.references[token[group]] = True
+            elif token[END]:
+                name = token[NAME].rpartition(b":")[2]
                 if name in wanted or name in _METADATA or name == b"title":
                     self._spend(0)
                     if name in wanted:
-                        self._reference(name, token[3])
+                        self._reference(name, token[ATTRIBUTES])
                     if name in _METADATA:
-                        self._metadata(name, token[3])
+                        self._metadata(name, token[ATTRIBUTES])
                     elif name == b"title" and self.title is None and not _self_closing(token):
                         start = token.end()
                         self.title = self._title(start, body.find(b"<", start))
@@ -219,11 +232,12 @@ class _Page:
     def _read_enclosed(self, position: int, within: Enclosures) -> int:
         """Read on in svg, math or a template, tag by tag, as `_read_html` does."""
         for token in tokens(None).finditer(self.body, position):
-            if token[1] is not None:
+            group = token.lastindex
+            if group is not None and group <= HREFS:
                 if b"a" in self.wanted and not within.inert:
-                    self.references[token[1]] = True
-            elif token[4]:
-                after = self._enclosed_tag(token[2].lower(), token, within)
+                    self.references[token[group]] = True
+            elif token[END]:
+                after = self._enclosed_tag(token[NAME].lower(), token, within)
                 if after:
                     return after
             elif within.cdata and self.body.startswith(b"<![CDATA[", token.start()):
@@ -240,15 +254,15 @@ class _Page:
         elif not within.is_foreign(name):
             return self._start_tag(name, token, inert=within.inert)
         elif name in _HTML_ONLY or (
-            name == b"font" and any(self._attribute(font, token[3]) is not None for font in _FONT)
+            name == b"font" and any(self._attribute(font, token[ATTRIBUTES]) is not None for font in _FONT)
         ):
             within.leave_foreign()
             return self._start_tag(name, token, inert=within.inert) or token.end()
         else:
             if name == b"a" and name in self.wanted and not within.inert:
-                self._reference(name, token[3])
+                self._reference(name, token[ATTRIBUTES])
             if not _self_closing(token):
-                encoding = self._value("encoding", token[3]) if name == b"annotation-xml" else ""
+                encoding = self._value("encoding", token[ATTRIBUTES]) if name == b"annotation-xml" else ""
                 within.enter_foreign(name, encoding)
         return 0 if within else token.end()
 
@@ -257,9 +271,9 @@ class _Page:
         self._spend(0)
         if not inert:
             if name in self.wanted:
-                self._reference(name, token[3])
+                self._reference(name, token[ATTRIBUTES])
             if name in _METADATA:
-                self._metadata(name, token[3])
+                self._metadata(name, token[ATTRIBUTES])
                 return 0
         start = token.end()
         if name in _RAW_TEXT:
@@ -271,13 +285,18 @@ class _Page:
         if name == b"plaintext":
             return len(self.body)
         content = _CONTENT.get(name)
-        # A declarative shadow root is no template: it is shown.
-        is_shown = name == b"template" and not inert and self._value("shadowrootmode", token[3]).lower() in _SHOWN
+        is_shown = (
+            name == b"template" and not inert and self._value("shadowrootmode", token[ATTRIBUTES]).lower() in _SHOWN
+        )
         if content is None or is_shown or (name != b"template" and _self_closing(token)):
             return 0
         self.within = self.within or Enclosures()
         self.within.enter(name, content)
         return start
+
+    def _is_shown(self, attributes: bytes) -> bool:
+        """Whether this template is none, but a declarative shadow root."""
+        return self._value("shadowrootmode", attributes).lower() in _SHOWN
 
     def _title(self, start: int, end: int) -> str:
         text = self._text(self.body[start : min(end, start + _TITLE_LIMIT)], in_attribute=False)
@@ -368,24 +387,5 @@ def _vocabulary(want: frozenset[str]) -> tuple[re.Pattern[bytes], dict[bytes, tu
     return tokens(frozenset(map(bytes.decode, _READ | wanted.keys()))), wanted
 
 
-def _may_be_other_than_ascii(body: bytes) -> bool:
-    """Whether the page has to be decoded to see its markup, whatever its declared charset."""
-    return _ESCAPE in body or 0 in body[:3] or body.startswith(_UTF_16_MARKS)
-
-
-def _ascii_compatible(body: bytes, label: str | None) -> tuple[bytes, str | None]:
-    """The page in a charset in which markup is ASCII, and that charset's WHATWG name if it is easily known."""
-    name = canonical(label) if label else None
-    start = body[:3]
-    if start == codecs.BOM_UTF8:
-        return body, "utf-8"
-    if name in _NOT_ASCII_MARKUP or _may_be_other_than_ascii(body):
-        decoded = decode_text(body, label, "text/html")
-        if decoded.charset in _NOT_ASCII_MARKUP:
-            return decoded.text.encode(), "utf-8"
-        name = decoded.charset
-    return body, name
-
-
 def _self_closing(token: re.Match[bytes]) -> bool:
-    return token[0].endswith(b"/>") and token.end(3) < token.end() - 1
+    return token[0].endswith(b"/>") and token.end(ATTRIBUTES) < token.end() - 1

@@ -111,6 +111,9 @@ PIECES = """<a|<a |<a href=|<a href="|<a href='|href|HREF="u|<A HREF=u>|<a href=
 <div class="c">|<img alt="<a href=u10>">|<img alt='">' src="a">|<b a="x" b='y' c=z d>|</p title="<a href=u15>">|<spa"n>
 <x y=z="<a href=u16>">|<x ="<a href=u17>">|<x = "<a href=u18>">|<x a="="b="<a href=u19>">|<x="1>|<x a"b="<a href=u23>">
 &amp;|&lt|&ampx|&amp=|&#65|&#x41;|&#0;|&#x80;|&#xd800;|&#99999999999;|&notit;|&copy|&copy=|&nbsp;|é|日|<base href="b/">
+<a href='u24' class=c>|<a class='c' href='u25#f' id=d>|<a href=u26 x='y'>|<a href=u27"b>|<a name=n>|<a name="n" id='m'>|<A NAME=n>
+<a hreflang=x href=u28>|<a rel='nofollow' href='u29'>|<a x href=u30 y>|<a href=u31#f"g>|<a href=u32?a=b>|<a href==u33>|<a x=y/ href=u34/>
+<a data-x='{"a":1}' href="u35">|<p title='a"b' x="c'd">|<p x='a=b'>|<p x=y'z'>|<p x=y'z='>'>|<p x="a'b='">|<a x=y"z href="u36>">
 <base target=x>|<link rel=canonical href=c>|<link rel="Next Canonical" href=d>|<plaintext""".replace(
     "\n<", "|<"
 ).replace("\n&", "|&")

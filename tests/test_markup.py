@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.markup import attribute, raw_text_end, tokens, unescape
+from crawler.markup import ATTRIBUTES, END, NAME, attribute, raw_text_end, tokens, unescape
 
 NAMES = frozenset({"a", "area", "base", "link", "script"})
 
@@ -63,8 +63,8 @@ def test_tokens(page: bytes, found: list[bytes]) -> None:
 
 
 def test_every_tag() -> None:
-    """Without names every tag comes, with its slash; a tag that the end of the page cuts off has no fourth group."""
-    found = [(token[2], token[3], token[4]) for token in tokens(None).finditer(b"<p x=1></p ><b/")]
+    """Without names every tag comes, with its slash; a tag that the end of the page cuts off has no END."""
+    found = [(token[NAME], token[ATTRIBUTES], token[END]) for token in tokens(None).finditer(b"<p x=1></p ><b/")]
     assert found == [(b"p", b" x=1", b">"), (b"/p", b"", b">"), (b"b", b"", None)]
 
 

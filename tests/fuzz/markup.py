@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from crawler.links import _READ
-from crawler.markup import Enclosures, attribute, raw_text_end, tokens, unescape
+from crawler.markup import ATTRIBUTES, END, HREFS, NAME, Enclosures, attribute, raw_text_end, tokens, unescape
 
 from . import links
 
@@ -31,10 +33,10 @@ def fuzz(data: bytes) -> None:
         assert some == wanted
     within = Enclosures()
     for token in found:
-        name = token[2].lower() if token[2] is not None else b"a"
+        name = token[NAME].lower() if token[NAME] is not None else b"a"
         for wanted_name in ("href", "a"):
-            match = attribute(wanted_name).match(token[3] or b"")
-            assert match is None or match.end() <= len(token[3])
+            match = attribute(wanted_name).match(token[ATTRIBUTES] or b"")
+            assert match is None or match.end() <= len(token[ATTRIBUTES])
         if within:
             if name.startswith(b"/"):
                 within.close(name[1:])
@@ -56,10 +58,13 @@ def fuzz(data: bytes) -> None:
         assert unescape(text.replace("&", "&amp;"), in_attribute=in_attribute) == text
 
 
-def _name(token: object) -> str:
-    name = "a" if token[1] is not None else (token[2] or b"").lower().decode("latin-1")  # type: ignore[index]
-    return name if token[1] is not None or token[4] else ""  # type: ignore[index]
+def _name(token: re.Match[bytes]) -> str:
+    if token.lastindex is None:
+        return ""
+    if token.lastindex <= HREFS:
+        return "a"
+    return token[NAME].lower().decode("latin-1") if token[END] else ""
 
 
-def _start_tag(token: object) -> tuple[object, ...]:
-    return token.span(), token[1], token[3]  # type: ignore[attr-defined, index]
+def _start_tag(token: re.Match[bytes]) -> tuple[object, ...]:
+    return token.span(), token.group(*range(1, HREFS + 1)), token[ATTRIBUTES]
