@@ -556,6 +556,21 @@ class ReuseTests(SynchronousTestCase):
         self.connection.connectionLost(lost(FIN))
         self.assertEqual(exchange.code, "http_truncated_headers")
 
+    def test_an_answer_that_is_refused_is_no_rest_of_another(self) -> None:
+        """It is not sent again: the server has seen the request, and answers so."""
+        for answer, code in (
+            (OK + b"Transfer-Encoding: gzip\r\n\r\n", "http_bad_framing"),
+            (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "http_bad_framing"),
+            (OK + b"X: x\r\n" * 1500 + b"\r\n", "headers_too_large"),
+            (b"HTTP/1.1 101 -\r\n\r\n", "http_protocol"),
+            (OK + b"X: a\0b\r\n\r\n", "http_bad_header"),
+        ):
+            self.setUp()
+            self.exchange(PLAIN)
+            exchange = self.exchange(answer)
+            self.assertEqual(exchange.code, code)
+            self.assertNotIsInstance(exchange.error, StaleConnection)
+
     def test_idle_connection_is_read(self) -> None:
         """Though its last body was never asked for: else its close would go unnoticed."""
         self.connection.send(envelope())

@@ -183,8 +183,8 @@ class Connection(AnswerReader, Protocol):
 
         A byte of "HTTP/" is enough of an answer: from then on the server has seen the request.
         """
-        if not self._reused or self._headers_done or self._interim:
-            return None
+        if not self._reused or self._headers_done or self._interim or not self._held:
+            return None  # nothing is held of what began as an answer and was refused
         start = b"".join(self._held).lstrip(b"\r\n")[:40]
         if not start:
             return _stale()
