@@ -47,16 +47,22 @@ def bottleneck(
     ready_in: float | None = None,
     cpu: float = 0.0,
     input_read: bool = True,
+    parsing: int = 0,
 ) -> Bottleneck | None:
     """Name what binds now.
 
     `hosts` are the busiest ones, not necessarily all; `ready_in` is in how many seconds the next URL may start without
-    another one ending; `cpu` is how many cores this process kept busy; `input_read` says that no more URLs will come.
+    another one ending; `cpu` is how many cores this process kept busy; `input_read` says that no more URLs will come;
+    `parsing` is how many of those in flight are fetched and wait for a process that reads pages.
     """
     if cpu >= CPU_BOUND:
         # One reactor thread does the work, so more than one core means helpers beside a full one.
         text = f"the CPU binds (1 core at {percent(min(cpu, 1.0))}); more --concurrency will not help"
         return Bottleneck("cpu", "", text, "the CPU was the limit: one core was busy")
+    if parsing and 2 * parsing >= in_flight:  # the slots and hosts that look full are full of them
+        pages = "1 page waits" if parsing == 1 else f"{parsing:,} pages wait"
+        text = f"{pages} for the parser; more --per-host or --concurrency will not help"
+        return Bottleneck("parsing", "", text, "the parser was the limit: pages waited for it")
     full = in_flight >= concurrency
     if not queued:
         return None if full or parked else _nothing_queued(hosts, in_flight, input_read=input_read)

@@ -109,6 +109,7 @@ class Crawler:
         self._typed = Typed(allow_private=config.allow_private)
         self._own_ports: set[int] = set()
         self._robots_summary: Callable[[str], str] = lambda _: ""
+        self._parsing: Callable[[], int] = lambda: 0
         self.stats = Stats(
             concurrency=self._concurrency,
             load=self._load,
@@ -168,6 +169,7 @@ class Crawler:
                     reader = self._reader()
                     if reader is not None:
                         resources.callback(reader.close)
+                        self._parsing = reader.waiting
                     if config.job is not None:
                         job = self._open_job(config.job, scope)
                         resources.callback(job.close)
@@ -298,8 +300,6 @@ class Crawler:
             tried=None if job is None else job.journal.tried,
         )
 
-    # Parts that not every run has.
-
     @property
     def _key(self) -> Callable[[Url], bytes] | None:
         """By what a crawl knows a URL again; a list may name one twice."""
@@ -375,10 +375,10 @@ class Crawler:
             self._closing.cancel()
 
     def _load(self) -> Load:
-        counts = self._frontier.counts()
-        now = self._reactor.seconds()
+        counts, now = self._frontier.counts(), self._reactor.seconds()
         ready = self._frontier.ready_at(now)
-        return Load(counts.leased, counts.queued, counts.parked, None if ready is None else ready - now)
+        wait = None if ready is None else ready - now
+        return Load(counts.leased, counts.queued, counts.parked, wait, self._parsing())
 
 
 class _Draining(Deferred[Snapshot]):

@@ -131,7 +131,7 @@ class Decoder:
 
     def _check_size(self, size: int, limit: int) -> None:
         if size > limit:
-            message = f"more than {self._max_size:,} bytes when decoded"
+            message = f"more than {self._max_size:,} bytes when decoded (--max-size)"
         elif size > RATIO_FREE and size > MAX_RATIO * self._wire:
             message = f"{self._wire:,} bytes decode to more than {MAX_RATIO} times as much"
         else:

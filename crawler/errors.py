@@ -31,7 +31,7 @@ CODES: Final[dict[str, Code]] = {
     "robots_denied": Code("policy", False, "robots.txt disallows the URL"),
     "robots_unreachable": Code("policy", True, "robots.txt could not be read, so the host is treated as disallowed"),
     "out_of_scope": Code("policy", False, "outside the scope of the crawl"),
-    "address_blocked": Code("policy", False, "a discovered URL leads to an address that is not public"),
+    "address_blocked": Code("policy", False, "a discovered URL leads to no public address (--allow-private lets it)"),
     "depth_limit": Code("policy", False, "deeper than --depth"),
     "budget_exceeded": Code("policy", False, "more than --max-pages"),
     "trap_suspected": Code("policy", False, "looks like an endless URL space"),
@@ -192,7 +192,7 @@ def from_dns(error: Exception, host: str) -> CodedError:
         return CodedError("dns_error", f"{host}: {error.strerror or error}")
     if errno_of(error) in _OUT_OF_DESCRIPTORS:
         return CodedError("local_fd_limit", f"while resolving {host}: {error}")
-    return CodedError("dns_error", f"{host}: {type(error).__name__}: {error}")
+    return CodedError("dns_error", f"{host}: {_words(error, 'dns_error')}")
 
 
 def from_connect(error: BaseException, where: str) -> CodedError:
@@ -205,7 +205,13 @@ def from_connect(error: BaseException, where: str) -> CodedError:
             if isinstance(error, TimeoutError) or "TimeoutError" in type(error).__name__
             else "connect_error"
         )
-    return CodedError(code, f"{where}: {os.strerror(number) if number else error}")
+    return CodedError(code, f"{where}: {os.strerror(number) if number else _words(error, code)}")
+
+
+def _words(error: BaseException, code: str) -> str:
+    """What an exception says; where that are Twisted's own words, which tell people nothing, what its code means."""
+    foreign = type(error).__module__.startswith("twisted") or not str(error)
+    return CODES[code].meaning if foreign else f"{type(error).__name__}: {error}"
 
 
 def from_tls(error: Exception, host: str) -> CodedError:

@@ -285,7 +285,7 @@ class _Flight(Growing):
         if beyond > 0 and not self.done.called:
             if self._response is not None:
                 self._response.abort()
-            self._ended(CodedError("body_too_large", f"more than {self._limit} bytes on the wire"))
+            self._ended(CodedError("body_too_large", f"more than {self._limit:,} bytes on the wire (--max-size)"))
 
     def connectionLost(self, reason: Failure) -> None:
         if not self.done.called:

@@ -37,7 +37,7 @@ def help_text(
     lines += [
         "",
         "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G",
-        "(k is 1024). Every switch has its opposite: --ordered and --no-ordered. Options",
+        "(k is 1000). Every switch has its opposite: --ordered and --no-ordered. Options",
         "come from the command line, then CRAWLER_CONCURRENCY=8 and the like, then the",
         "file of --config, then the defaults in brackets.",
         "",

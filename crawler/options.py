@@ -22,12 +22,15 @@ MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 TIB: Final = 1 << 40
 
+_TOO_SHORT: Final = 2
 _NO_SECRET: Final = 4  # characters
 _SHOWN: Final = 80  # characters of a bad value in a message
 # Patterns are compiled on first use: --help needs none of them.
 _WHOLE: Final = r"[+-]?[0-9]{1,19}"
-_SIZE: Final = r"([0-9]{1,19}(?:\.[0-9]+)?) ?(?:([kmgt])(?:i?b)?|b)?"
-_SIZE_UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
+_SIZE: Final = r"([0-9]{1,19}(?:\.[0-9]+)?) ?(?:([kmgt])(i?)b?|b)?"
+_SIZE_UNITS: Final = {
+    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": KIB, "mi": MIB, "gi": GIB, "ti": TIB,
+}  # fmt: skip
 _SECONDS: Final = r"([0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h)?"
 _SECONDS_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
@@ -131,7 +134,7 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Bytes from `low` to `high`. As curl and wget have it, k, kB and KiB are all 1024."""
+    """Bytes from `low` to `high`. A k is 1000, here as in all that is printed; KiB and Ki are 1024."""
 
     low: int
     high: int
@@ -139,13 +142,13 @@ class Size(msgspec.Struct, frozen=True):
     @property
     def expected(self) -> str:
         bounds = f"from {self.show(self.low)} to {self.show(self.high)}"
-        return f"a size {bounds} (bytes, or with a unit: 500k, 10MiB, 1G; k is 1024)"
+        return f"a size {bounds} (bytes, or with a unit: 500k, 10MiB, 1G; k is 1000, KiB is 1024)"
 
     def read(self, raw: object) -> int:
         value = raw
         if isinstance(raw, str) and (match := re.fullmatch(_SIZE, raw, re.IGNORECASE)):
             whole, _, fraction = match[1].partition(".")
-            unit = _SIZE_UNITS[(match[2] or "").lower()]
+            unit = _SIZE_UNITS[f"{match[2] or ''}{match[3] or ''}".lower()]
             value = int(whole) * unit + (int(fraction[:9]) * unit // 10 ** len(fraction[:9]) if fraction else 0)
         if isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high:
             return value
@@ -329,8 +332,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Words to append to a complaint about an unknown name: the known one that begins so, else one that is close."""
     import difflib  # only who errs waits for this
 
-    names = {_bare(name): name for name in known}
     bare = _bare(word)
+    if len(bare) < _TOO_SHORT:  # what begins with one letter is anybody's guess
+        return ""
+    names = {_bare(name): name for name in known}
     begins = [name for name in names if bare and name.startswith(bare)]
     close = begins[:1] or difflib.get_close_matches(bare, names, 1)
     return f" (did you mean {names[close[0]]}?)" if close else ""

@@ -75,6 +75,10 @@ class PageReader:
         self._turns.stop()
         self._worker.close()
 
+    def waiting(self) -> int:
+        """How many pages wait for a process that reads them."""
+        return self._worker.waiting
+
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
         """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""
         if not has_content(response):

@@ -23,12 +23,16 @@ _MAX_NAME: Final = 100  # a content type is whatever the server likes to send
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What is under way. `ready_in`: in how many seconds the next URL may start without another one ending; or None."""
+    """What is under way. `ready_in`: in how many seconds the next URL may start without another one ending; or None.
+
+    `parsing` of those in flight wait for a process that reads pages.
+    """
 
     in_flight: int = 0
     queued: int = 0
     parked: int = 0
     ready_in: float | None = None
+    parsing: int = 0
 
 
 class ErrorCount(msgspec.Struct, frozen=True):
@@ -291,6 +295,7 @@ class Stats:
             ready_in=load.ready_in,
             cpu=self._cpu,
             input_read=self._total is not None,
+            parsing=load.parsing,
         )
         if found is not None:
             self._causes.add(found, span)

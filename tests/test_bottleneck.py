@@ -265,3 +265,15 @@ def test_causes_take_fixed_memory() -> None:
     causes.add(Bottleneck("per_host", "999", "", "the last"), 1_000_000.0)
     causes.add(Bottleneck("per_host", "7", "", "the seventh"), 1.0)
     assert causes.main(3.0) == "for 67 % of the time the seventh"
+
+
+def test_the_parser_binds() -> None:
+    """Slots and hosts that are full of pages which wait for the parser are no reason to raise their limits."""
+    found = bottleneck(hosts=[], concurrency=8, in_flight=8, queued=90, parsing=5)
+    assert found is not None
+    assert found.kind == "parsing"
+    assert found.sentence == "5 pages wait for the parser; more --per-host or --concurrency will not help"
+    assert found.past == "the parser was the limit: pages waited for it"
+    few = bottleneck(hosts=[], concurrency=8, in_flight=8, queued=90, parsing=1)
+    assert few is not None
+    assert few.kind == "concurrency"

@@ -532,3 +532,10 @@ def test_a_program_keeps_its_folder(tmp_path, how):
     (tmp_path / "package" / "inside.py").write_text(program)
     done = subprocess.run([sys.executable, *how], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("['url_invalid'] <function parse"), done.stderr
+
+
+@pytest.mark.parametrize("flag", ["-d", "-u", "-x", "-L"])
+def test_one_letter_is_no_hint(capfd, flag):
+    """Of an option of another program that begins like one of ours nothing is guessed."""
+    assert cli.main([flag, "x"]) == 2
+    assert capfd.readouterr().err == f"crawler: error: unknown option {flag!r}\n"

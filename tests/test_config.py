@@ -251,7 +251,7 @@ def test_environment() -> None:
         concurrency=8,
         ordered=True,
         adaptive=False,
-        max_size=500 << 10,
+        max_size=500_000,
         timeout=0.5,
         headers=("X-A: b c", "X-B: d"),
         inputs=("my urls.txt", "https://example.org/"),

@@ -230,3 +230,14 @@ class TestTls:
         coded = from_tls(ssl.SSLError("odd"), "host.example")
         assert coded.code == "tls_protocol"
         assert "odd" in coded.message
+
+
+def test_twisted_has_its_own_words() -> None:
+    """They tell people nothing: what the code means is said in their place."""
+    from twisted.internet import error
+
+    for problem in (error.TimeoutError(), error.ConnectError(), error.ConnectionLost(), error.DNSLookupError()):
+        for coded in (from_connect(problem, "192.0.2.1:80"), from_dns(problem, "h.example")):
+            said = str(problem).rstrip(".")
+            assert coded.message.endswith(CODES[coded.code].meaning)
+            assert said not in coded.message

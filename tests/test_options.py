@@ -44,12 +44,14 @@ GOOD = [
     (WHOLE, "10000", 10_000),
     (SIZE, 1, 1),
     (SIZE, "4096", 4096),
-    (SIZE, "500k", 500 * KIB),
-    (SIZE, "500 kB", 500 * KIB),
+    (SIZE, "500k", 500_000),
+    (SIZE, "500 kB", 500_000),
     (SIZE, "10MiB", 10 * MIB),
-    (SIZE, "1.5m", MIB + MIB // 2),
-    (SIZE, "0.1k", 102),
-    (SIZE, "1G", GIB),
+    (SIZE, "1.5m", 1_500_000),
+    (SIZE, "1.5MiB", MIB + MIB // 2),
+    (SIZE, "2ki", 2 * KIB),
+    (SIZE, "0.1k", 100),
+    (SIZE, "1G", 10**9),
     (SIZE, "7B", 7),
     (SECONDS, 3, 3.0),
     (SECONDS, 0.5, 0.5),
@@ -76,7 +78,7 @@ GOOD = [
 ]
 
 TIME = "is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"
-BYTES = "is not a size from 1 to 1GiB (bytes, or with a unit: 500k, 10MiB, 1G; k is 1024)"
+BYTES = "is not a size from 1 to 1GiB (bytes, or with a unit: 500k, 10MiB, 1G; k is 1000, KiB is 1024)"
 HEADER = 'is not a header ("Name: value", or "Name;" for an empty one)'
 CONTROL = "has a value with a line end, a NUL or another control character"
 BAD = [

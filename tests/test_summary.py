@@ -70,8 +70,9 @@ def plain(snapshot: Snapshot, width: int | None = None) -> str:
 
 
 GOLDEN_80 = """
-12,123 URLs in 24 s (501/s)
+12,122 URLs in 24 s (501/s)
 12,000 ok, 122 failed, 1 skipped
+687 of the ok have a status of 400 or more
 48 MB received (2.0 MB/s), 17 redirects, 1 retry
 
 Status
@@ -105,8 +106,9 @@ Bottleneck: for 92 % of the time all 64 slots were busy: more --concurrency may
 be faster
 """
 GOLDEN_60 = """
-12,123 URLs in 24 s (501/s)
+12,122 URLs in 24 s (501/s)
 12,000 ok, 122 failed, 1 skipped
+687 of the ok have a status of 400 or more
 48 MB received (2.0 MB/s), 17 redirects, 1 retry
 
 Status
@@ -182,9 +184,9 @@ def test_what_was_left_is_said() -> None:
     """An interrupted run names what it did not do: of the total if that is known, else what was queued."""
     assert "stopped" not in printed(replace(RUN, queued=5))
     stopped = replace(RUN, done=12_000, queued=5)
-    assert printed(stopped).startswith("\n12,000 URLs in 24 s (501/s), stopped with 123 left\n")
+    assert printed(stopped).startswith("\n12,122 URLs in 24 s (501/s), stopped with 123 left\n")
     unknown = replace(RUN, total=None, queued=5, parked=2, in_flight=1)
-    assert printed(unknown).startswith("\n12,123 URLs in 24 s (501/s), stopped with 8 left\n")
+    assert printed(unknown).startswith("\n12,122 URLs in 24 s (501/s), stopped with 8 left\n")
 
 
 def test_one_host_needs_no_table_of_hosts() -> None:
@@ -239,3 +241,17 @@ def all_failed(*codes: str, **fields: Any) -> Snapshot:
 def test_a_machine_that_looks_offline_gets_a_hint(snapshot: Snapshot, offline: bool) -> None:
     """All that was tried failed in DNS: then, and only then, the way to try without internet is shown."""
     assert (OFFLINE in printed(snapshot)) is offline
+
+
+def test_the_numbers_agree() -> None:
+    """The first is what was fetched or failed, at that rate; what a budget left out is no URL of it, with a record or not."""
+    budget = replace(
+        RUN, ok=58, failed=2, skipped=462, total=522, done=522, elapsed=12.0, skips={"budget_exceeded": 462}
+    )
+    lines = printed(replace(budget, statuses={200: 50, 404: 5, 500: 3})).splitlines()
+    assert lines[1:4] == [
+        "60 URLs in 12 s (5.0/s)",
+        "58 ok, 2 failed, 462 skipped",
+        "8 of the ok have a status of 400 or more",
+    ]
+    assert "of the ok" not in printed(replace(budget, statuses={200: 58}))

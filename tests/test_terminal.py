@@ -259,7 +259,8 @@ def test_fields(site, crawl):
     ]
     assert [list(record) for record in done.records] == [["status", "url", "error_code"]] * 2
     assert (
-        Path("out.csv").read_text() == f"status,url,error_code\n200,{site.url(HELLO)},\n,ftp://h/,scheme_unsupported\n"
+        Path("out.csv").read_text()
+        == f'status,url,error_code\n200,"{site.url(HELLO)}",\n,"ftp://h/","scheme_unsupported"\n'
     )
 
 

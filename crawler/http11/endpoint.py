@@ -70,7 +70,8 @@ class Endpoint:
     def connect(self, envelope: Envelope) -> Deferred[Connection]:
         scheme, host, port, public_only = envelope.key
         if public_only and port in BAD_PORTS:
-            return fail(CodedError("address_blocked", f"port {port} is blocked for discovered URLs"))
+            words = f"port {port} is blocked for discovered URLs (--allow-private opens it)"
+            return fail(CodedError("address_blocked", words))
         if scheme in _SOCKETS and find_spec("wsproto") is None:
             words = f"{scheme} URLs need one more package: pip install 'crawler[websocket]'"
             return fail(CodedError("scheme_unsupported", words))
@@ -94,7 +95,7 @@ class Endpoint:
         if public_only and not excepted:
             allowed = [address for address in addresses if not forbidden(address)]
             if not allowed:
-                raise CodedError("address_blocked", f"{host}: {forbidden(addresses[0])}")
+                raise CodedError("address_blocked", f"{host}: {forbidden(addresses[0])} (--allow-private lets it)")
             addresses = allowed
         race = _Race(self._clock, addresses, lambda address: self._attempt(address, envelope))
         won = race.start()

@@ -59,9 +59,11 @@ def print_summary(snapshot: Snapshot, console: Console) -> None:
 
 
 def _head(snapshot: Snapshot, width: int) -> list[Text]:
-    first = f"{urls(snapshot.done)} in {duration(snapshot.elapsed)}"
-    if snapshot.done:
-        first += f" ({rate(snapshot.rate_mean)})"
+    # What was skipped cost nothing: it is counted below, whether it has records or not.
+    ended = snapshot.ok + snapshot.failed
+    first = f"{urls(ended)} in {duration(snapshot.elapsed)}"
+    if ended and snapshot.elapsed > 0:
+        first += f" ({rate(ended / snapshot.elapsed)})"
     lines = [Text(first, "bold")]
     if snapshot.left:
         lines[0].append(f", stopped with {amount(snapshot.left)} left", "bold yellow")
@@ -71,6 +73,10 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
     if skipped:
         counts.append(f", {amount(skipped)} skipped", "yellow")
     lines.append(counts)
+    refused = min(snapshot.ok, sum(count for status, count in snapshot.statuses.items() if status >= 400))
+    if refused:  # an answer is an answer, and some say no
+        words = f"{amount(refused)} of the ok {'has' if refused == 1 else 'have'} a status of 400 or more"
+        lines += _wrapped(words, width)
     more = []
     if snapshot.size_download:
         mean = snapshot.size_download / snapshot.elapsed if snapshot.elapsed > 0 else 0.0

@@ -89,6 +89,11 @@ class ParseWorker:
         headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
         return self._ask(Discover(Answered(answer.url, answer.body[: MAX_SIZE + 1], headers, answer.named), rules))
 
+    @property
+    def waiting(self) -> int:
+        """How many pages wait for a process."""
+        return len(self._waiting)
+
     def _ask(self, what: Extract | Discover) -> Deferred[Any]:
         task = _Task(Job(what, self._timeout + _GRACE), self._forget)
         if self._closed:
