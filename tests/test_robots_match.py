@@ -7,29 +7,18 @@ import tracemalloc
 from random import Random
 
 import pytest
+from fuzz.robots import covers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler import robots_match
-from crawler.robots_match import FEW, MAX_INDEXED, Rule, normal_pattern, normal_target
+from crawler.robots_match import FEW, MAX_INDEXED, Rule, normal_pattern
 from crawler.robots_rules import MAX_BYTES, Rules, parse
 from crawler.scope import MAX_LENGTH
 
 
 def rules(*lines: str) -> Rules:
     return parse("\n".join(["user-agent: *", *lines]).encode("utf-8", "surrogateescape"), "x")
-
-
-def matches(path: str, target: str) -> bool:
-    """Character by character, in the time of the pattern's length times that of the target's."""
-    pattern, text = normal_pattern(path.removesuffix("$")), normal_target(target)
-    reached = {0}
-    for character in pattern:
-        if character == "*":
-            reached = set(range(min(reached), len(text) + 1)) if reached else reached
-        else:
-            reached = {at + 1 for at in reached if text[at : at + 1] == character}
-    return len(text) in reached if path.endswith("$") else bool(reached)
 
 
 def rank(path: str, *, allow: bool) -> int:
@@ -41,7 +30,7 @@ def slow(lines: list[str], target: str) -> tuple[bool, int] | None:
     ranked = []
     for line in lines:
         kind, _, path = line.partition(": ")
-        if path[:1] in {"/", "*"} and matches(path, target):
+        if path[:1] in {"/", "*"} and covers(path, target):
             ranked.append((rank(path, allow=kind == "allow"), kind == "allow"))
     return max(ranked)[::-1] if ranked else None
 

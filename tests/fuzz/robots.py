@@ -32,7 +32,7 @@ def fuzz(data: bytes) -> None:
         decided = rules.decide(target)
         if decided is not None:
             assert str(decided).encode()
-            assert _covers(decided.path, target), (decided.path, target)
+            assert covers(decided.path, target), (decided.path, target)
     assert rules.decide("/robots.txt") is None
     for line in data.decode("latin-1").splitlines()[:50]:
         product_token(line)
@@ -54,7 +54,7 @@ def fuzz(data: bytes) -> None:
     assert more.sitemaps == rules.sitemaps
 
 
-def _covers(path: str, target: str) -> bool:
+def covers(path: str, target: str) -> bool:
     """Whether the pattern matches, character by character, in the time of its length times that of the target's."""
     pattern = normal_pattern(path.removesuffix("$"))
     text = normal_target(target)
