@@ -261,7 +261,7 @@ class TestMachine:
 
     def test_option(self):
         """--max-memory reads as other sizes do, and refuses what would leave no room."""
-        assert Config.build(max_memory="512M").max_memory == 512 * MIB
-        assert Config.build(max_memory="2G").max_memory == 2048 * MIB
+        assert Config.build(max_memory="512M").max_memory == 512_000_000
+        assert Config.build(max_memory="2GiB").max_memory == 2048 * MIB
         with pytest.raises(ConfigError, match="max_memory"):
             Config.build(max_memory="4k")
