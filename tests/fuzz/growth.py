@@ -194,6 +194,15 @@ CASES: dict[str, tuple[Callable[[bytes], Any], Callable[[int], bytes]]] = {
     "a body in small pieces": (_exchange(16), _repeated(b"a", b"HTTP/1.1 200 OK\r\n\r\n")),
     "a chunk extension": (_exchange(64), _repeated(b"a", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;")),
     "trailers": (_exchange(64), _repeated(b"A: b\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")),
+    "chunks that break the grammar": (
+        _exchange(1 << 16), _repeated(b"1  \na\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    ),
+    "zeros of a chunk's size": (
+        _exchange(64), _repeated(b"0", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    ),
+    "returns in a head": (_mend, _repeated(b"\r", b"HTTP/1.1 200 OK\r\nA: b")),
+    "empty lines that begin": (_mend, _repeated(b"\r\r\n", b"", b"\r")),
+    "a name in a gzip header": (_decode("gzip"), _repeated(b"a", b"\x1f\x8b\x08\x08" + bytes(6))),
     "a head to mend": (_mend, _repeated(b"x : y\r\n", b"HTTP/1.1 200 OK\r\n")),
     "folds": (_mend, _repeated(b"\r\n ", b"HTTP/1.1 200 OK\r\nA:")),
     "blanks in a status line": (_mend, _repeated(b" ", b"HTTP/1.1")),
