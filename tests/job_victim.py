@@ -27,6 +27,7 @@ from crawler.models import Input, Redirect, Request, Response, Timings, record_o
 from crawler.politeness import Politeness
 from crawler.reactors import private_reactor, run
 from crawler.seeds import BadLine
+from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
@@ -134,7 +135,9 @@ class Run:
         doom.wrap(os, "ftruncate", before="while outputs are cut")
         doom.in_the_middle_of_a_write()
         paths = [str(folder / name) for name in OUTPUTS]
-        config = Config.build(inputs=["made up"], output=paths, ordered=mode == "ordered")
+        config = Config.build(
+            inputs=["made up"], output=paths, ordered=mode == "ordered", bodies=str(folder / "bodies")
+        )
         self.job = Job(
             str(folder / "job"), config, reactor=reactor, politeness=Politeness(per_host=8, delay=0.0),
             key=canonical_key if self.crawling else None,
@@ -149,6 +152,7 @@ class Run:
             Csv(outputs[1].writer, header=not outputs[1].begun),
             JsonLines(outputs[2].writer),
         ])  # fmt: skip
+        self.bodies = Bodies(str(folder / "bodies"))
         doom.wrap(tee, "write", before="before a record is written")
         doom.count_writes(tee)
         doom.wrap(tee, "flush", after="after a flush")
@@ -229,7 +233,7 @@ class Run:
         now = self.reactor.seconds()
         frontier, journal = self.job.frontier, self.job.journal
         luck = chance("luck", request.written)
-        response = Response(Timings(0.1, 0.2, None, 0.3, 0.4), 1.7e9, status=200, body=b"x")
+        response = Response(Timings(0.1, 0.2, None, 0.3, 0.4), 1.7e9, status=200, body=request.written.encode())
         if luck < 0.1 and request.attempt == 1:
             again = msgspec.structs.replace(request, attempt=2)
             journal.tried(request, response)
@@ -254,6 +258,7 @@ class Run:
                 if frontier.add(Request(self.number, url, url.href, place, now)):
                     self.number += 1
         record = record_of(request, response, 0.0)
+        self.bodies.write(record, response, request.id)
         self.sink.write(record, response, request.id)
         frontier.finish(request, record.outcome, now)
 

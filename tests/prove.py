@@ -6,10 +6,12 @@ Each number is that of a command that can be run by itself: it is shown beside i
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,6 +46,20 @@ def seeds(number: int) -> tuple[str, bool]:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) + ("" if well else "; BROKEN"), well
 
 
+def kills(number: int) -> tuple[str, bool]:
+    """Runs with three outputs and bodies that are killed at random and where it hurts; then what is there is verified."""
+    words, well = [], True
+    for seed, mode in enumerate(("list", "crawl", "ordered"), 1):
+        count = number // 3 + (number % 3 >= seed)
+        with TemporaryDirectory() as folder:
+            text, lived = told("tests/job_victim.py", folder, mode, str(seed), str(count))
+            verdict, true = told("-m", "crawler", "verify", str(Path(folder) / "job"))
+            words.append(f"{mode} {count}: {verdict.strip().splitlines()[0]}")
+            died = lived and sum(json.loads(text.splitlines()[-1]).values()) == count
+            well &= died and true
+    return "; ".join(words), well
+
+
 def fuzzing(seconds: float) -> tuple[str, bool]:
     text, well = told("-m", "tests.fuzz", "--plain", "--seed", "1", "--seconds", f"{seconds:g}")
     found = re.findall(r"([\d,]+) executions in .*?(\d+) findings", text)
@@ -62,6 +78,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="how many simulated worlds (default: 2000)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of fuzzing for each target (default: 5)")
+    parser.add_argument("--kills", type=int, default=0, help="of a job at work, with kill -9 (default: none; slow)")
     options = parser.parse_args()
     proofs = {
         "fault table    tests/test_fault_table.py": rows,
@@ -70,6 +87,8 @@ def main() -> int:
         f"simulation     python -m tests.simulation --seeds 1-{options.seeds}": lambda: seeds(options.seeds),
         f"fuzzing        python -m tests.fuzz --seconds {options.seconds:g}": lambda: fuzzing(options.seconds),
     }
+    if options.kills:
+        proofs[f"kill -9        tests/job_victim.py, {options.kills} times"] = lambda: kills(options.kills)
     all_well = True
     for name, proof in proofs.items():
         words, well = proof()

@@ -1,0 +1,45 @@
+"""What this program stands on: as new as pyproject.toml asks, and newer than every hole that is named there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+TEXT = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
+ADVISORY = re.compile(r'"([^"]+)",\s+# ([0-9.]+): ((?:CVE-\d{4}-\d{4,7}(?:, )?)+)$', re.MULTILINE)
+
+
+def requirements() -> Iterator[Requirement]:
+    project = tomllib.loads(TEXT)["project"]
+    for lines in (project["dependencies"], *project["optional-dependencies"].values()):
+        for requirement in map(Requirement, lines):
+            if requirement.name != "crawler" and (requirement.marker is None or requirement.marker.evaluate()):
+                yield requirement
+
+
+@pytest.mark.parametrize("requirement", list(requirements()), ids=str)
+def test_what_is_installed_is_what_is_asked_for(requirement):
+    """No older version is there than the one that was tried."""
+    assert requirement.specifier.contains(version(requirement.name), prereleases=True)
+
+
+@pytest.mark.parametrize(("line", "mended", "advisories"), ADVISORY.findall(TEXT))
+def test_no_version_with_a_known_hole(line, mended, advisories):
+    """What is asked for, and what is installed, is not older than the version that mended it."""
+    requirement = Requirement(line)
+    assert advisories.startswith("CVE-")
+    (floor,) = [item.version for item in requirement.specifier if item.operator == ">="]
+    assert Version(floor) >= Version(mended)
+    assert Version(version(requirement.name)) >= Version(mended)
+
+
+def test_the_advisories_are_found():
+    """The table above is not empty by mistake."""
+    assert len(ADVISORY.findall(TEXT)) == TEXT.count("CVE-") - TEXT.count(", CVE-") >= 8
