@@ -169,7 +169,7 @@ class _Page:
         position, end = 0, len(self.body)
         while 0 <= position < end:
             position = self._read_enclosed(position, self.within) if self.within else self._read_html(position)
-            if self._is_full():
+            if len(self.references) > self.limit and self._is_full():
                 position = end
 
     def read_xml(self) -> None:

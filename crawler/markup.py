@@ -148,7 +148,7 @@ def ascii_compatible(body: bytes, label: str | None) -> tuple[bytes, str | None]
     start = body[:3]
     if start == codecs.BOM_UTF8:
         return body, "utf-8"
-    if name in NOT_ASCII or may_be_other_than_ascii(body):
+    if name in NOT_ASCII or _ESCAPE in body or 0 in start or start[:2] in UTF_16_MARKS:
         decoded = decode_text(body, label, "text/html")
         if decoded.charset in NOT_ASCII:
             return decoded.text.encode(), "utf-8"

@@ -113,6 +113,13 @@ class Response(msgspec.Struct):
     error: CodedError | None = None
     broken: str | None = None
     data: Any = None
+    sha256: str | None = None
+
+    def digest(self) -> str:
+        """The SHA-256 of the body, in hex. Computed when it is asked for, and once."""
+        if self.sha256 is None:
+            self.sha256 = _sha256(self.body)
+        return self.sha256
 
     def first(self, name: str) -> str | None:
         """The first value of the header with this lower-case name."""
@@ -299,7 +306,7 @@ def record_of(
         size_download=response.size_download,
         size_body=len(body),
         truncated=response.truncated,
-        sha256=_sha256(body) if response.status is not None else None,
+        sha256=response.digest() if response.status is not None else None,
         duplicate_of=findings.duplicate_of,
         redirects=request.redirects,
         attempts=request.attempt,

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from crawler.charset import extract_type
 from crawler.config import Config
 from crawler.convert import is_json, json_fault
-from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content
+from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content, is_quick
 from crawler.effort import LINEAR
 from crawler.errors import CodedError
 from crawler.links import Costly
@@ -44,6 +44,9 @@ class Prepared(NamedTuple):
 
     found: Findings | CodedError | None = None
     extracted: Extracted | CodedError | None = None
+
+
+_NOTHING: Final = Prepared()
 
 
 class PageReader:
@@ -85,10 +88,8 @@ class PageReader:
             return None
         discovery, extraction = self._discovery, self._extraction
         answer = None
-        if discovery is not None:
+        if discovery is not None and not is_quick(response):
             answer = Answered.of(request, response)
-            if answer.is_quick:
-                answer = None
         is_whole = response.error is None
         extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
         probes = is_whole and not extracts and self._parse is not None and not LINEAR.covers(response.body)
@@ -136,7 +137,7 @@ class PageReader:
         return cooperative.whenDone().addCallback(lambda _: results[0])
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
-        found, extracted = prepared or Prepared()
+        found, extracted = prepared or _NOTHING
         failure = None
         if isinstance(found, CodedError):
             failure, found = found, Findings(error=found)
@@ -144,6 +145,8 @@ class PageReader:
             findings = Findings()
         else:
             findings = self._discovery.read(request, response, follow=self._parse is None, found=found)
+        if self._extraction is None and self._parse is None:
+            return findings
         if findings.is_sitemap or failure is not None or response.error is not None or not has_content(response):
             return findings
         if isinstance(extracted, CodedError):

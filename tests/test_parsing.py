@@ -419,7 +419,10 @@ def test_ctrl_c_is_not_for_the_child(clock, worker, children):
 def test_a_child_does_not_outlive_its_parent(busy):
     """It ends with its standard input, and in the middle of a page soon after the time that the page has."""
     child = subprocess.Popen(
-        [sys.executable, "-I", "-c", lane._CHILD, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        [sys.executable, "-I", "-c", lane._CHILD, "crawler.extract", *sys.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
     )
     with child:
         assert receive(child.stdout.fileno()) == b""

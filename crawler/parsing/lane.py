@@ -14,11 +14,14 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
 
-from crawler.parsing import Answer, Job, decode_answer, encode, receive, send
+from crawler.parsing import Answer, Extract, Job, decode_answer, encode, receive, send
 
 JOIN_SECONDS: Final = 5.0
 # The child imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
-_CHILD: Final = "import sys; sys.path[:] = sys.argv[1:]; from crawler.parsing.__main__ import main; main()"
+# What its first job needs is imported before it is ready: to load parsel is no time of a page's.
+_CHILD: Final = (
+    "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1]); from crawler.parsing.__main__ import main; main()"
+)
 
 
 class Caller(Protocol):
@@ -80,7 +83,7 @@ class Lane:
             answer = None
             try:
                 if order.fresh:
-                    self._restart()
+                    self._restart(order.job)
                 answer = self._exchange(order.job)
                 fate = ""
             except Exception as error:  # whatever it is, somebody waits to hear of it
@@ -90,9 +93,10 @@ class Lane:
             self._reactor.callFromThread(self._ended, self, answer, fate)
         self._reap()
 
-    def _restart(self) -> None:
+    def _restart(self, job: Job) -> None:
         self._reap()
-        command = [sys.executable, "-I", "-c", _CHILD, *sys.path]
+        needs = "crawler.extract" if isinstance(job.task, Extract) else "crawler.discovery"
+        command = [sys.executable, "-I", "-c", _CHILD, needs, *sys.path]
         with self._lock:
             if self._closing:
                 return
