@@ -174,6 +174,7 @@ class GeneratedSite(ThreadingHTTPServer):
         self.authority = f"127.0.0.1:{self.server_port}"
         self.pages = tree(random.Random(seed)) | oddities(elsewhere)
         self.log: list[str] = []
+        self.times: list[float] = []  # when each of them came
         self.pause = 0.0
         self.held: set[str] = set()
         self.arrived = threading.Event()
@@ -183,6 +184,7 @@ class GeneratedSite(ThreadingHTTPServer):
         return f"http://{self.authority}{target}"
 
     def answer(self, target: str) -> Page:
+        self.times.append(time.monotonic())
         self.log.append(target)
         if target in self.held:
             self.arrived.set()

@@ -101,12 +101,12 @@ class ReferenceCrawler:
         """The end of all redirects, and the answer there. No answer if that is astray, and no end if it is known."""
         answer = self.get(url)
         chain = [url.href]
-        while (target := answer.location) is not None and target.href not in chain and len(chain) <= MAX_REDIRECTS:
+        while (target := answer.location) is not None and chain.count(target.href) < 2 and len(chain) <= MAX_REDIRECTS:
             if is_seed:
                 self.origins.add(target.origin)
             if target.origin not in self.origins:
                 return target, None
-            if target.href in self.known:
+            if target.href in self.known and target.href not in chain:
                 return None, None
             self.known.add(target.href)
             if not self.may_fetch(target):

@@ -49,7 +49,6 @@ class Watch:
         self._options = options
         self._hosts: dict[str, _Host] = {}
         self._log = log
-        self._robots_failed = 0
         self._fetched: dict[str, int] = {}
         self._steps: set[tuple[int, int, int]] = set()
 
@@ -119,7 +118,7 @@ class Watch:
             status = result.status
             failed = error is not None or status is None or status >= 500 or status in {408, 429}
             host.robots_failed = host.robots_failed + 1 if failed else 0
-            self._robots_failed = max(self._robots_failed, host.robots_failed)
+            self.world.robots_failed = max(self.world.robots_failed, host.robots_failed)
             # Without --robots it may be read for its sitemaps, and is not obeyed.
             obeyed = options["robots"] and request.url.target == "/robots.txt"
             if result.status == 200 and error is None and obeyed:
@@ -174,8 +173,8 @@ class Watch:
         if self.active:
             return
         longest = max(PATIENCE, self._options["retry_after_cap"])
-        if self._robots_failed:  # then it is asked for again after 60 s, 120 s, ...
-            longest = max(longest, PATIENCE * 2 ** (self._robots_failed - 1))
+        if self.world.robots_failed:  # then it is asked for again after 60 s, 120 s, ...
+            longest = max(longest, PATIENCE * 2 ** (self.world.robots_failed - 1))
         if now - self.idle_since > longest + 5.0:
             self.broken.append(f"nothing has happened for {now - self.idle_since:g} s (allowed: {longest:g})")
 
@@ -288,11 +287,6 @@ def check_links(world: World, records: list[Record]) -> None:
     twice = [url for url, count in links.items() if count > 1]
     if twice:
         raise Broken(f"links with two records: {twice}")
-    for record in records:
-        if record.error is not None and record.error.code == "duplicate" and record.redirects:
-            others = (url for other in records if other is not record for url in _ways(other))
-            if record.final_url not in others and not options["robots"]:
-                raise Broken(f"{record.url} leads to {record.final_url}, which nobody has fetched")
     if options["max_pages"] is not None:
         fetched = sum(record.attempts > 0 for record in records)
         begun = len(world.begun)
@@ -306,6 +300,11 @@ def check_links(world: World, records: list[Record]) -> None:
         return
     if options["depth"] is not None:
         return
+    for record in records:
+        if record.error is not None and record.error.code == "duplicate" and record.redirects:
+            others = (url for other in records if other is not record for url in _ways(other))
+            if record.final_url not in others and not options["robots"]:
+                raise Broken(f"{record.url} leads to {record.final_url}, which nobody has fetched")
     known = {url for record in records for url in _ways(record)}
     roots = {_name(url) for record in records if record.input.parent is None for url in _ways(record)}
     for record in records:
