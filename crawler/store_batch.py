@@ -110,7 +110,7 @@ def write_batch(
     )
     for number, digest in batch.seals.items():
         seals.put(db, batch.number, str(number), digest)
-    for table, written in (("led", led), ("hosts", batch.hosts)):
+    for table, written in (("led", led), ("hosts", batch.hosts), ("delays", batch.delays)):
         if written:
             seals.put(db, 0, table, 1)
     added = {"origins": bool(origins), "tries": bool(batch.tries), "known": bool(keys)}

@@ -21,6 +21,7 @@ from crawler import cli
 from crawler.config import ConfigError
 from crawler.errors import CodedError
 from crawler.site import running_site
+from crawler.store_rows import APPLICATION_ID, schema
 from crawler.verify import verify
 
 PATHS = ("/links.html", "/moved/twice", "/fault/empty-reply", "/hello/english.html", "/missing.html")
@@ -173,6 +174,12 @@ CORRUPTIONS: dict[str, Change] = {
     "options: cut": raw("job/config.toml", lambda data: data[: len(data) // 2]),
     "options: gone": lambda folder: (folder / "job" / "config.toml").unlink(),
     **{f"table {name} is empty": sql(f"DELETE FROM {name}") for name in TABLES},
+    # This job had no reason to wait for a host: as if it had.
+    **{
+        f"table {name} has lost its rows": sql(f"INSERT OR REPLACE INTO seals VALUES (0, '{name}', 1)")
+        for name in ("hosts", "delays")
+    },
+    "table led is empty": sql("DELETE FROM led"),
     "urls: a row is gone": sql(f"DELETE FROM urls WHERE id = {OK}"),
     "urls: state": sql(f"UPDATE urls SET state = 5 WHERE id = {OK}"),
     "urls: state, and the books": sql(
@@ -239,10 +246,18 @@ def test_nothing_is_changed_by_looking(job):
 
 
 def older(job: Path) -> None:
-    """As a crawler without seals left it."""
-    sql("DROP TABLE seals", "DROP TABLE led")(job)
-    with closing(sqlite3.connect(job / "job" / "frontier.sqlite")) as db:
-        db.execute("PRAGMA user_version = 1")
+    """As a crawler without seals left it: with the tables of the first version, and their rows."""
+    path = job / "job" / "frontier.sqlite"
+    now = path.rename(path.with_name("now"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(f"{schema(1)} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
+        db.execute("ATTACH ? AS now", (str(now),))
+        for (table,) in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            columns = ", ".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
+            db.execute(f"DELETE FROM main.{table}")
+            db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
+        db.execute("DETACH now")
+    now.unlink()
 
 
 def test_a_job_of_an_older_crawler(job, monkeypatch):
