@@ -30,7 +30,6 @@ class _Host:
         self.delay = delay
         self.last_start = float("-inf")
         self.not_before = 0.0
-        self.robots_failed = 0  # times in a row
 
 
 class Watch:
@@ -117,8 +116,7 @@ class Watch:
         if robots:
             status = result.status
             failed = error is not None or status is None or status >= 500 or status in {408, 429}
-            host.robots_failed = host.robots_failed + 1 if failed else 0
-            self.world.robots_failed = max(self.world.robots_failed, host.robots_failed)
+            self.world.robots_failed += failed  # for whichever host: a redirect may have led here from another
             # Without --robots it may be read for its sitemaps, and is not obeyed.
             obeyed = options["robots"] and request.url.target == "/robots.txt"
             if result.status == 200 and error is None and obeyed:

@@ -48,7 +48,7 @@ class World:
     calm: bool = False  # nothing is lost on the way, all names are known
     elapsed: float = 0.0  # before this life, on the clock on the wall
     written: dict[str, float] = field(default_factory=dict)  # when each host was asked last, in whatever life
-    robots_failed: int = 0  # how often in a row some robots.txt could not be had: the pause for that outlives a run
+    robots_failed: int = 0  # how often a robots.txt could not be had: the pause for that outlives a run
     begun: set[str] = field(default_factory=set)  # the inputs that were asked for
 
     @property
