@@ -78,8 +78,14 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def may_be_tried(self) -> bool:
-        """True if `discover` with an effort of TRIAL does not take long."""
-        return self._size <= TRIED
+        """True if `discover` with an effort of TRIAL does not take long: if it is short, or no page and no sitemap."""
+        size = self._size
+        return size <= TRIED or (size - len(self.body) <= TRIED and not self._is_searched)
+
+    @property
+    def _is_searched(self) -> bool:
+        """Whether links are looked for in its body."""
+        return self.named or _looks_like_sitemap(self) or _page_type(_content_type(self)[0], self.body) is not None
 
     @property
     def _size(self) -> int:

@@ -144,6 +144,14 @@ class TestPrepare:
         (answer,) = rig.worker.answers
         assert (answer.url.href, answer.body, answer.named) == (URL, body, False)
 
+    def test_what_is_no_page_stays_here(self):
+        """However large: nothing in it is looked at, so it need not go through a pipe."""
+        rig = Rig(links=True)
+        got = response(HUGE)
+        got.headers["content-type"] = ["application/pdf"]
+        findings = rig.read(got)
+        assert (findings.links, findings.follow, rig.worker.answers) == (None, [], [])
+
     def test_headers_count_too(self):
         """A small page with 200 kB of links in its head is none that is small."""
         rig = Rig(links=True)
