@@ -14,7 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
-from crawler.config import CONFIG_FILE, NAMES, OPTIONS, ConfigError, Settings, Source, resolve
+from crawler.config import (
+    CONFIG_FILE,
+    LIMITS,
+    NAMES,
+    OPTIONS,
+    OUTPUT,
+    PEOPLE,
+    POLITENESS,
+    REQUEST,
+    ConfigError,
+    Settings,
+    Source,
+    resolve,
+)
+from crawler.monitor_options import MONITORS
 from crawler.options import Choice, Flag, Option, shown, suggestion
 from crawler.sources import from_environment, read
 
@@ -67,11 +81,17 @@ FLAGS: Final = (*OPTIONS.values(), CONFIG_FILE, *QUESTIONS)
 
 
 class Command(NamedTuple):
-    """A first word that is not an input; `arguments` is what may follow it."""
+    """A first word that is not an input; `arguments` is what may follow it.
+
+    `takes` are the options that mean something to it, by name or as a whole group, and `more` is a paragraph for its
+    own --help.
+    """
 
     help: str
     run: Callable[[Settings], int]
     arguments: str = "[OPTION]..."
+    takes: tuple[str, ...] = ()
+    more: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,12 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     about = {name: command.help for name, command in COMMANDS.items()}
-    if not {"-h", "--help"}.isdisjoint(arguments[: _end(arguments)]):  # whatever else is wrong with them
-        from crawler.help import help_text
-
-        commands = {f"{name} {command.arguments}": command.help for name, command in COMMANDS.items()}
-        return _put(help_text(FLAGS, commands, EXAMPLES, EXIT_CODES))
     command = COMMANDS.get(arguments[0]) if arguments else None
+    if not {"-h", "--help"}.isdisjoint(arguments[: _end(arguments)]):  # whatever else is wrong with them
+        return _put(help_on(arguments[0] if command else None))
     written = parse(arguments[1:] if command else arguments)
     asked = written.values
     if "version" in asked:
@@ -137,6 +154,9 @@ def fetch(settings: Settings) -> int:
         check(config.inputs, config.column)
     except ValueError as error:
         first, *more = str(error).splitlines()  # one for each bad input
+        word = config.inputs[0]
+        if first.startswith(f"{shown(word)}: there is no such file"):
+            first += suggestion(word, COMMANDS)
         return _complain(first, more, config.log_format)
     import gc
 
@@ -144,6 +164,37 @@ def fetch(settings: Settings) -> int:
     from crawler.terminal import run_command
 
     return run_command(config)
+
+
+def help_on(name: str | None) -> str:
+    """The text of --help: on one command, or on all there is."""
+    from crawler.help import command_help, help_text
+
+    if name is None:
+        commands = {f"{name} {command.arguments}".rstrip(): command.help for name, command in COMMANDS.items()}
+        return help_text(FLAGS, commands, EXAMPLES, EXIT_CODES)
+    command = COMMANDS[name]
+    taken = [option for option in FLAGS if option.name in command.takes or option.group in command.takes]
+    return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
+
+
+def explain(settings: Settings) -> int:
+    """Show the help on the command that is the input."""
+    inputs = settings.config.inputs
+    if not inputs:
+        return _put(help_on(None))
+    if inputs[0] not in COMMANDS:
+        raise ConfigError(f"help: {shown(inputs[0])} is not a command{suggestion(inputs[0], COMMANDS)}")
+    if len(inputs) > 1:
+        raise ConfigError(f"help: {shown(inputs[1])} is one word too many: crawler help [COMMAND]")
+    return _put(help_on(inputs[0]))
+
+
+def version(settings: Settings) -> int:
+    """Show the versions."""
+    if settings.config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: version takes no inputs")
+    return _put(version_text())
 
 
 def demo(settings: Settings) -> int:
@@ -220,24 +271,73 @@ def about_job(command: str, settings: Settings) -> int:
     return _put(text) or exit_code
 
 
+_FETCHING: Final = (REQUEST, POLITENESS, LIMITS)
+
 COMMANDS: Final[Mapping[str, Command]] = {
-    "demo": Command("Fetch the good and bad pages of the built-in site; no internet needed", demo),
-    "doctor": Command("Try every fault of the built-in site on this machine; no internet needed", doctor, "[-q]"),
-    "shell": Command("Open a Python prompt with a fetched page and its selector", shell, "[OPTION]... URL"),
-    "attach": Command("Watch and steer a run that has a --console", attach, "PATH"),
-    "status": Command("Say how a job stands, also while it runs", partial(about_job, "status"), "DIR"),
-    "verify": Command("Check the books of a job against its outputs", partial(about_job, "verify"), "DIR"),
+    "demo": Command(
+        "Fetch the good and bad pages of the built-in site; no internet needed",
+        demo,
+        takes=(*_FETCHING, OUTPUT, PEOPLE, MONITORS),
+        more="The site listens on this machine while the run lasts, and brings its own URLs. Options of a run may be "
+        "tried on it.",
+    ),
+    "doctor": Command(
+        "Try every fault of the built-in site on this machine; no internet needed",
+        doctor,
+        "[-q]",
+        ("quiet",),
+        "Says of each fault what became of it and whether that is what is promised. Exits with 1 when one is not.",
+    ),
+    "shell": Command(
+        "Open a Python prompt with a fetched page and its selector",
+        shell,
+        "[OPTION]... URL",
+        (*_FETCHING, "quiet"),
+        "The prompt knows page, record, selector, css, xpath, urljoin and fetch. It is IPython or ptpython where one "
+        "of them is installed; lines may come through a pipe, too.",
+    ),
+    "attach": Command(
+        "Watch and steer a run that has a --console",
+        attach,
+        "PATH",
+        more="PATH is what that run was given: a socket file, or HOST:PORT. `help` lists what may be typed; lines may "
+        "come through a pipe: echo status | crawler attach PATH",
+    ),
+    "status": Command(
+        "Say how a job stands, also while it runs",
+        partial(about_job, "status"),
+        "DIR",
+        more="DIR is the folder of --job. Shows what has become of its inputs, and what is left of each host.",
+    ),
+    "verify": Command(
+        "Check the books of a job against its outputs",
+        partial(about_job, "verify"),
+        "DIR",
+        more="DIR is the folder of --job. Reads every output again and says what is not as it was written. Exits "
+        "with 5 when something is wrong.",
+    ),
     "retry": Command(
         "Queue the URLs that failed again, or those that ended with some error codes",
         partial(about_job, "retry"),
         "DIR [CODE]...",
+        more="DIR is the folder of --job. The command that began the job then fetches them.",
     ),
     "why": Command(
         "Tell what a job knows of a URL: who linked it, what decided, each request",
         partial(about_job, "why"),
         "DIR URL",
+        more="DIR is the folder of --job.",
     ),
-    "report": Command("Make a page with plots and tables of a run", report, "FILE|DIR [-O HTML]"),
+    "report": Command(
+        "Make a page with plots and tables of a run",
+        report,
+        "FILE|DIR [-O HTML]",
+        ("output", "overwrite_output"),
+        "FILE is an output of a run, in JSON Lines or CSV; DIR is the folder of --job. Without -o or -O the page goes "
+        "beside it, with the suffix .html.",
+    ),
+    "help": Command("Show all options, or those of one command", explain, "[COMMAND]"),
+    "version": Command("Show the versions of this program and its libraries", version, ""),
 }
 
 

@@ -31,10 +31,8 @@ def help_text(
         "Commands (as the first word):",
         *rows(commands.items()),
     ]
-    for group in dict.fromkeys(option.group for option in options):
-        members = [option for option in options if option.group == group]
-        lines += ["", f"{group}:", *rows((_invocation(option), _meaning(option)) for option in members)]
     lines += [
+        *_by_group(options),
         "",
         "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G",
         "(k is 1000). Every switch has its opposite: --ordered and --no-ordered. Options",
@@ -44,6 +42,15 @@ def help_text(
         "Exit codes:",
         *rows(((str(code), meaning) for code, meaning in exit_codes.items()), 8),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def command_help(usage: str, about: str, more: str, options: Sequence[Option]) -> str:
+    """The help on one command, with the options that mean something to it."""
+    lines = [f"Usage: crawler {usage}", "", *textwrap.wrap(f"{about}.", _WIDTH)]
+    if more:
+        lines += ["", *textwrap.wrap(more, _WIDTH)]
+    lines += [*_by_group(options), "", "All options and commands: crawler --help"]
     return "\n".join(lines) + "\n"
 
 
@@ -58,7 +65,14 @@ def rows(pairs: Iterable[tuple[str, str]], column: int = _COLUMN) -> Iterator[st
         yield from (" " * column + line for line in wrapped)
 
 
-def _invocation(option: Option) -> str:
+def _by_group(options: Sequence[Option]) -> Iterator[str]:
+    for group in dict.fromkeys(option.group for option in options):
+        yield from ("", f"{group}:")
+        yield from rows((invocation(option), meaning(option)) for option in options if option.group == group)
+
+
+def invocation(option: Option) -> str:
+    """An option as it is typed, long flags below each other."""
     if not option.flags:
         return option.metavar
     flags = option.flags
@@ -68,7 +82,8 @@ def _invocation(option: Option) -> str:
     return f"{indent}{', '.join(flags)} {option.metavar}".rstrip()
 
 
-def _meaning(option: Option) -> str:
+def meaning(option: Option) -> str:
+    """What an option does, and its default."""
     if option.repeatable and not option.default:
         return option.help if option.name == "fields" or not option.flags else f"{option.help} (repeatable)"
     defaults = []

@@ -85,7 +85,7 @@ class _Monitors:
         try:
             from crawler.monitor.dashboard.server import Dashboard
         except ImportError as error:
-            raise ConfigError(f"--dashboard: {error.name} is missing (pip install 'crawler[dashboard]')") from error
+            raise ConfigError(f"--dashboard: {error.name} is missing (pip install 'everyurl[dashboard]')") from error
         from crawler.monitor.dashboard.live import Hello, Live
 
         config, started = self._config, time.time()

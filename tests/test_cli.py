@@ -173,6 +173,11 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["no-such.txt"], "'no-such.txt': there is no such file"),
         ([""], "INPUT: '' is not a file, a URL or -"),
         (["--\x1b[31m\u202e", "urls.txt"], r"unknown option '--\x1b[31m\u202e'"),
+        (["dmeo"], "'dmeo': there is no such file (did you mean demo?)"),
+        (["verfy", "--job", "x"], "'verfy': there is no such file (did you mean verify?)"),
+        (["help", "verfy"], "help: 'verfy' is not a command (did you mean verify?)"),
+        (["help", "status", "why"], "help: 'why' is one word too many: crawler help [COMMAND]"),
+        (["version", "urls.txt"], "INPUT: version takes no inputs"),
         (["demo", "urls.txt"], "INPUT: demo brings its own URLs (for a file of that name: ./demo)"),
     ],
 )  # fmt: skip
@@ -277,6 +282,43 @@ def test_help_anywhere(runs: Runs, capsys: pytest.CaptureFixture[str], arguments
     """Who asks for help gets it, whatever else is wrong."""
     assert cli.main(arguments) == 0
     assert capsys.readouterr().out.startswith("Usage: crawler ")
+    assert runs.seen == []
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_on_a_command(runs: Runs, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """`crawler COMMAND --help` and `crawler help COMMAND` show that command alone, in 80 columns."""
+    assert cli.main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert cli.main(["help", name]) == 0
+    assert capsys.readouterr().out == text
+    command = cli.COMMANDS[name]
+    assert text.startswith(f"Usage: crawler {name} {command.arguments}".rstrip() + "\n")
+    assert command.help in " ".join(text.split())
+    assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
+    assert runs.seen == []
+
+
+def test_help_on_a_command_has_its_options_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """What means nothing to a command is not in its help."""
+    for name, there, not_there in [
+        ("doctor", "--quiet", "--delay"),
+        ("shell", "--timeout", "--job"),
+        ("status", "DIR", "--output"),
+    ]:
+        assert cli.main([name, "-h"]) == 0
+        text = capsys.readouterr().out
+        assert there in text
+        assert not_there not in text
+
+
+def test_help_and_version_as_words(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    """`crawler help` and `crawler version` are what people type first."""
+    for word, flag in [("help", "--help"), ("version", "--version")]:
+        assert cli.main([word]) == 0
+        text = capsys.readouterr().out
+        assert cli.main([flag]) == 0
+        assert capsys.readouterr().out == text
     assert runs.seen == []
 
 

@@ -16,7 +16,7 @@ try:
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwright
 except ImportError as error:
-    missing(f"{error.name} is not installed (pip install 'crawler[test]')")
+    missing(f"{error.name} is not installed (pip install 'everyurl[test]')")
 
 SLOWLY = ("-c", "4", "--per-host", "64", "--no-adaptive")
 

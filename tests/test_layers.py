@@ -244,7 +244,7 @@ def test_extras_are_optional() -> None:
     # Of the dependencies, those of some platforms only; where the marker is the Python version, there is a twin inside.
     somewhere = {name.match(line)[0] for line in project["dependencies"] if "platform" in line}  # type: ignore[index]
     missing = {distribution.replace("-", "_").lower() for distribution in extras | somewhere}
-    missing.discard("crawler")  # an extra may take another one in
+    missing.discard("everyurl")  # an extra may take another one in
     assert "uvloop" in missing
     for module in SOURCES:
         assert {imported.split(".")[0] for imported in at_the_top(module)}.isdisjoint(missing), module

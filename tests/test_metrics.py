@@ -205,7 +205,7 @@ class TestExposition:
             return real(name, *arguments, **keywords)
 
         monkeypatch.setattr(builtins, "__import__", refuse)
-        with pytest.raises(ConfigError, match=re.escape("pip install 'crawler[metrics]'")):
+        with pytest.raises(ConfigError, match=re.escape("pip install 'everyurl[metrics]'")):
             Exposition(lambda: None)
 
 

@@ -259,7 +259,7 @@ class TestTheHandshake:
         peers = serve(network, talking("x"))
         got = fetch(network)
         assert code(got) == "scheme_unsupported"
-        assert "pip install 'crawler[websocket]'" in got.error.message
+        assert "pip install 'everyurl[websocket]'" in got.error.message
         assert peers == []
 
 

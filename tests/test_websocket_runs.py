@@ -157,7 +157,7 @@ class TestLists:
         records = by_url(fetch([f"ws://{place}/", f"http://{place}/"]))
         missing = records[f"ws://{place}/"]
         assert (outcome(missing), outcome(records[f"http://{place}/"])) == ("scheme_unsupported", "ok")
-        assert "crawler[websocket]" in missing.error.message
+        assert "everyurl[websocket]" in missing.error.message
 
     def test_extraction_is_for_pages(self, place):
         """The data of a WebSocket is what was said."""

@@ -73,7 +73,7 @@ class Endpoint:
             words = f"port {port} is blocked for discovered URLs (--allow-private opens it)"
             return fail(CodedError("address_blocked", words))
         if scheme in _SOCKETS and find_spec("wsproto") is None:
-            words = f"{scheme} URLs need one more package: pip install 'crawler[websocket]'"
+            words = f"{scheme} URLs need one more package: pip install 'everyurl[websocket]'"
             return fail(CodedError("scheme_unsupported", words))
 
         def on_queue(waits: bool) -> None:

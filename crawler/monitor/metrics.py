@@ -164,7 +164,7 @@ class Exposition:
         try:
             from prometheus_client import CollectorRegistry, ProcessCollector
         except ImportError as error:
-            raise ConfigError("--metrics: this needs prometheus_client: pip install 'crawler[metrics]'") from error
+            raise ConfigError("--metrics: this needs prometheus_client: pip install 'everyurl[metrics]'") from error
         self._registry = CollectorRegistry()
         self._registry.register(Collector(control))
         ProcessCollector(registry=self._registry)
