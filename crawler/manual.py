@@ -28,7 +28,7 @@ def manual(
         r"[\fIOPTION\fR]... \fIINPUT\fR...",
         *(line for typed in commands for line in (".br", r".B crawler", _plain(typed))),
         ".SH DESCRIPTION",
-        "Fetch lists of URLs, or sites, fast and politely. Every input gets exactly one record, whatever the network "
+        "Fetch lists of URLs, or sites, fast and politely. Every input gets exactly one record, whatever the network",
         "does: JSON Lines when piped or with",
         r".B \-o",
         "FILE, a short line for each URL on a terminal.",

@@ -1,0 +1,231 @@
+"""The commands: first words that are not inputs, and what each does. Without one, the inputs are fetched.
+
+What is needed to run is imported when it runs, so that --help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, NamedTuple
+
+from crawler.answers import complain, put, version_text
+from crawler.config import LIMITS, OUTPUT, PEOPLE, POLITENESS, REQUEST, ConfigError, Settings
+from crawler.flags import EXAMPLES, EXIT_CODES, FLAGS
+from crawler.monitor_options import MONITORS
+from crawler.options import shown, suggestion
+
+
+class Command(NamedTuple):
+    """A first word that is not an input; `arguments` is what may follow it.
+
+    `takes` are the options that mean something to it, by name or as a whole group, and `more` is a paragraph for its
+    own --help.
+    """
+
+    help: str
+    run: Callable[[Settings], int]
+    arguments: str = "[OPTION]..."
+    takes: tuple[str, ...] = ()
+    more: str = ""
+
+
+def fetch(settings: Settings) -> int:
+    """Fetch the inputs: what is done when the first word is no command."""
+    config = settings.config
+    if not config.inputs:
+        from crawler.help import rows
+
+        words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
+        return complain(words, [*rows(EXAMPLES.items(), 42)][:3], config.log_format)
+    from crawler.seeds import check
+
+    try:
+        check(config.inputs, config.column)
+    except ValueError as error:
+        first, *more = str(error).splitlines()  # one for each bad input
+        word = config.inputs[0]
+        if first.startswith(f"{shown(word)}: there is no such file"):
+            first += suggestion(word, COMMANDS)
+        return complain(first, more, config.log_format)
+    import gc
+
+    gc.disable()  # of what is imported nothing is garbage; the run turns it on again
+    from crawler.terminal import run_command
+
+    return run_command(config)
+
+
+def help_on(name: str | None) -> str:
+    """The text of --help: on one command, or on all there is."""
+    from crawler.help import command_help, help_text
+
+    if name is None:
+        commands = {f"{name} {command.arguments}".rstrip(): command.help for name, command in COMMANDS.items()}
+        return help_text(FLAGS, commands, EXAMPLES, EXIT_CODES)
+    command = COMMANDS[name]
+    taken = [option for option in FLAGS if option.name in command.takes or option.group in command.takes]
+    return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
+
+
+def explain(settings: Settings) -> int:
+    """Show the help on the command that is the input."""
+    inputs = settings.config.inputs
+    if not inputs:
+        return put(help_on(None))
+    if inputs[0] not in COMMANDS:
+        raise ConfigError(f"help: {shown(inputs[0])} is not a command{suggestion(inputs[0], COMMANDS)}")
+    if len(inputs) > 1:
+        raise ConfigError(f"help: {shown(inputs[1])} is one word too many: crawler help [COMMAND]")
+    return put(help_on(inputs[0]))
+
+
+def version(settings: Settings) -> int:
+    """Show the versions."""
+    if settings.config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: version takes no inputs")
+    return put(version_text())
+
+
+def demo(settings: Settings) -> int:
+    """Fetch the good and bad pages of the built-in site."""
+    if settings.config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: demo brings its own URLs (for a file of that name: ./demo)")
+    from msgspec.structs import replace
+
+    from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, start_demo
+    from crawler.terminal import run_command
+
+    config = settings.config
+    # One page is slow on purpose: nobody wants to wait a minute for it.
+    if "timeout" not in settings.origins:
+        config = replace(config, timeout=DEMO_TIMEOUT)
+    if "retries" not in settings.origins:
+        config = replace(config, retries=DEMO_RETRIES)
+    with start_demo() as urls:
+        return run_command(config, urls)
+
+
+def doctor(settings: Settings) -> int:
+    """Fetch every fault of the built-in site and say of each whether it became what is promised."""
+    if settings.config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: doctor takes no inputs")
+    from crawler.doctor import Examination
+
+    examination = Examination(versions=version_text(), quiet=settings.config.quiet)
+    for text in examination.lines():
+        if code := put(text):
+            return code
+    return examination.exit_code
+
+
+def shell(settings: Settings) -> int:
+    """Open a Python prompt with the page of the one URL that is the input."""
+    from crawler.shell import run_shell
+
+    return run_shell(settings)
+
+
+def attach(settings: Settings) -> int:
+    """Talk to the console of a run."""
+    from crawler.attach import attach as talk
+
+    inputs = settings.config.inputs
+    if len(inputs) != 1:
+        raise ConfigError(f"attach: {len(inputs)} arguments, and there should be 1: crawler attach PATH or HOST:PORT")
+    return talk(inputs[0])
+
+
+def report(settings: Settings) -> int:
+    """Write a page about the records that are the input."""
+    from crawler.errors import CodedError
+    from crawler.report.command import run_report
+
+    try:
+        return put(run_report(settings))
+    except CodedError as error:  # the disk's doing, not the user's
+        complain(str(error), log_format=settings.config.log_format)
+        return 5
+
+
+def about_job(command: str, settings: Settings) -> int:
+    """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
+    from crawler.errors import CodedError
+    from crawler.job_commands import answer
+
+    try:
+        text, exit_code = answer(command, settings.config.inputs)
+    except CodedError as error:  # the disk's doing, not the user's
+        complain(str(error), log_format=settings.config.log_format)
+        return 5
+    return put(text) or exit_code
+
+
+_FETCHING: Final = (REQUEST, POLITENESS, LIMITS)
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "demo": Command(
+        "Fetch the good and bad pages of the built-in site; no internet needed",
+        demo,
+        takes=(*_FETCHING, OUTPUT, PEOPLE, MONITORS),
+        more="The site listens on this machine while the run lasts, and brings its own URLs. Options of a run may be "
+        "tried on it.",
+    ),
+    "doctor": Command(
+        "Try every fault of the built-in site on this machine; no internet needed",
+        doctor,
+        "[-q]",
+        ("quiet",),
+        "Says of each fault what became of it and whether that is what is promised. Exits with 1 when one is not.",
+    ),
+    "shell": Command(
+        "Open a Python prompt with a fetched page and its selector",
+        shell,
+        "[OPTION]... URL",
+        (*_FETCHING, "quiet"),
+        "The prompt knows page, record, selector, css, xpath, urljoin and fetch. It is IPython or ptpython where one "
+        "of them is installed; lines may come through a pipe, too.",
+    ),
+    "attach": Command(
+        "Watch and steer a run that has a --console",
+        attach,
+        "PATH",
+        more="PATH is what that run was given: a socket file, or HOST:PORT. `help` lists what may be typed; lines may "
+        "come through a pipe: echo status | crawler attach PATH",
+    ),
+    "status": Command(
+        "Say how a job stands, also while it runs",
+        partial(about_job, "status"),
+        "DIR",
+        more="DIR is the folder of --job. Shows what has become of its inputs, and what is left of each host.",
+    ),
+    "verify": Command(
+        "Check the books of a job against its outputs",
+        partial(about_job, "verify"),
+        "DIR",
+        more="DIR is the folder of --job. Reads every output again and says what is not as it was written. Exits "
+        "with 5 when something is wrong.",
+    ),
+    "retry": Command(
+        "Queue the URLs that failed again, or those that ended with some error codes",
+        partial(about_job, "retry"),
+        "DIR [CODE]...",
+        more="DIR is the folder of --job. The command that began the job then fetches them.",
+    ),
+    "why": Command(
+        "Tell what a job knows of a URL: who linked it, what decided, each request",
+        partial(about_job, "why"),
+        "DIR URL",
+        more="DIR is the folder of --job.",
+    ),
+    "report": Command(
+        "Make a page with plots and tables of a run",
+        report,
+        "FILE|DIR [-O HTML]",
+        ("output", "overwrite_output"),
+        "FILE is an output of a run, in JSON Lines or CSV; DIR is the folder of --job. Without -o or -O the page goes "
+        "beside it, with the suffix .html.",
+    ),
+    "help": Command("Show all options, or those of one command", explain, "[COMMAND]"),
+    "version": Command("Show the versions of this program and its libraries", version, ""),
+}

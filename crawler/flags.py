@@ -1,0 +1,133 @@
+"""What may be typed: the flags, and how arguments are divided into options and inputs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from crawler.config import CONFIG_FILE, OPTIONS, ConfigError
+from crawler.options import Choice, Flag, Option, shown, suggestion
+
+EXAMPLES: Final = {
+    "crawler urls.txt": "fetch every URL of a file",
+    "crawler urls.txt -o out.jsonl": "write the records to a new file",
+    "crawler -c 200 list.csv --column url": "a column of CSV, 200 at once",
+    "grep /docs/ urls.txt | crawler -": "URLs from standard input",
+    "crawler https://example.org/": "a URL, or several",
+    "crawler -r https://example.org/": "a site: follow its links",
+    "crawler -r URL --job DIR -o out.jsonl": "one that can be stopped and goes on",
+    "crawler demo": "the built-in site: no internet needed",
+}
+EXIT_CODES: Final = {
+    0: "finished",
+    1: "a bug in this program",
+    2: "the command line or the configuration cannot be used",
+    3: "finished; with --fail: a URL failed for good",
+    4: "finished; with --fail: URLs failed, but another try may help",
+    5: "an output cannot be written; verify: a job's books or outputs are wrong",
+    130: "interrupted by Ctrl-C",
+    143: "interrupted by SIGTERM",
+}
+
+_OTHER: Final = "Other"
+QUESTIONS: Final = (
+    Option(Flag(), _OTHER, "Show this help", ("-h", "--help"), name="help"),
+    Option(Flag(), _OTHER, "Show the versions of this program and its libraries", ("--version",), name="version"),
+    Option(Flag(), _OTHER, "Print the JSON Schema of a record", ("--schema",), name="schema"),
+    Option(
+        Choice(("bash", "zsh", "fish")),
+        _OTHER,
+        "Print a completion script for bash, zsh or fish",
+        ("--completion",),
+        "SHELL",
+        "completion",
+    ),
+    Option(
+        Flag(),
+        _OTHER,
+        "Print every option, its value and where that comes from, as TOML",
+        ("--print-config",),
+        name="print_config",
+    ),
+)
+"""Options that ask for a text in place of a run."""
+
+FLAGS: Final = (*OPTIONS.values(), CONFIG_FILE, *QUESTIONS)
+"""All that --help and completion show."""
+
+
+class Written(argparse.Namespace):
+    """What was written, by the option's name, and the flag that was used for it."""
+
+    inputs: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, object] = {}
+        self.flags: dict[str, str] = {}
+
+    def label(self, name: str) -> str:
+        return self.flags.get(name, "INPUT")
+
+
+class _Note(argparse.Action):
+    """Notes a value as it was written. The last one counts; those of a list add up."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        assert isinstance(namespace, Written)
+        value = self.const if self.nargs == 0 else values
+        option = OPTIONS.get(self.dest)
+        if option is not None and option.repeatable:
+            earlier = namespace.values.get(self.dest, [])
+            assert isinstance(earlier, list)
+            value = [*earlier, value]
+        namespace.values[self.dest] = value
+        namespace.flags[self.dest] = option_string or ""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # A value that was written where none belongs may be a secret.
+        message = re.sub("ignored explicit argument .*", "takes no value", message, flags=re.DOTALL)
+        raise ConfigError(message.removeprefix("argument "))
+
+
+def parse(arguments: Sequence[str]) -> Written:
+    """Divide arguments into options and inputs, in any order; after -- all are inputs. Raises ConfigError."""
+    parser = _Parser(prog="crawler", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    known: list[str] = []
+    for option in FLAGS:
+        if not option.flags:
+            continue
+        known += (*option.flags, *option.opposites)
+        if not isinstance(option.kind, Flag):
+            parser.add_argument(*option.flags, dest=option.name, action=_Note, metavar=option.metavar)
+            continue
+        parser.add_argument(*option.flags, dest=option.name, action=_Note, nargs=0, const=True)
+        if option.opposites:
+            parser.add_argument(*option.opposites, dest=option.name, action=_Note, nargs=0, const=False)
+    parser.add_argument("inputs", nargs="*")
+    # Versions of argparse differ in what -- means between inputs and options.
+    end = end_of_options(arguments)
+    written, unknown = parser.parse_known_intermixed_args(arguments[:end], Written())
+    if unknown:
+        flag = unknown[0].partition("=")[0]
+        if not flag.startswith("--"):
+            flag = flag[:2]  # a value may be behind it
+        raise ConfigError(f"unknown option {shown(flag)}{suggestion(flag, known)}")
+    if inputs := [*written.inputs, *arguments[end + 1 :]]:
+        written.values["inputs"] = inputs
+    return written
+
+
+def end_of_options(arguments: Sequence[str]) -> int:
+    """Where the options end: at the first --."""
+    return arguments.index("--") if "--" in arguments else len(arguments)
