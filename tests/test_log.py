@@ -324,10 +324,10 @@ def buggy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetcher with a bug."""
     real = Fetcher.fetch
 
-    def fetch(self: Fetcher, request, *arguments):
+    def fetch(self: Fetcher, request, *arguments, **named):
         if "bug" in request.url.href:
             raise ZeroDivisionError("in a visit")
-        return real(self, request, *arguments)
+        return real(self, request, *arguments, **named)
 
     monkeypatch.setattr(Fetcher, "fetch", fetch)
 
@@ -367,11 +367,11 @@ class TestBugs:
         """What a thread dies of while the run goes on is told by the run."""
         real = Fetcher.fetch
 
-        def fetch(self: Fetcher, *arguments):
+        def fetch(self: Fetcher, *arguments, **named):
             thread = threading.Thread(target=lambda: 1 / 0, name="other")
             thread.start()
             thread.join()
-            return real(self, *arguments)
+            return real(self, *arguments, **named)
 
         monkeypatch.setattr(Fetcher, "fetch", fetch)
         _, _, said = crawl(site.url(HELLO))
