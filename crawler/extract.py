@@ -23,9 +23,9 @@ from jmespath.exceptions import ArityError, JMESPathError, UnknownFunctionError 
 from lxml.etree import LxmlError, XPath  # type: ignore[import-untyped]
 from parsel.csstranslator import GenericTranslator, HTMLTranslator
 
+from crawler.charset.encodings import is_utf_8
 from crawler.convert import TYPES, Converter, as_found
 from crawler.effort import LINEAR, Reach, regex_reach, xpath_reach
-from crawler.encodings import is_utf_8
 from crawler.options import shown, suggestion
 from crawler.page import Document, Extracted
 

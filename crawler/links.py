@@ -21,8 +21,8 @@ from typing import Final
 import msgspec
 
 from crawler.charset import decode_text
+from crawler.charset.encodings import canonical, is_utf_8, query_in
 from crawler.directives import refresh_target, robots_directives, srcset_targets
-from crawler.encodings import canonical, is_utf_8, query_in
 from crawler.markup import (
     ATTRIBUTES,
     END,

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Final
 
 from crawler.charset import decode_text
-from crawler.encodings import canonical
+from crawler.charset.encodings import canonical
 
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _WHITE: Final = "\t\n\f\r "

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from crawler.charset import decode_text
-from crawler.encodings import query_in
+from crawler.charset.encodings import query_in
 from crawler.errors import CodedError
 from crawler.models import Record, Request
 from crawler.urls import Url, join, parse

@@ -14,10 +14,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from crawler.charset.transcode import Transcoder
 from crawler.decode import Decoder
 from crawler.errors import CodedError
 from crawler.sitemap_xml import Add, XmlReader
-from crawler.transcode import Transcoder
 
 MAX_ENTRIES: Final = 50_000
 MAX_SIZE: Final = 52_428_800

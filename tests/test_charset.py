@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.charset import Decoded, decode_text, extract_type, from_content_type
-from crawler.encodings import canonical
+from crawler.charset.encodings import canonical
 from crawler.errors import WARNINGS
 
 HTML = "text/html"

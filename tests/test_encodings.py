@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - characters that look like others are what this is about
-"""crawler.encodings: every code point of every encoding, and every error, as the Encoding Standard has it."""
+"""crawler.charset.encodings: every code point of every encoding, and every error, as the Encoding Standard has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from encoding_reference import digest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.encodings import decode
+from crawler.charset.encodings import decode
 
 # Printed by tests/encoding_reference.py from the standard's index files of 2024-09-18.
 DIGESTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 from crawler.charset import decode_text, from_content_type
-from crawler.encodings import canonical
+from crawler.charset.encodings import canonical
 
 SAMPLES = (
     b'text/html; charset="utf-8"\n<!doctype html><meta charset=latin1>caf\xc3\xa9',

@@ -9,7 +9,7 @@ import codecs
 import re
 from typing import Final
 
-from crawler.encodings import canonical, decode
+from crawler.charset.encodings import canonical, decode
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),

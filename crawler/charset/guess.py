@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from crawler.encodings import canonical
+from crawler.charset.encodings import canonical
 
 _SAMPLE: Final = 2048  # with twice or four times as much it is right just as often
 _LOOKED_AT: Final = 256 * 1024

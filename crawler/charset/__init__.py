@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from crawler.charset_guess import guess
-from crawler.encodings import canonical, decode
+from crawler.charset.encodings import canonical, decode
+from crawler.charset.guess import guess
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_BE, "utf-16be"), (codecs.BOM_UTF16_LE, "utf-16le"))
 _WHITE: Final = " \t\n\f\r"
