@@ -28,7 +28,7 @@ from crawler.intake import Intake, IntakeRules
 from crawler.loop import Crawl
 from crawler.network import Network
 from crawler.outputs import open_outputs
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.reactors import descriptor_limit
 from crawler.retry import Retry
 from crawler.sinks import Sink

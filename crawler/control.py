@@ -11,7 +11,7 @@ from crawler.errors import CodedError
 from crawler.frontier import Frontier, HostView
 from crawler.intake import Intake
 from crawler.loop import Crawl
-from crawler.politeness import Binding, Politeness
+from crawler.politeness.controller import Binding, Politeness
 from crawler.stats import Snapshot, Stats
 from crawler.typed import Typed
 from crawler.urls import parse

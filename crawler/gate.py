@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.models import Request
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 
 if TYPE_CHECKING:
     from crawler.robots import Robots, Verdict

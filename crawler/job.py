@@ -31,7 +31,7 @@ from crawler.job_options import JobError, changes
 from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError, NoLocksError
 from crawler.models import Request
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.redaction import scrub
 from crawler.seals import BODIES, CONFIG, of_range, of_text
 from crawler.seeds import BadLine, Seed

@@ -24,7 +24,7 @@ from crawler.gate import Gate
 from crawler.ground import TURN, Ground, Landing, Reader, Rules
 from crawler.intake import READ_SHARE, Intake
 from crawler.models import Request, Response
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.printable import printable
 from crawler.redirect import next_hop
 from crawler.retry import LOCAL_CODES, Retry

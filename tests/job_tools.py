@@ -14,7 +14,7 @@ from crawler.config import Config
 from crawler.errors import CodedError
 from crawler.job import Job
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.seeds import BadLine
 from crawler.sinks.jsonl import JsonLines
 from crawler.urls import parse

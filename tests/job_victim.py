@@ -24,7 +24,7 @@ from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.job import Job
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of, unfetched
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.reactors import private_reactor, run
 from crawler.seeds import BadLine
 from crawler.sinks.bodies import Bodies

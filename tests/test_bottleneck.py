@@ -8,7 +8,7 @@ import pytest
 
 from crawler.bottleneck import Bottleneck, Causes, bottleneck, host_name, percent
 from crawler.frontier import HostView
-from crawler.politeness import Binding
+from crawler.politeness.controller import Binding
 
 
 def host(

@@ -27,7 +27,7 @@ from crawler.frontier.spilling import SpillingFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.journal import Journal
 from crawler.models import Input, Outcome, Request, Response, Timings
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.store import Store
 from crawler.urls import canonical_key, parse
 

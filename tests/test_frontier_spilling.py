@@ -17,7 +17,7 @@ from crawler.errors import CodedError
 from crawler.frontier import Frontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.models import Input, Request
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.urls import canonical_key, parse
 
 PARENT = Input(parent="http://a.example/", depth=1)

@@ -16,7 +16,7 @@ from crawler.frontier import Counts
 from crawler.frontier.sqlite import READ_AT_ONCE, SqliteFrontier
 from crawler.journal import Journal
 from crawler.models import Input, Redirect, Request, Response, Timings
-from crawler.politeness import LONGEST_PAUSE, Politeness
+from crawler.politeness.controller import LONGEST_PAUSE, Politeness
 from crawler.store import Store
 from crawler.urls import canonical_key, parse
 

@@ -12,7 +12,7 @@ from crawler.errors import CodedError
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate, Ruling
 from crawler.models import Input, Request, Response, Timings
-from crawler.politeness import GIVE_UP_AFTER, Politeness
+from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
 from crawler.robots import FIRST_PAUSE, FIRST_PAUSE_OFFLINE, Robots
 from crawler.urls import Url, parse
 

@@ -13,7 +13,7 @@ from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
 from crawler.intake import READ_SHARE, RECENT, Intake, IntakeRules
 from crawler.models import Input, Record, Redirect, Request
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.scope import Scope
 from crawler.seeds import BadLine, Seed
 from crawler.urls import canonical_key, parse

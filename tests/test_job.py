@@ -31,7 +31,7 @@ from crawler.frontier import Counts
 from crawler.job import Job
 from crawler.job_options import JobError
 from crawler.models import Input
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.store import Books

@@ -26,7 +26,7 @@ from crawler.intake import Intake, IntakeRules
 from crawler.limits import Limits
 from crawler.loop import Crawl
 from crawler.models import Input, Record, Request, Response, Timings, record_of
-from crawler.politeness import GIVE_UP_AFTER, Politeness
+from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
 from crawler.retry import Retry
 from crawler.seeds import BadLine, Seed
 from crawler.sinks import Sink

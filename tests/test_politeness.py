@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.models import Response, Timings
-from crawler.politeness import HostControl, Politeness
-from crawler.waits import LONGEST, retry_after
+from crawler.politeness.controller import HostControl, Politeness
+from crawler.politeness.rate_headers import LONGEST, retry_after
 
 WALL = 1_750_000_000.0  # Sun, 15 Jun 2025 15:06:40 GMT
 KEY = "example.com:80"

@@ -79,10 +79,14 @@ def test_the_words_of_a_broken_promise():
 
 
 PLANTED = {
-    "the delay is not kept": ("crawler.politeness.HostControl.asked", lambda *_: None, "after the last"),
-    "a host is asked too much at once": ("crawler.politeness.HostControl.end", lambda *_: None, "deadlock|in flight"),
+    "the delay is not kept": ("crawler.politeness.controller.HostControl.asked", lambda *_: None, "after the last"),
+    "a host is asked too much at once": (
+        "crawler.politeness.controller.HostControl.end",
+        lambda *_: None,
+        "deadlock|in flight",
+    ),
     "a host's time is not waited for": (
-        "crawler.politeness.HostControl.block",
+        "crawler.politeness.controller.HostControl.block",
         lambda *_: None,
         "before its host|and no end",
     ),
@@ -92,7 +96,11 @@ PLANTED = {
     "a timer is left": ("crawler.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
     "what is read is not remembered": ("crawler.journal.Journal.seed_taken", lambda *_: None, "too many|differ|second"),
     "links are lost": ("crawler.intake.Intake.accept_links", lambda *_, **__: None, "links to"),
-    "the delay ends with a run": ("crawler.politeness.Politeness.go_on", lambda *_: None, "after the last request"),
+    "the delay ends with a run": (
+        "crawler.politeness.controller.Politeness.go_on",
+        lambda *_: None,
+        "after the last request",
+    ),
     "what was begun is forgotten": ("crawler.job.Job.pages", lambda _: (0, set()), "asked for"),
     "a page is begun before that is kept": ("crawler.journal.Journal.begun", lambda *_: None, "deadlock|asked for"),
     "hops are not known": ("crawler.frontier.memory.MemoryFrontier.leads", lambda *_: True, "for another input"),

@@ -23,7 +23,7 @@ from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView
 from crawler.frontier.known import Known
 from crawler.models import Outcome, Request
-from crawler.politeness import HostControl, Politeness
+from crawler.politeness.controller import HostControl, Politeness
 from crawler.urls import Url, parse
 
 IN_MEMORY: Final = 24 << 20

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from crawler.frontier import HostView
 from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
 from crawler.models import Request
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.spill import Spill
 from crawler.urls import Url
 

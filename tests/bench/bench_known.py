@@ -35,7 +35,7 @@ from crawler.frontier.memory import MemoryFrontier
 from crawler.intake import Intake, IntakeRules
 from crawler.job import DATABASE, Job
 from crawler.models import Input, Request, Response, Timings, record_of
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.reactors import private_reactor, run
 from crawler.scope import Scope
 from crawler.sinks.tee import Tee

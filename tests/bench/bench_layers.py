@@ -43,7 +43,7 @@ from crawler.limits import Limits
 from crawler.loop import Crawl
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.monitor.dashboard.live import Hello, Live
-from crawler.politeness import Politeness
+from crawler.politeness.controller import Politeness
 from crawler.retry import Retry
 from crawler.seeds import from_iterable
 from crawler.sinks.jsonl import JsonLines

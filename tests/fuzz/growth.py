@@ -24,6 +24,7 @@ from crawler.http11.head import mend
 from crawler.links import REFERENCES, scan
 from crawler.markup import unescape
 from crawler.models import Input
+from crawler.politeness.rate_headers import retry_after
 from crawler.redaction import redact, scrub
 from crawler.resolving import resolve
 from crawler.robots_rules import parse as parse_robots
@@ -31,7 +32,6 @@ from crawler.robots_rules import product_token
 from crawler.seed_formats import read_stream, seed
 from crawler.sitemaps import parse as parse_sitemap
 from crawler.urls import canonical_key, join, parse
-from crawler.waits import retry_after
 
 FACTOR = 8
 BOUND = 24.0

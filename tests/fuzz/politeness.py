@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from crawler.models import Response, Timings
-from crawler.politeness import Politeness
-from crawler.waits import LONGEST, retry_after
+from crawler.politeness.controller import Politeness
+from crawler.politeness.rate_headers import LONGEST, retry_after
 
 SAMPLES = (
     b"Retry-After: 120\nX-RateLimit-Remaining: 0\nX-RateLimit-Reset: 1700000060\n",

@@ -25,7 +25,7 @@ from typing import Final, Literal
 
 from crawler.errors import CodedError
 from crawler.models import Response
-from crawler.waits import TELLING, retry_after, used_up
+from crawler.politeness.rate_headers import TELLING, retry_after, used_up
 
 Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff", "robots"]
 
