@@ -17,12 +17,13 @@ from crawler.control import Control
 from crawler.errand import Errands
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
+from crawler.fetch.http11.dial import Dial, reactor_dial
+from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.gate import Gate, dry_run
 from crawler.ground import Rules
-from crawler.http11.dial import Dial, reactor_dial
 from crawler.inputs import open_inputs
 from crawler.intake import Intake, IntakeRules
 from crawler.loop import Crawl
@@ -34,7 +35,6 @@ from crawler.retry import Retry
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats import Load, Snapshot, Stats
-from crawler.typed import Typed
 from crawler.urls import Url, canonical_key
 
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.

@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 
 from crawler.errors import CodedError
+from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier, HostView
 from crawler.intake import Intake
 from crawler.loop import Crawl
 from crawler.politeness.controller import Binding, Politeness
 from crawler.stats import Snapshot, Stats
-from crawler.typed import Typed
 from crawler.urls import parse
 
 MOST_CONCURRENCY: Final = 10_000

@@ -16,9 +16,9 @@ import msgspec
 
 from crawler.charset import extract_type
 from crawler.charset.encodings import is_utf_8
-from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
+from crawler.fetch.decode import Decoder
 from crawler.links import REFERENCES, Costly, scan
 from crawler.models import INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.resolving import base_of, resolve

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
-from crawler.fetch import Fetcher
+from crawler.fetch.fetcher import Fetcher
 from crawler.frontier import Frontier
 from crawler.models import Input, Request, Response
 from crawler.urls import Url

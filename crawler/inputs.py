@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from crawler import seeds
 from crawler.config import Config
+from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE
-from crawler.typed import Typed
 
 
 class Inputs(NamedTuple):

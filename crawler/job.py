@@ -25,6 +25,7 @@ from crawler.commit import CommitReactor, Committing
 from crawler.config import Config
 from crawler.config_text import to_toml
 from crawler.feed import Feed
+from crawler.fetch.typed import Typed
 from crawler.files import is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.job_options import JobError, changes
@@ -40,7 +41,6 @@ from crawler.sinks.writer import Output, Writer, coded, open_output
 from crawler.store import Books, Store
 from crawler.store_batch import Batch
 from crawler.store_file import StoreError
-from crawler.typed import Typed
 from crawler.urls import Url, parse
 from crawler.version import __version__
 

@@ -18,7 +18,8 @@ from twisted.logger import Logger
 
 from crawler.errand import Errands
 from crawler.errors import CodedError, StaleConnection
-from crawler.fetch import Fetcher
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.redirect import next_hop
 from crawler.frontier import Frontier
 from crawler.gate import Gate
 from crawler.ground import TURN, Ground, Landing, Reader, Rules
@@ -26,7 +27,6 @@ from crawler.intake import READ_SHARE, Intake
 from crawler.models import Request, Response
 from crawler.politeness.controller import Politeness
 from crawler.printable import printable
-from crawler.redirect import next_hop
 from crawler.retry import LOCAL_CODES, Retry
 from crawler.sinks import Sink
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from crawler.budget import Budget, default_limit
 from crawler.config import Config
-from crawler.fetch import Fetcher
-from crawler.http11.agent import Agent
-from crawler.http11.dial import Dial
-from crawler.http11.endpoint import Endpoint
-from crawler.http11.pool import Pool
-from crawler.http11.resolver import Resolver
-from crawler.http11.stalls import Stalls
-from crawler.http11.tls import LateContext
-from crawler.limits import Limits
-from crawler.typed import Typed
+from crawler.fetch.budget import Budget, default_limit
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.http11.agent import Agent
+from crawler.fetch.http11.dial import Dial
+from crawler.fetch.http11.endpoint import Endpoint
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.resolver import Resolver
+from crawler.fetch.http11.stalls import Stalls
+from crawler.fetch.http11.tls import LateContext
+from crawler.fetch.limits import Limits
+from crawler.fetch.typed import Typed
 
 
 class Network:

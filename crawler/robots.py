@@ -26,8 +26,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, StaleConnection
+from crawler.fetch.redirect import next_hop
 from crawler.models import Input, Request, Response
-from crawler.redirect import next_hop
 from crawler.robots_match import Rule
 from crawler.robots_rules import Rules, parse, read
 from crawler.urls import Url, join

@@ -15,8 +15,8 @@ from typing import Final, Protocol
 import msgspec
 
 from crawler.charset.transcode import Transcoder
-from crawler.decode import Decoder
 from crawler.errors import CodedError
+from crawler.fetch.decode import Decoder
 from crawler.sitemap_xml import Add, XmlReader
 
 MAX_ENTRIES: Final = 50_000

@@ -12,10 +12,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
-from crawler.http11.connection import Connection
-from crawler.http11.envelope import Envelope, Key, Trace
-from crawler.http11.response import WireResponse
-from crawler.http11.turns import Turns
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.envelope import Envelope, Key, Trace
+from crawler.fetch.http11.response import WireResponse
+from crawler.fetch.http11.turns import Turns
 
 KEY: Key = ("http", "a.example", 80, False)
 FIN = ConnectionDone

@@ -18,14 +18,14 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from crawler.budget import Budget
 from crawler.errors import CodedError
-from crawler.fetch import Fetcher
-from crawler.http11.agent import Agent
-from crawler.http11.endpoint import Endpoint
-from crawler.http11.pool import Pool
-from crawler.http11.stalls import Stalls
-from crawler.limits import Limits
+from crawler.fetch.budget import Budget
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.http11.agent import Agent
+from crawler.fetch.http11.endpoint import Endpoint
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.stalls import Stalls
+from crawler.fetch.limits import Limits
 from crawler.models import Input, Request
 from crawler.urls import parse
 

@@ -15,9 +15,9 @@ from test_loop import Records, Rig, Slow, urls
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from crawler.budget import LEAST, MOST, Budget, default_limit, memory
 from crawler.config import Config, ConfigError
-from crawler.limits import Limits
+from crawler.fetch.budget import LEAST, MOST, Budget, default_limit, memory
+from crawler.fetch.limits import Limits
 from crawler.models import Findings, Request, Response
 
 KIB = 1 << 10

@@ -13,9 +13,9 @@ from twisted.web.client import FileBodyProducer
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
-from crawler.client import Client
-from crawler.http11.envelope import NullJar
-from crawler.http11.response import WireResponse
+from crawler.fetch.client import Client
+from crawler.fetch.http11.envelope import NullJar
+from crawler.fetch.http11.response import WireResponse
 
 URL = "http://a.example:8080/x"
 

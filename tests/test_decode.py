@@ -1,4 +1,4 @@
-"""crawler.decode: whatever the coding and however the bytes are cut, the body comes out whole, or an error says why not."""
+"""crawler.fetch.decode: whatever the coding and however the bytes are cut, the body comes out whole, or an error says why not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import WARNINGS, CodedError
+from crawler.fetch.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 
 try:
     from compression import zstd

@@ -32,7 +32,7 @@ from fault_tools import (
 from OpenSSL import SSL
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
-from crawler.http11.tls import client_context
+from crawler.fetch.http11.tls import client_context
 from crawler.models import Record
 from crawler.site import running_site
 

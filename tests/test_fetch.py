@@ -18,12 +18,12 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from crawler.errors import StaleConnection
-from crawler.fetch import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, WATCH_INTERVAL, Fetcher, by_name
-from crawler.http11.stalls import Stalls
-from crawler.limits import Limits
+from crawler.fetch.fetcher import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, WATCH_INTERVAL, Fetcher, by_name
+from crawler.fetch.http11.stalls import Stalls
+from crawler.fetch.limits import Limits
+from crawler.fetch.redirect import next_hop
+from crawler.fetch.typed import Typed
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of
-from crawler.redirect import next_hop
-from crawler.typed import Typed
 from crawler.urls import parse
 
 OK = b"HTTP/1.1 200 OK\r\n"

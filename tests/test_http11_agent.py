@@ -18,11 +18,11 @@ from twisted.web.iweb import IAgent
 from zope.interface.verify import verifyObject
 
 from crawler.errors import CodedError, StaleConnection
-from crawler.http11.agent import IDEMPOTENT, Agent
-from crawler.http11.endpoint import Endpoint
-from crawler.http11.envelope import Envelope, Key
-from crawler.http11.pool import Pool
-from crawler.http11.response import WireResponse
+from crawler.fetch.http11.agent import IDEMPOTENT, Agent
+from crawler.fetch.http11.endpoint import Endpoint
+from crawler.fetch.http11.envelope import Envelope, Key
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.response import WireResponse
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 TLS_KEY: Key = ("https", "a.example", 443, False)

@@ -29,10 +29,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from crawler.errors import StaleConnection
-from crawler.http11 import answer as module
-from crawler.http11.connection import LINES
-from crawler.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM
-from crawler.http11.response import WireResponse
+from crawler.fetch.http11 import answer as module
+from crawler.fetch.http11.connection import LINES
+from crawler.fetch.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM
+from crawler.fetch.http11.response import WireResponse
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PLAIN = OK + b"Content-Length: 5\r\n\r\nhello"

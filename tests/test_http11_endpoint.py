@@ -14,11 +14,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
-from crawler.http11.connection import Connection
-from crawler.http11.endpoint import ATTEMPT_DELAY, MAX_ATTEMPTS, Endpoint
-from crawler.http11.envelope import Envelope
-from crawler.http11.pool import Pool
-from crawler.http11.tls import TLSLayer
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.endpoint import ATTEMPT_DELAY, MAX_ATTEMPTS, Endpoint
+from crawler.fetch.http11.envelope import Envelope
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.tls import TLSLayer
 
 REFUSED = OSError(errno.ECONNREFUSED, "refused")
 UNREACHABLE = OSError(errno.ENETUNREACH, "unreachable")

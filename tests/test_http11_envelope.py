@@ -6,7 +6,7 @@ from http11_fakes import KEY, Exchange, connected, envelope
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from crawler.http11.envelope import Envelope, ResponseHeaders, Trace
+from crawler.fetch.http11.envelope import Envelope, ResponseHeaders, Trace
 
 
 class ResponseHeadersTests(SynchronousTestCase):

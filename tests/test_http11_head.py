@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import WARNINGS, CodedError
-from crawler.http11.head import MAX_HEAD_LINES, Head, framing, mend
+from crawler.fetch.http11.head import MAX_HEAD_LINES, Head, framing, mend
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

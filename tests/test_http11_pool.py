@@ -6,9 +6,9 @@ from http11_fakes import FIN, KEY, Exchange, FakeTransport, connected, lost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from crawler.http11.connection import Connection
-from crawler.http11.envelope import Key
-from crawler.http11.pool import IDLE_SECONDS, Pool
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.envelope import Key
+from crawler.fetch.http11.pool import IDLE_SECONDS, Pool
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 

@@ -16,7 +16,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface.verify import verifyObject
 
 from crawler.errors import CodedError
-from crawler.http11.response import WireResponse
+from crawler.fetch.http11.response import WireResponse
 
 HEAD = b"HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 10\r\n\r\n"
 

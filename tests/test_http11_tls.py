@@ -23,8 +23,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from crawler.errors import CodedError
-from crawler.http11.connection import Connection
-from crawler.http11.tls import Context, LateContext, TLSLayer, client_context
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.tls import Context, LateContext, TLSLayer, client_context
 
 HOST = "www.a.example"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -145,8 +145,8 @@ def test_no_circles() -> None:
             {"crawler.reading", "crawler.parsing", "crawler.parsing.__main__", "crawler.parsing.worker"},
         ),
         ("crawler.reading", {"crawler.api", "crawler.composition"}),
-        ("crawler.client", {"crawler.fetch"}),
-        ("crawler.fetch", {"crawler.errand", "crawler.loop", "crawler.network"}),
+        ("crawler.fetch.client", {"crawler.fetch.fetcher"}),
+        ("crawler.fetch.fetcher", {"crawler.errand", "crawler.loop", "crawler.network"}),
         ("crawler.errand", {"crawler.composition", "crawler.loop"}),
     ],
 )
@@ -171,7 +171,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.retry", {"crawler.errors", "crawler.models"}),
         ("crawler.politeness.rate_headers", {"crawler.models"}),
         ("crawler.politeness.controller", {"crawler.errors", "crawler.models", "crawler.politeness.rate_headers"}),
-        ("crawler.redirect", {"crawler.errors", "crawler.models", "crawler.redaction", "crawler.urls"}),
+        ("crawler.fetch.redirect", {"crawler.errors", "crawler.models", "crawler.redaction", "crawler.urls"}),
         ("crawler.frontier", {"crawler.errors", "crawler.models", "crawler.politeness.controller", "crawler.urls"}),
         ("crawler.options", {"crawler.redaction"}),
         ("crawler.monitor_options", {"crawler.options"}),
@@ -195,14 +195,14 @@ def test_what_a_leaf_may_import(module: str, allowed: set[str]) -> None:
 def test_http11_stands_alone() -> None:
     """The engine under treq imports nothing of crawler but the error codes."""
     for module in SOURCES:
-        if module.startswith("crawler.http11"):
-            strangers = {name for name in OURS[module] if not name.startswith("crawler.http11")}
+        if module.startswith("crawler.fetch.http11"):
+            strangers = {name for name in OURS[module] if not name.startswith("crawler.fetch.http11")}
             assert strangers <= {"crawler.errors"}, module
 
 
 def test_treq_has_one_importer() -> None:
     """Only the client knows treq; the envelope needs the type of its cookie jar."""
-    assert importers("treq") == {"crawler.client", "crawler.http11.envelope"}
+    assert importers("treq") == {"crawler.fetch.client", "crawler.fetch.http11.envelope"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from twisted.logger import Logger, globalLogPublisher
 
 from crawler import Config, cli, fetch_all
 from crawler.errors import CodedError
-from crawler.fetch import Fetcher
+from crawler.fetch.fetcher import Fetcher
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.log import EVENTS, INTERVAL, Json, line
 from crawler.monitor.overheard import overheard

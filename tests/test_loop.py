@@ -15,15 +15,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from crawler.budget import Budget
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
+from crawler.fetch.budget import Budget
+from crawler.fetch.limits import Limits
 from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
 from crawler.ground import Rules
 from crawler.intake import Intake, IntakeRules
-from crawler.limits import Limits
 from crawler.loop import Crawl
 from crawler.models import Input, Record, Request, Response, Timings, record_of
 from crawler.politeness.controller import GIVE_UP_AFTER, Politeness

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.errors import CodedError
+from crawler.fetch.redirect import next_hop
 from crawler.models import Input, Redirect, Request, Response, Timings
-from crawler.redirect import next_hop
 from crawler.urls import parse
 
 

@@ -91,9 +91,9 @@ PLANTED = {
         "before its host|and no end",
     ),
     "robots.txt is not obeyed": ("crawler.gate.Gate._judge", lambda *_: None, "robots.txt disallows"),
-    "private addresses are dialled": ("crawler.http11.endpoint.forbidden", lambda _: "", "leads to 10.0.0.7"),
-    "a deadline is not kept": ("crawler.fetch._Flight.overdue", lambda *_: None, " took |deadlock"),
-    "a timer is left": ("crawler.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
+    "private addresses are dialled": ("crawler.fetch.http11.endpoint.forbidden", lambda _: "", "leads to 10.0.0.7"),
+    "a deadline is not kept": ("crawler.fetch.fetcher._Flight.overdue", lambda *_: None, " took |deadlock"),
+    "a timer is left": ("crawler.fetch.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
     "what is read is not remembered": ("crawler.journal.Journal.seed_taken", lambda *_: None, "too many|differ|second"),
     "links are lost": ("crawler.intake.Intake.accept_links", lambda *_, **__: None, "links to"),
     "the delay ends with a run": (

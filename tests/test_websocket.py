@@ -26,8 +26,8 @@ from websocket_tools import (
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from crawler.http11.websocket import CLOSE_SECONDS, FRAMES, MAX_SMALL_FRAMES
-from crawler.limits import Limits
+from crawler.fetch.http11.websocket import CLOSE_SECONDS, FRAMES, MAX_SMALL_FRAMES
+from crawler.fetch.limits import Limits
 from crawler.models import Request, Response, record_of
 
 URL = "ws://a.example/feed?x=1"

@@ -18,9 +18,9 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from crawler import cli, crawl, fetch_all
 from crawler.errors import CodedError
+from crawler.fetch.redirect import next_hop
 from crawler.models import Record, Response, Timings
 from crawler.models import Request as Fetch
-from crawler.redirect import next_hop
 from crawler.seeds import Seed, from_iterable
 from crawler.urls import join, parse
 

@@ -26,20 +26,20 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from crawler.client import Client
 from crawler.feed import DirectFeed
-from crawler.fetch import Fetcher, by_name
+from crawler.fetch.client import Client
+from crawler.fetch.fetcher import Fetcher, by_name
+from crawler.fetch.http11.agent import Agent
+from crawler.fetch.http11.endpoint import Endpoint
+from crawler.fetch.http11.envelope import Envelope, Trace
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.resolver import Resolver
+from crawler.fetch.http11.response import WireResponse
+from crawler.fetch.limits import Limits
 from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate
 from crawler.ground import Rules
-from crawler.http11.agent import Agent
-from crawler.http11.endpoint import Endpoint
-from crawler.http11.envelope import Envelope, Trace
-from crawler.http11.pool import Pool
-from crawler.http11.resolver import Resolver
-from crawler.http11.response import WireResponse
 from crawler.intake import Intake, IntakeRules
-from crawler.limits import Limits
 from crawler.loop import Crawl
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.monitor.dashboard.live import Hello, Live

@@ -7,9 +7,9 @@ import zlib
 
 import brotli
 
-from crawler.codings import zstd
-from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
+from crawler.fetch.codings import zstd
+from crawler.fetch.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 
 from .tools import check_error, segmentations
 

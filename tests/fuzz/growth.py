@@ -17,10 +17,10 @@ from typing import Any
 from http11_fakes import FIN, Exchange, connected, lost
 
 from crawler.charset import decode_text, from_content_type
-from crawler.decode import Decoder
 from crawler.directives import parse_link_header, parse_robots_header, refresh_target, srcset_targets
 from crawler.errors import CodedError
-from crawler.http11.head import mend
+from crawler.fetch.decode import Decoder
+from crawler.fetch.http11.head import mend
 from crawler.links import REFERENCES, scan
 from crawler.markup import unescape
 from crawler.models import Input

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from http11_fakes import FIN, RST, Exchange, FakeOwner, connected, lost
 
-from crawler.http11.answer import SMALL_HEAD
+from crawler.fetch.http11.answer import SMALL_HEAD
 
 from .tools import check_error, segmentations
 

@@ -23,7 +23,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 import crawler.commit
-import crawler.http11.tls
+import crawler.fetch.http11.tls
 import crawler.job
 import crawler.parsing.worker
 from crawler import composition, network, outputs
@@ -31,8 +31,8 @@ from crawler.commit import Committing
 from crawler.composition import Crawler
 from crawler.config import Config
 from crawler.errors import CodedError
-from crawler.fetch import Fetcher
-from crawler.http11.tls import client_context
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.http11.tls import client_context
 from crawler.job import Job
 from crawler.models import Record, Request, Response
 from crawler.sinks.ordered import Ordered
@@ -339,7 +339,7 @@ class _Life:
             patch.multiple(crawler.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
             patch.multiple(crawler.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),
             patch.object(outputs, "Ordered", ordered),
-            patch.object(crawler.http11.tls, "client_context", _tls_context),
+            patch.object(crawler.fetch.http11.tls, "client_context", _tls_context),
         ):
             yield
 

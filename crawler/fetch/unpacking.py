@@ -8,9 +8,9 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from crawler.decode import Decoder
 from crawler.errors import CodedError
-from crawler.http11.turns import Turns
+from crawler.fetch.decode import Decoder
+from crawler.fetch.http11.turns import Turns
 
 AT_ONCE: Final = 1 << 17  # bytes decoded as they come: half a millisecond
 SLICE: Final = 1 << 17  # and in each turn

@@ -16,14 +16,14 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_connect
-from crawler.http11.address import BAD_PORTS, forbidden
-from crawler.http11.connection import Connection
-from crawler.http11.dial import Dial
-from crawler.http11.envelope import Envelope, Key
-from crawler.http11.pool import Pool
-from crawler.http11.resolver import Addresses, Resolver
-from crawler.http11.stalls import Stalls
-from crawler.http11.tls import Context, TLSLayer
+from crawler.fetch.http11.address import BAD_PORTS, forbidden
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.dial import Dial
+from crawler.fetch.http11.envelope import Envelope, Key
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.resolver import Addresses, Resolver
+from crawler.fetch.http11.stalls import Stalls
+from crawler.fetch.http11.tls import Context, TLSLayer
 
 ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
 MAX_ATTEMPTS: Final = 32  # a name may be given any number of addresses
@@ -125,7 +125,7 @@ class Endpoint:
     def _connection(self, key: Key) -> Connection:
         if key[0] not in _SOCKETS:
             return Connection(key, self._pool, self._clock.seconds)
-        from crawler.http11.websocket import WebSocket  # most runs have none
+        from crawler.fetch.http11.websocket import WebSocket  # most runs have none
 
         return WebSocket(
             key, self._pool, self._clock, self._stalls, messages=self._ws_messages, patience=self._ws_timeout

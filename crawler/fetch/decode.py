@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from crawler.codings import DECODE_ERRORS, OPEN, STEP, Deflate, Member
 from crawler.errors import CodedError
+from crawler.fetch.codings import DECODE_ERRORS, OPEN, STEP, Deflate, Member
 
 MAX_CODINGS: Final = 3
 MAX_RATIO: Final = 1000

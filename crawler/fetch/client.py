@@ -8,7 +8,7 @@ from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.web.iweb import IAgent
 
-from crawler.http11.envelope import Envelope, NullJar
+from crawler.fetch.http11.envelope import Envelope, NullJar
 
 
 class Client(HTTPClient):

@@ -10,7 +10,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
-from crawler.http11.envelope import ResponseHeaders
+from crawler.fetch.http11.envelope import ResponseHeaders
 
 SWITCHING: Final = 101  # a WebSocket's; what has not asked for that never gets this as an answer
 # One Failure for every body that ended well: making one costs 4 us.

@@ -20,18 +20,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 
-from crawler.budget import Budget, Growing
-from crawler.client import Client
-from crawler.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.errors import CodedError
-from crawler.http11.envelope import Envelope, Trace
-from crawler.http11.response import DONE, SWITCHING, WireResponse
-from crawler.http11.stalls import Stalls
-from crawler.http11.turns import Turns
-from crawler.limits import Limits
+from crawler.fetch.budget import Budget, Growing
+from crawler.fetch.client import Client
+from crawler.fetch.decode import ACCEPT_ENCODING, Decoder, parse_encodings
+from crawler.fetch.http11.envelope import Envelope, Trace
+from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
+from crawler.fetch.http11.stalls import Stalls
+from crawler.fetch.http11.turns import Turns
+from crawler.fetch.limits import Limits
+from crawler.fetch.typed import Typed
+from crawler.fetch.unpacking import Unpacking
 from crawler.models import Request, Response, Timings
-from crawler.typed import Typed
-from crawler.unpacking import Unpacking
 from crawler.urls import SOCKETS
 
 _log = Logger()

@@ -11,11 +11,11 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from crawler.errors import CodedError, StaleConnection
-from crawler.http11.connection import Connection
-from crawler.http11.endpoint import Endpoint
-from crawler.http11.envelope import Envelope
-from crawler.http11.pool import Pool
-from crawler.http11.response import WireResponse
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.endpoint import Endpoint
+from crawler.fetch.http11.envelope import Envelope
+from crawler.fetch.http11.pool import Pool
+from crawler.fetch.http11.response import WireResponse
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))  # RFC 9110 section 9.2.2
 

@@ -21,9 +21,9 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, StaleConnection
-from crawler.http11.answer import AnswerReader
-from crawler.http11.envelope import Envelope, Key, Now
-from crawler.http11.response import DONE, WireResponse
+from crawler.fetch.http11.answer import AnswerReader
+from crawler.fetch.http11.envelope import Envelope, Key, Now
+from crawler.fetch.http11.response import DONE, WireResponse
 
 LINES: Final = 512  # of chunks, that are read before others have their turn: under a millisecond
 

@@ -20,7 +20,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_tls
-from crawler.http11.connection import Connection, NoCloseNotify
+from crawler.fetch.http11.connection import Connection, NoCloseNotify
 
 _READ_SIZE: Final = 16 * 1024  # what a record may hold (RFC 8446 section 5.1): more is only allocated, 11 us a time
 

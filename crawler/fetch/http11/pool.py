@@ -6,9 +6,9 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from crawler.http11.connection import Connection
-from crawler.http11.envelope import Key
-from crawler.http11.turns import Turns
+from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.envelope import Key
+from crawler.fetch.http11.turns import Turns
 
 IDLE_SECONDS: Final = 15.0
 IDLE_TOTAL: Final = 256

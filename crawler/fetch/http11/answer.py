@@ -10,8 +10,8 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from crawler.errors import CodedError
-from crawler.http11.chunks import Chunks
-from crawler.http11.head import (
+from crawler.fetch.http11.chunks import Chunks
+from crawler.fetch.http11.head import (
     END_SIZE,
     MAX_HEAD_BYTES,
     MAX_HEAD_LINES,
@@ -21,7 +21,7 @@ from crawler.http11.head import (
     framing,
     mend,
 )
-from crawler.http11.response import SWITCHING
+from crawler.fetch.http11.response import SWITCHING
 
 SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one when it ends or has doubled
 FREE_LINES: Final = 64  # of chunks, that are read as they come: 0.1 ms. What is beyond them is done in turns
