@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config import Config
-from crawler.fetch.http11.dial import Dial
+from crawler.fetch.connect.dial import Dial
 from crawler.models import Record
 from crawler.reactors import in_reactor_thread
 from crawler.session import Session

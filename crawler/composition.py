@@ -17,7 +17,7 @@ from crawler.control import Control
 from crawler.errand import Errands
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed, Feed, ThreadFeed
-from crawler.fetch.http11.dial import Dial, reactor_dial
+from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier

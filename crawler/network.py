@@ -7,13 +7,13 @@ from typing import Any
 
 from crawler.config import Config
 from crawler.fetch.budget import Budget, default_limit
+from crawler.fetch.connect.dial import Dial
+from crawler.fetch.connect.resolver import Resolver
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.agent import Agent
-from crawler.fetch.http11.dial import Dial
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
-from crawler.fetch.http11.resolver import Resolver
-from crawler.fetch.http11.stalls import Stalls
 from crawler.fetch.http11.tls import LateContext
 from crawler.fetch.limits import Limits
 from crawler.fetch.typed import Typed

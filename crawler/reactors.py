@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.python import threadable
 from twisted.python.failure import Failure
 
-from crawler.fetch.http11.dial import Dial, loop_dial
+from crawler.fetch.connect.dial import Dial, loop_dial
 
 
 @contextmanager

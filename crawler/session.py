@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from crawler.fetch.http11.dial import Dial
+from crawler.fetch.connect.dial import Dial
 from crawler.reactors import private_reactor, run
 
 

@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config import Config, ConfigError
 from crawler.errors import CODES, CodedError
-from crawler.fetch.http11.dial import Dial
+from crawler.fetch.connect.dial import Dial
 from crawler.monitor.log import Json, say_now
 from crawler.monitor.overheard import overheard
 from crawler.monitor.speech import Said, Text, Voice

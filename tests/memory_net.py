@@ -20,11 +20,11 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
-from crawler.fetch.http11.stalls import Stalls
 from crawler.fetch.limits import Limits
 from crawler.models import Input, Request
 from crawler.urls import parse

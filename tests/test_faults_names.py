@@ -13,7 +13,7 @@ import pytest
 from fault_tools import descriptors, eventually, fetch, full_backlog, outcome
 from twisted.internet.defer import fail
 
-from crawler.fetch.http11.resolver import Resolver
+from crawler.fetch.connect.resolver import Resolver
 from crawler.site import refused_port
 
 Answer = list[str] | BaseException
@@ -97,7 +97,7 @@ def test_names_that_hang_cost_no_other_its_name(site, names, zone):
 def test_a_name_that_recovers(site, names, monkeypatch):
     """Row 2: a resolver in trouble is asked again."""
     monkeypatch.setattr(
-        "crawler.fetch.http11.resolver.FAILURE_SECONDS", 0.0
+        "crawler.fetch.connect.resolver.FAILURE_SECONDS", 0.0
     )  # for so long the failure would be the answer
     names.answers = {"a.example": [socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), ["127.0.0.1"]]}
     (record,) = fetch([f"http://a.example:{site.port}/plain.txt"], retries=2, timeout=9.0)

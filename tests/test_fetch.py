@@ -18,8 +18,8 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from crawler.errors import StaleConnection
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.fetcher import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, WATCH_INTERVAL, Fetcher, by_name
-from crawler.fetch.http11.stalls import Stalls
 from crawler.fetch.limits import Limits
 from crawler.fetch.redirect import next_hop
 from crawler.fetch.typed import Typed

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from crawler import reactors
 from crawler.errors import from_connect
-from crawler.fetch.http11.dial import Dial, reactor_dial
+from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.reactors import private_reactor
 
 LOOPBACK = "127.0.0.1"

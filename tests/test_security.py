@@ -29,8 +29,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 import crawler
 from crawler import cli
 from crawler.errors import CodedError
-from crawler.fetch.http11.dial import loop_dial
-from crawler.fetch.http11.resolver import Resolver
+from crawler.fetch.connect.dial import loop_dial
+from crawler.fetch.connect.resolver import Resolver
 from crawler.lock import Lock
 from crawler.site import FAULTS, refused_port
 from crawler.store import Store
@@ -380,7 +380,7 @@ def test_rebinding_with_the_real_resolver(site, monkeypatch):
     """Over real sockets: the second look-up gives this machine's own address, and nobody is asked there."""
     system = FalseSystem([[PUBLIC], ["127.0.0.1"]])
     monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=system))
-    monkeypatch.setattr("crawler.fetch.http11.resolver.CACHE_SECONDS", 0.0)
+    monkeypatch.setattr("crawler.fetch.connect.resolver.CACHE_SECONDS", 0.0)
     target = f"http://rebind.example:{site.port}/plain.txt"
     dialled: list[str] = []
 

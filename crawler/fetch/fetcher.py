@@ -23,10 +23,10 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget, Growing
 from crawler.fetch.client import Client
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.decode import ACCEPT_ENCODING, Decoder, parse_encodings
 from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
-from crawler.fetch.http11.stalls import Stalls
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
 from crawler.fetch.typed import Typed

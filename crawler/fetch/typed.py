@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crawler.fetch.http11.address import forbidden
+from crawler.fetch.connect.address import forbidden
 from crawler.models import Request
 from crawler.urls import Url
 

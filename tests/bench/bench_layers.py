@@ -28,12 +28,12 @@ from twisted.internet.task import Clock
 
 from crawler.feed import DirectFeed
 from crawler.fetch.client import Client
+from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.fetcher import Fetcher, by_name
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.pool import Pool
-from crawler.fetch.http11.resolver import Resolver
 from crawler.fetch.http11.response import WireResponse
 from crawler.fetch.limits import Limits
 from crawler.frontier.memory import MemoryFrontier

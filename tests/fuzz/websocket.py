@@ -12,8 +12,8 @@ from http11_fakes import Exchange, FakeOwner, FakeTransport, lost
 from twisted.internet.task import Clock
 from websocket_tools import BINARY, CLOSE, PING, PONG, TEXT, accept_of, close_frame, frame
 
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.http11.answer import SMALL_HEAD
-from crawler.fetch.http11.stalls import Stalls
 from crawler.fetch.http11.websocket import WebSocket
 
 from .tools import check_error, segmentations

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from crawler.fetch.http11.resolver import MOST_THREADS, Resolver, _LookUp
+from crawler.fetch.connect.resolver import MOST_THREADS, Resolver, _LookUp
 
 from .clock import VirtualReactor
 

@@ -16,13 +16,13 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_connect
-from crawler.fetch.http11.address import BAD_PORTS, forbidden
+from crawler.fetch.connect.address import BAD_PORTS, forbidden
+from crawler.fetch.connect.dial import Dial
+from crawler.fetch.connect.resolver import Addresses, Resolver
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.http11.connection import Connection
-from crawler.fetch.http11.dial import Dial
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.pool import Pool
-from crawler.fetch.http11.resolver import Addresses, Resolver
-from crawler.fetch.http11.stalls import Stalls
 from crawler.fetch.http11.tls import Context, TLSLayer
 
 ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5

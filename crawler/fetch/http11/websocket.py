@@ -21,10 +21,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
+from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.http11.connection import Connection, Owner, _cut
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
-from crawler.fetch.http11.stalls import Stalls
 
 # wsproto is an extra: it is imported once a server has agreed to speak WebSocket.
 if TYPE_CHECKING:
