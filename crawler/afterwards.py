@@ -23,7 +23,7 @@ from crawler.files import is_stream, replace
 from crawler.printable import json_bytes
 from crawler.redaction import redact
 from crawler.sinks.writer import coded
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:
     from crawler.report.counting import Counting

@@ -34,7 +34,7 @@ from crawler.reactors import descriptor_limit
 from crawler.retry import Retry
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
-from crawler.stats import Load, Snapshot, Stats
+from crawler.stats.stats import Load, Snapshot, Stats
 from crawler.urls import Url, canonical_key
 
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.

@@ -13,7 +13,7 @@ from crawler.frontier import Frontier, HostView
 from crawler.intake import Intake
 from crawler.loop import Crawl
 from crawler.politeness.controller import Binding, Politeness
-from crawler.stats import Snapshot, Stats
+from crawler.stats.stats import Snapshot, Stats
 from crawler.urls import parse
 
 MOST_CONCURRENCY: Final = 10_000

@@ -33,7 +33,7 @@ from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.writer import STDOUT, Writer
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 FINISHED: Final = 0
 USAGE: Final = 2

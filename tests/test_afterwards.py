@@ -26,7 +26,7 @@ from crawler.models import Redirect
 from crawler.report.aggregate import Aggregate
 from crawler.report.counting import Counting, line_of
 from crawler.report.lines import Line
-from crawler.stats import Stats
+from crawler.stats.stats import Stats
 
 pytestmark = pytest.mark.usefixtures("folder")
 

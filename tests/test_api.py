@@ -31,7 +31,7 @@ from crawler import CodedError, Config, ConfigError, Crawler, Record, fetch_all,
 from crawler.models import Response
 from crawler.sinks.memory import ListSink
 from crawler.site import RunningSite, refused_port, running_site
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 ROOT = Path(__file__).parent.parent
 HELLO = "/hello/english.html"

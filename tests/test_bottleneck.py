@@ -6,9 +6,9 @@ from typing import Any, get_args
 
 import pytest
 
-from crawler.bottleneck import Bottleneck, Causes, bottleneck, host_name, percent
 from crawler.frontier import HostView
 from crawler.politeness.controller import Binding
+from crawler.stats.bottleneck import Bottleneck, Causes, bottleneck, host_name, percent
 
 
 def host(

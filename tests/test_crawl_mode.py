@@ -19,7 +19,7 @@ from crawler.config import Config
 from crawler.models import Input, Record, Response
 from crawler.page import Page
 from crawler.reading import Parse
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 ROOT = "http://a.example/"
 HTML = "Content-Type: text/html"

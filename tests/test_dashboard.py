@@ -20,7 +20,6 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Re
 
 from crawler import fetch_all
 from crawler.config import Config, ConfigError
-from crawler.histogram import Histogram
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.dashboard.history import MAX_POINTS, History, Point
 from crawler.monitor.dashboard.live import MAX_PAGES, MOST_UNREAD, NEWEST, Hello, Live
@@ -28,7 +27,8 @@ from crawler.monitor.dashboard.server import MAX_TICKETS, TICKET_SECONDS, Dashbo
 from crawler.monitor.guard import MAX_CONNECTIONS, MAX_MESSAGE, MAX_STRANGERS, STRANGER_SECONDS
 from crawler.monitor.token import token
 from crawler.monitor_options import Place
-from crawler.stats import Stats
+from crawler.stats.histogram import Histogram
+from crawler.stats.stats import Stats
 
 TOKEN = "a-token-of-sixteen-or-more"
 PLACE = Place("127.0.0.1", 8080)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from crawler.histogram import Histogram, Percentiles
+from crawler.stats.histogram import Histogram, Percentiles
 
 
 def filled(values: list[float]) -> Histogram:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.host_totals import KEPT_SLOW, MAX_HOSTS, HostBooks, HostTotals
+from crawler.stats.host_totals import KEPT_SLOW, MAX_HOSTS, HostBooks, HostTotals
 
 
 def count(books: HostBooks, host: str, seconds: float | None = 0.1, *, times: int = 1, failed: bool = False) -> None:

@@ -27,7 +27,7 @@ from crawler.monitor.log import EVENTS, INTERVAL, Json, line
 from crawler.monitor.overheard import overheard
 from crawler.monitor.speech import Said, block
 from crawler.reactors import private_reactor
-from crawler.stats import Load, Stats
+from crawler.stats.stats import Load, Stats
 from crawler.terminal import _Terminal
 
 pytestmark = pytest.mark.usefixtures("folder")

@@ -26,7 +26,7 @@ from crawler.monitor.guard import Guard
 from crawler.monitor.metrics import METRICS, Exposition, Metrics
 from crawler.monitor_options import Place
 from crawler.site import refused_port, running_site
-from crawler.stats import Load, Stats
+from crawler.stats.stats import Load, Stats
 from crawler.version import __version__
 
 ROOT = Path(__file__).parent.parent

@@ -28,7 +28,7 @@ from crawler.monitor.progress import (
     render_bar,
     same_terminal,
 )
-from crawler.stats import Snapshot, Stats
+from crawler.stats.stats import Snapshot, Stats
 
 SENTENCE = "example.com holds 97 % of the remaining work at 2 connections; more --concurrency will not help"
 COLOURS = {"TERM": "xterm-256color"}

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from crawler.errors import CODES
 from crawler.frontier import HostView
 from crawler.models import ErrorInfo, Input, Record, Redirect
-from crawler.stats import MAX_CONTENT_TYPES, SHOWN, Load, Snapshot, Stats
+from crawler.stats.stats import MAX_CONTENT_TYPES, SHOWN, Load, Snapshot, Stats
 
 
 def answered(url: str = "https://example.com/", **fields: Any) -> Record:

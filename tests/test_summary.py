@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 
-from crawler.histogram import Percentiles
-from crawler.host_totals import HostTotals
 from crawler.monitor.summary import MAX_ERRORS, MAX_STATUSES, OFFLINE, print_summary
-from crawler.stats import ErrorCount, Snapshot, Stats
+from crawler.stats.histogram import Percentiles
+from crawler.stats.host_totals import HostTotals
+from crawler.stats.stats import ErrorCount, Snapshot, Stats
 
 LONG_HOST = "https://a-very-long-host-name.with.many.labels.and.still.more.of.them.example.org"
 HOSTS = (

@@ -21,7 +21,7 @@ from crawler.monitor.units import amount, duration, urls
 from crawler.printable import json_bytes, printable_lines
 from crawler.redaction import redact
 from crawler.sinks import Sink
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 from crawler.version import __version__
 
 EVENTS: Final[Mapping[str, str]] = {

@@ -15,9 +15,9 @@ from twisted.web.server import Request
 
 from crawler.config import ConfigError
 from crawler.control import Control, Status
-from crawler.histogram import Percentiles
 from crawler.models import Record, Response
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken
+from crawler.stats.histogram import Percentiles
 from crawler.version import __version__
 
 Value = float | Mapping[str, float] | Percentiles | None

@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from crawler.monitor.units import amount, clock, duration, rate, size
 from crawler.printable import printable
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 BAR_INTERVAL: Final = 0.2
 LINE_INTERVAL: Final = 30.0

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from crawler.config import Config
 from crawler.printable import printable
 from crawler.sinks import Sink
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:
     import rich.console

@@ -16,7 +16,7 @@ from rich.text import Text
 from crawler.errors import CODES
 from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.printable import printable
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 MAX_STATUSES: Final = 12
 MAX_ERRORS: Final = 12

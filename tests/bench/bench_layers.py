@@ -49,7 +49,7 @@ from crawler.seeds import from_iterable
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.tee import Tee
 from crawler.sinks.writer import open_output
-from crawler.stats import Stats
+from crawler.stats.stats import Stats
 from crawler.urls import parse
 
 AT_ONCE = 32

@@ -23,7 +23,7 @@ from crawler import (
 from crawler.errors import Code
 from crawler.models import Response
 from crawler.sinks import Sink
-from crawler.stats import Snapshot
+from crawler.stats.stats import Snapshot
 
 
 def correct(urls: Iterator[str], reactor: Any, sink: Sink) -> None:

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from crawler.histogram import Histogram
-from crawler.stats import Snapshot
+from crawler.stats.histogram import Histogram
+from crawler.stats.stats import Snapshot
 
 MAX_POINTS: Final = 600
 FIRST_STEP: Final = 1.0

@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from crawler.bottleneck import Bottleneck, Causes, HostLoad, bottleneck
 from crawler.errors import warning_code
-from crawler.histogram import Histogram, Percentiles
-from crawler.host_totals import OTHERS, HostBooks, HostTotals
 from crawler.models import Record, Response
+from crawler.stats.bottleneck import Bottleneck, Causes, HostLoad, bottleneck
+from crawler.stats.histogram import Histogram, Percentiles
+from crawler.stats.host_totals import OTHERS, HostBooks, HostTotals
 
 RATE_NOW: Final = 5
 RATE_MINUTE: Final = 60
