@@ -26,10 +26,10 @@ from crawler.version import __version__
 
 if TYPE_CHECKING:
     from crawler.api import Crawler, crawl, fetch_all, fetch_all_async, stream
-    from crawler.config import Config
+    from crawler.config.config import Config
+    from crawler.config.sources import ConfigError
     from crawler.errors import CODES, CodedError
     from crawler.models import Record
-    from crawler.sources import ConfigError
 
 __all__ = [
     "CODES",
@@ -48,8 +48,8 @@ __all__ = [
 _HOME = {
     "CODES": "errors",
     "CodedError": "errors",
-    "Config": "config",
-    "ConfigError": "sources",
+    "Config": "config.config",
+    "ConfigError": "config.sources",
     "Crawler": "api",
     "Record": "models",
     "crawl": "api",

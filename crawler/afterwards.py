@@ -17,7 +17,7 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import is_stream, replace
 from crawler.printable import json_bytes

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from crawler.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.fetch.connect.dial import Dial
 from crawler.models import Record
 from crawler.reactors import in_reactor_thread

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
 from crawler.monitor.console import HELP
 from crawler.monitor.listening import needs_token
 from crawler.printable import printable

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.job import DATABASE, LOCK, OPTIONS_FILE, no_locks, refuse_others, refuse_strangers, who
 from crawler.job_options import JobError

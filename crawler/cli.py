@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from crawler.answers import complain, put, schema_text, version_text
 from crawler.commands import COMMANDS, fetch, help_on
-from crawler.config import NAMES, ConfigError, Source, resolve
+from crawler.config.config import NAMES, ConfigError, Source, resolve
+from crawler.config.sources import from_environment, read
 from crawler.flags import EXIT_CODES, FLAGS, QUESTIONS, end_of_options, parse
-from crawler.sources import from_environment, read
 
 __all__ = ["COMMANDS", "EXIT_CODES", "FLAGS", "QUESTIONS", "main", "parse", "version_text"]
 
@@ -58,7 +58,7 @@ def _main(arguments: list[str]) -> int:
         from_environment(os.environ, NAMES),
     )
     if "print_config" in asked:
-        from crawler.config_text import to_toml
+        from crawler.config.text import to_toml
 
         return put(to_toml(settings.config, settings.origins))
     return (command.run if command else fetch)(settings)

@@ -10,10 +10,10 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from crawler.answers import complain, put, version_text
-from crawler.config import LIMITS, OUTPUT, PEOPLE, POLITENESS, REQUEST, ConfigError, Settings
+from crawler.config.config import LIMITS, OUTPUT, PEOPLE, POLITENESS, REQUEST, ConfigError, Settings
+from crawler.config.kinds import shown, suggestion
+from crawler.config.monitor_options import MONITORS
 from crawler.flags import EXAMPLES, EXIT_CODES, FLAGS
-from crawler.monitor_options import MONITORS
-from crawler.options import shown, suggestion
 
 
 class Command(NamedTuple):

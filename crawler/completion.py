@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from crawler.options import Choice, Flag, Many, Option, Path
+from crawler.config.kinds import Choice, Flag, Many, Option, Path
 
 
 def script(shell: str, options: Sequence[Option], commands: Mapping[str, str]) -> str:

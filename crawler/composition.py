@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, ma
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
 from crawler.control import Control
 from crawler.errand import Errands
 from crawler.errors import CodedError

@@ -24,9 +24,9 @@ from lxml.etree import LxmlError, XPath  # type: ignore[import-untyped]
 from parsel.csstranslator import GenericTranslator, HTMLTranslator
 
 from crawler.charset.encodings import is_utf_8
+from crawler.config.kinds import shown, suggestion
 from crawler.convert import TYPES, Converter, as_found
 from crawler.effort import LINEAR, Reach, regex_reach, xpath_reach
-from crawler.options import shown, suggestion
 from crawler.page import Document, Extracted
 
 MAX_CHARACTERS: Final = 8_000_000

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from crawler.config import CONFIG_FILE, OPTIONS, ConfigError
-from crawler.options import Choice, Flag, Option, shown, suggestion
+from crawler.config.config import CONFIG_FILE, OPTIONS, ConfigError
+from crawler.config.kinds import Choice, Flag, Option, shown, suggestion
 
 EXAMPLES: Final = {
     "crawler urls.txt": "fetch every URL of a file",

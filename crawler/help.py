@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from crawler.options import Flag, Option
+from crawler.config.kinds import Flag, Option
 
 _WIDTH: Final = 80
 _COLUMN: Final = 30

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crawler import seeds
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE
 

@@ -22,8 +22,8 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from crawler.commit import CommitReactor, Committing
-from crawler.config import Config
-from crawler.config_text import to_toml
+from crawler.config.config import Config
+from crawler.config.text import to_toml
 from crawler.feed import Feed
 from crawler.fetch.typed import Typed
 from crawler.files import is_stream, open_plain, put, put_new

@@ -17,12 +17,12 @@ from rich.text import Text
 
 from crawler import books
 from crawler.books import Attempt, Status, Story
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
+from crawler.config.kinds import shown, suggestion
 from crawler.errors import CODES, CodedError
 from crawler.job import OPTIONS_FILE
 from crawler.models import timestamp
 from crawler.monitor.units import amount, duration, rate, size, urls
-from crawler.options import shown, suggestion
 from crawler.printable import printable
 from crawler.redaction import discreet, scrub
 from crawler.scope import Scope

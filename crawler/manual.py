@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from crawler.config.kinds import Option
 from crawler.help import invocation, meaning
-from crawler.options import Option
 
 
 def manual(

@@ -14,12 +14,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
+from crawler.config.kinds import shown
+from crawler.config.monitor_options import Place
 from crawler.control import Control
 from crawler.monitor.listening import listen, needs_token
 from crawler.monitor.token import token
-from crawler.monitor_options import Place
-from crawler.options import shown
 from crawler.redaction import redact
 from crawler.sinks import Sink
 from crawler.version import __version__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver

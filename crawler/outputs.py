@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.redaction import scrub
 from crawler.sinks import Sink
 from crawler.sinks.bodies import Bodies

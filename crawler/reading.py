@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from crawler.charset import extract_type
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.convert import is_json, json_fault
 from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content, is_quick
 from crawler.effort import LINEAR

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
+from crawler.config.patterns import UrlPattern
 from crawler.errors import CodedError
-from crawler.patterns import UrlPattern
 from crawler.traps import Traps
 from crawler.urls import Url
 

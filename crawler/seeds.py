@@ -31,8 +31,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from crawler.config.kinds import shown
 from crawler.models import Input
-from crawler.options import shown
 from crawler.redaction import scrub
 from crawler.seed_formats import (
     LINE_LIMIT,

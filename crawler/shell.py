@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from crawler.api import fetch_all
-from crawler.config import LIMITS, OPTIONS, POLITENESS, REQUEST, Config, ConfigError, Settings
+from crawler.config.config import LIMITS, OPTIONS, POLITENESS, REQUEST, Config, ConfigError, Settings
 from crawler.errors import CodedError
 from crawler.models import Record
 from crawler.page import Page

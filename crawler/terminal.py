@@ -21,7 +21,7 @@ import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 
 from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
 from crawler.errors import CODES, CodedError
 from crawler.fetch.connect.dial import Dial
 from crawler.monitor.log import Json, say_now

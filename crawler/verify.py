@@ -17,7 +17,7 @@ import msgspec
 
 from crawler import seals
 from crawler.books import options, reading
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.files import open_plain
 from crawler.job import OPTIONS_FILE
 from crawler.seals import BODIES, CONFIG

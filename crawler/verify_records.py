@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.files import bounded_lines
 from crawler.models import Input, Redirect
 from crawler.store_rows import FIRST_ENDED, STATES, UNWRITTEN

@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.job import Job
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from crawler import seeds, store
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.job import Job

@@ -19,7 +19,7 @@ from test_report import failed, made, skipped
 from crawler import cli, fetch_all, stream
 from crawler import crawl as crawl_site
 from crawler.afterwards import Afterwards
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import replace
 from crawler.models import Redirect

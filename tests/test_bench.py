@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 from crawler import cli
-from crawler.config import resolve
-from crawler.sources import Source
+from crawler.config.config import resolve
+from crawler.config.sources import Source
 
 
 @pytest.fixture(autouse=True)

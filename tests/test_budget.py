@@ -15,7 +15,7 @@ from test_loop import Records, Rig, Slow, urls
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
 from crawler.fetch.budget import LEAST, MOST, Budget, default_limit, memory
 from crawler.fetch.limits import Limits
 from crawler.models import Findings, Request, Response

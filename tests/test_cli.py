@@ -17,10 +17,10 @@ import msgspec
 import pytest
 
 from crawler import cli
-from crawler.config import OPTIONS, Config
+from crawler.config.config import OPTIONS, Config
+from crawler.config.kinds import Flag
 from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record, Redirect
-from crawler.options import Flag
 from crawler.site import running_site
 
 ROOT = Path(__file__).parent.parent

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve
-from crawler.config_text import to_toml
-from crawler.crawl_options import Pattern
+from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve
+from crawler.config.crawl_options import Pattern
+from crawler.config.kinds import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
+from crawler.config.monitor_options import LoopbackPort
+from crawler.config.sources import from_environment
+from crawler.config.text import to_toml
 from crawler.models import Record
-from crawler.monitor_options import LoopbackPort
-from crawler.options import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
-from crawler.sources import from_environment
 
 
 def refusal(**keywords: object) -> str:

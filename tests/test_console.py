@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from crawler.attach import attach
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
 from crawler.models import Input, Record
 from crawler.monitor.console import HELP, MAX_CLIENTS, Console
 from crawler.monitor.guard import STRANGER_SECONDS

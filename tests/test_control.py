@@ -10,7 +10,7 @@ from test_crawl_mode import Kept, World, text
 from twisted.internet.defer import Deferred
 
 from crawler.composition import Crawler
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.control import Control
 
 

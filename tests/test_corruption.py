@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from crawler import cli
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.site import running_site
 from crawler.store_rows import APPLICATION_ID, schema

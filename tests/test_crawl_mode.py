@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from crawler.composition import Crawler
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.models import Input, Record, Response
 from crawler.page import Page
 from crawler.reading import Parse

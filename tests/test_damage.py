@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from job_tools import Work, req
 
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job_commands import answer
 from crawler.job_options import JobError

@@ -19,14 +19,14 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
 
 from crawler import fetch_all
-from crawler.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError
+from crawler.config.monitor_options import Place
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.dashboard.history import MAX_POINTS, History, Point
 from crawler.monitor.dashboard.live import MAX_PAGES, MOST_UNREAD, NEWEST, Hello, Live
 from crawler.monitor.dashboard.server import MAX_TICKETS, TICKET_SECONDS, Dashboard
 from crawler.monitor.guard import MAX_CONNECTIONS, MAX_MESSAGE, MAX_STRANGERS, STRANGER_SECONDS
 from crawler.monitor.token import token
-from crawler.monitor_options import Place
 from crawler.stats.histogram import Histogram
 from crawler.stats.stats import Stats
 

@@ -26,15 +26,15 @@ import pytest
 from twisted.internet import task
 
 from crawler import cli, retry, seeds
-from crawler.config import NAMES, Config, resolve
+from crawler.config.config import NAMES, Config, resolve
+from crawler.config.kinds import Option
+from crawler.config.sources import Source
 from crawler.errors import CODES, WARNINGS
 from crawler.models import Record
 from crawler.monitor.log import EVENTS
 from crawler.monitor.metrics import METRICS
-from crawler.options import Option
 from crawler.reactors import private_reactor, run
 from crawler.site import RunningSite, refused_port
-from crawler.sources import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler import extract
-from crawler.config import OPTIONS
+from crawler.config.config import OPTIONS
 from crawler.errors import WARNINGS
 from crawler.extract import EXTRACT_ERROR, Extracted
 from crawler.page import Document

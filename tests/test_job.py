@@ -24,7 +24,7 @@ from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, recor
 
 from crawler import seeds
 from crawler.books import retry
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.feed import DirectFeed
 from crawler.frontier import Counts

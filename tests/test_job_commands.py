@@ -13,7 +13,7 @@ import pytest
 from job_tools import WALL, Work, bad_line, bad_record, link, record, req, working
 
 from crawler import cli
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job_commands import answer
 from crawler.job_options import JobError

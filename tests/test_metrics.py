@@ -18,13 +18,13 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 from twisted.internet.testing import StringTransport
 
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
+from crawler.config.monitor_options import Place
 from crawler.control import Status
 from crawler.errors import CODES, WARNINGS, CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, unfetched
 from crawler.monitor.guard import Guard
 from crawler.monitor.metrics import METRICS, Exposition, Metrics
-from crawler.monitor_options import Place
 from crawler.site import refused_port, running_site
 from crawler.stats.stats import Load, Stats
 from crawler.version import __version__

@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from crawler.options import (
+from crawler.config.kinds import (
     GIB,
     KIB,
     MIB,

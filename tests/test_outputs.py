@@ -9,7 +9,7 @@ import pytest
 from job_tools import HandReactor
 from twisted.internet.defer import Deferred
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched
 from crawler.outputs import Outputs, open_outputs

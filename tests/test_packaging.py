@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 from crawler import cli
-from crawler.config import NAMES, resolve
-from crawler.sources import Source
+from crawler.config.config import NAMES, resolve
+from crawler.config.sources import Source
 
 ROOT = Path(__file__).parent.parent
 

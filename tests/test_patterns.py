@@ -1,4 +1,4 @@
-"""crawler.patterns: Python's syntax, RE2's time."""
+"""crawler.config.patterns: Python's syntax, RE2's time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.config import Config
-from crawler.patterns import UrlPattern
+from crawler.config.config import Config
+from crawler.config.patterns import UrlPattern
 
 REFUSED = [
     (

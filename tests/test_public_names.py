@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import crawler
-from crawler import api, config, errors, models, sources
+from crawler import api, errors, models
+from crawler.config import config, sources
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
 from crawler.effort import LINEAR
 from crawler.errors import CodedError

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from crawler import cli
-from crawler.config import OPTIONS, ConfigError
+from crawler.config.config import OPTIONS, ConfigError
+from crawler.config.kinds import Flag, shown
 from crawler.errors import CODES
-from crawler.options import Flag, shown
 from crawler.redaction import discreet
 
 SECRET = "hunter2"
@@ -155,7 +155,7 @@ def test_values():
 
 def _refused(header: str) -> Exception:
     with pytest.raises(ConfigError) as caught:
-        from crawler.config import Config
+        from crawler.config.config import Config
 
         Config.build(headers=[header])
     return ConfigError(str(caught.value).partition(": ")[2])

@@ -25,7 +25,7 @@ import brotli
 from twisted.internet.defer import Deferred
 
 from crawler.composition import Crawler
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.doctor import PATIENCE
 from crawler.models import Record
 from crawler.page import Page as UserPage

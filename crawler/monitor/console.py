@@ -21,11 +21,11 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
 
+from crawler.config.kinds import Seconds
 from crawler.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.guard import Strangers
 from crawler.monitor.units import amount, duration, rate, size
-from crawler.options import Seconds
 from crawler.printable import json_bytes, printable
 from crawler.sinks.human import format_line
 

@@ -14,7 +14,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.models import Record, Response, timestamp
 from crawler.monitor.speech import Level, Lines, Said, block
 from crawler.monitor.units import amount, duration, urls

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
 from crawler.control import Control, Status
 from crawler.models import Record, Response
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken

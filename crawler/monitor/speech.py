@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Tex
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.printable import printable
 from crawler.sinks import Sink
 from crawler.stats.stats import Snapshot

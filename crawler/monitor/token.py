@@ -8,8 +8,8 @@ import secrets
 import stat
 from typing import Final
 
-from crawler.config import ConfigError
-from crawler.options import shown
+from crawler.config.config import ConfigError
+from crawler.config.kinds import shown
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,512}")
 _MODE: Final = 0o600

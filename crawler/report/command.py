@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from crawler.config import ConfigError, Settings
+from crawler.config.config import ConfigError, Settings
+from crawler.config.kinds import shown
 from crawler.files import put_new, replace
 from crawler.monitor.units import amount
-from crawler.options import shown
 from crawler.printable import printable
 from crawler.redaction import scrub
 from crawler.report.aggregate import Aggregate, counted

@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Meta
 
 from crawler.books import options, reading
-from crawler.config import ConfigError
+from crawler.config.config import ConfigError
+from crawler.config.kinds import shown
 from crawler.files import bounded_lines, open_plain
 from crawler.models import Redirect
-from crawler.options import shown
 from crawler.store import BOOKS_QUERY, Books
 from crawler.store_rows import UNWRITTEN
 from crawler.verify import Beginning

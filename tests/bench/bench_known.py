@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.feed import DirectFeed
 from crawler.frontier.memory import MemoryFrontier
 from crawler.intake import Intake, IntakeRules

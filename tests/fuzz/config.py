@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from crawler.cli import parse
-from crawler.config import NAMES, Config, ConfigError, resolve
-from crawler.config_text import to_toml
-from crawler.sources import Source
+from crawler.config.config import NAMES, Config, ConfigError, resolve
+from crawler.config.sources import Source
+from crawler.config.text import to_toml
 
 TOML, ENVIRONMENT, ARGUMENTS = b"\0", b"\1", b"\2"
 SAMPLES = (

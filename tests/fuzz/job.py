@@ -16,11 +16,11 @@ from tempfile import mkdtemp
 from job_tools import Work, bad_line, bad_record, link, req
 from msgspec.structs import replace
 
+from crawler.config.sources import ConfigError
 from crawler.fetch.typed import Typed
 from crawler.job_commands import answer
 from crawler.models import Redirect
 from crawler.seeds import Seed
-from crawler.sources import ConfigError
 from crawler.urls import canonical_key, parse
 
 from .tools import code_of

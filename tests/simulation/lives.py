@@ -29,7 +29,7 @@ import crawler.parsing.worker
 from crawler import composition, network, outputs
 from crawler.commit import Committing
 from crawler.composition import Crawler
-from crawler.config import Config
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.tls import client_context

@@ -16,11 +16,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 from twisted.web.websocket import WebSocketResource
 
+from crawler.config.monitor_options import Place
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.live import Live
 from crawler.monitor.dashboard.verbs import CHANGES, read_change, read_hosts
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, recognise, taken
-from crawler.monitor_options import Place
 from crawler.printable import json_bytes
 
 TICKET_SECONDS: Final = 10.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, get_args
 
-from crawler.crawl_options import CrawlOptions
-from crawler.options import Choice, Line, Many, Option, Path
+from crawler.config.crawl_options import CrawlOptions
+from crawler.config.kinds import Choice, Line, Many, Option, Path
 
 INPUT: Final = "Input"
 

@@ -12,10 +12,9 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from crawler.crawl_options import CRAWL, EXTRACTION, JOB
-from crawler.input_options import INPUT, InputOptions
-from crawler.monitor_options import MONITORS
-from crawler.options import (
+from crawler.config.crawl_options import CRAWL, EXTRACTION, JOB
+from crawler.config.input_options import INPUT, InputOptions
+from crawler.config.kinds import (
     GIB,
     MIB,
     TIB,
@@ -34,7 +33,8 @@ from crawler.options import (
     shown,
     suggestion,
 )
-from crawler.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
+from crawler.config.monitor_options import MONITORS
+from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
 from crawler.version import __version__
 
 __all__ = [

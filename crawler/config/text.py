@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from crawler.config import OPTIONS, Config, ConfigError
-from crawler.options import shown
+from crawler.config.config import OPTIONS, Config, ConfigError
+from crawler.config.kinds import shown
 from crawler.printable import printable, printable_toml
 from crawler.version import __version__
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from crawler.options import Many, Option, shown, suggestion
+from crawler.config.kinds import Many, Option, shown, suggestion
 from crawler.redaction import discreet
 
 ENVIRONMENT: Final = "CRAWLER_"

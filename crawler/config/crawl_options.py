@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
-from crawler.monitor_options import MonitorOptions
-from crawler.options import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
-from crawler.patterns import UrlPattern
+from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
+from crawler.config.monitor_options import MonitorOptions
+from crawler.config.patterns import UrlPattern
 
 CRAWL: Final = "Crawl"
 JOB: Final = "Job"

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from crawler.options import Choice, Line, Option, Path, shown
+from crawler.config.kinds import Choice, Line, Option, Path, shown
 
 MONITORS: Final = "Monitors"
 
