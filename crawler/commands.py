@@ -38,7 +38,7 @@ def fetch(settings: Settings) -> int:
 
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
         return complain(words, [*rows(EXAMPLES.items(), 42)][:3], config.log_format)
-    from crawler.seeds import check
+    from crawler.seeds.inputs import check
 
     try:
         check(config.inputs, config.column)

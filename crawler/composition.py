@@ -16,7 +16,6 @@ from crawler.config.config import Config, ConfigError
 from crawler.control import Control
 from crawler.errand import Errands
 from crawler.errors import CodedError
-from crawler.feed import DirectFeed, Feed, ThreadFeed
 from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
@@ -32,6 +31,7 @@ from crawler.outputs import open_outputs
 from crawler.politeness.controller import Politeness
 from crawler.reactors import descriptor_limit
 from crawler.retry import Retry
+from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats.stats import Load, Snapshot, Stats

@@ -22,7 +22,7 @@ from crawler.fetch.decode import Decoder
 from crawler.links import REFERENCES, Costly, scan
 from crawler.models import INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.resolving import base_of, resolve
-from crawler.sitemaps import parse as parse_sitemap
+from crawler.seeds.sitemaps import parse as parse_sitemap
 from crawler.urls import Url, join
 
 MAX_SCANNED: Final = 5_000_000

@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crawler import seeds
 from crawler.config.config import Config
 from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE
+from crawler.seeds import inputs as seeds
 
 
 class Inputs(NamedTuple):

@@ -14,11 +14,11 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
-from crawler.feed import Feed
 from crawler.frontier import Frontier
 from crawler.frontier.known import Known
 from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, Response, unfetched
-from crawler.seeds import BadLine, Seed, from_iterable
+from crawler.seeds.feed import Feed
+from crawler.seeds.inputs import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
 
 if TYPE_CHECKING:

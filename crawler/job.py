@@ -24,7 +24,6 @@ from twisted.internet.defer import Deferred
 from crawler.commit import CommitReactor, Committing
 from crawler.config.config import Config
 from crawler.config.text import to_toml
-from crawler.feed import Feed
 from crawler.fetch.typed import Typed
 from crawler.files import is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
@@ -35,7 +34,8 @@ from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.redaction import scrub
 from crawler.seals import BODIES, CONFIG, of_range, of_text
-from crawler.seeds import BadLine, Seed
+from crawler.seeds.feed import Feed
+from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
 from crawler.sinks.writer import Output, Writer, coded, open_output
 from crawler.store import Books, Store

@@ -13,7 +13,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from crawler.models import Record, Request, Response
-from crawler.seeds import BadLine
+from crawler.seeds.inputs import BadLine
 from crawler.store_batch import Batch
 from crawler.store_rows import BEGUN, PARKED, Mark, New, again_row, ended_row, try_row
 

@@ -19,7 +19,7 @@ import msgspec
 
 from crawler import seals
 from crawler.models import Request
-from crawler.seeds import BadLine
+from crawler.seeds.inputs import BadLine
 from crawler.store_batch import Batch, queue_ended, write_batch
 from crawler.store_file import connect, prepare, sound, told
 from crawler.store_rows import (

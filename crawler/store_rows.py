@@ -10,7 +10,7 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Input, Outcome, Record, Redirect, Request, Response
-from crawler.seeds import BadLine
+from crawler.seeds.inputs import BadLine
 from crawler.urls import parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it

@@ -15,7 +15,7 @@ from crawler.errors import CodedError
 from crawler.job import Job
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched
 from crawler.politeness.controller import Politeness
-from crawler.seeds import BadLine
+from crawler.seeds.inputs import BadLine
 from crawler.sinks.jsonl import JsonLines
 from crawler.urls import parse
 

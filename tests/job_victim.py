@@ -18,15 +18,16 @@ from pathlib import Path
 
 import msgspec
 
-from crawler import seeds, store
+from crawler import store
 from crawler.config.config import Config
 from crawler.errors import CodedError
-from crawler.feed import DirectFeed
 from crawler.job import Job
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of, unfetched
 from crawler.politeness.controller import Politeness
 from crawler.reactors import private_reactor, run
-from crawler.seeds import BadLine
+from crawler.seeds import inputs as seeds
+from crawler.seeds.feed import DirectFeed
+from crawler.seeds.inputs import BadLine
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines

@@ -329,7 +329,7 @@ HEAVY = [
     "asyncio",
     "crawler.api",
     "crawler.models",
-    "crawler.seeds",
+    "crawler.seeds.inputs",
     "can_ada",
     "ada_url",
     "chardet",

@@ -25,7 +25,7 @@ import msgspec
 import pytest
 from twisted.internet import task
 
-from crawler import cli, retry, seeds
+from crawler import cli, retry
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
 from crawler.config.sources import Source
@@ -34,6 +34,7 @@ from crawler.models import Record
 from crawler.monitor.log import EVENTS
 from crawler.monitor.metrics import METRICS
 from crawler.reactors import private_reactor, run
+from crawler.seeds import inputs as seeds
 from crawler.site import RunningSite, refused_port
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,9 +11,9 @@ from functools import partial
 import pytest
 
 from crawler.errors import CodedError
-from crawler.feed import READ_AHEAD, DirectFeed, Feed, ThreadFeed
 from crawler.models import Input
-from crawler.seeds import BadLine
+from crawler.seeds.feed import READ_AHEAD, DirectFeed, Feed, ThreadFeed
+from crawler.seeds.inputs import BadLine
 
 PATIENCE = 10.0  # seconds until a test that hangs is taken for failed; nothing here waits that long when it works
 

@@ -22,16 +22,16 @@ import msgspec
 import pytest
 from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, record, req, working
 
-from crawler import seeds
 from crawler.books import retry
 from crawler.config.config import Config
 from crawler.errors import CodedError
-from crawler.feed import DirectFeed
 from crawler.frontier import Counts
 from crawler.job import Job
 from crawler.job_options import JobError
 from crawler.models import Input
 from crawler.politeness.controller import Politeness
+from crawler.seeds import inputs as seeds
+from crawler.seeds.feed import DirectFeed
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.store import Books

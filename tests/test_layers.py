@@ -177,7 +177,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.config.monitor_options", {"crawler.config.kinds"}),
         ("crawler.config.patterns", set()),
         ("crawler.config.input_options", {"crawler.config.crawl_options", "crawler.config.kinds"}),
-        ("crawler.seed_streams", {"crawler.errors"}),
+        ("crawler.seeds.streams", {"crawler.errors"}),
         (
             "crawler.config.crawl_options",
             {"crawler.config.monitor_options", "crawler.config.kinds", "crawler.config.patterns"},
@@ -185,7 +185,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.scope", {"crawler.errors", "crawler.config.patterns", "crawler.traps", "crawler.urls"}),
         ("crawler.traps", {"crawler.errors", "crawler.urls"}),
         ("crawler.charset.transcode", {"crawler.charset.encodings"}),
-        ("crawler.sitemap_xml", {"crawler.errors"}),
+        ("crawler.seeds.sitemap_xml", {"crawler.errors"}),
         ("crawler.robots_match", set()),
         ("crawler.robots_rules", {"crawler.robots_match"}),
     ],

@@ -16,7 +16,6 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
 from crawler.errors import CodedError
-from crawler.feed import DirectFeed
 from crawler.fetch.budget import Budget
 from crawler.fetch.limits import Limits
 from crawler.frontier import Counts
@@ -28,7 +27,8 @@ from crawler.loop import Crawl
 from crawler.models import Input, Record, Request, Response, Timings, record_of
 from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
 from crawler.retry import Retry
-from crawler.seeds import BadLine, Seed
+from crawler.seeds.feed import DirectFeed
+from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
 from crawler.sinks.ordered import Ordered
 from crawler.urls import parse

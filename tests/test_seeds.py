@@ -1,4 +1,4 @@
-"""crawler.seeds: every line of every input gives one Seed or one BadLine, lazily, whatever is in it."""
+"""crawler.seeds.inputs: every line of every input gives one Seed or one BadLine, lazily, whatever is in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.models import Input
-from crawler.seeds import LINE_LIMIT, TEXT_LIMIT, BadLine, InputError, Seed, check, from_iterable, read
+from crawler.seeds.inputs import LINE_LIMIT, TEXT_LIMIT, BadLine, InputError, Seed, check, from_iterable, read
 from crawler.urls import parse
 
 FLUSHED = zlib.compressobj(wbits=31)
@@ -272,7 +272,7 @@ class TestTables:
 
     def test_a_long_line(self, write, monkeypatch):
         """A line over the limit is one bad line in a table, too."""
-        monkeypatch.setattr("crawler.seed_formats.ROW_LIMIT", 100)
+        monkeypatch.setattr("crawler.seeds.formats.ROW_LIMIT", 100)
         name = write("x.csv", f"url\n{A}\n" + "x" * 101 + f"\n{B}\n")
         assert brief(read([name]))[0::2] == [(2, A), (4, B)]
 
@@ -439,8 +439,8 @@ class TestSitemaps:
 
     def test_all_of_a_large_one(self, write, monkeypatch):
         """The limits are for what servers list: of a file all is read, with more than 50,000 entries, too."""
-        monkeypatch.setattr("crawler.sitemap_xml.MAX_ELEMENTS", 1_000)
-        monkeypatch.setattr("crawler.sitemap_xml.MAX_REPAIRS", 1_000)
+        monkeypatch.setattr("crawler.seeds.sitemap_xml.MAX_ELEMENTS", 1_000)
+        monkeypatch.setattr("crawler.seeds.sitemap_xml.MAX_REPAIRS", 1_000)
         name = write("sitemap.xml", f"<urlset>{f'<url><loc>{A}?a&b</loc></url>' * 50_001}</urlset>")
         assert sum(isinstance(seed, Seed) for seed in read([name])) == 50_001
 

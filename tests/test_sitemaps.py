@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.sitemap_xml import MAX_TOKEN
-from crawler.sitemaps import Entry, Sitemap, SitemapParser, parse
+from crawler.seeds.sitemap_xml import MAX_TOKEN
+from crawler.seeds.sitemaps import Entry, Sitemap, SitemapParser, parse
 
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 
@@ -432,7 +432,7 @@ def test_endless_tokens(start):
 
 def test_endlessly_many_elements(monkeypatch):
     """A document of nothing but markup is given up."""
-    monkeypatch.setattr("crawler.sitemap_xml.MAX_ELEMENTS", 1_000)
+    monkeypatch.setattr("crawler.seeds.sitemap_xml.MAX_ELEMENTS", 1_000)
     parser = SitemapParser()
     parser.feed(b"<urlset>" + b"<a/>" * 999)
     assert not parser.done

@@ -21,7 +21,7 @@ from crawler.errors import CodedError
 from crawler.fetch.redirect import next_hop
 from crawler.models import Record, Response, Timings
 from crawler.models import Request as Fetch
-from crawler.seeds import Seed, from_iterable
+from crawler.seeds.inputs import Seed, from_iterable
 from crawler.urls import join, parse
 
 ROBOTS = b"User-agent: *\nDisallow: /private"

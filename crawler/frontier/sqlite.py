@@ -21,7 +21,7 @@ from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
 from crawler.journal import Journal
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
-from crawler.seeds import BadLine
+from crawler.seeds.inputs import BadLine
 from crawler.store import Store
 from crawler.store_batch import Batch
 from crawler.urls import Url

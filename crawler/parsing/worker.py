@@ -16,7 +16,7 @@ from crawler.models import Findings
 from crawler.page import MAX_PARSED, Extracted
 from crawler.parsing import Answer, Discover, Extract, Job
 from crawler.parsing.lane import Lane
-from crawler.sitemaps import MAX_SIZE
+from crawler.seeds.sitemaps import MAX_SIZE
 
 START_SECONDS: Final = 60.0
 _GRACE: Final = 10.0

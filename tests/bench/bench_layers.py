@@ -26,7 +26,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from crawler.feed import DirectFeed
 from crawler.fetch.client import Client
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.fetcher import Fetcher, by_name
@@ -45,7 +44,8 @@ from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.monitor.dashboard.live import Hello, Live
 from crawler.politeness.controller import Politeness
 from crawler.retry import Retry
-from crawler.seeds import from_iterable
+from crawler.seeds.feed import DirectFeed
+from crawler.seeds.inputs import from_iterable
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.tee import Tee
 from crawler.sinks.writer import open_output

@@ -29,8 +29,8 @@ from crawler.redaction import redact, scrub
 from crawler.resolving import resolve
 from crawler.robots_rules import parse as parse_robots
 from crawler.robots_rules import product_token
-from crawler.seed_formats import read_stream, seed
-from crawler.sitemaps import parse as parse_sitemap
+from crawler.seeds.formats import read_stream, seed
+from crawler.seeds.sitemaps import parse as parse_sitemap
 from crawler.urls import canonical_key, join, parse
 
 FACTOR = 8

@@ -20,7 +20,7 @@ from crawler.config.sources import ConfigError
 from crawler.fetch.typed import Typed
 from crawler.job_commands import answer
 from crawler.models import Redirect
-from crawler.seeds import Seed
+from crawler.seeds.inputs import Seed
 from crawler.urls import canonical_key, parse
 
 from .tools import code_of

@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 from crawler.redaction import redact
-from crawler.seed_formats import TEXT_LIMIT, BadLine, InputError, Seed, check_stream, read_stream
+from crawler.seeds.formats import TEXT_LIMIT, BadLine, InputError, Seed, check_stream, read_stream
 
 from .tools import check_error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 from crawler.errors import CodedError
-from crawler.sitemaps import SitemapParser, entries, parse
+from crawler.seeds.sitemaps import SitemapParser, entries, parse
 
 from .tools import check_error, segmentations
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
-from crawler.seeds import BadLine, Seed
+from crawler.seeds.inputs import BadLine, Seed
 
 READ_AHEAD: Final = 1024
 

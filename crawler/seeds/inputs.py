@@ -34,7 +34,7 @@ from typing import Any, BinaryIO, Final, cast
 from crawler.config.kinds import shown
 from crawler.models import Input
 from crawler.redaction import scrub
-from crawler.seed_formats import (
+from crawler.seeds.formats import (
     LINE_LIMIT,
     ROW_LIMIT,
     STRUCTURED,
@@ -51,7 +51,7 @@ from crawler.seed_formats import (
     seed,
     unreadable,
 )
-from crawler.seed_streams import Stream
+from crawler.seeds.streams import Stream
 from crawler.urls import Url, meant
 
 __all__ = [

@@ -17,7 +17,7 @@ import msgspec
 from crawler.charset.transcode import Transcoder
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
-from crawler.sitemap_xml import Add, XmlReader
+from crawler.seeds.sitemap_xml import Add, XmlReader
 
 MAX_ENTRIES: Final = 50_000
 MAX_SIZE: Final = 52_428_800

@@ -20,8 +20,8 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.models import Input
 from crawler.redaction import redact, scrub
-from crawler.seed_streams import Stream, as_lines, json_items, json_kind
-from crawler.sitemaps import entries
+from crawler.seeds.sitemaps import entries
+from crawler.seeds.streams import Stream, as_lines, json_items, json_kind
 from crawler.urls import AROUND, Url, meant, parse
 
 TEXT_LIMIT: Final = 2083
