@@ -50,7 +50,7 @@ def crawl(seeds: Iterable[Any], *, parse: Parse | None = None, **options: Any) -
     """Crawl from the seeds and yield a Record for each page as it comes: `stream` with `recursive=True`.
 
     Without `parse` all links in scope are followed. With it, the function gets each page that arrived whole with a
-    status of 2xx (`crawler.page.Page`: `.css`, `.xpath`, `.json()`, `.text`, `.url`, `.record`) and yields items
+    status of 2xx (`crawler.page.page.Page`: `.css`, `.xpath`, `.json()`, `.text`, `.url`, `.record`) and yields items
     (dicts), which become the list `Record.data`, and URLs to follow: text as it stands in links, or absolute. They are
     followed once each and if in scope. It runs in the thread of the run; what it raises fails its page with
     `parse_error`, and nothing else.

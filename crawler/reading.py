@@ -17,19 +17,19 @@ from twisted.python.failure import Failure
 
 from crawler.charset import extract_type
 from crawler.config.config import Config
-from crawler.convert import is_json, json_fault
-from crawler.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content, is_quick
-from crawler.effort import LINEAR
 from crawler.errors import CodedError
-from crawler.links import Costly
 from crawler.models import Findings, Request, Response, record_of
-from crawler.page import Document, Extracted, Page, gather
-from crawler.parsing.worker import ParseReactor, ParseWorker
+from crawler.page.convert import is_json, json_fault
+from crawler.page.cost import LINEAR
+from crawler.page.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content, is_quick
+from crawler.page.links import Costly
+from crawler.page.page import Document, Extracted, Page, gather
+from crawler.page.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots_rules import product_token
 from crawler.urls import Url
 
 if TYPE_CHECKING:
-    from crawler.extract import Extraction
+    from crawler.page.extract import Extraction
 
 Parse = Callable[[Page], Iterable[Any] | None]
 """A user's function: it gets a page, and yields items (dicts) and URLs to follow."""
@@ -195,7 +195,7 @@ def make_reader(config: Config, reactor: ParseReactor, *, parse: Parse | None) -
         rules = LinkRules(frozenset(config.links), config.nofollow, product_token(config.user_agent))
         discovery = Discovery(rules)
     if config.extract or config.extract_all:
-        from crawler.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
+        from crawler.page.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
 
         extraction = compile_extraction(config.extract, config.extract_all)
     worker = ParseWorker(reactor, config.parse_timeout, processes=_PROCESSES)

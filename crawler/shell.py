@@ -21,7 +21,7 @@ from crawler.api import fetch_all
 from crawler.config.config import LIMITS, OPTIONS, POLITENESS, REQUEST, Config, ConfigError, Settings
 from crawler.errors import CodedError
 from crawler.models import Record
-from crawler.page import Page
+from crawler.page.page import Page
 from crawler.printable import printable
 from crawler.sinks.human import format_line
 from crawler.urls import Url, join, parse

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from crawler.parsing import Job, decode_answer, decode_job, encode
-from crawler.parsing.__main__ import answer_to
+from crawler.page.parsing import Job, decode_answer, decode_job, encode
+from crawler.page.parsing.__main__ import answer_to
 
 
 class MemoryLane:

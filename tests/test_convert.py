@@ -1,4 +1,4 @@
-"""crawler.convert: a match becomes what its type says or is refused; numbers are never guessed; JSON can carry it all."""
+"""crawler.page.convert: a match becomes what its type says or is refused; numbers are never guessed; JSON can carry it all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.convert import MAX_DEPTH, TYPES, as_found
-from crawler.page import Document
+from crawler.page.convert import MAX_DEPTH, TYPES, as_found
+from crawler.page.page import Document
 
 PAGE = Document("http://h/a/b", b"<base href=/c/>", None, "text/html")
 XML = Document("http://h/a/b", b"<a/>", None, "text/xml")

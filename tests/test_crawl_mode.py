@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.models import Input, Record, Response
-from crawler.page import Page
+from crawler.page.page import Page
 from crawler.reading import Parse
 from crawler.stats.stats import Snapshot
 
@@ -112,7 +112,7 @@ class World:
             def close(self) -> None: ...
 
         monkeypatch.setattr("crawler.network.Resolver", Names)
-        monkeypatch.setattr("crawler.parsing.worker.Lane", MemoryLane)
+        monkeypatch.setattr("crawler.page.parsing.worker.Lane", MemoryLane)
 
     def site(self, pages: Pages, host: str = "a.example", **options: Any) -> Server:
         """Serve these paths; 404 for all others. Of a list each answer is given once, the last one ever after."""

@@ -1,4 +1,4 @@
-"""crawler.directives: Link, X-Robots-Tag, Refresh and srcset, read as their standards say."""
+"""crawler.page.directives: Link, X-Robots-Tag, Refresh and srcset, read as their standards say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.directives import (
+from crawler.page.directives import (
     HeaderLink,
     parse_link_header,
     parse_robots_header,

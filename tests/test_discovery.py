@@ -7,11 +7,11 @@ import gzip
 import msgspec
 import pytest
 
-from crawler import discovery
-from crawler.discovery import MAX_SCANNED, TRIAL, Answered, Discovery, LinkRules, discover
 from crawler.errors import CodedError
-from crawler.links import Costly
 from crawler.models import Findings, Input, Request, Response, Timings
+from crawler.page import discovery
+from crawler.page.discovery import MAX_SCANNED, TRIAL, Answered, Discovery, LinkRules, discover
+from crawler.page.links import Costly
 from crawler.urls import parse
 
 URL = "http://a.example/folder/page"

@@ -1,4 +1,4 @@
-"""crawler.effort: what may take long on a page made for it is known beforehand, from the expression alone."""
+"""crawler.page.cost: what may take long on a page made for it is known beforehand, from the expression alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 from parsel import css2xpath
 
-from crawler.effort import CUBIC, LINEAR, QUADRATIC, UNKNOWN, Reach, regex_reach, xpath_reach
+from crawler.page.cost import CUBIC, LINEAR, QUADRATIC, UNKNOWN, Reach, regex_reach, xpath_reach
 
 LINEAR_XPATHS = [
     "//a",

@@ -1,4 +1,4 @@
-"""crawler.extract: a declaration is refused in words or gives its value, and no page makes it raise."""
+"""crawler.page.extract: a declaration is refused in words or gives its value, and no page makes it raise."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import extract
 from crawler.config.config import OPTIONS
 from crawler.errors import WARNINGS
-from crawler.extract import EXTRACT_ERROR, Extracted
-from crawler.page import Document
+from crawler.page import extract
+from crawler.page.extract import EXTRACT_ERROR, Extracted
+from crawler.page.page import Document
 
 HTML = """<!doctype html><title> A &amp; B </title>
 <div class="item new"><h2 id=one>One</h2><p class=price>£51.77</p><a href="x#f">more</a></div>

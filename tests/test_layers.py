@@ -141,8 +141,8 @@ def test_no_circles() -> None:
         ("crawler.gate", {"crawler.composition", "crawler.ground", "crawler.loop"}),
         ("crawler.robots", {"crawler.composition", "crawler.gate"}),
         (
-            "crawler.discovery",
-            {"crawler.reading", "crawler.parsing", "crawler.parsing.__main__", "crawler.parsing.worker"},
+            "crawler.page.discovery",
+            {"crawler.reading", "crawler.page.parsing", "crawler.page.parsing.__main__", "crawler.page.parsing.worker"},
         ),
         ("crawler.reading", {"crawler.api", "crawler.composition"}),
         ("crawler.fetch.client", {"crawler.fetch.fetcher"}),

@@ -1,4 +1,4 @@
-"""crawler.links: the same links as a browser's parser, on real pages and hostile ones, and never more than linear time."""
+"""crawler.page.links: the same links as a browser's parser, on real pages and hostile ones, and never more than linear time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.charset import decode_text
 from crawler.errors import CodedError
-from crawler.links import A_AREA, REFERENCES, PageLinks, scan
-from crawler.resolving import base_of, resolve
+from crawler.page.links import A_AREA, REFERENCES, PageLinks, scan
+from crawler.page.resolving import base_of, resolve
 from crawler.urls import join, parse
 
 # Debian's documentation of Python and Apache: 3,216 pages, 118 MB. The bench reads all of them, the tests a few.

@@ -1,4 +1,4 @@
-"""crawler.markup: the tokenizer's corners that crawler.links cannot show one by one."""
+"""crawler.page.markup: the tokenizer's corners that crawler.links cannot show one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.markup import ATTRIBUTES, END, NAME, attribute, raw_text_end, tokens, unescape
+from crawler.page.markup import ATTRIBUTES, END, NAME, attribute, raw_text_end, tokens, unescape
 
 NAMES = frozenset({"a", "area", "base", "link", "script"})
 

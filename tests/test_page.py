@@ -1,11 +1,11 @@
-"""crawler.page: a body as its server means it, parsed when asked for; and what a parse function yields, sorted."""
+"""crawler.page.page: a body as its server means it, parsed when asked for; and what a parse function yields, sorted."""
 
 from __future__ import annotations
 
 import pytest
 
 from crawler.models import Input, Record, Request
-from crawler.page import MAX_PARSED, Document, Page, Yielded, gather
+from crawler.page.page import MAX_PARSED, Document, Page, Yielded, gather
 from crawler.urls import parse
 
 URL = "http://h/a/b"

@@ -1,4 +1,4 @@
-"""crawler.parsing: a page that takes too long costs its own child process and nobody else anything."""
+"""crawler.page.parsing: a page that takes too long costs its own child process and nobody else anything."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 from twisted.internet.defer import CancelledError, DeferredList
 from twisted.internet.task import Clock
 
-from crawler import extract
-from crawler.discovery import Answered, LinkRules, discover
 from crawler.errors import CodedError
-from crawler.extract import Extracted
 from crawler.models import Findings
-from crawler.page import MAX_PARSED, Document
-from crawler.parsing import Answer, Extract, Job, decode_answer, encode, lane, receive, send
-from crawler.parsing.worker import START_SECONDS, ParseWorker
+from crawler.page import extract
+from crawler.page.discovery import Answered, LinkRules, discover
+from crawler.page.extract import Extracted
+from crawler.page.page import MAX_PARSED, Document
+from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, lane, receive, send
+from crawler.page.parsing.worker import START_SECONDS, ParseWorker
 from crawler.reactors import private_reactor, run
 from crawler.urls import parse
 
@@ -309,7 +309,9 @@ def test_a_child_that_cannot_be_started(clock, worker, monkeypatch, executable):
 def test_a_bug_is_told_as_such(clock, worker, monkeypatch):
     """An exception in the child is `internal`, with its last line; the child is not used again."""
     monkeypatch.setattr(
-        lane, "_CHILD", lane._CHILD.replace("main()", "import crawler.parsing.__main__ as m; m.Document = None; main()")
+        lane,
+        "_CHILD",
+        lane._CHILD.replace("main()", "import crawler.page.parsing.__main__ as m; m.Document = None; main()"),
     )
     error = clock.result(ask(worker))
     assert (code(error), error.message) == ("internal", "TypeError: 'NoneType' object is not callable")
@@ -321,7 +323,9 @@ def test_a_bug_is_told_as_such(clock, worker, monkeypatch):
 def test_children_are_replaced(clock, worker, children, monkeypatch, limit):
     """After so many pages, or when it has grown, a child ends and the next page has a new one: no page notices."""
     monkeypatch.setattr(
-        lane, "_CHILD", lane._CHILD.replace("main()", f"import crawler.parsing.__main__ as m; m.{limit} = 1; main()")
+        lane,
+        "_CHILD",
+        lane._CHILD.replace("main()", f"import crawler.page.parsing.__main__ as m; m.{limit} = 1; main()"),
     )
     asked = [ask(worker) for _ in range(3)]
     assert [clock.result(one).data for one in asked] == [{"t": "x"}] * 3
@@ -419,7 +423,7 @@ def test_ctrl_c_is_not_for_the_child(clock, worker, children):
 def test_a_child_does_not_outlive_its_parent(busy):
     """It ends with its standard input, and in the middle of a page soon after the time that the page has."""
     child = subprocess.Popen(
-        [sys.executable, "-I", "-c", lane._CHILD, "crawler.extract", *sys.path],
+        [sys.executable, "-I", "-c", lane._CHILD, "crawler.page.extract", *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

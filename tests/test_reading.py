@@ -14,12 +14,12 @@ from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
 
 from crawler.config.config import Config
-from crawler.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
-from crawler.effort import LINEAR
 from crawler.errors import CodedError
-from crawler.extract import compile as compile_extraction
 from crawler.models import Findings, Input, Request, Response, Timings
-from crawler.page import Extracted, Page
+from crawler.page.cost import LINEAR
+from crawler.page.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
+from crawler.page.extract import compile as compile_extraction
+from crawler.page.page import Extracted, Page
 from crawler.reading import PageReader, Parse, make_reader
 from crawler.urls import parse as parse_url
 

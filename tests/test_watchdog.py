@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from watchdog import HEADS, LIMIT, MIB, PAGES, TRANSFERS, Held, Page, crawl, of_the_site, serving
 
-from crawler.discovery import QUICK, TRIED
+from crawler.page.discovery import QUICK, TRIED
 
 SIZES = {"all read at once": QUICK, "the largest that are tried": TRIED, "read elsewhere": MIB}
 LARGE = (

@@ -28,7 +28,7 @@ from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.doctor import PATIENCE
 from crawler.models import Record
-from crawler.page import Page as UserPage
+from crawler.page.page import Page as UserPage
 from crawler.reactors import private_reactor, run
 from crawler.sinks.memory import ListSink
 from crawler.site import FAULTS, running_site

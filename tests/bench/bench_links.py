@@ -19,8 +19,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from selectolax.lexbor import LexborHTMLParser
 from test_links import EVERYTHING, PACKAGES, PAGE, assert_same, documentation
 
-from crawler.links import scan
-from crawler.resolving import resolve
+from crawler.page.links import scan
+from crawler.page.resolving import resolve
 from crawler.site.pages import SMALL_PAGES, small_page
 
 TASKS: dict[str, Callable[[bytes], object]] = {

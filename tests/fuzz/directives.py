@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.directives import (
+from crawler.page.directives import (
     parse_link_header,
     parse_robots_header,
     refresh_target,

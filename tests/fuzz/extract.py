@@ -7,8 +7,8 @@ import time
 import msgspec
 
 from crawler.errors import WARNINGS
-from crawler.extract import compile as compile_extraction
-from crawler.page import Document
+from crawler.page.extract import compile as compile_extraction
+from crawler.page.page import Document
 
 HTML = b"""<html><head><title>T &amp; U</title><base href="/b/"></head><body id=x class="p q"><a href="c?d=1">one</a>
 <p class=price>\xc2\xa3 1,299.50</p><p>no number</p><time>2026-01-02T03:04:05Z</time><ul><li>1<li>2<li>3</ul>

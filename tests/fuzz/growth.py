@@ -17,16 +17,16 @@ from typing import Any
 from http11_fakes import FIN, Exchange, connected, lost
 
 from crawler.charset import decode_text, from_content_type
-from crawler.directives import parse_link_header, parse_robots_header, refresh_target, srcset_targets
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
 from crawler.fetch.http11.head import mend
-from crawler.links import REFERENCES, scan
-from crawler.markup import unescape
 from crawler.models import Input
+from crawler.page.directives import parse_link_header, parse_robots_header, refresh_target, srcset_targets
+from crawler.page.links import REFERENCES, scan
+from crawler.page.markup import unescape
+from crawler.page.resolving import resolve
 from crawler.politeness.rate_headers import retry_after
 from crawler.redaction import redact, scrub
-from crawler.resolving import resolve
 from crawler.robots_rules import parse as parse_robots
 from crawler.robots_rules import product_token
 from crawler.seeds.formats import read_stream, seed

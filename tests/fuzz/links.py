@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crawler.errors import CodedError
-from crawler.links import A_AREA, REFERENCES, scan
-from crawler.resolving import base_of, resolve
+from crawler.page.links import A_AREA, REFERENCES, scan
+from crawler.page.resolving import base_of, resolve
 from crawler.urls import join, parse
 
 SAMPLES = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from crawler.links import _READ
-from crawler.markup import ATTRIBUTES, END, HREFS, NAME, Enclosures, attribute, raw_text_end, tokens, unescape
+from crawler.page.links import _READ
+from crawler.page.markup import ATTRIBUTES, END, HREFS, NAME, Enclosures, attribute, raw_text_end, tokens, unescape
 
 from . import links
 

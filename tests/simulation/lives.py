@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 import crawler.commit
 import crawler.fetch.http11.tls
 import crawler.job
-import crawler.parsing.worker
+import crawler.page.parsing.worker
 from crawler import composition, network, outputs
 from crawler.commit import Committing
 from crawler.composition import Crawler
@@ -334,7 +334,7 @@ class _Life:
                 LIST_WINDOW=windows["list"],
                 CRAWL_WINDOW=windows["crawl"],
             ),
-            patch.object(crawler.parsing.worker, "Lane", MemoryLane),
+            patch.object(crawler.page.parsing.worker, "Lane", MemoryLane),
             patch.multiple(network, Resolver=self.network.resolver, Fetcher=fetcher),
             patch.multiple(crawler.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
             patch.multiple(crawler.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from crawler.errors import CodedError
-from crawler.links import PageLinks
+from crawler.page.links import PageLinks
 from crawler.urls import Url, join, parse
 
 _LONGEST_BASE: Final = 8192  # servers take no more, and each link of the page would be as long

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from crawler.discovery import discover
 from crawler.models import Findings
-from crawler.page import Document, Extracted
-from crawler.parsing import Answer, Discover, Extract, decode_job, encode, receive, send
+from crawler.page.discovery import discover
+from crawler.page.page import Document, Extracted
+from crawler.page.parsing import Answer, Discover, Extract, decode_job, encode, receive, send
 
 if TYPE_CHECKING:
-    from crawler.extract import Extraction
+    from crawler.page.extract import Extraction
 
 MAX_JOBS: Final = 1_000
 MAX_RESIDENT: Final = 256 << 20  # beyond, a new process is cheaper than what this one keeps
@@ -72,7 +72,7 @@ def _extracted(task: Extract) -> Extracted:
 
 @lru_cache(maxsize=1)
 def _extraction(declarations: tuple[str, ...]) -> Extraction:
-    from crawler.extract import compile as compile_extraction  # parsel and lxml: not for those who only want links
+    from crawler.page.extract import compile as compile_extraction  # parsel and lxml: not for those who only want links
 
     return compile_extraction(declarations)
 

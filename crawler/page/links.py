@@ -22,8 +22,8 @@ import msgspec
 
 from crawler.charset import decode_text
 from crawler.charset.encodings import canonical, is_utf_8, query_in
-from crawler.directives import refresh_target, robots_directives, srcset_targets
-from crawler.markup import (
+from crawler.page.directives import refresh_target, robots_directives, srcset_targets
+from crawler.page.markup import (
     ATTRIBUTES,
     END,
     HREFS,

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from crawler.discovery import Answered, LinkRules
 from crawler.errors import CodedError
 from crawler.models import Findings
-from crawler.page import Extracted
+from crawler.page.discovery import Answered, LinkRules
+from crawler.page.page import Extracted
 
 _LENGTH: Final = struct.Struct(">I")
 _MAX_FRAME: Final = 64 << 20

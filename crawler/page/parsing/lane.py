@@ -14,14 +14,12 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
 
-from crawler.parsing import Answer, Extract, Job, decode_answer, encode, receive, send
+from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, receive, send
 
 JOIN_SECONDS: Final = 5.0
 # The child imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 # What its first job needs is imported before it is ready: to load parsel is no time of a page's.
-_CHILD: Final = (
-    "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1]); from crawler.parsing.__main__ import main; main()"
-)
+_CHILD: Final = "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1]); from crawler.page.parsing.__main__ import main; main()"
 
 
 class Caller(Protocol):
@@ -95,7 +93,7 @@ class Lane:
 
     def _restart(self, job: Job) -> None:
         self._reap()
-        needs = "crawler.extract" if isinstance(job.task, Extract) else "crawler.discovery"
+        needs = "crawler.page.extract" if isinstance(job.task, Extract) else "crawler.page.discovery"
         command = [sys.executable, "-I", "-c", _CHILD, needs, *sys.path]
         with self._lock:
             if self._closing:

@@ -25,9 +25,9 @@ from parsel.csstranslator import GenericTranslator, HTMLTranslator
 
 from crawler.charset.encodings import is_utf_8
 from crawler.config.kinds import shown, suggestion
-from crawler.convert import TYPES, Converter, as_found
-from crawler.effort import LINEAR, Reach, regex_reach, xpath_reach
-from crawler.page import Document, Extracted
+from crawler.page.convert import TYPES, Converter, as_found
+from crawler.page.cost import LINEAR, Reach, regex_reach, xpath_reach
+from crawler.page.page import Document, Extracted
 
 MAX_CHARACTERS: Final = 8_000_000
 EXTRACT_ERROR: Final = "extract_error"

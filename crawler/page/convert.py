@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.page import Document
+from crawler.page.page import Document
 
 Converter = Callable[[Any, Document], Any]
 

@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from crawler.discovery import HEADERS, Answered, LinkRules
 from crawler.errors import CodedError
 from crawler.models import Findings
-from crawler.page import MAX_PARSED, Extracted
-from crawler.parsing import Answer, Discover, Extract, Job
-from crawler.parsing.lane import Lane
+from crawler.page.discovery import HEADERS, Answered, LinkRules
+from crawler.page.page import MAX_PARSED, Extracted
+from crawler.page.parsing import Answer, Discover, Extract, Job
+from crawler.page.parsing.lane import Lane
 from crawler.seeds.sitemaps import MAX_SIZE
 
 START_SECONDS: Final = 60.0

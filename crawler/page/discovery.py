@@ -16,12 +16,12 @@ import msgspec
 
 from crawler.charset import extract_type
 from crawler.charset.encodings import is_utf_8
-from crawler.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
-from crawler.links import REFERENCES, Costly, scan
 from crawler.models import INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
-from crawler.resolving import base_of, resolve
+from crawler.page.directives import parse_link_header, parse_robots_header, refresh_target
+from crawler.page.links import REFERENCES, Costly, scan
+from crawler.page.resolving import base_of, resolve
 from crawler.seeds.sitemaps import parse as parse_sitemap
 from crawler.urls import Url, join
 
