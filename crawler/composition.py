@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from crawler.afterwards import Afterwards
     from crawler.job import Job
     from crawler.reading import PageReader, Parse
-    from crawler.robots import Robots
+    from crawler.robots.policy import Robots
     from crawler.scope import Scope
     from crawler.store import Books
 
@@ -341,8 +341,8 @@ class Crawler:
         return job
 
     def _robots(self, network: Network) -> tuple[Errands, Robots]:
-        from crawler.robots import Robots
-        from crawler.robots_rules import product_token
+        from crawler.robots.policy import Robots
+        from crawler.robots.rules import product_token
 
         token = product_token(self.config.user_agent)
         fetcher = network.fetcher(ROBOTS_SIZE, partial=True)

@@ -17,7 +17,7 @@ from crawler.models import Request
 from crawler.politeness.controller import Politeness
 
 if TYPE_CHECKING:
-    from crawler.robots import Robots, Verdict
+    from crawler.robots.policy import Robots, Verdict
     from crawler.scope import Scope
     from crawler.traps import Traps
 

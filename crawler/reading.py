@@ -25,7 +25,7 @@ from crawler.page.discovery import TRIAL, Answered, Discovery, LinkRules, discov
 from crawler.page.links import Costly
 from crawler.page.page import Document, Extracted, Page, gather
 from crawler.page.parsing.worker import ParseReactor, ParseWorker
-from crawler.robots_rules import product_token
+from crawler.robots.rules import product_token
 from crawler.urls import Url
 
 if TYPE_CHECKING:

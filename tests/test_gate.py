@@ -13,7 +13,7 @@ from crawler.frontier.memory import MemoryFrontier
 from crawler.gate import Gate, Ruling
 from crawler.models import Input, Request, Response, Timings
 from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
-from crawler.robots import FIRST_PAUSE, FIRST_PAUSE_OFFLINE, Robots
+from crawler.robots.policy import FIRST_PAUSE, FIRST_PAUSE_OFFLINE, Robots
 from crawler.urls import Url, parse
 
 HOST = "http://a.example"

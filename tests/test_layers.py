@@ -139,7 +139,7 @@ def test_no_circles() -> None:
         ("crawler.ground", {"crawler.composition", "crawler.loop"}),
         ("crawler.intake", {"crawler.composition", "crawler.control", "crawler.ground", "crawler.loop"}),
         ("crawler.gate", {"crawler.composition", "crawler.ground", "crawler.loop"}),
-        ("crawler.robots", {"crawler.composition", "crawler.gate"}),
+        ("crawler.robots.policy", {"crawler.composition", "crawler.gate"}),
         (
             "crawler.page.discovery",
             {"crawler.reading", "crawler.page.parsing", "crawler.page.parsing.__main__", "crawler.page.parsing.worker"},
@@ -186,8 +186,8 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.traps", {"crawler.errors", "crawler.urls"}),
         ("crawler.charset.transcode", {"crawler.charset.encodings"}),
         ("crawler.seeds.sitemap_xml", {"crawler.errors"}),
-        ("crawler.robots_match", set()),
-        ("crawler.robots_rules", {"crawler.robots_match"}),
+        ("crawler.robots.match", set()),
+        ("crawler.robots.rules", {"crawler.robots.match"}),
     ],
 )
 def test_what_a_leaf_may_import(module: str, allowed: set[str]) -> None:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
 from crawler.models import Response, Timings
-from crawler.robots import LIFETIME, LONGEST_PAUSE, MAX_REDIRECTS, Robots, Verdict
+from crawler.robots.policy import LIFETIME, LONGEST_PAUSE, MAX_REDIRECTS, Robots, Verdict
 from crawler.urls import Url, parse
 
 HOST = "http://example.com"

@@ -11,9 +11,9 @@ from fuzz.robots import covers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import robots_match
-from crawler.robots_match import FEW, MAX_INDEXED, Rule, normal_pattern
-from crawler.robots_rules import MAX_BYTES, Rules, parse
+from crawler.robots import match as robots_match
+from crawler.robots.match import FEW, MAX_INDEXED, Rule, normal_pattern
+from crawler.robots.rules import MAX_BYTES, Rules, parse
 from crawler.scope import MAX_LENGTH
 
 

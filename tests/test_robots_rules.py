@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from protego import Protego
 
-from crawler.robots_rules import MAX_BYTES, MAX_SITEMAPS, Rules, parse, product_token
+from crawler.robots.rules import MAX_BYTES, MAX_SITEMAPS, Rules, parse, product_token
 from crawler.urls import parse as parse_url
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from test_robots_match import HOSTILE, URLS, TestTooMany
 
-from crawler.robots_rules import parse, read
+from crawler.robots.rules import parse, read
 from crawler.seeds.sitemaps import parse as parse_sitemap
 
 SIZE = 10 * MIB

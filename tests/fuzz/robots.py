@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from crawler import robots_match
-from crawler.robots_match import normal_pattern, normal_target
-from crawler.robots_rules import MAX_DELAY, MAX_SITEMAPS, parse, product_token
+from crawler.robots import match as robots_match
+from crawler.robots.match import normal_pattern, normal_target
+from crawler.robots.rules import MAX_DELAY, MAX_SITEMAPS, parse, product_token
 
 SAMPLES = (
     b"User-agent: *\nDisallow: /private/\nAllow: /private/public\nCrawl-delay: 2\n\nUser-agent: crawler\nDisallow: /*.pdf$\n",

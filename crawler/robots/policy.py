@@ -28,8 +28,8 @@ from twisted.python.failure import Failure
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.redirect import next_hop
 from crawler.models import Input, Request, Response
-from crawler.robots_match import Rule
-from crawler.robots_rules import Rules, parse, read
+from crawler.robots.match import Rule
+from crawler.robots.rules import Rules, parse, read
 from crawler.urls import Url, join
 from crawler.urls import parse as parse_url
 

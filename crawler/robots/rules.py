@@ -14,7 +14,7 @@ import re
 from collections.abc import Generator, Iterable
 from typing import Final
 
-from crawler.robots_match import Matcher, Rule
+from crawler.robots.match import Matcher, Rule
 
 MAX_BYTES: Final = 500 * 1024  # section 2.5: at least that much is read
 MAX_SITEMAPS: Final = 1_000
