@@ -18,10 +18,10 @@ from crawler.job_options import JobError
 from crawler.lock import Lock, LockedError, NoLocksError, holder
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub
-from crawler.store import BOOKS_QUERY, Books, Store
-from crawler.store_file import StoreError, check_version, told
-from crawler.store_file import reading as read_only
-from crawler.store_rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
+from crawler.store.database import BOOKS_QUERY, Books, Store
+from crawler.store.file import StoreError, check_version, told
+from crawler.store.file import reading as read_only
+from crawler.store.rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
 from crawler.urls import Url, parse
 
 RECENT: Final = 60.0  # seconds over which a rate is taken

@@ -16,10 +16,10 @@ from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbac
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from crawler.journal import Journal
 from crawler.models import Record, Request, Response
 from crawler.sinks import Sink
-from crawler.store_batch import Batch
+from crawler.store.batch import Batch
+from crawler.store.journal import Journal
 
 INTERVAL: Final = 0.05
 EVENTS: Final = 256

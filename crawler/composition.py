@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from crawler.reading import PageReader, Parse
     from crawler.robots.policy import Robots
     from crawler.scope import Scope
-    from crawler.store import Books
+    from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
 OUTPUT_SECONDS: Final = 0.5

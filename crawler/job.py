@@ -28,19 +28,19 @@ from crawler.fetch.typed import Typed
 from crawler.files import is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.job_options import JobError, changes
-from crawler.journal import Journal, checksum
 from crawler.lock import Lock, LockedError, NoLocksError
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.redaction import scrub
-from crawler.seals import BODIES, CONFIG, of_range, of_text
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
 from crawler.sinks.writer import Output, Writer, coded, open_output
-from crawler.store import Books, Store
-from crawler.store_batch import Batch
-from crawler.store_file import StoreError
+from crawler.store.batch import Batch
+from crawler.store.database import Books, Store
+from crawler.store.file import StoreError
+from crawler.store.journal import Journal, checksum
+from crawler.store.seals import BODIES, CONFIG, of_range, of_text
 from crawler.urls import Url, parse
 from crawler.version import __version__
 

@@ -26,7 +26,7 @@ from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.printable import printable
 from crawler.redaction import discreet, scrub
 from crawler.scope import Scope
-from crawler.store import Books
+from crawler.store.database import Books
 from crawler.urls import parse
 from crawler.verify import verify
 

@@ -15,13 +15,13 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
-from crawler import seals
 from crawler.books import options, reading
 from crawler.config.config import Config
 from crawler.files import open_plain
 from crawler.job import OPTIONS_FILE
-from crawler.seals import BODIES, CONFIG
-from crawler.store_rows import FIRST_ENDED, STATES
+from crawler.store import seals
+from crawler.store.rows import FIRST_ENDED, STATES
+from crawler.store.seals import BODIES, CONFIG
 from crawler.verify_bodies import Bodies
 from crawler.verify_records import SHOWN, UNREADABLE, Rows, compare
 

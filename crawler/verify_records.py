@@ -18,7 +18,7 @@ import msgspec
 from crawler.config.config import Config
 from crawler.files import bounded_lines
 from crawler.models import Input, Redirect
-from crawler.store_rows import FIRST_ENDED, STATES, UNWRITTEN
+from crawler.store.rows import FIRST_ENDED, STATES, UNWRITTEN
 from crawler.verify_bodies import Body
 
 SHOWN: Final = 10

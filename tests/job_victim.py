@@ -18,7 +18,6 @@ from pathlib import Path
 
 import msgspec
 
-from crawler import store
 from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.job import Job
@@ -33,6 +32,7 @@ from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.tee import Tee
+from crawler.store import database as store
 from crawler.urls import canonical_key, parse
 
 PAGES = 1_500

@@ -14,7 +14,7 @@ from crawler.errors import CodedError
 from crawler.frontier import Counts
 from crawler.job_options import JobError
 from crawler.models import Input, Redirect, Response, Timings, unfetched, untried
-from crawler.store import Books
+from crawler.store.database import Books
 from crawler.urls import canonical_key, parse
 
 

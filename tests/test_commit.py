@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from crawler.commit import EVENTS, INTERVAL, MAX_WAITING, Committing
 from crawler.errors import CodedError
-from crawler.journal import Journal
+from crawler.store.journal import Journal
 
 
 class Outputs:

@@ -21,7 +21,7 @@ from crawler import cli
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.site import running_site
-from crawler.store_rows import APPLICATION_ID, schema
+from crawler.store.rows import APPLICATION_ID, schema
 from crawler.verify import verify
 
 PATHS = ("/links.html", "/moved/twice", "/fault/empty-reply", "/hello/english.html", "/missing.html")

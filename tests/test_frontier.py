@@ -25,10 +25,10 @@ from crawler.frontier import Counts, Frontier, HostView
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.journal import Journal
 from crawler.models import Input, Outcome, Request, Response, Timings
 from crawler.politeness.controller import Politeness
-from crawler.store import Store
+from crawler.store.database import Store
+from crawler.store.journal import Journal
 from crawler.urls import canonical_key, parse
 
 Make = Callable[..., Frontier]

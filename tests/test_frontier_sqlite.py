@@ -14,10 +14,10 @@ from job_tools import link, record, req
 
 from crawler.frontier import Counts
 from crawler.frontier.sqlite import READ_AT_ONCE, SqliteFrontier
-from crawler.journal import Journal
 from crawler.models import Input, Redirect, Request, Response, Timings
 from crawler.politeness.controller import LONGEST_PAUSE, Politeness
-from crawler.store import Store
+from crawler.store.database import Store
+from crawler.store.journal import Journal
 from crawler.urls import canonical_key, parse
 
 

@@ -34,7 +34,7 @@ from crawler.seeds import inputs as seeds
 from crawler.seeds.feed import DirectFeed
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
-from crawler.store import Books
+from crawler.store.database import Books
 from crawler.urls import canonical_key
 from crawler.verify import verify
 

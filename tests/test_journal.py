@@ -1,4 +1,4 @@
-"""crawler.journal: what a batch holds, and what may wait for the next one."""
+"""crawler.store.journal: what a batch holds, and what may wait for the next one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from job_tools import bad_line, bad_record, link, record, req
 
-from crawler.journal import WAIT, Journal, checksum
-from crawler.store_rows import BEGUN, PARKED, QUEUED, Mark
+from crawler.store.journal import WAIT, Journal, checksum
+from crawler.store.rows import BEGUN, PARKED, QUEUED, Mark
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ from crawler.fetch.connect.dial import loop_dial
 from crawler.fetch.connect.resolver import Resolver
 from crawler.lock import Lock
 from crawler.site import FAULTS, refused_port
-from crawler.store import Store
-from crawler.store_file import StoreError
+from crawler.store.database import Store
+from crawler.store.file import StoreError
 
 OURS = "93.184.216."  # where memory_net has its servers
 PUBLIC = "93.184.216.77"

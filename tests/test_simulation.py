@@ -94,7 +94,11 @@ PLANTED = {
     "private addresses are dialled": ("crawler.fetch.http11.endpoint.forbidden", lambda _: "", "leads to 10.0.0.7"),
     "a deadline is not kept": ("crawler.fetch.fetcher._Flight.overdue", lambda *_: None, " took |deadlock"),
     "a timer is left": ("crawler.fetch.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
-    "what is read is not remembered": ("crawler.journal.Journal.seed_taken", lambda *_: None, "too many|differ|second"),
+    "what is read is not remembered": (
+        "crawler.store.journal.Journal.seed_taken",
+        lambda *_: None,
+        "too many|differ|second",
+    ),
     "links are lost": ("crawler.intake.Intake.accept_links", lambda *_, **__: None, "links to"),
     "the delay ends with a run": (
         "crawler.politeness.controller.Politeness.go_on",
@@ -102,7 +106,11 @@ PLANTED = {
         "after the last request",
     ),
     "what was begun is forgotten": ("crawler.job.Job.pages", lambda _: (0, set()), "asked for"),
-    "a page is begun before that is kept": ("crawler.journal.Journal.begun", lambda *_: None, "deadlock|asked for"),
+    "a page is begun before that is kept": (
+        "crawler.store.journal.Journal.begun",
+        lambda *_: None,
+        "deadlock|asked for",
+    ),
     "hops are not known": ("crawler.frontier.memory.MemoryFrontier.leads", lambda *_: True, "for another input"),
     "outputs are not cut": ("crawler.job.Job._cut", lambda *_: None, "record|JSON|malformed|trailing"),
 }

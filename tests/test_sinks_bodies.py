@@ -15,7 +15,7 @@ from crawler.errors import CodedError
 from crawler.models import Input, Record, Response, Timings
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.naming import extension, place
-from crawler.store import Store
+from crawler.store.database import Store
 
 BODY = b"<!doctype html><title>x</title>"
 HASH = sha256(BODY).hexdigest()

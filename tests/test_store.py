@@ -1,4 +1,4 @@
-"""crawler.store: a batch is written whole or not at all, and what is written comes back."""
+"""crawler.store.database: a batch is written whole or not at all, and what is written comes back."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from job_tools import bad_line, bad_record, link, record, req
 
 from crawler.errors import CodedError
-from crawler.journal import Journal
 from crawler.models import Input, Redirect, Request, Response, Timings, unfetched
-from crawler.store import Books, Store
-from crawler.store_batch import Batch
-from crawler.store_file import StoreError
-from crawler.store_rows import APPLICATION_ID, BEGUN, STATES, VERSION, Mark, schema
+from crawler.store.batch import Batch
+from crawler.store.database import Books, Store
+from crawler.store.file import StoreError
+from crawler.store.journal import Journal
+from crawler.store.rows import APPLICATION_ID, BEGUN, STATES, VERSION, Mark, schema
 from crawler.urls import parse
 
 

@@ -19,10 +19,10 @@ from crawler.books import retry
 from crawler.errors import CodedError
 from crawler.job_options import JobError
 from crawler.models import Input, Redirect, untried
-from crawler.seals import of_range
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.wanted import Wanted
+from crawler.store.seals import of_range
 from crawler.urls import canonical_key
 from crawler.verify import verify
 from crawler.verify_records import SHOWN

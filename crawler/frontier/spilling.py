@@ -18,7 +18,7 @@ from crawler.frontier import HostView
 from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
-from crawler.spill import Spill
+from crawler.store.spill import Spill
 from crawler.urls import Url
 
 READ_AT_ONCE: Final = 64

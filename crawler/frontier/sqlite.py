@@ -18,12 +18,12 @@ from typing import Final
 
 from crawler.errors import CodedError
 from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
-from crawler.journal import Journal
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.seeds.inputs import BadLine
-from crawler.store import Store
-from crawler.store_batch import Batch
+from crawler.store.batch import Batch
+from crawler.store.database import Store
+from crawler.store.journal import Journal
 from crawler.urls import Url
 
 WINDOW: Final = 30_000

@@ -20,8 +20,8 @@ from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.files import bounded_lines, open_plain
 from crawler.models import Redirect
-from crawler.store import BOOKS_QUERY, Books
-from crawler.store_rows import UNWRITTEN
+from crawler.store.database import BOOKS_QUERY, Books
+from crawler.store.rows import UNWRITTEN
 from crawler.verify import Beginning
 
 LONGEST_LINE: Final = 64 << 20  # a body may be in it

@@ -25,7 +25,7 @@ from crawler.models import Record, Response
 from crawler.sinks import Sink
 
 if TYPE_CHECKING:
-    from crawler.spill import Spill
+    from crawler.store.spill import Spill
 
 WINDOW: Final = 10_000
 IN_MEMORY: Final = 32 << 20  # bytes
@@ -137,7 +137,7 @@ class Ordered:
         except (UnicodeEncodeError, TypeError, OverflowError):  # of a lone surrogate, or of a parse function
             return False
         if self._spill is None:
-            from crawler.spill import Spill  # SQLite is only for those who need it
+            from crawler.store.spill import Spill  # SQLite is only for those who need it
 
             self._spill = Spill(_SCHEMA)
         body = record.body if self._bodies else None

@@ -37,7 +37,7 @@ from crawler.job import Job
 from crawler.models import Record, Request, Response
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
-from crawler.store_batch import Batch
+from crawler.store.batch import Batch
 from crawler.verify import verify
 from tests.memory_lane import MemoryLane
 

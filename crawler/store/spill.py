@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from crawler.store_file import told
+from crawler.store.file import told
 
 _CACHE: Final = 2_048  # KiB
 _WORDS: Final = Path("what waits on the disk (in the folder that TMPDIR names)")

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from crawler import seals
 from crawler.models import Record
-from crawler.store_rows import (
+from crawler.store import seals
+from crawler.store.rows import (
     AGAIN_COLUMNS,
     CHUNK,
     ENDED_COLUMNS,

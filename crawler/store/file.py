@@ -15,7 +15,7 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.redaction import redact
-from crawler.store_rows import APPLICATION_ID, UPGRADES, VERSION, schema
+from crawler.store.rows import APPLICATION_ID, UPGRADES, VERSION, schema
 from crawler.urls import parse
 
 WRITE_CACHE: Final = 16_384  # KiB

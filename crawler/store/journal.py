@@ -14,8 +14,8 @@ from zlib import crc32
 
 from crawler.models import Record, Request, Response
 from crawler.seeds.inputs import BadLine
-from crawler.store_batch import Batch
-from crawler.store_rows import BEGUN, PARKED, Mark, New, again_row, ended_row, try_row
+from crawler.store.batch import Batch
+from crawler.store.rows import BEGUN, PARKED, Mark, New, again_row, ended_row, try_row
 
 WAIT: Final = 1.0  # how long an input of a list may wait for its record; twice that at most
 

@@ -17,12 +17,12 @@ from typing import Any, Final
 
 import msgspec
 
-from crawler import seals
 from crawler.models import Request
 from crawler.seeds.inputs import BadLine
-from crawler.store_batch import Batch, queue_ended, write_batch
-from crawler.store_file import connect, prepare, sound, told
-from crawler.store_rows import (
+from crawler.store import seals
+from crawler.store.batch import Batch, queue_ended, write_batch
+from crawler.store.file import connect, prepare, sound, told
+from crawler.store.rows import (
     BEGUN,
     CONNECTED_QUERY,
     FIRST_ENDED,
