@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
-from crawler.frontier.known import Known
+from crawler.frontier.seen import Known
 from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, Response, unfetched
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, from_iterable

@@ -1,10 +1,10 @@
-"""crawler.frontier.known: a set of 16-byte keys is exact, also where the bytes of two keys look like a third."""
+"""crawler.frontier.seen: a set of 16-byte keys is exact, also where the bytes of two keys look like a third."""
 
 from __future__ import annotations
 
 import random
 
-from crawler.frontier.known import KEY_BYTES, Known
+from crawler.frontier.seen import KEY_BYTES, Known
 
 
 def test_a_key_is_new_once():

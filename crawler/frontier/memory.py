@@ -21,7 +21,7 @@ from typing import Final
 
 from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView
-from crawler.frontier.known import Known
+from crawler.frontier.seen import Known
 from crawler.models import Outcome, Request
 from crawler.politeness.controller import HostControl, Politeness
 from crawler.urls import Url, parse
