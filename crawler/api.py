@@ -16,7 +16,7 @@ from crawler.sinks import Sink
 from crawler.sinks.memory import ListSink, QueueSink
 
 if TYPE_CHECKING:
-    from crawler.reading import Parse
+    from crawler.engine.reading import Parse
 
 __all__ = ["DRAIN_SECONDS", "OUTPUT_SECONDS", "Crawler", "crawl", "fetch_all", "fetch_all_async", "stream"]
 

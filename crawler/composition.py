@@ -13,24 +13,24 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
-from crawler.control import Control
-from crawler.errand import Errands
+from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.control import Control
+from crawler.engine.disposition import Rules
+from crawler.engine.gate import Gate, dry_run
+from crawler.engine.loop import Crawl
+from crawler.engine.retry import Retry
+from crawler.engine.side_requests import Errands
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
-from crawler.gate import Gate, dry_run
-from crawler.ground import Rules
 from crawler.inputs import open_inputs
-from crawler.intake import Intake, IntakeRules
-from crawler.loop import Crawl
 from crawler.network import Network
 from crawler.outputs import open_outputs
 from crawler.politeness.controller import Politeness
 from crawler.reactors import descriptor_limit
-from crawler.retry import Retry
 from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
@@ -40,10 +40,10 @@ from crawler.urls import Url, canonical_key
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
     from crawler.afterwards import Afterwards
+    from crawler.engine.reading import PageReader, Parse
+    from crawler.engine.scope import Scope
     from crawler.job import Job
-    from crawler.reading import PageReader, Parse
     from crawler.robots.policy import Robots
-    from crawler.scope import Scope
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
@@ -312,7 +312,7 @@ class Crawler:
         config = self.config
         if not config.recursive:
             return None
-        from crawler.scope import Scope
+        from crawler.engine.scope import Scope
 
         return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
 
@@ -320,7 +320,7 @@ class Crawler:
         config = self.config
         if not (config.recursive or config.extract or config.extract_all or self._parse):
             return None
-        from crawler.reading import make_reader
+        from crawler.engine.reading import make_reader
 
         return make_reader(config, self._reactor, parse=self._parse)
 

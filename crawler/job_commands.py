@@ -19,13 +19,13 @@ from crawler import books
 from crawler.books import Attempt, Status, Story
 from crawler.config.config import Config, ConfigError
 from crawler.config.kinds import shown, suggestion
+from crawler.engine.scope import Scope
 from crawler.errors import CODES, CodedError
 from crawler.job import OPTIONS_FILE
 from crawler.models import timestamp
 from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.printable import printable
 from crawler.redaction import discreet, scrub
-from crawler.scope import Scope
 from crawler.store.database import Books
 from crawler.urls import parse
 from crawler.verify import verify

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 
 from crawler.api import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config.config import Config, ConfigError
+from crawler.engine.retry import RETRY_STATUSES
 from crawler.errors import CODES, CodedError
 from crawler.fetch.connect.dial import Dial
 from crawler.monitor.log import Json, say_now
@@ -29,7 +30,6 @@ from crawler.monitor.overheard import overheard
 from crawler.monitor.speech import Said, Text, Voice
 from crawler.reactors import private_reactor, run
 from crawler.redaction import discreet, scrub
-from crawler.retry import RETRY_STATUSES
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.writer import STDOUT, Writer

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from crawler.composition import Crawler
 from crawler.config.config import Config
-from crawler.control import Control
+from crawler.engine.control import Control
 
 
 class Going:

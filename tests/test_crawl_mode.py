@@ -16,9 +16,9 @@ from twisted.internet.task import Clock
 
 from crawler.composition import Crawler
 from crawler.config.config import Config
+from crawler.engine.reading import Parse
 from crawler.models import Input, Record, Response
 from crawler.page.page import Page
-from crawler.reading import Parse
 from crawler.stats.stats import Snapshot
 
 ROOT = "http://a.example/"

@@ -25,10 +25,11 @@ import msgspec
 import pytest
 from twisted.internet import task
 
-from crawler import cli, retry
+from crawler import cli
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
 from crawler.config.sources import Source
+from crawler.engine import retry
 from crawler.errors import CODES, WARNINGS
 from crawler.models import Record
 from crawler.monitor.log import EVENTS

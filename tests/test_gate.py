@@ -8,9 +8,9 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 
+from crawler.engine.gate import Gate, Ruling
 from crawler.errors import CodedError
 from crawler.frontier.memory import MemoryFrontier
-from crawler.gate import Gate, Ruling
 from crawler.models import Input, Request, Response, Timings
 from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
 from crawler.robots.policy import FIRST_PAUSE, FIRST_PAUSE_OFFLINE, Robots

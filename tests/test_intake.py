@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from twisted.internet.defer import Deferred
 
+from crawler.engine.admission import READ_SHARE, RECENT, Intake, IntakeRules
+from crawler.engine.scope import Scope
 from crawler.errors import CodedError
 from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
-from crawler.intake import READ_SHARE, RECENT, Intake, IntakeRules
 from crawler.models import Input, Record, Redirect, Request
 from crawler.politeness.controller import Politeness
-from crawler.scope import Scope
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.urls import canonical_key, parse

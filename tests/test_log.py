@@ -338,7 +338,7 @@ class TestBugs:
         _, records, said = crawl(site.url(HELLO), site.url("/bug"), "-q")
         assert sorted(record["error"]["code"] if record["error"] else "" for record in records) == ["", "internal"]
         (bug,) = said
-        assert (bug["event"], bug["level"], bug["namespace"]) == ("bug", "critical", "crawler.loop")
+        assert (bug["event"], bug["level"], bug["namespace"]) == ("bug", "critical", "crawler.engine.loop")
         assert bug["message"] == f"a visit failed: {site.url('/bug')}"
         assert bug["traceback"].rstrip().endswith("ZeroDivisionError: in a visit")
 

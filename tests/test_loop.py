@@ -15,18 +15,18 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
+from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.disposition import Rules
+from crawler.engine.gate import Gate
+from crawler.engine.loop import Crawl
+from crawler.engine.retry import Retry
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget
 from crawler.fetch.limits import Limits
 from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
-from crawler.gate import Gate
-from crawler.ground import Rules
-from crawler.intake import Intake, IntakeRules
-from crawler.loop import Crawl
 from crawler.models import Input, Record, Request, Response, Timings, record_of
 from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
-from crawler.retry import Retry
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
@@ -1014,7 +1014,7 @@ class TestSinkFails:
                 raise ZeroDivisionError("oops")
             return record_of(request, *args, **kwargs)
 
-        monkeypatch.setattr("crawler.ground.record_of", broken)
+        monkeypatch.setattr("crawler.engine.disposition.record_of", broken)
         rig = Rig(urls(3), network=network)
         records = rig.run()
         assert records.codes == [None, "internal", None]

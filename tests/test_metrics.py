@@ -20,7 +20,7 @@ from twisted.internet.testing import StringTransport
 
 from crawler.config.config import ConfigError
 from crawler.config.monitor_options import Place
-from crawler.control import Status
+from crawler.engine.control import Status
 from crawler.errors import CODES, WARNINGS, CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, unfetched
 from crawler.monitor.guard import Guard

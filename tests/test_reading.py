@@ -14,13 +14,13 @@ from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
 
 from crawler.config.config import Config
+from crawler.engine.reading import PageReader, Parse, make_reader
 from crawler.errors import CodedError
 from crawler.models import Findings, Input, Request, Response, Timings
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
 from crawler.page.extract import compile as compile_extraction
 from crawler.page.page import Extracted, Page
-from crawler.reading import PageReader, Parse, make_reader
 from crawler.urls import parse as parse_url
 
 URL = "http://a.example/folder/"

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from crawler.engine.retry import BACKOFF_CAP, LOCAL_PAUSE, Again, Retry
 from crawler.errors import CODES, CodedError
 from crawler.models import Input, Request
-from crawler.retry import BACKOFF_CAP, LOCAL_PAUSE, Again, Retry
 from crawler.urls import parse
 
 

@@ -11,10 +11,10 @@ from fuzz.robots import covers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawler.engine.scope import MAX_LENGTH
 from crawler.robots import match as robots_match
 from crawler.robots.match import FEW, MAX_INDEXED, Rule, normal_pattern
 from crawler.robots.rules import MAX_BYTES, Rules, parse
-from crawler.scope import MAX_LENGTH
 
 
 def rules(*lines: str) -> Rules:

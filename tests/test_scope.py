@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.engine.scope import MAX_LENGTH, MAX_PARAMETERS, MAX_REPEATS, MAX_SEGMENTS, Scope
 from crawler.errors import CodedError
-from crawler.scope import MAX_LENGTH, MAX_PARAMETERS, MAX_REPEATS, MAX_SEGMENTS, Scope
 from crawler.urls import parse
 
 SEED = "https://www.example.co.uk/docs/guide/index.html?x=/y/z"

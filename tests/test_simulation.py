@@ -90,7 +90,7 @@ PLANTED = {
         lambda *_: None,
         "before its host|and no end",
     ),
-    "robots.txt is not obeyed": ("crawler.gate.Gate._judge", lambda *_: None, "robots.txt disallows"),
+    "robots.txt is not obeyed": ("crawler.engine.gate.Gate._judge", lambda *_: None, "robots.txt disallows"),
     "private addresses are dialled": ("crawler.fetch.http11.endpoint.forbidden", lambda _: "", "leads to 10.0.0.7"),
     "a deadline is not kept": ("crawler.fetch.fetcher._Flight.overdue", lambda *_: None, " took |deadlock"),
     "a timer is left": ("crawler.fetch.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
@@ -99,7 +99,7 @@ PLANTED = {
         lambda *_: None,
         "too many|differ|second",
     ),
-    "links are lost": ("crawler.intake.Intake.accept_links", lambda *_, **__: None, "links to"),
+    "links are lost": ("crawler.engine.admission.Intake.accept_links", lambda *_, **__: None, "links to"),
     "the delay ends with a run": (
         "crawler.politeness.controller.Politeness.go_on",
         lambda *_: None,

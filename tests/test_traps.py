@@ -10,9 +10,9 @@ from html import escape
 
 import pytest
 
+from crawler.engine.scope import Scope
+from crawler.engine.traps import PATIENCE, Traps, pattern_of
 from crawler.errors import CodedError
-from crawler.scope import Scope
-from crawler.traps import PATIENCE, Traps, pattern_of
 from crawler.urls import Url, join, parse
 
 HOME = "http://a.example"

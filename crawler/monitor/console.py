@@ -22,7 +22,7 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
 
 from crawler.config.kinds import Seconds
-from crawler.control import Control
+from crawler.engine.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.guard import Strangers
 from crawler.monitor.units import amount, duration, rate, size

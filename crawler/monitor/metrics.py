@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from crawler.config.config import ConfigError
-from crawler.control import Control, Status
+from crawler.engine.control import Control, Status
 from crawler.models import Record, Response
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken
 from crawler.stats.histogram import Percentiles

@@ -30,13 +30,13 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 
 from crawler.config.config import Config
+from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.scope import Scope
 from crawler.frontier.memory import MemoryFrontier
-from crawler.intake import Intake, IntakeRules
 from crawler.job import DATABASE, Job
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.politeness.controller import Politeness
 from crawler.reactors import private_reactor, run
-from crawler.scope import Scope
 from crawler.seeds.feed import DirectFeed
 from crawler.sinks.tee import Tee
 from crawler.urls import Url, canonical_key, parse

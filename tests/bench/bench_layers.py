@@ -26,6 +26,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
+from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.disposition import Rules
+from crawler.engine.gate import Gate
+from crawler.engine.loop import Crawl
+from crawler.engine.retry import Retry
 from crawler.fetch.client import Client
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.fetcher import Fetcher, by_name
@@ -36,14 +41,9 @@ from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.response import WireResponse
 from crawler.fetch.limits import Limits
 from crawler.frontier.memory import MemoryFrontier
-from crawler.gate import Gate
-from crawler.ground import Rules
-from crawler.intake import Intake, IntakeRules
-from crawler.loop import Crawl
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.monitor.dashboard.live import Hello, Live
 from crawler.politeness.controller import Politeness
-from crawler.retry import Retry
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import from_iterable
 from crawler.sinks.jsonl import JsonLines

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crawler.control import HostRow
+from crawler.engine.control import HostRow
 from crawler.monitor.dashboard.verbs import Hosts
 
 SOONEST: Final = 1.0

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from crawler.control import Control
+from crawler.engine.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.history import History
 from crawler.monitor.dashboard.hosts import HostTable

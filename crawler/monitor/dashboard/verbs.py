@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
-from crawler.control import Control
+from crawler.engine.control import Control
 
 SortKey = Literal["host", "queued", "in_flight", "limit", "delay", "binding", "done", "failed", "robots"]
 

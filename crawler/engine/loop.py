@@ -16,18 +16,18 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from crawler.errand import Errands
+from crawler.engine.admission import READ_SHARE, Intake
+from crawler.engine.disposition import TURN, Ground, Landing, Reader, Rules
+from crawler.engine.gate import Gate
+from crawler.engine.retry import LOCAL_CODES, Retry
+from crawler.engine.side_requests import Errands
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.redirect import next_hop
 from crawler.frontier import Frontier
-from crawler.gate import Gate
-from crawler.ground import TURN, Ground, Landing, Reader, Rules
-from crawler.intake import READ_SHARE, Intake
 from crawler.models import Request, Response
 from crawler.politeness.controller import Politeness
 from crawler.printable import printable
-from crawler.retry import LOCAL_CODES, Retry
 from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5

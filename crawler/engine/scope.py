@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Final, Literal, assert_never
 
 from crawler.config.patterns import UrlPattern
+from crawler.engine.traps import Traps
 from crawler.errors import CodedError
-from crawler.traps import Traps
 from crawler.urls import Url
 
 Kind = Literal["host", "origin", "domain", "prefix", "any"]

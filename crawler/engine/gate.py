@@ -17,9 +17,9 @@ from crawler.models import Request
 from crawler.politeness.controller import Politeness
 
 if TYPE_CHECKING:
+    from crawler.engine.scope import Scope
+    from crawler.engine.traps import Traps
     from crawler.robots.policy import Robots, Verdict
-    from crawler.scope import Scope
-    from crawler.traps import Traps
 
 
 class Ruling(NamedTuple):

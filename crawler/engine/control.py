@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
+from crawler.engine.admission import Intake
+from crawler.engine.loop import Crawl
 from crawler.errors import CodedError
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier, HostView
-from crawler.intake import Intake
-from crawler.loop import Crawl
 from crawler.politeness.controller import Binding, Politeness
 from crawler.stats.stats import Snapshot, Stats
 from crawler.urls import parse

@@ -16,10 +16,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from crawler.engine.admission import Intake
+from crawler.engine.gate import Gate
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
-from crawler.gate import Gate
-from crawler.intake import Intake
 from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.printable import printable
 from crawler.sinks import Sink

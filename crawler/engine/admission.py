@@ -22,7 +22,7 @@ from crawler.seeds.inputs import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
 
 if TYPE_CHECKING:
-    from crawler.scope import Scope
+    from crawler.engine.scope import Scope
 
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
