@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from crawler.afterwards import Afterwards
     from crawler.engine.reading import PageReader, Parse
     from crawler.engine.scope import Scope
-    from crawler.job import Job
+    from crawler.job.job import Job
     from crawler.robots.policy import Robots
     from crawler.store.database import Books
 
@@ -325,7 +325,7 @@ class Crawler:
         return make_reader(config, self._reactor, parse=self._parse)
 
     def _open_job(self, folder: str, scope: Scope | None) -> Job:
-        from crawler.job import Job
+        from crawler.job.job import Job
 
         job = Job(
             folder,

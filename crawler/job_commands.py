@@ -15,20 +15,20 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from crawler import books
-from crawler.books import Attempt, Status, Story
 from crawler.config.config import Config, ConfigError
 from crawler.config.kinds import shown, suggestion
 from crawler.engine.scope import Scope
 from crawler.errors import CODES, CodedError
-from crawler.job import OPTIONS_FILE
+from crawler.job import status as books
+from crawler.job.job import OPTIONS_FILE
+from crawler.job.status import Attempt, Status, Story
+from crawler.job.verify import verify
 from crawler.models import timestamp
 from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.printable import printable
 from crawler.redaction import discreet, scrub
 from crawler.store.database import Books
 from crawler.urls import parse
-from crawler.verify import verify
 
 WELL: Final = 0
 NOT_WELL: Final = 5  # as when an output or the state cannot be written: they could not be trusted

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from crawler.config.config import Config
 from crawler.errors import CodedError
-from crawler.job import Job
+from crawler.job.job import Job
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched
 from crawler.politeness.controller import Politeness
 from crawler.seeds.inputs import BadLine

@@ -20,7 +20,7 @@ import msgspec
 
 from crawler.config.config import Config
 from crawler.errors import CodedError
-from crawler.job import Job
+from crawler.job.job import Job
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of, unfetched
 from crawler.politeness.controller import Politeness
 from crawler.reactors import private_reactor, run

@@ -1,4 +1,4 @@
-"""crawler.books: how a job stands, why a URL became what it became, and another try for what failed."""
+"""crawler.job.status: how a job stands, why a URL became what it became, and another try for what failed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from job_tools import WALL, Work, bad_line, bad_record, link, record, req, working
 
-from crawler.books import Left, retry, status, why
 from crawler.errors import CodedError
 from crawler.frontier import Counts
-from crawler.job_options import JobError
+from crawler.job.options import JobError
+from crawler.job.status import Left, retry, status, why
 from crawler.models import Input, Redirect, Response, Timings, unfetched, untried
 from crawler.store.database import Books
 from crawler.urls import canonical_key, parse

@@ -1,4 +1,4 @@
-"""crawler.commit: first the records, then the flush, then the transaction; and after an error nothing any more."""
+"""crawler.job.commit: first the records, then the flush, then the transaction; and after an error nothing any more."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from job_tools import HandReactor, bad_line, record, req
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
-from crawler.commit import EVENTS, INTERVAL, MAX_WAITING, Committing
 from crawler.errors import CodedError
+from crawler.job.commit import EVENTS, INTERVAL, MAX_WAITING, Committing
 from crawler.store.journal import Journal
 
 

@@ -20,9 +20,9 @@ import pytest
 from crawler import cli
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
+from crawler.job.verify import verify
 from crawler.site import running_site
 from crawler.store.rows import APPLICATION_ID, schema
-from crawler.verify import verify
 
 PATHS = ("/links.html", "/moved/twice", "/fault/empty-reply", "/hello/english.html", "/missing.html")
 Change = Callable[[Path], None]

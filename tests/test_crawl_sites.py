@@ -24,8 +24,8 @@ import pytest
 from generated_site import GeneratedSite, generated_site, keep
 from reference_crawler import Pages, ReferenceCrawler
 
+from crawler.job.verify import verify
 from crawler.urls import parse
-from crawler.verify import verify
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -11,8 +11,8 @@ from job_tools import Work, req
 
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
+from crawler.job.options import JobError
 from crawler.job_commands import answer
-from crawler.job_options import JobError
 
 COMMANDS = ("status", "verify", "why", "retry")
 

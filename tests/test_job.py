@@ -1,4 +1,4 @@
-"""crawler.job: a run goes on where it was, whatever ended it, and one that cannot go on says why.
+"""crawler.job.job: a run goes on where it was, whatever ended it, and one that cannot go on says why.
 
 The promises under `kill -9` are kept by job_victim.py: a process per run, killed at random and where it hurts.
 """
@@ -22,12 +22,13 @@ import msgspec
 import pytest
 from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, record, req, working
 
-from crawler.books import retry
 from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.frontier import Counts
-from crawler.job import Job
-from crawler.job_options import JobError
+from crawler.job.job import Job
+from crawler.job.options import JobError
+from crawler.job.status import retry
+from crawler.job.verify import verify
 from crawler.models import Input
 from crawler.politeness.controller import Politeness
 from crawler.seeds import inputs as seeds
@@ -36,7 +37,6 @@ from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.store.database import Books
 from crawler.urls import canonical_key
-from crawler.verify import verify
 
 
 def lines(path: Path) -> list[str]:

@@ -15,8 +15,8 @@ from job_tools import WALL, Work, bad_line, bad_record, link, record, req, worki
 from crawler import cli
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
+from crawler.job.options import JobError
 from crawler.job_commands import answer
-from crawler.job_options import JobError
 from crawler.models import Redirect, Response, Timings, untried
 from crawler.urls import canonical_key, parse
 

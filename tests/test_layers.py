@@ -232,7 +232,7 @@ def test_treq_has_one_importer() -> None:
                 "crawler.monitor.speech",
             },
         ),
-        ("crawler.frontier", {"known"}, {"crawler.composition", "crawler.job"}),
+        ("crawler.frontier", {"known"}, {"crawler.composition", "crawler.job.job"}),
     ],
 )
 def test_concrete_parts_are_named_by_the_roots_alone(room: str, shared: set[str], roots: set[str]) -> None:

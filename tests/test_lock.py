@@ -1,4 +1,4 @@
-"""crawler.lock: one at a time, and nobody keeps a lock who is gone."""
+"""crawler.job.lock: one at a time, and nobody keeps a lock who is gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from crawler.lock import Lock, LockedError, holder
+from crawler.job.lock import Lock, LockedError, holder
 
 
 def test_the_second_is_refused_and_told_by_whom(tmp_path):

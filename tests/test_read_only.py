@@ -15,9 +15,9 @@ import pytest
 from job_tools import Work, req
 
 from crawler.errors import CodedError
+from crawler.job.lock import Lock, NoLocksError, holder
+from crawler.job.options import JobError
 from crawler.job_commands import answer
-from crawler.job_options import JobError
-from crawler.lock import Lock, NoLocksError, holder
 from crawler.report.lines import open_lines
 
 ROOT = Path(__file__).resolve().parents[1]

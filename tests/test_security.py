@@ -31,7 +31,7 @@ from crawler import cli
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import loop_dial
 from crawler.fetch.connect.resolver import Resolver
-from crawler.lock import Lock
+from crawler.job.lock import Lock
 from crawler.site import FAULTS, refused_port
 from crawler.store.database import Store
 from crawler.store.file import StoreError

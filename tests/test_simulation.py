@@ -105,14 +105,14 @@ PLANTED = {
         lambda *_: None,
         "after the last request",
     ),
-    "what was begun is forgotten": ("crawler.job.Job.pages", lambda _: (0, set()), "asked for"),
+    "what was begun is forgotten": ("crawler.job.job.Job.pages", lambda _: (0, set()), "asked for"),
     "a page is begun before that is kept": (
         "crawler.store.journal.Journal.begun",
         lambda *_: None,
         "deadlock|asked for",
     ),
     "hops are not known": ("crawler.frontier.memory.MemoryFrontier.leads", lambda *_: True, "for another input"),
-    "outputs are not cut": ("crawler.job.Job._cut", lambda *_: None, "record|JSON|malformed|trailing"),
+    "outputs are not cut": ("crawler.job.job.Job._cut", lambda *_: None, "record|JSON|malformed|trailing"),
 }
 
 

@@ -1,4 +1,4 @@
-"""crawler.verify: what is lost, doubled, foreign or out of balance is found, and nothing else."""
+"""crawler.job.verify: what is lost, doubled, foreign or out of balance is found, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import msgspec
 import pytest
 from job_tools import Work, bad_line, bad_record, link, record, req, working
 
-from crawler import verify_records
-from crawler.books import retry
 from crawler.errors import CodedError
-from crawler.job_options import JobError
+from crawler.job import verify_records
+from crawler.job.options import JobError
+from crawler.job.status import retry
+from crawler.job.verify import verify
+from crawler.job.verify_records import SHOWN
 from crawler.models import Input, Redirect, untried
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.wanted import Wanted
 from crawler.store.seals import of_range
 from crawler.urls import canonical_key
-from crawler.verify import verify
-from crawler.verify_records import SHOWN
 
 NAMES = ("pages.jsonl", "pages.jsonl.gz", "pages.csv", "pages.tsv", "pages.csv.gz")
 

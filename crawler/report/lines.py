@@ -15,14 +15,14 @@ from typing import Annotated, BinaryIO, Final, Literal, cast
 import msgspec
 from msgspec import Meta
 
-from crawler.books import options, reading
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.files import bounded_lines, open_plain
+from crawler.job.status import options, reading
+from crawler.job.verify import Beginning
 from crawler.models import Redirect
 from crawler.store.database import BOOKS_QUERY, Books
 from crawler.store.rows import UNWRITTEN
-from crawler.verify import Beginning
 
 LONGEST_LINE: Final = 64 << 20  # a body may be in it
 EXAMPLES: Final = 5

@@ -33,7 +33,7 @@ sys.path[:0] = [str(ROOT), str(BENCH.parent)]
 from reference_crawler import ReferenceCrawler  # noqa: E402
 from servers import free_port, wait_for  # noqa: E402
 
-from crawler.verify import verify  # noqa: E402
+from crawler.job.verify import verify  # noqa: E402
 
 SITES = {
     "python3.11-doc": (Path("/usr/share/doc/python3.11/html"), "pydoc/index.html"),

@@ -33,7 +33,7 @@ from crawler.config.config import Config
 from crawler.engine.admission import Intake, IntakeRules
 from crawler.engine.scope import Scope
 from crawler.frontier.memory import MemoryFrontier
-from crawler.job import DATABASE, Job
+from crawler.job.job import DATABASE, Job
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.politeness.controller import Politeness
 from crawler.reactors import private_reactor, run

@@ -22,23 +22,23 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-import crawler.commit
 import crawler.fetch.http11.tls
-import crawler.job
+import crawler.job.commit
+import crawler.job.job
 import crawler.page.parsing.worker
 from crawler import composition, network, outputs
-from crawler.commit import Committing
 from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.tls import client_context
-from crawler.job import Job
+from crawler.job.commit import Committing
+from crawler.job.job import Job
+from crawler.job.verify import verify
 from crawler.models import Record, Request, Response
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
 from crawler.store.batch import Batch
-from crawler.verify import verify
 from tests.memory_lane import MemoryLane
 
 from .clock import VirtualReactor
@@ -326,7 +326,7 @@ class _Life:
         def ordered(sink: Any, *, window: int, **rest: Any) -> Ordered:
             return Ordered(sink, window=min(window, windows["ordered"]), **rest)
 
-        frontier = partial(crawler.job.SqliteFrontier, window=windows["frontier"])
+        frontier = partial(crawler.job.job.SqliteFrontier, window=windows["frontier"])
         with (
             patch.multiple(
                 composition,
@@ -336,8 +336,8 @@ class _Life:
             ),
             patch.object(crawler.page.parsing.worker, "Lane", MemoryLane),
             patch.multiple(network, Resolver=self.network.resolver, Fetcher=fetcher),
-            patch.multiple(crawler.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
-            patch.multiple(crawler.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),
+            patch.multiple(crawler.job.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
+            patch.multiple(crawler.job.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),
             patch.object(outputs, "Ordered", ordered),
             patch.object(crawler.fetch.http11.tls, "client_context", _tls_context),
         ):

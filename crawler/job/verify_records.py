@@ -17,9 +17,9 @@ import msgspec
 
 from crawler.config.config import Config
 from crawler.files import bounded_lines
+from crawler.job.verify_bodies import Body
 from crawler.models import Input, Redirect
 from crawler.store.rows import FIRST_ENDED, STATES, UNWRITTEN
-from crawler.verify_bodies import Body
 
 SHOWN: Final = 10
 UNREADABLE: Final = (OSError, EOFError, zlib.error, csv.Error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

@@ -21,14 +21,14 @@ from typing import BinaryIO, Final, NamedTuple, Protocol, cast
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
-from crawler.commit import CommitReactor, Committing
 from crawler.config.config import Config
 from crawler.config.text import to_toml
 from crawler.fetch.typed import Typed
 from crawler.files import is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.job_options import JobError, changes
-from crawler.lock import Lock, LockedError, NoLocksError
+from crawler.job.commit import CommitReactor, Committing
+from crawler.job.lock import Lock, LockedError, NoLocksError
+from crawler.job.options import JobError, changes
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.redaction import scrub

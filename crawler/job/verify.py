@@ -15,15 +15,15 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
-from crawler.books import options, reading
 from crawler.config.config import Config
 from crawler.files import open_plain
-from crawler.job import OPTIONS_FILE
+from crawler.job.job import OPTIONS_FILE
+from crawler.job.status import options, reading
+from crawler.job.verify_bodies import Bodies
+from crawler.job.verify_records import SHOWN, UNREADABLE, Rows, compare
 from crawler.store import seals
 from crawler.store.rows import FIRST_ENDED, STATES
 from crawler.store.seals import BODIES, CONFIG
-from crawler.verify_bodies import Bodies
-from crawler.verify_records import SHOWN, UNREADABLE, Rows, compare
 
 __all__ = ["Beginning", "Verdict", "verify"]
 

@@ -13,9 +13,9 @@ import msgspec
 
 from crawler.config.config import Config
 from crawler.errors import CodedError
-from crawler.job import DATABASE, LOCK, OPTIONS_FILE, no_locks, refuse_others, refuse_strangers, who
-from crawler.job_options import JobError
-from crawler.lock import Lock, LockedError, NoLocksError, holder
+from crawler.job.job import DATABASE, LOCK, OPTIONS_FILE, no_locks, refuse_others, refuse_strangers, who
+from crawler.job.lock import Lock, LockedError, NoLocksError, holder
+from crawler.job.options import JobError
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub
 from crawler.store.database import BOOKS_QUERY, Books, Store
