@@ -69,7 +69,7 @@ def complain(message: str, more: Sequence[str] = (), log_format: str = "text") -
     message, more = discreet(message), [*map(discreet, more)]
     if log_format == "json":
         from crawler.monitor.log import say_now
-        from crawler.monitor.speech import Said
+        from crawler.monitor.messages import Said
 
         say_now(Said("error", "\n".join((message, *more)), "error"), log_format)
     elif sys.stderr is not None:  # else print would take stdout

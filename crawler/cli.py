@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import traceback
 
         from crawler.monitor.log import say_now
-        from crawler.monitor.speech import Said
+        from crawler.monitor.messages import Said
 
         say_now(Said("bug", repr(error), "critical", {"traceback": traceback.format_exc()}), "json")
         return 1

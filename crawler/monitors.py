@@ -143,7 +143,7 @@ class _Monitors:
 
 def _to_stderr(log_format: str, words: str) -> None:
     from crawler.monitor.log import say_now
-    from crawler.monitor.speech import Said
+    from crawler.monitor.messages import Said
 
     say_now(Said("monitor", words), log_format)
 

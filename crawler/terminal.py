@@ -26,8 +26,8 @@ from crawler.engine.retry import RETRY_STATUSES
 from crawler.errors import CODES, CodedError
 from crawler.fetch.connect.dial import Dial
 from crawler.monitor.log import Json, say_now
-from crawler.monitor.overheard import overheard
-from crawler.monitor.speech import Said, Text, Voice
+from crawler.monitor.log_capture import overheard
+from crawler.monitor.messages import Said, Text, Voice
 from crawler.reactors import private_reactor, run
 from crawler.redaction import discreet, scrub
 from crawler.sinks import Sink

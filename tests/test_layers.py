@@ -229,7 +229,7 @@ def test_treq_has_one_importer() -> None:
                 "crawler.terminal",
                 "crawler.shell",
                 "crawler.monitor.console",
-                "crawler.monitor.speech",
+                "crawler.monitor.messages",
             },
         ),
         ("crawler.frontier", {"known"}, {"crawler.composition", "crawler.job.job"}),

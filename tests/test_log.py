@@ -24,8 +24,8 @@ from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.log import EVENTS, INTERVAL, Json, line
-from crawler.monitor.overheard import overheard
-from crawler.monitor.speech import Said, block
+from crawler.monitor.log_capture import overheard
+from crawler.monitor.messages import Said, block
 from crawler.reactors import private_reactor
 from crawler.stats.stats import Load, Stats
 from crawler.terminal import _Terminal

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from crawler.config.config import Config
 from crawler.models import Record, Response, timestamp
-from crawler.monitor.speech import Level, Lines, Said, block
+from crawler.monitor.messages import Level, Lines, Said, block
 from crawler.monitor.units import amount, duration, urls
 from crawler.printable import json_bytes, printable_lines
 from crawler.redaction import redact

@@ -18,7 +18,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from crawler.monitor.speech import Level, Said
+from crawler.monitor.messages import Level, Said
 
 _LEVELS: Final[dict[LogLevel, Level]] = {
     LogLevel.warn: "warning",
