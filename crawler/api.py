@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from crawler.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
 from crawler.config.config import Config
 from crawler.fetch.connect.dial import Dial
 from crawler.models import Record
-from crawler.reactors import in_reactor_thread
-from crawler.session import Session
+from crawler.run.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
+from crawler.run.reactors import in_reactor_thread
+from crawler.run.session import Session
 from crawler.sinks import Sink
 from crawler.sinks.memory import ListSink, QueueSink
 

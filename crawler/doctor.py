@@ -18,7 +18,7 @@ from twisted.internet.error import CannotListenError
 from crawler.api import stream
 from crawler.models import Record
 from crawler.printable import printable
-from crawler.reactors import descriptor_limit, private_reactor
+from crawler.run.reactors import descriptor_limit, private_reactor
 from crawler.site import FAULTS, Fault, RunningSite, refused_port, running_site
 
 PATIENCE: Final[dict[str, Any]] = {

@@ -28,8 +28,8 @@ from crawler.fetch.connect.dial import Dial
 from crawler.monitor.log import Json, say_now
 from crawler.monitor.log_capture import overheard
 from crawler.monitor.messages import Said, Text, Voice
-from crawler.reactors import private_reactor, run
 from crawler.redaction import discreet, scrub
+from crawler.run.reactors import private_reactor, run
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.writer import STDOUT, Writer

@@ -23,7 +23,7 @@ from crawler.errors import CodedError
 from crawler.job.job import Job
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of, unfetched
 from crawler.politeness.controller import Politeness
-from crawler.reactors import private_reactor, run
+from crawler.run.reactors import private_reactor, run
 from crawler.seeds import inputs as seeds
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine

@@ -18,7 +18,6 @@ from test_report import failed, made, skipped
 
 from crawler import cli, fetch_all, stream
 from crawler import crawl as crawl_site
-from crawler.afterwards import Afterwards
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import replace
@@ -26,6 +25,7 @@ from crawler.models import Redirect
 from crawler.report.aggregate import Aggregate
 from crawler.report.counting import Counting, line_of
 from crawler.report.lines import Line
+from crawler.run.artifacts import Afterwards
 from crawler.stats.stats import Stats
 
 pytestmark = pytest.mark.usefixtures("folder")

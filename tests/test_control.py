@@ -9,9 +9,9 @@ from memory_net import Network
 from test_crawl_mode import Kept, World, text
 from twisted.internet.defer import Deferred
 
-from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.engine.control import Control
+from crawler.run.composition import Crawler
 
 
 class Going:

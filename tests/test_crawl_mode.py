@@ -14,11 +14,11 @@ from memory_net import NEVER, Asked, Network, Server, Wire, run
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.engine.reading import Parse
 from crawler.models import Input, Record, Response
 from crawler.page.page import Page
+from crawler.run.composition import Crawler
 from crawler.stats.stats import Snapshot
 
 ROOT = "http://a.example/"
@@ -111,7 +111,7 @@ class World:
 
             def close(self) -> None: ...
 
-        monkeypatch.setattr("crawler.network.Resolver", Names)
+        monkeypatch.setattr("crawler.run.network.Resolver", Names)
         monkeypatch.setattr("crawler.page.parsing.worker.Lane", MemoryLane)
 
     def site(self, pages: Pages, host: str = "a.example", **options: Any) -> Server:

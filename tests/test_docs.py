@@ -34,7 +34,7 @@ from crawler.errors import CODES, WARNINGS
 from crawler.models import Record
 from crawler.monitor.log import EVENTS
 from crawler.monitor.metrics import METRICS
-from crawler.reactors import private_reactor, run
+from crawler.run.reactors import private_reactor, run
 from crawler.seeds import inputs as seeds
 from crawler.site import RunningSite, refused_port
 

@@ -41,7 +41,7 @@ class Names:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     names = Names()
-    monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=names))
+    monkeypatch.setattr("crawler.run.network.Resolver", partial(Resolver, getaddrinfo=names))
     yield names
     names.hanging.set()
 
@@ -197,7 +197,7 @@ def test_addresses_that_are_dead(site, names):
 def test_a_network_that_is_not_there(names, monkeypatch):
     """Row 16: what the system says of its routes has a code, and the message names the address."""
     no_route = OSError(errno.ENETUNREACH, "Network is unreachable")
-    monkeypatch.setattr("crawler.reactors.loop_dial", lambda _: lambda *_: fail(no_route))
+    monkeypatch.setattr("crawler.run.reactors.loop_dial", lambda _: lambda *_: fail(no_route))
     (record,) = fetch(["http://a.example/"])
     assert outcome(record) == "connect_unreachable"
     assert record.error is not None

@@ -21,10 +21,10 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from crawler import reactors
 from crawler.errors import from_connect
 from crawler.fetch.connect.dial import Dial, reactor_dial
-from crawler.reactors import private_reactor
+from crawler.run import reactors
+from crawler.run.reactors import private_reactor
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 5.0

@@ -26,7 +26,7 @@ from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.log import EVENTS, INTERVAL, Json, line
 from crawler.monitor.log_capture import overheard
 from crawler.monitor.messages import Said, block
-from crawler.reactors import private_reactor
+from crawler.run.reactors import private_reactor
 from crawler.stats.stats import Load, Stats
 from crawler.terminal import _Terminal
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched
-from crawler.outputs import Outputs, open_outputs
+from crawler.run.outputs import Outputs, open_outputs
 from crawler.sinks import Sink
 from crawler.sinks.writer import Output, open_output
 from crawler.urls import parse

@@ -24,7 +24,7 @@ from crawler.page.extract import Extracted
 from crawler.page.page import MAX_PARSED, Document
 from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, lane, receive, send
 from crawler.page.parsing.worker import START_SECONDS, ParseWorker
-from crawler.reactors import private_reactor, run
+from crawler.run.reactors import private_reactor, run
 from crawler.urls import parse
 
 TIMEOUT = 5.0

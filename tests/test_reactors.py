@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Protocol
 from twisted.python import threadable
 
-from crawler.reactors import descriptor_limit, in_reactor_thread, private_reactor, run
+from crawler.run.reactors import descriptor_limit, in_reactor_thread, private_reactor, run
 
 
 def descriptors() -> int:

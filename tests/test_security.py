@@ -349,12 +349,12 @@ def test_a_job_that_goes_on_knows_where_typed_names_led(tmp_path, monkeypatch):
     with accepting(partial(serving, links=links, asked=asked)) as port:
         links |= {"/1": f"http://rebind.example:{port}/3", "/2": f"http://rebind.example:{port}/4"}
         system = FalseSystem([[PUBLIC], ["127.0.0.1"]])
-        monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=system))
+        monkeypatch.setattr("crawler.run.network.Resolver", partial(Resolver, getaddrinfo=system))
 
         def dialling(loop: Any) -> Any:
             return lambda _, port, protocol: loop_dial(loop)("127.0.0.1", port, protocol)  # outside is nowhere here
 
-        monkeypatch.setattr("crawler.reactors.loop_dial", dialling)
+        monkeypatch.setattr("crawler.run.reactors.loop_dial", dialling)
         seeds = [f"http://rebind.example:{port}/{number}" for number in (1, 2)]
         codes = two_runs(tmp_path, monkeypatch, *seeds)
     assert codes == dict.fromkeys(seeds, "ok") | {
@@ -379,7 +379,7 @@ class FalseSystem:
 def test_rebinding_with_the_real_resolver(site, monkeypatch):
     """Over real sockets: the second look-up gives this machine's own address, and nobody is asked there."""
     system = FalseSystem([[PUBLIC], ["127.0.0.1"]])
-    monkeypatch.setattr("crawler.network.Resolver", partial(Resolver, getaddrinfo=system))
+    monkeypatch.setattr("crawler.run.network.Resolver", partial(Resolver, getaddrinfo=system))
     monkeypatch.setattr("crawler.fetch.connect.resolver.CACHE_SECONDS", 0.0)
     target = f"http://rebind.example:{site.port}/plain.txt"
     dialled: list[str] = []
@@ -393,7 +393,7 @@ def test_rebinding_with_the_real_resolver(site, monkeypatch):
 
         return dial
 
-    monkeypatch.setattr("crawler.reactors.loop_dial", dialling)
+    monkeypatch.setattr("crawler.run.reactors.loop_dial", dialling)
     urls = [site.url(f"/redirect?to={target}?{number}") for number in (1, 2)]
     records = fetch(urls, concurrency=1, per_host=1)
     assert [outcome(record) for record in records] == ["connect_unreachable", "address_blocked"]

@@ -24,12 +24,12 @@ from typing import Any, Final, NamedTuple
 import brotli
 from twisted.internet.defer import Deferred
 
-from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.doctor import PATIENCE
 from crawler.models import Record
 from crawler.page.page import Page as UserPage
-from crawler.reactors import private_reactor, run
+from crawler.run.composition import Crawler
+from crawler.run.reactors import private_reactor, run
 from crawler.sinks.memory import ListSink
 from crawler.site import FAULTS, running_site
 from crawler.site import PAGES as SITE

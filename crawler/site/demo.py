@@ -13,7 +13,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
-from crawler.reactors import private_reactor, run
+from crawler.run.reactors import private_reactor, run
 from crawler.site.server import Site
 
 DEMO_TIMEOUT: Final = 1.0  # seconds; the slow page takes four

@@ -36,7 +36,7 @@ from crawler.frontier.memory import MemoryFrontier
 from crawler.job.job import DATABASE, Job
 from crawler.models import Input, Request, Response, Timings, record_of
 from crawler.politeness.controller import Politeness
-from crawler.reactors import private_reactor, run
+from crawler.run.reactors import private_reactor, run
 from crawler.seeds.feed import DirectFeed
 from crawler.sinks.tee import Tee
 from crawler.urls import Url, canonical_key, parse

@@ -26,8 +26,6 @@ import crawler.fetch.http11.tls
 import crawler.job.commit
 import crawler.job.job
 import crawler.page.parsing.worker
-from crawler import composition, network, outputs
-from crawler.composition import Crawler
 from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
@@ -36,6 +34,8 @@ from crawler.job.commit import Committing
 from crawler.job.job import Job
 from crawler.job.verify import verify
 from crawler.models import Record, Request, Response
+from crawler.run import composition, network, outputs
+from crawler.run.composition import Crawler
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
 from crawler.store.batch import Batch

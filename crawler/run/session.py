@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from crawler.fetch.connect.dial import Dial
-from crawler.reactors import private_reactor, run
+from crawler.run.reactors import private_reactor, run
 
 
 class Runs(Protocol):

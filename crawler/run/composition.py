@@ -26,11 +26,11 @@ from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
-from crawler.inputs import open_inputs
-from crawler.network import Network
-from crawler.outputs import open_outputs
 from crawler.politeness.controller import Politeness
-from crawler.reactors import descriptor_limit
+from crawler.run.inputs import open_inputs
+from crawler.run.network import Network
+from crawler.run.outputs import open_outputs
+from crawler.run.reactors import descriptor_limit
 from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
@@ -39,11 +39,11 @@ from crawler.urls import Url, canonical_key
 
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
-    from crawler.afterwards import Afterwards
     from crawler.engine.reading import PageReader, Parse
     from crawler.engine.scope import Scope
     from crawler.job.job import Job
     from crawler.robots.policy import Robots
+    from crawler.run.artifacts import Afterwards
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
@@ -224,7 +224,7 @@ class Crawler:
         return self.stats.snapshot()
 
     def _look_ahead(self) -> None:
-        from crawler.afterwards import Afterwards
+        from crawler.run.artifacts import Afterwards
 
         self._afterwards = Afterwards(self.config, self._reactor)
         if self._afterwards.counting is not None:
@@ -238,7 +238,7 @@ class Crawler:
 
     @inlineCallbacks
     def _open_monitors(self) -> Generator[Deferred[Any], Any, None]:
-        from crawler.monitors import open_monitors
+        from crawler.run.monitors import open_monitors
 
         monitors = yield open_monitors(
             self.config, reactor=self._reactor, control=lambda: self.control, say=self._say, ports=self._own_ports
