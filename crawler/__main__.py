@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from crawler import cli
+from crawler.cli import main as cli
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ import pytest
 from test_api import opened_gate
 from test_report import failed, made, skipped
 
-from crawler import cli, fetch_all, stream
 from crawler import crawl as crawl_site
+from crawler import fetch_all, stream
+from crawler.cli import main as cli
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import replace

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.config.config import resolve
 from crawler.config.sources import Source
 

@@ -16,7 +16,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.config.config import OPTIONS, Config
 from crawler.config.kinds import Flag
 from crawler.errors import CODES
@@ -51,9 +51,9 @@ def _begin(folder: Path) -> None:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     runs = Runs()
-    terminal = ModuleType("crawler.terminal")
+    terminal = ModuleType("crawler.cli.terminal")
     terminal.run_command = runs.run_command  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "crawler.terminal", terminal)
+    monkeypatch.setitem(sys.modules, "crawler.cli.terminal", terminal)
     return runs
 
 
@@ -344,9 +344,7 @@ HEAVY = [
 )
 def test_instant(arguments: list[str]) -> None:
     """No answer but a run loads what only a run needs: that is what makes --help instant."""
-    code = (
-        f"import sys; from crawler import cli; cli.main({arguments!r}); print(sorted({HEAVY!r} & sys.modules.keys()))"
-    )
+    code = f"import sys; from crawler.cli import main as cli; cli.main({arguments!r}); print(sorted({HEAVY!r} & sys.modules.keys()))"
     assert python("-c", code).stdout.splitlines()[-1] == "[]"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler import cli
-from crawler.completion import SHELLS, script
+from crawler.cli import main as cli
+from crawler.cli.completion import SHELLS, script
 
 ABOUT = {name: command.help for name, command in cli.COMMANDS.items()}
 BASH = shutil.which("bash")

@@ -16,7 +16,7 @@ from test_control import Going
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from crawler.attach import attach
+from crawler.cli.attach import attach
 from crawler.config.config import ConfigError
 from crawler.models import Input, Record
 from crawler.monitor.console import HELP, MAX_CLIENTS, Console

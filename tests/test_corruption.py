@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job.verify import verify

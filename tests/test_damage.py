@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from job_tools import Work, req
 
+from crawler.cli.job_commands import answer
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job.options import JobError
-from crawler.job_commands import answer
 
 COMMANDS = ("status", "verify", "why", "retry")
 

@@ -25,7 +25,7 @@ import msgspec
 import pytest
 from twisted.internet import task
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
 from crawler.config.sources import Source

@@ -1,4 +1,4 @@
-"""crawler.doctor: each fault is tried on this machine and held against its promise; what is not as promised is shown."""
+"""crawler.cli.doctor: each fault is tried on this machine and held against its promise; what is not as promised is shown."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet.error import CannotListenError
 
-from crawler import cli, doctor
-from crawler.doctor import BROKEN, Case, Examination, groups
+from crawler.cli import doctor
+from crawler.cli import main as cli
+from crawler.cli.doctor import BROKEN, Case, Examination, groups
 from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record
 from crawler.site import FAULTS, RunningSite, running_site

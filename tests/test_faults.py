@@ -28,7 +28,8 @@ from fault_tools import (
     trusted_authority,
 )
 
-from crawler import cli, fetch_all
+from crawler import fetch_all
+from crawler.cli import main as cli
 from crawler.errors import CODES
 from crawler.models import Record
 from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, FAULTS, PAGES, RunningSite, refused_port, running_site, start_demo

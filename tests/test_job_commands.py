@@ -1,4 +1,4 @@
-"""crawler.job_commands: what status, verify, retry and why print for people, and their exit codes."""
+"""crawler.cli.job_commands: what status, verify, retry and why print for people, and their exit codes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from job_tools import WALL, Work, bad_line, bad_record, link, record, req, working
 
-from crawler import cli
+from crawler.cli import main as cli
+from crawler.cli.job_commands import answer
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job.options import JobError
-from crawler.job_commands import answer
 from crawler.models import Redirect, Response, Timings, untried
 from crawler.urls import canonical_key, parse
 

@@ -19,7 +19,9 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.logger import Logger, globalLogPublisher
 
-from crawler import Config, cli, fetch_all
+from crawler import Config, fetch_all
+from crawler.cli import main as cli
+from crawler.cli.terminal import _Terminal
 from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
 from crawler.models import ErrorInfo, Input, Record
@@ -28,7 +30,6 @@ from crawler.monitor.log_capture import overheard
 from crawler.monitor.messages import Said, block
 from crawler.run.reactors import private_reactor
 from crawler.stats.stats import Load, Stats
-from crawler.terminal import _Terminal
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -416,11 +417,11 @@ def test_a_full_device(site, crawl):
 
 def test_coded_errors_outside_of_runs(crawl, tmp_path, monkeypatch):
     """Commands about jobs say what the disk refuses in the same way."""
-    import crawler.job_commands
+    import crawler.cli.job_commands
 
     def answer(*_: object) -> tuple[str, int]:
         raise CodedError("write_error", "site: no")
 
-    monkeypatch.setattr(crawler.job_commands, "answer", answer)
+    monkeypatch.setattr(crawler.cli.job_commands, "answer", answer)
     code, _, said = crawl("status", "site")
     assert (code, said[0]["message"]) == (5, "write_error: site: no")

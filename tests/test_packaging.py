@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.config.config import NAMES, resolve
 from crawler.config.sources import Source
 

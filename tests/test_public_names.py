@@ -128,4 +128,4 @@ def test_importing_the_api_installs_no_reactor() -> None:
 
 def test_importing_the_terminal_installs_no_reactor() -> None:
     """Nor does the command line, which runs on a reactor of its own."""
-    assert "twisted.internet.reactor" not in loaded_by("import crawler.terminal")
+    assert "twisted.internet.reactor" not in loaded_by("import crawler.cli.terminal")

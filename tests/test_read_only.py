@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from job_tools import Work, req
 
+from crawler.cli.job_commands import answer
 from crawler.errors import CodedError
 from crawler.job.lock import Lock, NoLocksError, holder
 from crawler.job.options import JobError
-from crawler.job_commands import answer
 from crawler.report.lines import open_lines
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ from job_tools import Work, link, req, working
 from lxml import html as lxml_html
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.errors import CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, unfetched, untried
 from crawler.report.aggregate import Aggregate

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.config.config import OPTIONS, ConfigError
 from crawler.config.kinds import Flag, shown
 from crawler.errors import CODES

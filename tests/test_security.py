@@ -27,7 +27,7 @@ from test_crawl_mode import HTML, ROOT, Answer, Run, World, moved, page, text, u
 from twisted.internet.defer import Deferred, fail, succeed
 
 import crawler
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import loop_dial
 from crawler.fetch.connect.resolver import Resolver

@@ -16,7 +16,7 @@ import pytest
 import trustme
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.site import RunningSite, refused_port, running_site
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.errors import CodedError
 from crawler.models import Input, Record, Response, Timings
 from crawler.sinks.bodies import Bodies

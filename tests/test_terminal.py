@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.site import refused_port
 
 pytestmark = pytest.mark.usefixtures("folder")

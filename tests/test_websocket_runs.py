@@ -16,7 +16,8 @@ from fault_tools import accepting, fetch, outcome, trusted_authority
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
-from crawler import cli, crawl, fetch_all
+from crawler import crawl, fetch_all
+from crawler.cli import main as cli
 from crawler.errors import CodedError
 from crawler.fetch.redirect import next_hop
 from crawler.models import Record, Response, Timings

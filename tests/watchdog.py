@@ -24,8 +24,8 @@ from typing import Any, Final, NamedTuple
 import brotli
 from twisted.internet.defer import Deferred
 
+from crawler.cli.doctor import PATIENCE
 from crawler.config.config import Config
-from crawler.doctor import PATIENCE
 from crawler.models import Record
 from crawler.page.page import Page as UserPage
 from crawler.run.composition import Crawler

@@ -16,9 +16,9 @@ from tempfile import mkdtemp
 from job_tools import Work, bad_line, bad_record, link, req
 from msgspec.structs import replace
 
+from crawler.cli.job_commands import answer
 from crawler.config.sources import ConfigError
 from crawler.fetch.typed import Typed
-from crawler.job_commands import answer
 from crawler.models import Redirect
 from crawler.seeds.inputs import Seed
 from crawler.urls import canonical_key, parse

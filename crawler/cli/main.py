@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from crawler.answers import complain, put, schema_text, version_text
-from crawler.commands import COMMANDS, fetch, help_on
+from crawler.cli.answers import complain, put, schema_text, version_text
+from crawler.cli.commands import COMMANDS, fetch, help_on
+from crawler.cli.flags import EXIT_CODES, FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, ConfigError, Source, resolve
 from crawler.config.sources import from_environment, read
-from crawler.flags import EXIT_CODES, FLAGS, QUESTIONS, end_of_options, parse
 
 __all__ = ["COMMANDS", "EXIT_CODES", "FLAGS", "QUESTIONS", "main", "parse", "version_text"]
 
@@ -49,7 +49,7 @@ def _main(arguments: list[str]) -> int:
     if "schema" in asked:
         return put(schema_text())
     if "completion" in asked:
-        from crawler.completion import script
+        from crawler.cli.completion import script
 
         option = next(option for option in QUESTIONS if option.name == "completion")
         return put(script(str(read(option, asked["completion"], "--completion")), FLAGS, about))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from crawler.cli.help import invocation, meaning
 from crawler.config.kinds import Option
-from crawler.help import invocation, meaning
 
 
 def manual(

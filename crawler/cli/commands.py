@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
-from crawler.answers import complain, put, version_text
+from crawler.cli.answers import complain, put, version_text
+from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import LIMITS, OUTPUT, PEOPLE, POLITENESS, REQUEST, ConfigError, Settings
 from crawler.config.kinds import shown, suggestion
 from crawler.config.monitor_options import MONITORS
-from crawler.flags import EXAMPLES, EXIT_CODES, FLAGS
 
 
 class Command(NamedTuple):
@@ -34,7 +34,7 @@ def fetch(settings: Settings) -> int:
     """Fetch the inputs: what is done when the first word is no command."""
     config = settings.config
     if not config.inputs:
-        from crawler.help import rows
+        from crawler.cli.help import rows
 
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
         return complain(words, [*rows(EXAMPLES.items(), 42)][:3], config.log_format)
@@ -51,14 +51,14 @@ def fetch(settings: Settings) -> int:
     import gc
 
     gc.disable()  # of what is imported nothing is garbage; the run turns it on again
-    from crawler.terminal import run_command
+    from crawler.cli.terminal import run_command
 
     return run_command(config)
 
 
 def help_on(name: str | None) -> str:
     """The text of --help: on one command, or on all there is."""
-    from crawler.help import command_help, help_text
+    from crawler.cli.help import command_help, help_text
 
     if name is None:
         commands = {f"{name} {command.arguments}".rstrip(): command.help for name, command in COMMANDS.items()}
@@ -93,8 +93,8 @@ def demo(settings: Settings) -> int:
         raise ConfigError(f"{settings.origins['inputs']}: demo brings its own URLs (for a file of that name: ./demo)")
     from msgspec.structs import replace
 
+    from crawler.cli.terminal import run_command
     from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, start_demo
-    from crawler.terminal import run_command
 
     config = settings.config
     # One page is slow on purpose: nobody wants to wait a minute for it.
@@ -110,7 +110,7 @@ def doctor(settings: Settings) -> int:
     """Fetch every fault of the built-in site and say of each whether it became what is promised."""
     if settings.config.inputs:
         raise ConfigError(f"{settings.origins['inputs']}: doctor takes no inputs")
-    from crawler.doctor import Examination
+    from crawler.cli.doctor import Examination
 
     examination = Examination(versions=version_text(), quiet=settings.config.quiet)
     for text in examination.lines():
@@ -121,14 +121,14 @@ def doctor(settings: Settings) -> int:
 
 def shell(settings: Settings) -> int:
     """Open a Python prompt with the page of the one URL that is the input."""
-    from crawler.shell import run_shell
+    from crawler.cli.shell import run_shell
 
     return run_shell(settings)
 
 
 def attach(settings: Settings) -> int:
     """Talk to the console of a run."""
-    from crawler.attach import attach as talk
+    from crawler.cli.attach import attach as talk
 
     inputs = settings.config.inputs
     if len(inputs) != 1:
@@ -150,8 +150,8 @@ def report(settings: Settings) -> int:
 
 def about_job(command: str, settings: Settings) -> int:
     """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
+    from crawler.cli.job_commands import answer
     from crawler.errors import CodedError
-    from crawler.job_commands import answer
 
     try:
         text, exit_code = answer(command, settings.config.inputs)
