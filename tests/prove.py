@@ -25,7 +25,7 @@ def told(*arguments: str) -> tuple[str, bool]:
 
 
 def rows() -> tuple[str, bool]:
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "support")]
     from test_fault_table import CHANGED, LAST, TESTED, cases
 
     named = [row for row in range(1, LAST + 1) if cases(row) or row in TESTED]
@@ -52,7 +52,7 @@ def kills(number: int) -> tuple[str, bool]:
     for seed, mode in enumerate(("list", "crawl", "ordered"), 1):
         count = number // 3 + (number % 3 >= seed)
         with TemporaryDirectory() as folder:
-            text, lived = told("tests/job_victim.py", folder, mode, str(seed), str(count))
+            text, lived = told("tests/support/job_victim.py", folder, mode, str(seed), str(count))
             verdict, true = told("-m", "crawler", "verify", str(Path(folder) / "job"))
             words.append(f"{mode} {count}: {verdict.strip().splitlines()[0]}")
             died = lived and sum(json.loads(text.splitlines()[-1]).values()) == count
@@ -88,7 +88,7 @@ def main() -> int:
         f"fuzzing        python -m tests.fuzz --seconds {options.seconds:g}": lambda: fuzzing(options.seconds),
     }
     if options.kills:
-        proofs[f"kill -9        tests/job_victim.py, {options.kills} times"] = lambda: kills(options.kills)
+        proofs[f"kill -9        tests/support/job_victim.py, {options.kills} times"] = lambda: kills(options.kills)
     all_well = True
     for name, proof in proofs.items():
         words, well = proof()

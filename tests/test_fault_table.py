@@ -32,13 +32,13 @@ SUITES = {
 # Rows that are no case of a suite, or that have more to them.
 TESTED = {
     1: ["test_faults_names::test_an_unknown_name_is_asked_for_once_more"],
-    2: ["test_faults_names::test_a_name_that_recovers", "test_http11_resolver::test_names_that_hang_do_not_hold_up_the_others"],
-    3: ["test_http11_resolver::test_rows_that_make_no_sense"],
+    2: ["test_faults_names::test_a_name_that_recovers", "test_connect_resolver::test_names_that_hang_do_not_hold_up_the_others"],
+    3: ["test_connect_resolver::test_rows_that_make_no_sense"],
     4: ["test_faults_names::test_no_descriptor_for_a_look_up", "test_loop::test_a_shortage_of_descriptors_pauses_everything"],
-    7: ["test_http11_resolver::test_root_dot_is_the_systems_business", "test_urls::test_parts"],
+    7: ["test_connect_resolver::test_root_dot_is_the_systems_business", "test_urls::test_parts"],
     10: ["test_faults_names::test_userinfo", "test_urls::test_redacted_urls_have_no_userinfo", "test_security::test_userinfo_is_nowhere"],
     11: ["test_security::test_discovered_hosts"],
-    12: ["test_faults_names::test_a_mapped_address", "test_http11_address::test_disguise_changes_nothing"],
+    12: ["test_faults_names::test_a_mapped_address", "test_connect_address::test_disguise_changes_nothing"],
     14: ["test_faults_names::test_a_port_without_a_server", "test_faults::test_ports_that_do_not_answer"],
     15: ["test_faults_names::test_addresses_that_are_dead", "test_faults::test_ports_that_do_not_answer"],
     16: ["test_faults_names::test_a_network_that_is_not_there", "test_errors::test_why_there_is_no_connection"],
@@ -128,8 +128,8 @@ MACHINE = {
     "Ctrl-C and SIGTERM": ["test_terminal::test_the_first_signal_drains", "test_crawl_sites::test_a_signal_puts_back_what_is_in_the_air"],
     "two processes on one job": ["test_crawl_sites::test_two_processes_do_not_work_on_one_job"],
     "a reader that goes away": ["test_terminal::test_a_reader_that_goes_away"],
-    "few descriptors": ["test_api::test_concurrency_keeps_to_the_descriptors", "test_http11_dial::test_out_of_descriptors"],
-    "no more threads": ["test_api::test_no_more_threads", "test_http11_resolver::test_no_more_threads"],
+    "few descriptors": ["test_api::test_concurrency_keeps_to_the_descriptors", "test_connect_dial::test_out_of_descriptors"],
+    "no more threads": ["test_api::test_no_more_threads", "test_connect_resolver::test_no_more_threads"],
 }  # fmt: skip
 
 

@@ -98,6 +98,94 @@ def test_no_circles() -> None:
         descend(module, ())
 
 
+ORDER = [
+    "cli",
+    "api",
+    "site",
+    "run",
+    "report",
+    "monitor",
+    "job",
+    "engine",
+    "sinks",
+    "frontier",
+    "store",
+    "page",
+    "robots",
+    "seeds",
+    "config",
+    "stats",
+    "fetch",
+    "politeness",
+]
+"""The rooms, from the top floor down. Below them all lies the vocabulary, which every room shares."""
+
+VOCABULARY = {"charset", "errors", "files", "models", "printable", "redaction", "urls", "version"}
+
+
+PACKAGES = {module for module, path in SOURCES.items() if path.name == "__init__.py"}
+
+
+def room(module: str) -> str:
+    """The room of a module, or the word of the vocabulary that it is."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def public_names(package: str) -> set[str]:
+    """What a room's __init__ names in __all__: the modules that others may import, and names of its own."""
+    for node in ast.parse(SOURCES[package].read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_every_folder_is_a_room() -> None:
+    """And every file beside them is a word of the vocabulary, or one of the three ways in."""
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    assert folders == set(ORDER) - {"api"} | {"charset"}
+    assert files == VOCABULARY - {"charset"} | {"__init__", "__main__", "api"}
+
+
+def test_rooms_import_downwards() -> None:
+    """A room knows those below it, and the vocabulary; the vocabulary knows no room."""
+    for module, names in OURS.items():
+        for name in names - {"crawler"}:
+            above, below = room(module), room(name)
+            if above in {"", "__main__"} or above == below or below in VOCABULARY:
+                continue
+            assert above not in VOCABULARY, f"{module} imports {name}"
+            assert ORDER.index(above) < ORDER.index(below), f"{module} imports {name}"
+
+
+def test_a_room_is_entered_by_its_public_names() -> None:
+    """What a room's __init__ does not name is its own business, also for what is inside another room of it."""
+    for module, names in OURS.items():
+        for name in names:
+            parts = name.split(".")
+            for depth in range(2, len(parts)):
+                package = ".".join(parts[:depth])
+                if package in PACKAGES and not f"{module}.".startswith(f"{package}."):
+                    assert parts[depth] in public_names(package), f"{module} imports {name}"
+
+
+def test_public_names_are_used() -> None:
+    """A room names no module that nobody outside imports."""
+    for package in PACKAGES - {"crawler"}:
+        for name in public_names(package):
+            target = f"{package}.{name}"
+            if target in SOURCES:
+                assert importers(target) - {m for m in SOURCES if f"{m}.".startswith(f"{package}.")}, target
+
+
+def test_rooms_are_small() -> None:
+    """A newcomer reads the list of folders, and then that of a folder."""
+    assert len([path for path in PACKAGE.iterdir() if path.is_dir()]) <= 25
+    for package in PACKAGES - {"crawler"}:
+        files = [path for path in SOURCES[package].parent.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 12, package
+
+
 @pytest.mark.parametrize(
     ("room", "allowed"),
     [
@@ -204,10 +292,11 @@ def test_what_a_leaf_may_import(module: str, allowed: set[str]) -> None:
 
 
 def test_http11_stands_alone() -> None:
-    """The engine under treq imports nothing of crawler but the error codes."""
+    """The engine under treq, with what it connects by, imports nothing of crawler but the error codes."""
+    inside = ("crawler.fetch.http11", "crawler.fetch.connect")
     for module in SOURCES:
-        if module.startswith("crawler.fetch.http11"):
-            strangers = {name for name in OURS[module] if not name.startswith("crawler.fetch.http11")}
+        if module.startswith(inside):
+            strangers = {name for name in OURS[module] if not name.startswith(inside)}
             assert strangers <= {"crawler.errors"}, module
 
 
@@ -232,7 +321,7 @@ def test_treq_has_one_importer() -> None:
                 "crawler.monitor.messages",
             },
         ),
-        ("crawler.frontier", {"known"}, {"crawler.run.composition", "crawler.job.job"}),
+        ("crawler.frontier", {"seen"}, {"crawler.run.composition", "crawler.job.job"}),
     ],
 )
 def test_concrete_parts_are_named_by_the_roots_alone(room: str, shared: set[str], roots: set[str]) -> None:

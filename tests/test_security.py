@@ -1,7 +1,7 @@
 """What SECURITY.md promises, with vectors: whoever a server sends us to, and whatever it or a job's folder holds.
 
 The whole Crawler over servers in memory: its own resolver, address rules and dialling, with the system's names replaced.
-What is tested room by room is not written again here: address.py in test_http11_address.py, the race of addresses in
+What is tested room by room is not written again here: address.py in test_connect_address.py, the race of addresses in
 test_http11_endpoint.py, headers in test_fetch.py, links as files in test_sinks_bodies.py.
 """
 

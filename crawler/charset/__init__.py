@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from crawler.charset.encodings import canonical, decode
 from crawler.charset.guess import guess
 
+__all__ = ["decode_text", "encodings", "extract_type", "transcode"]
+
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_BE, "utf-16be"), (codecs.BOM_UTF16_LE, "utf-16le"))
 _WHITE: Final = " \t\n\f\r"
 _PRESCAN: Final = 1024

@@ -1,1 +1,6 @@
-"""TODO config."""
+"""Every option once: its kind, its default, where its value came from.
+
+Imports the vocabulary alone.
+"""
+
+__all__ = ["config", "kinds", "monitor_options", "patterns", "sources", "text"]

@@ -1,1 +1,6 @@
-"""TODO fetch."""
+"""One request becomes one response: deadlines, limits, decoding, redirects; http11 is the agent under treq.
+
+Imports the vocabulary alone.
+"""
+
+__all__ = ["budget", "connect", "decode", "fetcher", "http11", "limits", "redirect", "typed"]

@@ -11,6 +11,8 @@ from crawler.models import Outcome, Request
 from crawler.politeness.controller import Binding
 from crawler.urls import Url
 
+__all__ = ["Frontier", "HostView", "memory", "seen", "spilling", "sqlite"]
+
 
 class Counts(msgspec.Struct, frozen=True):
     """The books. `queued` waits for its turn, `parked` for the end of the run, `leased` is being fetched."""

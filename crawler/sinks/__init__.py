@@ -8,6 +8,8 @@ from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
 
+__all__ = ["Sink", "bodies", "csv", "human", "jsonl", "memory", "naming", "ordered", "tee", "wanted", "writer"]
+
 
 class Sink(Protocol):
     """Takes records. None means "go on at once"; a Deferred is back-pressure: it fires when the sink takes more.

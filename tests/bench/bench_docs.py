@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from measure import ROOT, about, crawl, run
 
 BENCH = Path(__file__).resolve().parent
-sys.path[:0] = [str(ROOT), str(BENCH.parent)]
+sys.path[:0] = [str(ROOT), str(BENCH.parent / "support")]
 
 from reference_crawler import ReferenceCrawler  # noqa: E402
 from servers import free_port, wait_for  # noqa: E402

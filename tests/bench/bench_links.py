@@ -14,7 +14,7 @@ from pathlib import Path
 from measure import ROOT, about, best_and_median
 
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "page"))
 
 from selectolax.lexbor import LexborHTMLParser
 from test_links import EVERYTHING, PACKAGES, PAGE, assert_same, documentation

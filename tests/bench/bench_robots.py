@@ -18,6 +18,7 @@ from measure import MIB, ROOT, about
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "robots"))
 
 from test_robots_match import HOSTILE, URLS, TestTooMany
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from measure import about, crawl, run
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from wide_server import PAGES, distances, wide_server
 

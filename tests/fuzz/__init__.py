@@ -36,8 +36,9 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 
 # For http11_fakes.py and job_tools.py, where it is not pytest that runs this.
-if str(HERE.parent) not in sys.path:
-    sys.path.insert(0, str(HERE.parent))
+SUPPORT = str(HERE.parent / "support")
+if SUPPORT not in sys.path:
+    sys.path.insert(0, SUPPORT)
 
 
 class Target(Protocol):

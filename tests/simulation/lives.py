@@ -39,7 +39,7 @@ from crawler.run.composition import Crawler
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
 from crawler.store.batch import Batch
-from tests.memory_lane import MemoryLane
+from tests.support.memory_lane import MemoryLane
 
 from .clock import VirtualReactor
 from .network import Network

@@ -17,6 +17,8 @@ from crawler.models import Findings
 from crawler.page.discovery import Answered, LinkRules
 from crawler.page.page import Extracted
 
+__all__ = ["worker"]
+
 _LENGTH: Final = struct.Struct(">I")
 _MAX_FRAME: Final = 64 << 20
 _CHUNK: Final = 1 << 20

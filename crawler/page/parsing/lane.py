@@ -19,7 +19,10 @@ from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, re
 JOIN_SECONDS: Final = 5.0
 # The child imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 # What its first job needs is imported before it is ready: to load parsel is no time of a page's.
-_CHILD: Final = "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1]); from crawler.page.parsing.__main__ import main; main()"
+_CHILD: Final = (
+    "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1]); "
+    "from crawler.page.parsing.__main__ import main; main()"
+)
 
 
 class Caller(Protocol):

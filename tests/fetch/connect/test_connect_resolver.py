@@ -15,8 +15,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
+from crawler.fetch.connect import resolver as module
 from crawler.fetch.connect.resolver import CACHE_SECONDS, FAILURE_SECONDS, Resolver, zone_of
-from crawler.fetch.http11 import resolver as module
 
 PATIENCE = 5.0  # for what another thread does at once
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from record_tools import failed, made, skipped
 from test_api import opened_gate
-from test_report import failed, made, skipped
 
 from crawler import crawl as crawl_site
 from crawler import fetch_all, stream
@@ -31,7 +31,7 @@ from crawler.stats.stats import Stats
 
 pytestmark = pytest.mark.usefixtures("folder")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HELLO = "/hello/english.html"
 
 

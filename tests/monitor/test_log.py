@@ -33,7 +33,7 @@ from crawler.stats.stats import Load, Stats
 
 pytestmark = pytest.mark.usefixtures("folder")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HELLO = "/hello/english.html"
 HOSTILE = "\x1b[2J\x9b31m\u202e\u2028\u2066\r\n{}\x00\U000e0041"
 ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e0fff]")

@@ -9,8 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
-from tests.browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, chromium, eventually, live_run, missing, slow_site
+from browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, chromium, eventually, live_run, missing, slow_site
 
 try:
     from axe_playwright_python.sync_playwright import Axe

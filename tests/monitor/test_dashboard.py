@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_control import Going
+from steered_run import Going
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from wsproto import ConnectionType, WSConnection
@@ -33,7 +33,7 @@ from crawler.stats.stats import Stats
 TOKEN = "a-token-of-sixteen-or-more"
 PLACE = Place("127.0.0.1", 8080)
 BEARER = f"Bearer {TOKEN}"
-FILES = sorted((Path(__file__).parent.parent / "crawler" / "monitor" / "dashboard" / "page").iterdir())
+FILES = sorted((Path(__file__).parents[2] / "crawler" / "monitor" / "dashboard" / "page").iterdir())
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 
 

@@ -557,7 +557,7 @@ def test_kill_dash_nine(tmp_path, mode, seed):
     """Killed 25 times, at random and where it hurts, a job's outputs hold each record once, and are whole."""
     victim = subprocess.run(
         [sys.executable, job_victim.__file__, str(tmp_path), mode, str(seed), "25"],
-        env={**os.environ, "PYTHONPATH": str(Path(job_victim.__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(job_victim.__file__).parents[2])},
         stdout=subprocess.PIPE,
         timeout=120,
     )

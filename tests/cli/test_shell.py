@@ -19,7 +19,7 @@ from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from crawler.cli import main as cli
 from crawler.site import RunningSite, refused_port, running_site
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GREETING = "/hello/japanese.html"
 TITLE = "'こんにちは、世界'"
 # Python's own prompt, whatever is installed.

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_control import Going
+from steered_run import Going
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -24,7 +24,7 @@ from crawler.monitor.guard import STRANGER_SECONDS
 from crawler.monitor.listening import listen, needs_token
 from crawler.site import running_site
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Session:

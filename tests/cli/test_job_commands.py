@@ -20,7 +20,7 @@ from crawler.job.options import JobError
 from crawler.models import Redirect, Response, Timings, untried
 from crawler.urls import canonical_key, parse
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record, Redirect
 from crawler.site import running_site
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Runs:

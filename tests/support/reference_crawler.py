@@ -22,7 +22,7 @@ from urllib.robotparser import RobotFileParser
 
 from selectolax.lexbor import LexborHTMLParser
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, when this runs as a script
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the checkout, when this runs as a script
 
 from crawler.errors import CodedError
 from crawler.urls import Url, join, parse

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NEEDED = "NEEDS_BROWSER"
 WHOLE_SECONDS = 20.0  # how long anything may take before a test fails
 

@@ -19,7 +19,7 @@ from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record
 from crawler.site import FAULTS, RunningSite, running_site
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-W", "error", "-m", "crawler", "doctor"]
 FEW = {name: FAULTS[name] for name in ("empty-reply", "header-no-colon", "late-bytes", "tls-cut")}
 

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 from job_tools import Work, link, req, working
 from lxml import html as lxml_html
+from record_tools import SITE, failed, made, skipped
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from crawler.cli import main as cli
 from crawler.errors import CodedError
-from crawler.models import ErrorInfo, Input, Record, Redirect, unfetched, untried
+from crawler.models import ErrorInfo, Input, Record, Redirect, untried
 from crawler.report.aggregate import Aggregate
 from crawler.report.bounded import Largest, Spread, Tally, Tree, step
 from crawler.report.hosts import MAX_HOSTS, Hosts
@@ -30,7 +31,6 @@ from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.wanted import Wanted
 
 NOW = 1_800_000_000.0
-SITE = "https://a.example"
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><script>alert(1)</script>",
@@ -48,35 +48,6 @@ HOSTILE = (
     "javascript:alert(1)",
     "{{x}}${x}`x`",
 )
-
-
-def made(path: str = "/", **changes) -> Record:
-    """A record of a page that was found, with changes."""
-    url = path if ":" in path else SITE + path
-    values = {
-        "url": url,
-        "final_url": url,
-        "input": Input(parent=f"{SITE}/index.html", depth=1),
-        "outcome": "ok",
-        "status": 200,
-        "content_type": "text/html",
-        "size_download": 100,
-        "size_body": 1_000,
-        "attempts": 1,
-        "started": "2026-11-21T03:00:00.000Z",
-        "time_total": 0.1,
-    }
-    return Record(**values | changes)
-
-
-def failed(path: str, code: str = "conn_reset", **changes) -> Record:
-    error = ErrorInfo(code, "headers", True, "reset by peer")
-    nothing = {"outcome": "failed", "status": None, "final_url": None, "content_type": None, "size_body": 0}
-    return made(path, **nothing | {"size_download": 0, "error": error} | changes)
-
-
-def skipped(path: str, code: str = "robots_denied") -> Record:
-    return unfetched(SITE + path, Input(parent=f"{SITE}/"), CodedError(code))
 
 
 def written(path: Path, *records: Record) -> Path:

@@ -33,7 +33,7 @@ from crawler.site import refused_port
 
 pytestmark = pytest.mark.usefixtures("folder")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HELLO = "/hello/english.html"
 
 

@@ -29,7 +29,7 @@ from crawler.site import refused_port, running_site
 from crawler.stats.stats import Load, Stats
 from crawler.version import __version__
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.3"
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from crawl_rig import Records, Rig, Slow, urls
 from memory_net import Asked, Client, Network, Wire, advance_to, request, run
-from test_loop import Records, Rig, Slow, urls
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 

@@ -1,4 +1,4 @@
-"""A run of a job that gets killed: `python tests/job_victim.py FOLDER list|crawl SEED KILLS`.
+"""A run of a job that gets killed: `python tests/support/job_victim.py FOLDER list|crawl SEED KILLS`.
 
 Forks a process per run, each of which works on the job in FOLDER with made-up fetches until it is killed: by its parent
 after a moment, or by itself at a point where it hurts. The last one is left alone. Prints what the runs did as JSON.
