@@ -69,3 +69,9 @@ def test_workflows_try_every_python() -> None:
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
     assert re.findall(r'"([\d.]+)"', matrix) == declared
+
+
+def test_what_is_built_stays_out() -> None:
+    """The built site is neither in the repository nor, by that, in the sdist."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"docs/_build/", "dist/", "build/"} <= set(ignored)
