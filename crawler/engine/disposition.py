@@ -1,4 +1,6 @@
-"""Where visits land: pages are read, their links queued, records made and written; what has its record is finished.
+"""What becomes of a visit that has ended: its page is read, links are queued, a record is made and written.
+
+What has its record is finished.
 
 Whatever goes wrong here costs no other URL its record. A sink that cannot write ends the run, and what it has not taken
 is not finished.
@@ -50,7 +52,7 @@ class Reader(Protocol):
         """The rest; `prepared` is what came of that."""
 
 
-class Landing(NamedTuple):
+class EndedVisit(NamedTuple):
     """A visit that has ended for good and waits for its record: with a response, or refused without a try."""
 
     request: Request
@@ -60,10 +62,11 @@ class Landing(NamedTuple):
     prepared: Any = None
 
 
-class Ground:
-    """Takes landings. `full` is there while the sink wants nothing more to be started; `fatal` is what ends the run.
+class Disposition:
+    """Disposes of the visits that have ended.
 
-    `on_room` is called when the sink takes more again, `on_failure` with what it could not do.
+    `full` is there while the sink wants nothing more to be started; `fatal` is what ends the run. `on_room`
+    is called when the sink takes more again, `on_failure` with what it could not do.
     """
 
     def __init__(
@@ -85,14 +88,14 @@ class Ground:
         self._reader = reader
         self._rules = rules
         self._log = Logger()
-        self._linking: tuple[Findings, int] | None = None  # of the first landing: how many of its links are queued
+        self._linking: tuple[Findings, int] | None = None  # of the first visit: how many of its links are queued
         self.full: Deferred[Any] | None = None
         self.fatal: BaseException | None = None
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[BaseException], None] = lambda _: None
         intake.write = self.write_unfetched
 
-    def settle(self, landed: deque[Landing]) -> int:
+    def settle(self, visits: deque[EndedVisit]) -> int:
         """Give each its record, and finish what is written: as many as one turn of the reactor has time for.
 
         Returns how many bytes the bodies of these have.
@@ -100,26 +103,26 @@ class Ground:
         clock = self._clock
         end = clock.seconds() + TURN
         room = _TURN_BYTES
-        read: list[tuple[Landing, Findings | None]] = []
-        while landed:
-            landing = landed[0]
-            findings = self._findings(landing)
-            if findings is not None and findings.follow and not self._linked(landing, findings, end):
+        read: list[tuple[EndedVisit, Findings | None]] = []
+        while visits:
+            visit = visits[0]
+            findings = self._findings(visit)
+            if findings is not None and findings.follow and not self._linked(visit, findings, end):
                 break
-            landed.popleft()
-            read.append((landing, findings))
-            if landing.response is not None:
-                room -= len(landing.response.body)
+            visits.popleft()
+            read.append((visit, findings))
+            if visit.response is not None:
+                room -= len(visit.response.body)
             if room < 0 or clock.seconds() >= end:
                 break
-        records = [self._record(landing, findings) for landing, findings in read]
+        records = [self._record(visit, findings) for visit, findings in read]
         written, waits = [], []
-        for (landing, _), record in zip(read, records, strict=True):
-            wait = self._write(record, landing.response, landing.request.id)
+        for (visit, _), record in zip(read, records, strict=True):
+            wait = self._write(record, visit.response, visit.request.id)
             if wait is None:
-                written.append((landing.request, record))
+                written.append((visit.request, record))
             else:
-                wait.addCallback(self._finish, [(landing.request, record)])
+                wait.addCallback(self._finish, [(visit.request, record)])
                 waits.append(wait)
         self._finish(None, written)
         if waits:
@@ -139,27 +142,27 @@ class Ground:
         if self.fatal is None:
             self._intake.ended(record.input)
 
-    def _findings(self, landing: Landing) -> Findings | None:
-        request, response = landing.request, landing.response
+    def _findings(self, visit: EndedVisit) -> Findings | None:
+        request, response = visit.request, visit.response
         if self._reader is None or response is None:
             return None
         if self._linking is not None:
             return self._linking[0]
         try:
-            return self._reader.read(request, response, landing.prepared)
+            return self._reader.read(request, response, visit.prepared)
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a page cannot be read: {url}", url=printable(request.written))
             return Findings(error=CodedError("internal", f"{type(error).__name__}: {error}", phase="parse"))
 
-    def _linked(self, landing: Landing, findings: Findings, end: float) -> bool:
+    def _linked(self, visit: EndedVisit, findings: Findings, end: float) -> bool:
         """Queue what a page leads to: before its record is written, so that none of it can be lost.
 
         False when it takes longer than until then: to be called again.
         """
-        request, links = landing.request, findings.follow
+        request, links = visit.request, findings.follow
         now = self._clock.seconds()
-        if self._linking is None and landing.response is not None:
-            self._intake.saw(request, landing.response)
+        if self._linking is None and visit.response is not None:
+            self._intake.saw(request, visit.response)
         if len(links) <= _LINKS:
             self._intake.accept_links(request, links, now, is_index=findings.is_index)
             return True
@@ -174,23 +177,23 @@ class Ground:
             now = self._clock.seconds()
         return True
 
-    def _record(self, landing: Landing, findings: Findings | None) -> Record:
-        if landing.response is None:
-            assert landing.refusal is not None
-            return untried(landing.request, landing.refusal)
+    def _record(self, visit: EndedVisit, findings: Findings | None) -> Record:
+        if visit.response is None:
+            assert visit.refusal is not None
+            return untried(visit.request, visit.refusal)
         rules = self._rules
         try:
             return record_of(
-                landing.request,
-                landing.response,
-                landing.queued,
+                visit.request,
+                visit.response,
+                visit.queued,
                 headers=rules.headers_in_record,
                 wire_body=rules.body_in_record,
                 findings=findings,
             )
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
-            self._log.failure("no record can be made: {url}", url=printable(landing.request.written))
-            return untried(landing.request, CodedError("internal", f"{type(error).__name__}: {error}"))
+            self._log.failure("no record can be made: {url}", url=printable(visit.request.written))
+            return untried(visit.request, CodedError("internal", f"{type(error).__name__}: {error}"))
 
     def _finish(self, _: object, written: Sequence[tuple[Request, Record]]) -> None:
         """End the leases of what was written; what the sink has failed on is not finished."""

@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from crawler.engine.admission import READ_SHARE, Intake
-from crawler.engine.disposition import TURN, Ground, Landing, Reader, Rules
+from crawler.engine.disposition import TURN, Disposition, EndedVisit, Reader, Rules
 from crawler.engine.gate import Gate
 from crawler.engine.retry import LOCAL_CODES, Retry
 from crawler.engine.side_requests import Errands
@@ -31,7 +31,7 @@ from crawler.printable import printable
 from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5
-HEAVY: Final = 32 << 20  # bytes of bodies that have landed
+HEAVY: Final = 32 << 20  # bytes of the bodies of visits without a record yet
 
 
 class Crawl:
@@ -65,7 +65,7 @@ class Crawl:
         self._fetcher = fetcher
         self._budget = fetcher.budget
         self._retry = retry
-        self._ground = Ground(
+        self._disposition = Disposition(
             clock=clock, intake=intake, frontier=frontier, gate=gate, sink=sink, reader=reader, rules=rules
         )
         self._rules = rules
@@ -75,8 +75,8 @@ class Crawl:
         self._stale: set[int] = set()  # what is sent again, over a fresh connection
         self._slots = DeferredSemaphore(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
-        self._landed: deque[Landing] = deque()
-        self._landed_size = 0  # bytes of their bodies
+        self._unrecorded: deque[EndedVisit] = deque()
+        self._unrecorded_size = 0  # bytes of their bodies
         self._freed = 0
         self._turn: IDelayedCall | None = None
         self._turn_end = 0.0
@@ -89,8 +89,8 @@ class Crawl:
         self._input_error: BaseException | None = None
         self._wake: Deferred[None] | None = None
         self._log = Logger()
-        self._ground.on_room = self._has_room
-        self._ground.on_failure = self._stop
+        self._disposition.on_room = self._has_room
+        self._disposition.on_failure = self._stop
         intake.on_ready = self.wake
         gate.found_sitemaps = lambda request, named: intake.accept_sitemaps(request, named, clock.seconds())
         if errands is not None:
@@ -117,12 +117,12 @@ class Crawl:
             yield self._something_happens()
         yield DeferredList(list(self._flights.values()))
         self._settle()
-        while self._landed:
+        while self._unrecorded:
             yield deferLater(self._clock, 0.0, self._settle)
-        if self._ground.full is not None:  # when stopping: we only wait no longer, what the sink was given it has
-            self._ground.full.cancel()
+        if self._disposition.full is not None:  # when stopping: we only wait no longer, what the sink was given it has
+            self._disposition.full.cancel()
         self._ended.callback(None)
-        if error := self._ground.fatal or self._input_error:
+        if error := self._disposition.fatal or self._input_error:
             raise error
 
     def drain(self, grace: float) -> None:
@@ -203,11 +203,11 @@ class Crawl:
             self._input_error = error
             intake.close()  # some iterators go on after an error, others raise it again and again
         if intake.held is not None:
-            intake.held.addErrback(self._ground.failed)
+            intake.held.addErrback(self._disposition.failed)
             intake.held.addCallback(self._admitted)
 
     def _may_read(self) -> bool:
-        return self._ground.full is None and not self._stopping and not self._paused
+        return self._disposition.full is None and not self._stopping and not self._paused
 
     def _admitted(self, _: object) -> None:
         self._intake.held = None
@@ -216,7 +216,7 @@ class Crawl:
     @property
     def _must_wait(self) -> bool:
         """Whether nothing may be started until somebody wakes us, as each body does that has ended or is written."""
-        return self._paused or self._ground.full is not None or self._budget.used > self._budget.enough
+        return self._paused or self._disposition.full is not None or self._budget.used > self._budget.enough
 
     def _something_happens(self) -> Deferred[None]:
         """Fires when a task ends, when there is more to read, or at the next host's time."""
@@ -240,8 +240,8 @@ class Crawl:
 
     def _stop(self, error: BaseException) -> None:
         """Something that no record can tell: the run ends, nothing is reported done that was not written."""
-        if self._ground.fatal is None:
-            self._ground.fatal = error
+        if self._disposition.fatal is None:
+            self._disposition.fatal = error
             timer = self._clock.callLater(0, self.abort)
             self._ended.addCallback(_cancel, timer)
         self._stopping = True
@@ -264,7 +264,7 @@ class Crawl:
                 if ruling.error is None:
                     self._frontier.postpone(request, self._clock.seconds())
                 else:
-                    self._landed.append(Landing(request, None, 0.0, ruling.error))
+                    self._unrecorded.append(EndedVisit(request, None, 0.0, ruling.error))
                 return
             started = self._clock.seconds()
             asked = True
@@ -285,7 +285,7 @@ class Crawl:
                 if refusal is None:
                     self._frontier.retry(onward, now)
                 else:
-                    self._landed.append(Landing(onward, None, 0.0, refusal))
+                    self._unrecorded.append(EndedVisit(onward, None, 0.0, refusal))
                 return
             if self._tries_again(request, response, wait, now):
                 return
@@ -293,8 +293,8 @@ class Crawl:
             if prepared is not None:
                 with self._budget.holding(len(response.body)):
                     prepared = yield prepared
-            self._landed.append(Landing(request, response, started - request.accepted, None, prepared))
-            self._landed_size += len(response.body)
+            self._unrecorded.append(EndedVisit(request, response, started - request.accepted, None, prepared))
+            self._unrecorded_size += len(response.body)
             self._budget.used += len(response.body)
         except CodedError as error:  # a job that cannot be kept
             self._frontier.postpone(request, self._clock.seconds())
@@ -304,11 +304,11 @@ class Crawl:
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a visit failed: {url}", url=printable(request.written))
             bug = CodedError("internal", f"{type(error).__name__}: {error}")
-            self._landed.append(Landing(request, None, 0.0, bug))
+            self._unrecorded.append(EndedVisit(request, None, 0.0, bug))
         finally:
             self._flights.pop(request.id, None)
             self._freed += 1
-            if self._landed_size > HEAVY:  # all of them may have come in one turn
+            if self._unrecorded_size > HEAVY:  # all of them may have come in one turn
                 self._settle()
             elif self._turn is None:
                 self._turn = self._clock.callLater(0, self._settle)
@@ -361,7 +361,7 @@ class Crawl:
         return True
 
     def _has_room(self) -> None:
-        if self._landed and self._turn is None:
+        if self._unrecorded and self._turn is None:
             self._turn = self._clock.callLater(0, self._settle)
         self.wake()
 
@@ -375,17 +375,17 @@ class Crawl:
         turn, self._turn = self._turn, None
         if turn is not None and turn.active():
             turn.cancel()
-        if self._landed_size > HEAVY and self._ground.full is not None and not self._stopping:
+        if self._unrecorded_size > HEAVY and self._disposition.full is not None and not self._stopping:
             return  # the sink would hold them without a limit
-        landed = self._landed
-        size = self._ground.settle(landed)
-        self._landed_size -= size
+        visits = self._unrecorded
+        size = self._disposition.settle(visits)
+        self._unrecorded_size -= size
         self._budget.used -= size
         if self._intake.room >= READ_SHARE // 2 and not self._stopping:
             self._read_on(self._clock.seconds())
-        freed, self._freed = self._freed - len(landed), len(landed)
+        freed, self._freed = self._freed - len(visits), len(visits)
         self._turn_end = self._clock.seconds() + TURN
-        if landed:
+        if visits:
             self._turn = self._clock.callLater(0, self._settle)
         self._free_slots(freed)
         self.wake()

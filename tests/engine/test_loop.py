@@ -1,4 +1,4 @@
-"""loop.py and ground.py: every input gets exactly one record, whatever happens. Real parts on a network in memory, under a Clock."""
+"""loop.py and disposition.py: every input gets exactly one record, whatever happens. Real parts on a network in memory, under a Clock."""
 
 from __future__ import annotations
 
@@ -718,7 +718,7 @@ class TestStopping:
         rig.assert_quiet()
 
     def test_drain_gives_up_after_the_grace(self, network):
-        """What has not landed by then goes back to the frontier, its socket closed."""
+        """What has not ended by then goes back to the frontier, its socket closed."""
         network.serve(script=silent)
         rig = Rig(urls(10), network=network, concurrency=2)
         ended = rig.start(1.0)
@@ -811,7 +811,7 @@ class TestStopping:
         rig.assert_quiet()
 
     def test_a_sink_that_stops_the_run(self, network):
-        """Stopping from inside of a write ends the run; what had landed at the same moment is written, too."""
+        """Stopping from inside of a write ends the run; what had ended at the same moment is written, too."""
         network.serve(script=status(200, after=1.0))
 
         class Enough(Records):

@@ -183,7 +183,7 @@ class TestRun:
         rig.assert_quiet()
 
     def test_large_bodies_wait_for_a_full_sink(self, clock):
-        """Where many large bodies have landed, their records are made while the sink takes them."""
+        """Where many large bodies have arrived, their records are made while the sink takes them."""
         network = Network(clock)
         network.serve(script=lambda wire, _: wire.answer(bytes(9 * MIB), after=1.0))
         slow = Slow(clock, 10.0)
