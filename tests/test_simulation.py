@@ -99,7 +99,7 @@ PLANTED = {
         lambda *_: None,
         "too many|differ|second",
     ),
-    "links are lost": ("crawler.engine.admission.Intake.accept_links", lambda *_, **__: None, "links to"),
+    "links are lost": ("crawler.engine.admission.Admission.accept_links", lambda *_, **__: None, "links to"),
     "the delay ends with a run": (
         "crawler.politeness.controller.Politeness.go_on",
         lambda *_: None,

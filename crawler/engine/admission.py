@@ -30,7 +30,7 @@ _RECENT_SIZE: Final = 4 << 20  # bytes of these
 USUAL_SITEMAP: Final = "/sitemap.xml"
 
 
-class IntakeRules(msgspec.Struct, frozen=True, kw_only=True):
+class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     """`window` bounds how many seeds are accepted and have no record yet."""
 
     window: int = 5_000
@@ -38,7 +38,7 @@ class IntakeRules(msgspec.Struct, frozen=True, kw_only=True):
     records_skips: bool = False
 
 
-class Intake:
+class Admission:
     """Accepts inputs into the frontier, numbered from `following` on.
 
     `write` takes the record of an input that is never fetched. `scope` judges links; without one, nothing is followed.
@@ -52,7 +52,7 @@ class Intake:
         *,
         feed: Feed,
         frontier: Frontier,
-        rules: IntakeRules,
+        rules: AdmissionRules,
         following: int = 0,
         scope: Scope | None = None,
         admit: Callable[[int], Deferred[None] | None] | None = None,

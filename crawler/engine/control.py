@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from crawler.engine.admission import Intake
+from crawler.engine.admission import Admission
 from crawler.engine.loop import Crawl
 from crawler.errors import CodedError
 from crawler.fetch.typed import Typed
@@ -56,7 +56,7 @@ class Control:
         self,
         *,
         crawl: Crawl,
-        intake: Intake,
+        admission: Admission,
         frontier: Frontier,
         politeness: Politeness,
         clock: Callable[[], float],
@@ -67,7 +67,7 @@ class Control:
         drain: Callable[[], None],
     ) -> None:
         self._crawl = crawl
-        self._intake = intake
+        self._admission = admission
         self._frontier = frontier
         self._politeness = politeness
         self._clock = clock
@@ -148,7 +148,7 @@ class Control:
         except CodedError as error:
             raise ValueError(str(error)) from error
         self._typed.add(typed)
-        refusal = self._intake.accept_typed(url, source, self._clock())
+        refusal = self._admission.accept_typed(url, source, self._clock())
         if refusal is not None:
             raise ValueError(str(refusal))
         self._crawl.wake()

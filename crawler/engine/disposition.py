@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from crawler.engine.admission import Intake
+from crawler.engine.admission import Admission
 from crawler.engine.gate import Gate
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
@@ -73,7 +73,7 @@ class Disposition:
         self,
         *,
         clock: IReactorTime,
-        intake: Intake,
+        admission: Admission,
         frontier: Frontier,
         gate: Gate,
         sink: Sink,
@@ -81,7 +81,7 @@ class Disposition:
         rules: Rules,
     ) -> None:
         self._clock = clock
-        self._intake = intake
+        self._admission = admission
         self._frontier = frontier
         self._gate = gate
         self._sink = sink
@@ -93,7 +93,7 @@ class Disposition:
         self.fatal: BaseException | None = None
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[BaseException], None] = lambda _: None
-        intake.write = self.write_unfetched
+        admission.write = self.write_unfetched
 
     def settle(self, visits: deque[EndedVisit]) -> int:
         """Give each its record, and finish what is written: as many as one turn of the reactor has time for.
@@ -140,7 +140,7 @@ class Disposition:
 
     def _count(self, _: object, record: Record) -> None:
         if self.fatal is None:
-            self._intake.ended(record.input)
+            self._admission.ended(record.input)
 
     def _findings(self, visit: EndedVisit) -> Findings | None:
         request, response = visit.request, visit.response
@@ -162,9 +162,9 @@ class Disposition:
         request, links = visit.request, findings.follow
         now = self._clock.seconds()
         if self._linking is None and visit.response is not None:
-            self._intake.saw(request, visit.response)
+            self._admission.saw(request, visit.response)
         if len(links) <= _LINKS:
-            self._intake.accept_links(request, links, now, is_index=findings.is_index)
+            self._admission.accept_links(request, links, now, is_index=findings.is_index)
             return True
         done = 0 if self._linking is None else self._linking[1]
         self._linking = None
@@ -172,7 +172,7 @@ class Disposition:
             if done and now >= end:
                 self._linking = (findings, done)
                 return False
-            self._intake.accept_links(request, links[done : done + _LINKS], now, is_index=findings.is_index)
+            self._admission.accept_links(request, links[done : done + _LINKS], now, is_index=findings.is_index)
             done += _LINKS
             now = self._clock.seconds()
         return True
@@ -202,7 +202,7 @@ class Disposition:
             if self.fatal is not None:
                 (self._frontier.retry if record.attempts else self._frontier.postpone)(request, now)
             else:
-                self._intake.ended(request.input)
+                self._admission.ended(request.input)
                 self._gate.ended(request.id)
                 self._frontier.finish(request, record.outcome, now)
 

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from crawler.engine.admission import READ_SHARE, Intake
+from crawler.engine.admission import READ_SHARE, Admission
 from crawler.engine.disposition import TURN, Disposition, EndedVisit, Reader, Rules
 from crawler.engine.gate import Gate
 from crawler.engine.retry import LOCAL_CODES, Retry
@@ -45,7 +45,7 @@ class Crawl:
         self,
         *,
         clock: IReactorTime,
-        intake: Intake,
+        admission: Admission,
         frontier: Frontier,
         politeness: Politeness,
         gate: Gate,
@@ -58,7 +58,7 @@ class Crawl:
         tried: Callable[[Request, Response], None] | None = None,
     ) -> None:
         self._clock = clock
-        self._intake = intake
+        self._admission = admission
         self._frontier = frontier
         self._politeness = politeness
         self._gate = gate
@@ -66,7 +66,7 @@ class Crawl:
         self._budget = fetcher.budget
         self._retry = retry
         self._disposition = Disposition(
-            clock=clock, intake=intake, frontier=frontier, gate=gate, sink=sink, reader=reader, rules=rules
+            clock=clock, admission=admission, frontier=frontier, gate=gate, sink=sink, reader=reader, rules=rules
         )
         self._rules = rules
         self._reader = reader
@@ -91,8 +91,8 @@ class Crawl:
         self._log = Logger()
         self._disposition.on_room = self._has_room
         self._disposition.on_failure = self._stop
-        intake.on_ready = self.wake
-        gate.found_sitemaps = lambda request, named: intake.accept_sitemaps(request, named, clock.seconds())
+        admission.on_ready = self.wake
+        gate.found_sitemaps = lambda request, named: admission.accept_sitemaps(request, named, clock.seconds())
         if errands is not None:
             errands.on_errand = self.wake
 
@@ -112,7 +112,7 @@ class Crawl:
                     yield deferLater(self._clock, 0.0)
                 continue
             self._free_slots(1)
-            if self._stopping or (self._intake.exhausted and not self._intake.pending):
+            if self._stopping or (self._admission.exhausted and not self._admission.pending):
                 break
             yield self._something_happens()
         yield DeferredList(list(self._flights.values()))
@@ -194,23 +194,23 @@ class Crawl:
         return request
 
     def _read_on(self, now: float) -> None:
-        intake = self._intake
-        if intake.held is not None:
+        admission = self._admission
+        if admission.held is not None:
             return
         try:
-            intake.read_on(now, self._may_read)
+            admission.read_on(now, self._may_read)
         except BaseException as error:  # the caller's own iterator: what it gave gets its records before this is raised
             self._input_error = error
-            intake.close()  # some iterators go on after an error, others raise it again and again
-        if intake.held is not None:
-            intake.held.addErrback(self._disposition.failed)
-            intake.held.addCallback(self._admitted)
+            admission.close()  # some iterators go on after an error, others raise it again and again
+        if admission.held is not None:
+            admission.held.addErrback(self._disposition.failed)
+            admission.held.addCallback(self._admitted)
 
     def _may_read(self) -> bool:
         return self._disposition.full is None and not self._stopping and not self._paused
 
     def _admitted(self, _: object) -> None:
-        self._intake.held = None
+        self._admission.held = None
         self.wake()
 
     @property
@@ -225,7 +225,7 @@ class Crawl:
         now = self._clock.seconds()
         at: float | None = None
         if not self._must_wait:
-            ready = now if self._intake.more else self._frontier.ready_at(now)
+            ready = now if self._admission.more else self._frontier.ready_at(now)
             at = self._paused_until if now < self._paused_until else ready
         if at is not None:
             timer = self._clock.callLater(max(0.0, at - now), self.wake)
@@ -281,7 +281,7 @@ class Crawl:
             if onward is not None:
                 if self._tried is not None:
                     self._tried(request, response)
-                refusal = self._intake.refuses_hop(request, onward)
+                refusal = self._admission.refuses_hop(request, onward)
                 if refusal is None:
                     self._frontier.retry(onward, now)
                 else:
@@ -381,7 +381,7 @@ class Crawl:
         size = self._disposition.settle(visits)
         self._unrecorded_size -= size
         self._budget.used -= size
-        if self._intake.room >= READ_SHARE // 2 and not self._stopping:
+        if self._admission.room >= READ_SHARE // 2 and not self._stopping:
             self._read_on(self._clock.seconds())
         freed, self._freed = self._freed - len(visits), len(visits)
         self._turn_end = self._clock.seconds() + TURN

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
-from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.admission import Admission, AdmissionRules
 from crawler.engine.control import Control
 from crawler.engine.disposition import Rules
 from crawler.engine.gate import Gate, dry_run
@@ -100,7 +100,7 @@ class Crawler:
         )
         kind = SpillingFrontier if config.recursive else MemoryFrontier  # a list is read as it is fetched
         self._frontier: Frontier = kind(self._politeness, self._key)
-        self._intake: Intake | None = None
+        self._admission: Admission | None = None
         self._begun = False
         self._crawl: Crawl | None = None
         self._afterwards: Afterwards | None = None
@@ -148,7 +148,7 @@ class Crawler:
     @property
     def pending(self) -> int:
         """How many inputs were accepted and have no record yet."""
-        return 0 if self._intake is None else self._intake.pending
+        return 0 if self._admission is None else self._admission.pending
 
     @inlineCallbacks
     def _run(self) -> Generator[Deferred[Any], Any, Snapshot]:
@@ -183,10 +183,10 @@ class Crawler:
                 resources.callback(feed.close)
                 if job is not None:
                     feed = job.feed(feed)
-                self._intake = intake = Intake(
+                self._admission = admission = Admission(
                     feed=feed,
                     frontier=self._frontier,
-                    rules=IntakeRules(
+                    rules=AdmissionRules(
                         window=CRAWL_WINDOW if config.recursive else LIST_WINDOW,
                         method=config.method,
                         records_skips=config.skipped or config.dry_run,
@@ -198,10 +198,10 @@ class Crawler:
                     refused=_nobody if job is None else job.journal.refused,
                     skipped=self.stats.skip,
                 )
-                self._crawl = self._make_crawl(intake, scope, sink, reader, job, resources)
+                self._crawl = self._make_crawl(admission, scope, sink, reader, job, resources)
                 self.control = Control(
                     crawl=self._crawl,
-                    intake=intake,
+                    admission=admission,
                     frontier=self._frontier,
                     politeness=self._politeness,
                     clock=reactor.seconds,
@@ -213,9 +213,9 @@ class Crawler:
                 )
                 if job is not None:
                     if config.skipped and config.depth is not None:
-                        intake.recorded(job.too_deep())
+                        admission.recorded(job.too_deep())
                     for number, line in job.owed():
-                        intake.owe(number, line)
+                        admission.owe(number, line)
                 yield self._crawl.run()
             finally:
                 yield from self._close(sink)
@@ -247,7 +247,7 @@ class Crawler:
 
     def _make_crawl(
         self,
-        intake: Intake,
+        admission: Admission,
         scope: Scope | None,
         sink: Sink,
         reader: PageReader | None,
@@ -264,7 +264,7 @@ class Crawler:
         pages, begun = (0, set[int]()) if job is None or config.max_pages is None else job.pages()
         return Crawl(
             clock=reactor,
-            intake=intake,
+            admission=admission,
             frontier=self._frontier,
             politeness=self._politeness,
             gate=Gate(

@@ -1,6 +1,6 @@
 """A crawl that knows ten million URLs: its memory, and how fast it checks the links of further pages against them.
 
-Each page has 60 links, half of them known. All goes through Intake.accept_links with the real scope, keys and frontier;
+Each page has 60 links, half of them known. All goes through Admission.accept_links with the real scope, keys and frontier;
 what is new is queued, claimed and finished at once, as if pages came as fast as they are found. With --job all of it is
 journalled and committed, and the ten million are read from the job's database, as when a job goes on.
 """
@@ -30,7 +30,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 
 from crawler.config.config import Config
-from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.admission import Admission, AdmissionRules
 from crawler.engine.scope import Scope
 from crawler.frontier.memory import MemoryFrontier
 from crawler.job.job import DATABASE, Job
@@ -98,7 +98,7 @@ def checks(reactor: Any, count: int, pages: int, folder: Path | None) -> Generat
     loaded = time.perf_counter() - start
     growth = resident() - before
     scope = Scope("host", [url_of(number) for number in range(HOSTS)])
-    intake = Intake(feed=DirectFeed(iter(())), frontier=frontier, rules=IntakeRules(), scope=scope)
+    admission = Admission(feed=DirectFeed(iter(())), frontier=frontier, rules=AdmissionRules(), scope=scope)
     page = parse("http://www.host-0.example/")
     request = Request(-1, page, page.href, Input("urls.txt", 1), reactor.seconds())
     rng = random.Random(0)
@@ -110,7 +110,7 @@ def checks(reactor: Any, count: int, pages: int, folder: Path | None) -> Generat
         fresh += LINKS // 2
         rng.shuffle(links)
         begin = time.perf_counter()
-        intake.accept_links(request, links, reactor.seconds())
+        admission.accept_links(request, links, reactor.seconds())
         took = time.perf_counter() - begin
         seconds += took
         slowest = max(slowest, took)
@@ -122,8 +122,8 @@ def checks(reactor: Any, count: int, pages: int, folder: Path | None) -> Generat
                 wait = sink.write(record_of(claimed, response, 0.0), response, claimed.id)
             frontier.finish(claimed, "ok", now)
         yield deferLater(reactor, 0) if wait is None else wait
-    if intake.accepted != pages * (LINKS // 2):
-        raise SystemExit(f"{intake.accepted:,} of {pages * LINKS // 2:,} new links were accepted")
+    if admission.accepted != pages * (LINKS // 2):
+        raise SystemExit(f"{admission.accepted:,} of {pages * LINKS // 2:,} new links were accepted")
     if job is not None:
         yield sink.close()
         job.close()

@@ -26,7 +26,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.admission import Admission, AdmissionRules
 from crawler.engine.disposition import Rules
 from crawler.engine.gate import Gate
 from crawler.engine.loop import Crawl
@@ -250,10 +250,10 @@ def whole(number: int, folder: Path) -> None:
     output = open_output(str(folder / "whole.jsonl"), network.loop, overwrite=True)
     sink = Tee([Stats(concurrency=AT_ONCE), JsonLines(output)])
     frontier = MemoryFrontier(politeness)
-    intake = Intake(feed=DirectFeed(from_iterable([URL] * number)), frontier=frontier, rules=IntakeRules())
+    admission = Admission(feed=DirectFeed(from_iterable([URL] * number)), frontier=frontier, rules=AdmissionRules())
     crawl = Crawl(
         clock=network.loop,
-        intake=intake,
+        admission=admission,
         frontier=frontier,
         politeness=politeness,
         gate=Gate(politeness=politeness, clock=network.loop.seconds),
@@ -267,8 +267,8 @@ def whole(number: int, folder: Path) -> None:
         network.answer()
         network.loop.advance(0)
     done.addErrback(lambda failure: failure.raiseException())
-    assert intake.accepted == number
-    assert not intake.pending
+    assert admission.accepted == number
+    assert not admission.pending
     sink.close()
 
 

@@ -1,4 +1,4 @@
-"""intake.py: what is accepted into a run, under which number, and what becomes of the rest."""
+"""admission.py: what is accepted into a run, under which number, and what becomes of the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from twisted.internet.defer import Deferred
 
-from crawler.engine.admission import READ_SHARE, RECENT, Intake, IntakeRules
+from crawler.engine.admission import READ_SHARE, RECENT, Admission, AdmissionRules
 from crawler.engine.scope import Scope
 from crawler.errors import CodedError
 from crawler.frontier import Counts
@@ -37,7 +37,7 @@ def page(url: str = HOME, depth: int | None = None) -> Request:
 
 
 class Rig:
-    """An intake over a frontier in memory. A record is finished when `end` says so."""
+    """An admission over a frontier in memory. A record is finished when `end` says so."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Rig:
         self.events: list[object] = []
         self.all_read: list[int] = []
         self.skipped: list[str] = []
-        self.intake = Intake(
+        self.admission = Admission(
             feed=DirectFeed(iter(lines)),
             frontier=self.frontier,
-            rules=IntakeRules(window=window, records_skips=records_skips, method=method),
+            rules=AdmissionRules(window=window, records_skips=records_skips, method=method),
             following=following,
             scope=scope,
             admit=admit,
@@ -67,17 +67,17 @@ class Rig:
             refused=lambda number, line: self.events.append(("refused", number, line.error.code)),
             skipped=self.skipped.append,
         )
-        self.intake.write = self.write
+        self.admission.write = self.write
 
     def write(self, record: Record, number: int) -> None:
         self.written.append((number, record))
         self.events.append(("written", number))
 
     def read(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
-        self.intake.read_on(5.0, may_go_on)
+        self.admission.read_on(5.0, may_go_on)
 
     def read_all(self) -> None:
-        while not self.intake.exhausted:
+        while not self.admission.exhausted:
             self.read()
 
     def claimed(self) -> list[Request]:
@@ -87,7 +87,7 @@ class Rig:
         return requests
 
     def link(self, *urls: str, on: Request | None = None) -> None:
-        self.intake.accept_links(on or page(), [parse(url) for url in urls], 7.0)
+        self.admission.accept_links(on or page(), [parse(url) for url in urls], 7.0)
 
     @property
     def codes(self) -> dict[str, str]:
@@ -102,7 +102,7 @@ class TestSeeds:
         first, second = rig.claimed()
         assert (first.id, first.url.href, first.input.line, first.accepted) == (7, "http://a.example/1", 4, 5.0)
         assert (second.id, second.method, second.discovered) == (8, "HEAD", False)
-        assert (rig.intake.accepted, rig.intake.pending) == (9, 2)
+        assert (rig.admission.accepted, rig.admission.pending) == (9, 2)
 
     def test_a_bad_line_has_its_record_at_once(self):
         """It takes a number like every other, which is told before the record is written."""
@@ -112,7 +112,7 @@ class TestSeeds:
         ((_, record),) = rig.written
         assert (record.url, record.input, record.outcome) == ("no url", BAD.input, "failed")
         assert [request.id for request in rig.claimed()] == [0, 2]
-        assert rig.intake.pending == 3
+        assert rig.admission.pending == 3
 
     def test_a_list_may_name_a_url_twice(self):
         """Two lines are two inputs. Only a crawl fetches a URL once; its second seed is skipped, with a record."""
@@ -131,36 +131,36 @@ class TestSeeds:
         rig = Rig(seeds(10), window=3)
         for _ in range(3):
             rig.read()
-        assert (rig.intake.accepted, rig.intake.room) == (3, 0)
-        rig.intake.ended(seed().input)
-        assert rig.intake.room == 1
+        assert (rig.admission.accepted, rig.admission.room) == (3, 0)
+        rig.admission.ended(seed().input)
+        assert rig.admission.room == 1
         rig.read()
-        assert rig.intake.accepted == 4
+        assert rig.admission.accepted == 4
 
     def test_links_do_not_fill_the_window(self):
         """However many there are, the next seed is read: and their ends make no room for seeds."""
         rig = Rig([*seeds(1), *seeds(9)[1:]], window=2, scope=Scope("host"))
         rig.link(*(f"{HOME}link/{number}" for number in range(50)))
-        assert rig.intake.pending == 0  # no seed yet: nothing is in scope
+        assert rig.admission.pending == 0  # no seed yet: nothing is in scope
         rig.read()
         rig.link(*(f"{HOME}other/{number}" for number in range(50)))
-        assert (rig.intake.accepted, rig.intake.pending, rig.intake.room) == (52, 52, 0)
-        rig.intake.ended(Input(parent=HOME, depth=1))
-        assert (rig.intake.pending, rig.intake.room) == (51, 0)
+        assert (rig.admission.accepted, rig.admission.pending, rig.admission.room) == (52, 52, 0)
+        rig.admission.ended(Input(parent=HOME, depth=1))
+        assert (rig.admission.pending, rig.admission.room) == (51, 0)
 
     def test_a_share_a_turn(self):
         """The reactor has its turn after so many; `more` says that there may be more."""
         rig = Rig(seeds(READ_SHARE + 1))
         rig.read()
-        assert (rig.intake.accepted, rig.intake.more) == (READ_SHARE, True)
+        assert (rig.admission.accepted, rig.admission.more) == (READ_SHARE, True)
         rig.read()
-        assert (rig.intake.accepted, rig.intake.more, rig.intake.exhausted) == (READ_SHARE + 1, False, True)
+        assert (rig.admission.accepted, rig.admission.more, rig.admission.exhausted) == (READ_SHARE + 1, False, True)
 
     def test_it_stops_when_told(self):
         """Between any two seeds."""
         rig = Rig(seeds(10))
-        rig.read(lambda: rig.intake.accepted < 4)
-        assert rig.intake.accepted == 4
+        rig.read(lambda: rig.admission.accepted < 4)
+        assert rig.admission.accepted == 4
 
     def test_admission(self):
         """The next number is asked about before its seed is taken; nothing is read while it waits."""
@@ -173,20 +173,20 @@ class TestSeeds:
 
         rig = Rig(seeds(4), admit=admit)
         rig.read()
-        assert rig.intake.accepted == 2
-        assert rig.intake.held is not None
+        assert rig.admission.accepted == 2
+        assert rig.admission.held is not None
         rig.read()
         assert asked == [0, 1, 2]
-        rig.intake.held = None
+        rig.admission.held = None
         rig.read()
-        assert rig.intake.accepted == 4
+        assert rig.admission.accepted == 4
 
     def test_how_many_there_are(self):
         """Told once, at the end; bad lines and what has ended by then count."""
         rig = Rig([*seeds(3), BAD])
-        rig.read(lambda: rig.intake.accepted < 4)
-        rig.intake.ended(BAD.input)
-        rig.intake.ended(seed().input)
+        rig.read(lambda: rig.admission.accepted < 4)
+        rig.admission.ended(BAD.input)
+        rig.admission.ended(seed().input)
         assert rig.all_read == []
         rig.read_all()
         assert rig.all_read == [4]
@@ -201,7 +201,7 @@ class TestSeeds:
         rig = Rig(lines())
         with pytest.raises(ZeroDivisionError):
             rig.read()
-        assert (rig.intake.accepted, rig.all_read) == (1, [])
+        assert (rig.admission.accepted, rig.all_read) == (1, [])
 
 
 class TestAnEarlierRun:
@@ -210,28 +210,28 @@ class TestAnEarlierRun:
         rig = Rig()
         for number in range(3):
             rig.frontier.add(Request(number, parse(HOME), HOME, Input(), 0.0))
-        intake = Intake(
+        admission = Admission(
             feed=DirectFeed(iter(seeds(2))),
             frontier=rig.frontier,
-            rules=IntakeRules(window=10),
+            rules=AdmissionRules(window=10),
             following=3,
             all_read=rig.all_read.append,
         )
-        assert (intake.pending, intake.room) == (3, 10)
-        intake.ended(Input())
-        assert (intake.pending, intake.room) == (2, 10)
-        while not intake.exhausted:
-            intake.read_on(0.0, lambda: True)
-        assert (intake.pending, intake.accepted, rig.all_read) == (4, 5, [5])
+        assert (admission.pending, admission.room) == (3, 10)
+        admission.ended(Input())
+        assert (admission.pending, admission.room) == (2, 10)
+        while not admission.exhausted:
+            admission.read_on(0.0, lambda: True)
+        assert (admission.pending, admission.accepted, rig.all_read) == (4, 5, [5])
 
     def test_records_that_are_owed(self):
         """They are written under their old numbers, and told to nobody as refused: that was done."""
         rig = Rig(following=10)
-        rig.intake.owe(3, BAD)
+        rig.admission.owe(3, BAD)
         assert rig.events == [("written", 3)]
-        assert (rig.intake.pending, rig.intake.accepted) == (1, 10)
-        rig.intake.ended(BAD.input)
-        assert rig.intake.pending == 0
+        assert (rig.admission.pending, rig.admission.accepted) == (1, 10)
+        rig.admission.ended(BAD.input)
+        assert rig.admission.pending == 0
 
 
 class TestLinks:
@@ -246,7 +246,7 @@ class TestLinks:
         assert x.input == y.input == Input(parent=HOME, depth=1)
         assert z.input == Input(parent=f"{HOME}x", depth=2)
         assert (x.discovered, x.accepted, x.written) == (True, 7.0, f"{HOME}x")
-        assert rig.intake.pending == 4
+        assert rig.admission.pending == 4
 
     def test_each_once(self):
         """Whether the same text comes again or another one for the same URL; a seed is known, too."""
@@ -255,7 +255,7 @@ class TestLinks:
         rig.link(HOME, f"{HOME}x", f"{HOME}x", "http://a.example:80/x#y")
         rig.link(f"{HOME}x")
         assert [request.url.href for request in rig.claimed()] == [HOME, f"{HOME}x"]
-        assert (rig.intake.accepted, rig.intake.pending) == (2, 2)
+        assert (rig.admission.accepted, rig.admission.pending) == (2, 2)
 
     def test_each_once_however_many(self):
         """Not only among those that were seen lately."""
@@ -265,14 +265,14 @@ class TestLinks:
         for start in (0, 5, RECENT):
             rig.link(*links[start : start + RECENT])
         rig.link(*links[:20])
-        assert rig.intake.accepted == 1 + len(links)
+        assert rig.admission.accepted == 1 + len(links)
 
     def test_a_list_follows_nothing(self):
         """Without a scope no link is accepted, nor any hop refused."""
         rig = Rig([seed()])
         rig.link(f"{HOME}x")
-        assert rig.intake.accepted == 0
-        assert rig.intake.refuses_hop(page(), page("http://b.example/")) is None
+        assert rig.admission.accepted == 0
+        assert rig.admission.refuses_hop(page(), page("http://b.example/")) is None
 
     def test_what_is_not_followed_is_counted(self):
         """Each URL once, by its reason; it takes no number."""
@@ -282,7 +282,7 @@ class TestLinks:
             rig.link("http://b.example/", "http://b.example/#x", "http://c.example/")
         rig.link("http://b.example/", f"{HOME}deep", on=page(depth=1))
         assert rig.skipped == ["out_of_scope", "out_of_scope", "depth_limit"]
-        assert (rig.written, rig.intake.accepted) == ([], 1)
+        assert (rig.written, rig.admission.accepted) == ([], 1)
 
     def test_records_of_what_is_not_followed(self):
         """If asked for: each URL once, under a number of its own; the frontier counts it as skipped."""
@@ -293,7 +293,7 @@ class TestLinks:
         assert rig.codes == {"http://b.example/": "out_of_scope"}
         ((number, record),) = rig.written
         assert (number, record.input, record.outcome) == (1, Input(parent=HOME, depth=1), "skipped")
-        assert (rig.intake.accepted, rig.intake.pending, rig.skipped) == (3, 3, [])
+        assert (rig.admission.accepted, rig.admission.pending, rig.skipped) == (3, 3, [])
         assert rig.frontier.counts() == Counts(queued=2, skipped=1)
 
     @pytest.mark.parametrize("records_skips", [False, True])
@@ -313,7 +313,7 @@ class TestLinks:
         """They are told from links: an index calls them sitemaps."""
         rig = Rig([seed()], scope=Scope("host"))
         rig.read_all()
-        rig.intake.accept_links(page(HOME, depth=1), [parse(f"{HOME}s")], 0.0, is_index=True)
+        rig.admission.accept_links(page(HOME, depth=1), [parse(f"{HOME}s")], 0.0, is_index=True)
         _, child = rig.claimed()
         assert child.input == Input("sitemap index", parent=HOME, depth=2)
 
@@ -322,7 +322,7 @@ class TestLinks:
         """One is looked for where most are."""
         rig = Rig([seed()], scope=Scope("host"))
         rig.read_all()
-        rig.intake.accept_sitemaps(page("http://a.example/x?y", depth=0), named, 0.0)
+        rig.admission.accept_sitemaps(page("http://a.example/x?y", depth=0), named, 0.0)
         _, guess = rig.claimed()
         assert (guess.url.href, guess.input) == (
             f"{HOME}sitemap.xml",
@@ -333,7 +333,7 @@ class TestLinks:
         """They come from robots.txt, and are as far from the seeds as who asked for it. What is no URL is left out."""
         rig = Rig([seed()], scope=Scope("host", max_depth=0))
         rig.read_all()
-        rig.intake.accept_sitemaps(page("http://a.example/x?y", depth=0), ["ftp://x", f"{HOME}map.xml"], 0.0)
+        rig.admission.accept_sitemaps(page("http://a.example/x?y", depth=0), ["ftp://x", f"{HOME}map.xml"], 0.0)
         _, sitemap = rig.claimed()
         assert sitemap.input == Input(parent="http://a.example/robots.txt", depth=0)
 
@@ -344,9 +344,9 @@ class TestHops:
         rig = Rig([seed()], scope=Scope("host"))
         rig.read_all()
         onward = page("http://www.a.example/")
-        assert rig.intake.refuses_hop(page(), onward) is None
+        assert rig.admission.refuses_hop(page(), onward) is None
         rig.link("http://www.a.example/x")
-        assert rig.intake.accepted == 2
+        assert rig.admission.accepted == 2
 
     def test_where_a_link_leads(self):
         """It is judged like a link, as deep as it is itself; it widens nothing."""
@@ -356,8 +356,8 @@ class TestHops:
         hops = (Redirect(f"{HOME}x", 302),)
         inside = Request(1, parse(f"{HOME}y"), f"{HOME}x", link.input, 0.0, redirects=hops)
         outside = Request(1, parse("http://b.example/"), f"{HOME}x", link.input, 0.0, redirects=hops)
-        assert rig.intake.refuses_hop(link, inside) is None
+        assert rig.admission.refuses_hop(link, inside) is None
         for _ in range(2):
-            refusal = rig.intake.refuses_hop(link, outside)
+            refusal = rig.admission.refuses_hop(link, outside)
             assert refusal is not None
             assert refusal.code == "out_of_scope"

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from crawler.engine.admission import Intake
+from crawler.engine.admission import Admission
 from crawler.errors import CodedError
 from crawler.fetch.limits import Limits
 from crawler.frontier import Counts
@@ -123,7 +123,7 @@ class Checked(Records):
 
     def __init__(self, clock: Clock, every: int, window: int) -> None:
         super().__init__()
-        self.intake: Intake | None = None
+        self.admission: Admission | None = None
         self._clock = clock
         self._every = every
         self._window = window
@@ -131,8 +131,8 @@ class Checked(Records):
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:
         super().write(record, response, sequence)
-        assert self.intake is not None
-        assert self.intake.pending <= self._window
+        assert self.admission is not None
+        assert self.admission.pending <= self._window
         if not self._every or len(self.records) % self._every:
             return None
         wait: Deferred[None] = Deferred()
@@ -181,7 +181,7 @@ def test_records_are_inputs(kinds, concurrency, per_host, delay, retries, adapti
         window=window,
         limits=Limits(headers=4.0),
     )
-    sink.intake = rig.intake
+    sink.admission = rig.admission
     rig.run()
 
     assert sorted(sink.records) == list(range(len(kinds)))
@@ -201,7 +201,7 @@ def test_records_are_inputs(kinds, concurrency, per_host, delay, retries, adapti
     counts = rig.frontier.counts()
     outcomes = Counter(sink.records[n].outcome for n, (kind, _) in enumerate(kinds) if kind != "bad")
     assert counts == Counts(ok=outcomes["ok"], failed=outcomes["failed"])
-    assert (rig.intake.accepted, rig.intake.pending, rig.all_read) == (len(kinds), 0, [len(kinds)])
+    assert (rig.admission.accepted, rig.admission.pending, rig.all_read) == (len(kinds), 0, [len(kinds)])
     assert network.most_answering <= concurrency
     for server in servers.values():
         assert server.most_answering <= per_host
@@ -227,7 +227,7 @@ def test_stopped_at_any_moment(kinds, concurrency, window, back_pressure, when, 
     rig = Rig(
         to_seeds(kinds), network=network, sink=sink, concurrency=concurrency, window=window, limits=Limits(headers=4.0)
     )
-    sink.intake = rig.intake
+    sink.admission = rig.admission
     ended = rig.start(when)
     if grace is None:
         rig.crawl.abort()
@@ -240,7 +240,7 @@ def test_stopped_at_any_moment(kinds, concurrency, window, back_pressure, when, 
 
     bad = sum(kinds[number][0] == "bad" for number in sink.records)
     counts = rig.frontier.counts()
-    assert counts.pending == rig.intake.pending == rig.intake.accepted - len(sink.records)
+    assert counts.pending == rig.admission.pending == rig.admission.accepted - len(sink.records)
     assert counts.ok + counts.failed == len(sink.records) - bad
 
 
@@ -270,9 +270,9 @@ def test_failing_at_any_record(kinds, concurrency, window, room, after):
 
     counts = rig.frontier.counts()
     bad = sum(kind == "bad" for kind, _ in kinds)
-    assert rig.intake.accepted - rig.intake.pending <= len(sink.records) <= room
+    assert rig.admission.accepted - rig.admission.pending <= len(sink.records) <= room
     assert counts.ok + counts.failed <= len(sink.records)
-    assert 0 <= rig.intake.pending - counts.pending <= bad
+    assert 0 <= rig.admission.pending - counts.pending <= bad
 
 
 class TestOneRun:
@@ -560,7 +560,7 @@ class TestFeeds:
         rig = Rig(repeat(BAD, 100_000), sink=Counting())
         tick()
         rig.run()
-        assert (written, rig.intake.accepted, rig.intake.pending) == (100_000, 100_000, 0)
+        assert (written, rig.admission.accepted, rig.admission.pending) == (100_000, 100_000, 0)
         assert turns > 300
         assert rig.frontier.counts() == Counts()
 
@@ -572,7 +572,7 @@ class TestFeeds:
         def lines() -> Iterator[Seed]:
             nonlocal read
             for line in urls(100):
-                assert rig.intake.pending < 7
+                assert rig.admission.pending < 7
                 read += 1
                 yield line
 
@@ -639,7 +639,7 @@ class TestFeeds:
         rig.assert_quiet()
         assert list(rig.records.records) == [0, 1]
         assert rig.frontier.counts() == Counts(ok=2)
-        assert rig.intake.pending == 0
+        assert rig.admission.pending == 0
 
     @pytest.mark.parametrize("calm", [True, False])
     def test_a_feed_that_would_go_on(self, network, calm):
@@ -714,7 +714,7 @@ class TestStopping:
         assert rig.clock.seconds() == 3.0
         assert (len(server.asked), sorted(rig.records.records)) == (2, [0, 1])
         assert rig.frontier.counts() == Counts(queued=8, ok=2)
-        assert rig.intake.pending == 8
+        assert rig.admission.pending == 8
         rig.assert_quiet()
 
     def test_drain_gives_up_after_the_grace(self, network):
@@ -796,7 +796,7 @@ class TestStopping:
         advance_to(clock, 6.0)
         assert ended == [None]
         assert rig.frontier.counts() == Counts(queued=7, ok=3)
-        assert rig.intake.pending == 7
+        assert rig.admission.pending == 7
         rig.assert_quiet()
 
     def test_a_bad_line_that_the_sink_has_is_finished(self, clock):
@@ -804,10 +804,10 @@ class TestStopping:
         sink = Slow(clock)
         rig = Rig([BAD, BAD, BAD], sink=sink)
         ended = rig.start(1.0)
-        assert (len(sink.records), rig.intake.pending) == (1, 1)
+        assert (len(sink.records), rig.admission.pending) == (1, 1)
         rig.crawl.drain(5.0)
         assert ended == [None]
-        assert (rig.intake.accepted, rig.intake.pending) == (1, 0)
+        assert (rig.admission.accepted, rig.admission.pending) == (1, 0)
         rig.assert_quiet()
 
     def test_a_sink_that_stops_the_run(self, network):
@@ -839,8 +839,8 @@ class TestSinkFails:
         assert caught.value.code == "disk_full"
         rig.assert_quiet()
         assert len(sink.records) == 3
-        assert rig.frontier.counts() == Counts(queued=rig.intake.pending, ok=3)
-        assert rig.intake.accepted == 20
+        assert rig.frontier.counts() == Counts(queued=rig.admission.pending, ok=3)
+        assert rig.admission.accepted == 20
 
     @pytest.mark.parametrize("after", [None, 3.0])
     def test_at_a_bad_line(self, clock, network, after):
@@ -850,7 +850,7 @@ class TestSinkFails:
         with pytest.raises(CodedError, match="disk_full"):
             rig.run()
         rig.assert_quiet()
-        assert rig.intake.pending == rig.intake.accepted - 1
+        assert rig.admission.pending == rig.admission.accepted - 1
         assert len(server.asked) <= 1
 
     def test_nothing_starts_after_the_failure(self, clock, network):
@@ -953,7 +953,7 @@ class TestBackPressure:
             admit=sink.admit,
             limits=Limits(headers=4.0),
         )
-        inner.intake = rig.intake
+        inner.admission = rig.admission
         rig.run()
         assert list(inner.records) == list(range(len(kinds)))
 
@@ -963,7 +963,7 @@ class TestBackPressure:
         sink = Ordered(Records(), window=2)
         rig = Rig(urls(5), network=network, sink=sink, admit=sink.admit)
         ended = rig.start(1.0)
-        assert rig.intake.accepted == 2
+        assert rig.admission.accepted == 2
         rig.crawl.drain(0.5)
         advance_to(clock, 2.0)
         assert ended == [None]

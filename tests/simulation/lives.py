@@ -257,7 +257,7 @@ class _Life:
         check_quiet(self.network, crawler, [str(call) for call in reactor.getDelayedCalls()])
         if self.dead:
             return
-        written, accepted = len(self.watch.records), crawler._intake._next if crawler._intake else 0
+        written, accepted = len(self.watch.records), crawler._admission._next if crawler._admission else 0
         if self.folder is None and not self.world.crawls and not self.full and written + crawler.pending != accepted:
             raise Broken(f"{accepted} inputs accepted, {written} have records, {crawler.pending} have none")
         ordered = self.world.options.get("ordered")  # what waits for its turn when all ends is fetched again

@@ -9,7 +9,7 @@ from memory_net import NEVER, Client, Network, advance_to, run
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from crawler.engine.admission import Intake, IntakeRules
+from crawler.engine.admission import Admission, AdmissionRules
 from crawler.engine.disposition import Rules
 from crawler.engine.gate import Gate
 from crawler.engine.loop import Crawl
@@ -120,16 +120,16 @@ class Rig:
         self.frontier = MemoryFrontier(self.politeness)
         self.records = Records()
         self.all_read: list[int] = []
-        self.intake = Intake(
+        self.admission = Admission(
             feed=feed or DirectFeed(iter(seeds)),
             frontier=self.frontier,
-            rules=IntakeRules(window=window),
+            rules=AdmissionRules(window=window),
             admit=admit,
             all_read=self.all_read.append,
         )
         self.crawl = Crawl(
             clock=self.clock,
-            intake=self.intake,
+            admission=self.admission,
             frontier=self.frontier,
             politeness=self.politeness,
             gate=Gate(politeness=self.politeness, clock=self.clock.seconds, dry_run=dry_run),
