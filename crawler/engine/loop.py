@@ -20,7 +20,7 @@ from crawler.engine.admission import READ_SHARE, Admission
 from crawler.engine.disposition import TURN, Disposition, EndedVisit, Reader, Rules
 from crawler.engine.gate import Gate
 from crawler.engine.retry import LOCAL_CODES, Retry
-from crawler.engine.side_requests import Errands
+from crawler.engine.side_requests import SideRequests
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.redirect import next_hop
@@ -54,7 +54,7 @@ class Crawl:
         sink: Sink,
         rules: Rules,
         reader: Reader | None = None,
-        errands: Errands | None = None,
+        side_requests: SideRequests | None = None,
         tried: Callable[[Request, Response], None] | None = None,
     ) -> None:
         self._clock = clock
@@ -70,7 +70,7 @@ class Crawl:
         )
         self._rules = rules
         self._reader = reader
-        self._errands = errands
+        self._side_requests = side_requests
         self._tried = tried
         self._stale: set[int] = set()  # what is sent again, over a fresh connection
         self._slots = DeferredSemaphore(rules.concurrency)
@@ -93,8 +93,8 @@ class Crawl:
         self._disposition.on_failure = self._stop
         admission.on_ready = self.wake
         gate.found_sitemaps = lambda request, named: admission.accept_sitemaps(request, named, clock.seconds())
-        if errands is not None:
-            errands.on_errand = self.wake
+        if side_requests is not None:
+            side_requests.on_more = self.wake
 
     @inlineCallbacks
     def run(self) -> Generator[Deferred[Any], Any, None]:
@@ -255,7 +255,7 @@ class Crawl:
         asked = False
         try:
             if request.id < 0:
-                yield self._run(request)
+                yield self._run_side_request(request)
                 return
             ruling = self._gate.check(request)
             if isinstance(ruling, Deferred):
@@ -314,17 +314,17 @@ class Crawl:
                 self._turn = self._clock.callLater(0, self._settle)
 
     @inlineCallbacks
-    def _run(self, errand: Request) -> Generator[Deferred[Any], Any, None]:
+    def _run_side_request(self, request: Request) -> Generator[Deferred[Any], Any, None]:
         """Make a request that is no input. Never fails, always ends the lease."""
-        assert self._errands is not None
-        key, started = errand.url.host_key, self._clock.seconds()
+        assert self._side_requests is not None
+        key, started = request.url.host_key, self._clock.seconds()
         refusal = self._politeness.refusal(key)
         try:
-            response: Response | None = yield self._errands.run(errand, refusal, self._on_sent(errand, started))
+            response: Response | None = yield self._side_requests.run(request, refusal, self._on_sent(request, started))
             if response is not None and not isinstance(response.error, StaleConnection):
                 self._politeness.observe(key, response, started=started, now=self._clock.seconds())
         finally:
-            self._frontier.sent(errand, self._clock.seconds())
+            self._frontier.sent(request, self._clock.seconds())
 
     def _on_sent(self, request: Request, now: float) -> Callable[[], None] | None:
         """What is to be called when the request leaves: nothing, unless its host has a delay."""

@@ -1,4 +1,4 @@
-"""Errands: requests that are no inputs, such as the redirects of a robots.txt. Each takes its host's turn, as all do.
+"""Side requests are no inputs, such as the redirects of a robots.txt. Each takes its host's turn, as all do.
 
 Whoever sends one gets the response; no record comes of it, and a job does not keep it.
 """
@@ -18,16 +18,16 @@ from crawler.models import Input, Request, Response
 from crawler.urls import Url
 
 
-class Errands:
-    """Sends with `fetcher` what `frontier` gives a turn to. `on_errand` is called when there is one more."""
+class SideRequests:
+    """Sends with `fetcher` what `frontier` gives a turn to. `on_more` is called when there is one more."""
 
     def __init__(self, *, frontier: Frontier, fetcher: Fetcher, clock: Callable[[], float]) -> None:
-        self.on_errand: Callable[[], None] = lambda: None
+        self.on_more: Callable[[], None] = lambda: None
         self._frontier = frontier
         self._fetcher = fetcher
         self._clock = clock
         self._sent = 0
-        self._flying: dict[int, Deferred[Any]] = {}
+        self._in_flight: dict[int, Deferred[Any]] = {}
         self._waiting: dict[int, tuple[Deferred[Response], bool]] = {}
 
     def fetch(self, url: Url) -> Deferred[Response]:
@@ -39,40 +39,40 @@ class Errands:
 
         Fails with CodedError if it is refused.
         """
-        errand = self._request(request.url, request)
-        answer: Deferred[Response] = Deferred(lambda _: self._cancel(errand.id))
-        self._waiting[errand.id] = answer, fresh
-        self._frontier.send(errand, self._clock())
-        self.on_errand()
+        side_request = self._request(request.url, request)
+        answer: Deferred[Response] = Deferred(lambda _: self._cancel(side_request.id))
+        self._waiting[side_request.id] = answer, fresh
+        self._frontier.send(side_request, self._clock())
+        self.on_more()
         return answer
 
     def run(
-        self, errand: Request, refusal: CodedError | None, on_sent: Callable[[], None] | None
+        self, request: Request, refusal: CodedError | None, on_sent: Callable[[], None] | None
     ) -> Deferred[Response | None]:
         """Its turn has come: make the request, unless `refusal` says why not, and tell who waits for it.
 
         Fires with the Response, if there is one; cancelling closes the socket: a CancelledError to who waits, not here.
         """
-        answer, fresh = self._waiting.pop(errand.id, (None, False))
+        answer, fresh = self._waiting.pop(request.id, (None, False))
         if answer is None:  # nobody wants it any more
             return succeed(None)
         if refusal is not None:
             answer.errback(refusal)
             return succeed(None)
-        fetching: Deferred[Any] = self._fetcher.fetch(errand, on_sent, fresh=fresh)
-        self._flying[errand.id] = fetching
-        return fetching.addBoth(self._landed, errand.id, answer)
+        fetching: Deferred[Any] = self._fetcher.fetch(request, on_sent, fresh=fresh)
+        self._in_flight[request.id] = fetching
+        return fetching.addBoth(self._received, request.id, answer)
 
-    def _landed(self, result: Response | Failure, number: int, answer: Deferred[Response]) -> Response | None:
-        del self._flying[number]
+    def _received(self, result: Response | Failure, number: int, answer: Deferred[Response]) -> Response | None:
+        del self._in_flight[number]
         if not answer.called:
             answer.callback(result)
         return None if isinstance(result, Failure) else result
 
     def _cancel(self, number: int) -> None:
         self._waiting.pop(number, None)
-        if number in self._flying:
-            self._flying[number].cancel()
+        if number in self._in_flight:
+            self._in_flight[number].cancel()
 
     def _request(self, url: Url, hop: Request | None = None) -> Request:
         """Nobody typed it: what is asked for belongs to the origin of its first URL."""

@@ -50,8 +50,8 @@ class Frontier(Protocol):
     Hosts take turns. Within a host, what was begun (a redirect hop, a retry whose time has come) goes before what is
     fresh, and the fresh go in the order in which they were added.
 
-    An errand is a request that is no input and comes to no record, as a redirect of a robots.txt is: its id is below 0.
-    It takes a turn of its host as all others do, every other one at most while there is something else to be asked.
+    A side request is no input and comes to no record, as a redirect of a robots.txt is: its id is below 0. It takes a
+    turn of its host as all others do, every other one at most while there is something else to be asked.
     """
 
     def add(self, request: Request) -> bool:
@@ -93,11 +93,11 @@ class Frontier(Protocol):
     def finish(self, request: Request, outcome: Outcome, now: float) -> None:
         """End the lease for good."""
 
-    def send(self, errand: Request, now: float) -> None:
-        """Queue an errand. It does not count as queued, and is not kept."""
+    def send(self, request: Request, now: float) -> None:
+        """Queue a side request. It does not count as queued, and is not kept."""
 
-    def sent(self, errand: Request, now: float) -> None:
-        """End the lease of an errand."""
+    def sent(self, request: Request, now: float) -> None:
+        """End the lease of a side request."""
 
     def counts(self) -> Counts:
         """The books, exact at any moment, in constant time."""

@@ -40,15 +40,17 @@ def size_of(request: Request) -> int:
 class _Queue:
     """The requests of one host. The fresh ones are in two stacks: lists are small where hosts are many and URLs few."""
 
-    __slots__ = ("begun", "control", "errand_last", "errands", "inbox", "is_ready", "key", "outbox", "pending", "wake")
+    __slots__ = (
+        "begun", "control", "inbox", "is_ready", "key", "outbox", "pending", "side_last", "side_requests", "wake",
+    )  # fmt: skip
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.inbox: list[Request] = []
         self.outbox: list[Request] | None = None
         self.begun: list[tuple[float, int, Request]] | None = None  # a heap: hops and retries by time, then in order
-        self.errands: deque[Request] | None = None
-        self.errand_last = False  # what was popped last while there were errands was one
+        self.side_requests: deque[Request] | None = None
+        self.side_last = False  # what was popped last while there were side requests was one
         self.control: HostControl | None = None  # while something is leased
         self.pending = 0  # queued or leased
         self.is_ready = False
@@ -57,11 +59,11 @@ class _Queue:
     def pop(self, now: float, *, held: bool = False) -> Request:
         begun = self.begun
         is_due = bool(begun and begun[0][0] <= now)
-        if self.errands:
-            if held or not self.errand_last or not (is_due or self.inbox or self.outbox):
-                self.errand_last = True
-                return self.errands.popleft()
-            self.errand_last = False
+        if self.side_requests:
+            if held or not self.side_last or not (is_due or self.inbox or self.outbox):
+                self.side_last = True
+                return self.side_requests.popleft()
+            self.side_last = False
         if is_due:
             assert begun
             return heapq.heappop(begun)[2]
@@ -170,16 +172,16 @@ class MemoryFrontier:
         self._ended[outcome] += 1
         self._settle(left, now)
 
-    def send(self, errand: Request, now: float) -> None:
-        queue = self._enter(errand)
+    def send(self, request: Request, now: float) -> None:
+        queue = self._enter(request)
         self._queued -= 1
-        if queue.errands is None:
-            queue.errands = deque()
-        queue.errands.append(errand)
+        if queue.side_requests is None:
+            queue.side_requests = deque()
+        queue.side_requests.append(request)
         self._place(queue, now)
 
-    def sent(self, errand: Request, now: float) -> None:
-        self._settle(self._end(errand), now)
+    def sent(self, request: Request, now: float) -> None:
+        self._settle(self._end(request), now)
 
     def counts(self) -> Counts:
         ended = self._ended
@@ -243,9 +245,9 @@ class MemoryFrontier:
         host = self._politeness.host(queue.key, now)
         if host.in_flight >= host.limit or host.unsent is not None:
             return _NEVER
-        if host.held and not queue.errands:
+        if host.held and not queue.side_requests:
             return _NEVER
-        if queue.inbox or queue.outbox or queue.errands:
+        if queue.inbox or queue.outbox or queue.side_requests:
             return host.next_start
         if queue.begun:
             return max(host.next_start, queue.begun[0][0])

@@ -94,7 +94,7 @@ class HostControl:
         self.delay = delay
         self.next_start = 0.0
         self.answered = False  # with any status, ever
-        self.held = False  # nothing may start but errands
+        self.held = False  # nothing may start but side requests
         self.slowed = False  # back-off allows less than what was configured
         self.trouble = ""  # what it was slowed down for last
         self._configured = delay

@@ -19,7 +19,7 @@ from crawler.engine.disposition import Rules
 from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
-from crawler.engine.side_requests import Errands
+from crawler.engine.side_requests import SideRequests
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.fetch.typed import Typed
@@ -258,7 +258,7 @@ class Crawler:
         resources.callback(self._frontier.close)
         network = Network(config, reactor=reactor, dial=self._dial, typed=self._typed, own_ports=self._own_ports)
         resources.callback(network.close)
-        errands, robots = self._robots(network) if config.robots or config.sitemaps else (None, None)
+        side_requests, robots = self._robots(network) if config.robots or config.sitemaps else (None, None)
         if robots is not None and config.robots:
             self._robots_summary = robots.summary
         pages, begun = (0, set[int]()) if job is None or config.max_pages is None else job.pages()
@@ -296,7 +296,7 @@ class Crawler:
                 body_in_record=config.include_body,
             ),
             reader=reader,
-            errands=errands,
+            side_requests=side_requests,
             tried=None if job is None else job.journal.tried,
         )
 
@@ -340,14 +340,14 @@ class Crawler:
         job.recall(self._typed, _nobody if scope is None else scope.add_seed)
         return job
 
-    def _robots(self, network: Network) -> tuple[Errands, Robots]:
+    def _robots(self, network: Network) -> tuple[SideRequests, Robots]:
         from crawler.robots.policy import Robots
         from crawler.robots.rules import product_token
 
         token = product_token(self.config.user_agent)
         fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
-        errands = Errands(frontier=self._frontier, fetcher=fetcher, clock=self._reactor.seconds)
-        return errands, Robots(errands.fetch, send=errands.send, clock=self._reactor, token=token)
+        side_requests = SideRequests(frontier=self._frontier, fetcher=fetcher, clock=self._reactor.seconds)
+        return side_requests, Robots(side_requests.fetch, send=side_requests.send, clock=self._reactor, token=token)
 
     def _close(self, sink: Sink) -> Generator[Deferred[Any], Any, None]:
         self._closing = closing = maybeDeferred(sink.close)
