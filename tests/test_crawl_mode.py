@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
-from memory_lane import MemoryLane
+from memory_child import MemoryChild
 from memory_net import NEVER, Asked, Network, Server, Wire, run
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -112,7 +112,7 @@ class World:
             def close(self) -> None: ...
 
         monkeypatch.setattr("crawler.run.network.Resolver", Names)
-        monkeypatch.setattr("crawler.page.parsing.worker.Lane", MemoryLane)
+        monkeypatch.setattr("crawler.page.parsing.worker.Child", MemoryChild)
 
     def site(self, pages: Pages, host: str = "a.example", **options: Any) -> Server:
         """Serve these paths; 404 for all others. Of a list each answer is given once, the last one ever after."""

@@ -22,7 +22,8 @@ from crawler.page import extract
 from crawler.page.discovery import Answered, LinkRules, discover
 from crawler.page.extract import Extracted
 from crawler.page.page import MAX_PARSED, Document
-from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, lane, receive, send
+from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, receive, send
+from crawler.page.parsing.child import PROGRAM
 from crawler.page.parsing.worker import START_SECONDS, ParseWorker
 from crawler.run.reactors import private_reactor, run
 from crawler.urls import parse
@@ -76,7 +77,7 @@ def children(monkeypatch):
             super().__init__(*args, **kwargs)
             started.append(self)
 
-    monkeypatch.setattr(lane.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
     threads = set(threading.enumerate())
     yield started
     for child in started:
@@ -211,7 +212,7 @@ def test_starting_is_not_parsing(clock, worker):
 
 def test_a_child_that_never_starts(clock, worker, children, monkeypatch):
     """It is given up like a page that takes too long, and tried again for the next one."""
-    monkeypatch.setattr(lane, "_CHILD", "import time; time.sleep(600)")
+    monkeypatch.setattr("crawler.page.parsing.child.PROGRAM", "import time; time.sleep(600)")
     asked = ask(worker)
     while not children:
         time.sleep(0.001)
@@ -309,9 +310,8 @@ def test_a_child_that_cannot_be_started(clock, worker, monkeypatch, executable):
 def test_a_bug_is_told_as_such(clock, worker, monkeypatch):
     """An exception in the child is `internal`, with its last line; the child is not used again."""
     monkeypatch.setattr(
-        lane,
-        "_CHILD",
-        lane._CHILD.replace("main()", "import crawler.page.parsing.__main__ as m; m.Document = None; main()"),
+        "crawler.page.parsing.child.PROGRAM",
+        PROGRAM.replace("main()", "import crawler.page.parsing.__main__ as m; m.Document = None; main()"),
     )
     error = clock.result(ask(worker))
     assert (code(error), error.message) == ("internal", "TypeError: 'NoneType' object is not callable")
@@ -323,9 +323,8 @@ def test_a_bug_is_told_as_such(clock, worker, monkeypatch):
 def test_children_are_replaced(clock, worker, children, monkeypatch, limit):
     """After so many pages, or when it has grown, a child ends and the next page has a new one: no page notices."""
     monkeypatch.setattr(
-        lane,
-        "_CHILD",
-        lane._CHILD.replace("main()", f"import crawler.page.parsing.__main__ as m; m.{limit} = 1; main()"),
+        "crawler.page.parsing.child.PROGRAM",
+        PROGRAM.replace("main()", f"import crawler.page.parsing.__main__ as m; m.{limit} = 1; main()"),
     )
     asked = [ask(worker) for _ in range(3)]
     assert [clock.result(one).data for one in asked] == [{"t": "x"}] * 3
@@ -423,7 +422,7 @@ def test_ctrl_c_is_not_for_the_child(clock, worker, children):
 def test_a_child_does_not_outlive_its_parent(busy):
     """It ends with its standard input, and in the middle of a page soon after the time that the page has."""
     child = subprocess.Popen(
-        [sys.executable, "-I", "-c", lane._CHILD, "crawler.page.extract", *sys.path],
+        [sys.executable, "-I", "-c", PROGRAM, "crawler.page.extract", *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

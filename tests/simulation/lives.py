@@ -39,7 +39,7 @@ from crawler.run.composition import Crawler
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
 from crawler.store.batch import Batch
-from tests.support.memory_lane import MemoryLane
+from tests.support.memory_child import MemoryChild
 
 from .clock import VirtualReactor
 from .network import Network
@@ -334,7 +334,7 @@ class _Life:
                 LIST_WINDOW=windows["list"],
                 CRAWL_WINDOW=windows["crawl"],
             ),
-            patch.object(crawler.page.parsing.worker, "Lane", MemoryLane),
+            patch.object(crawler.page.parsing.worker, "Child", MemoryChild),
             patch.multiple(network, Resolver=self.network.resolver, Fetcher=fetcher),
             patch.multiple(crawler.job.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
             patch.multiple(crawler.job.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),

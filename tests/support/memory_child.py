@@ -11,8 +11,8 @@ from crawler.page.parsing import Job, decode_answer, decode_job, encode
 from crawler.page.parsing.__main__ import answer_to
 
 
-class MemoryLane:
-    """A crawler.parsing.lane.Lane whose child lives here and needs no time: the real one waits for it, in a thread."""
+class MemoryChild:
+    """A crawler.page.parsing.child.Child whose work is done here and takes no time: the real one waits for a process."""
 
     def __init__(self, clock: Clock, *, started: Callable[[Any], None], ended: Callable[[Any, Any, str], None]) -> None:
         self._clock = clock

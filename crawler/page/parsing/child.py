@@ -1,4 +1,4 @@
-"""A lane: one child process and the thread that serves it, one job after another.
+"""One child process and the thread that serves it, one job after another.
 
 The thread starts the child, waits for it and reaps it. Twisted's spawnProcess would need the signals that a private
 reactor in a thread cannot have; and the pipes of Windows can only be read by waiting.
@@ -19,7 +19,7 @@ from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, re
 JOIN_SECONDS: Final = 5.0
 # The child imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 # What its first job needs is imported before it is ready: to load parsel is no time of a page's.
-_CHILD: Final = (
+PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1]); "
     "from crawler.page.parsing.__main__ import main; main()"
 )
@@ -36,7 +36,7 @@ class Order(NamedTuple):
     fresh: bool
 
 
-class Lane:
+class Child:
     """`started` is called when a child has begun with the job, `ended` with the answer, or None and what happened.
 
     Both are called in the reactor's thread, to which all public methods belong. After an `ended` without an answer, or
@@ -47,8 +47,8 @@ class Lane:
         self,
         reactor: Caller,
         *,
-        started: Callable[[Lane], None],
-        ended: Callable[[Lane, Answer | None, str], None],
+        started: Callable[[Child], None],
+        ended: Callable[[Child, Answer | None, str], None],
     ) -> None:
         self._reactor = reactor
         self._started = started
@@ -97,7 +97,7 @@ class Lane:
     def _restart(self, job: Job) -> None:
         self._reap()
         needs = "crawler.page.extract" if isinstance(job.task, Extract) else "crawler.page.discovery"
-        command = [sys.executable, "-I", "-c", _CHILD, needs, *sys.path]
+        command = [sys.executable, "-I", "-c", PROGRAM, needs, *sys.path]
         with self._lock:
             if self._closing:
                 return

@@ -15,7 +15,7 @@ from crawler.models import Findings
 from crawler.page.discovery import HEADERS, Answered, LinkRules
 from crawler.page.page import MAX_PARSED, Extracted
 from crawler.page.parsing import Answer, Discover, Extract, Job
-from crawler.page.parsing.lane import Lane
+from crawler.page.parsing.child import Child
 from crawler.seeds.sitemaps import MAX_SIZE
 
 START_SECONDS: Final = 60.0
@@ -71,9 +71,9 @@ class ParseWorker:
         self._timeout = timeout
         self._processes = processes
         self._waiting: deque[_Task] = deque()
-        self._busy: dict[Lane, _Task] = {}
-        self._idle: list[Lane] = []
-        self._fresh: set[Lane] = set()  # lanes without a child that answers
+        self._busy: dict[Child, _Task] = {}
+        self._idle: list[Child] = []
+        self._fresh: set[Child] = set()  # those without a process that answers
         self._closed = False
         self._log = Logger()
 
@@ -107,14 +107,14 @@ class ParseWorker:
         """End all children and threads; what has not ended fails. Takes a few milliseconds."""
         self._closed = True
         given_up = [*self._busy.values(), *self._waiting]
-        lanes = [*self._busy, *self._idle]
+        children = [*self._busy, *self._idle]
         for task in self._busy.values():
             task.stop_timer()
         self._busy.clear()
         self._idle.clear()
         self._waiting.clear()
-        for lane in lanes:
-            lane.close()
+        for child in children:
+            child.close()
         for task in given_up:
             task.end(_interrupted())
 
@@ -127,37 +127,37 @@ class ParseWorker:
             if not self._idle:
                 if len(self._busy) >= self._processes:
                     return
-                lane = Lane(self._reactor, started=self._started, ended=self._ended)
-                self._idle.append(lane)
-                self._fresh.add(lane)
+                child = Child(self._reactor, started=self._started, ended=self._ended)
+                self._idle.append(child)
+                self._fresh.add(child)
             task = self._waiting.popleft()
-            lane = self._idle.pop()
-            self._busy[lane] = task
-            fresh = lane in self._fresh
+            child = self._idle.pop()
+            self._busy[child] = task
+            fresh = child in self._fresh
             task.begun = not fresh
-            task.timer = self._reactor.callLater(START_SECONDS if fresh else self._timeout, self._expire, lane)
-            lane.begin(task.job, fresh=fresh)
+            task.timer = self._reactor.callLater(START_SECONDS if fresh else self._timeout, self._expire, child)
+            child.begin(task.job, fresh=fresh)
 
-    def _started(self, lane: Lane) -> None:
-        task = self._busy.get(lane)
+    def _started(self, child: Child) -> None:
+        task = self._busy.get(child)
         if task is not None and task.timer is not None and task.timer.active():  # else it is being killed
-            self._fresh.discard(lane)
+            self._fresh.discard(child)
             task.begun = True
             task.timer.reset(self._timeout)
 
-    def _expire(self, lane: Lane) -> None:
-        self._busy[lane].expired = True
-        self._fresh.add(lane)
-        lane.kill()
+    def _expire(self, child: Child) -> None:
+        self._busy[child].expired = True
+        self._fresh.add(child)
+        child.kill()
 
-    def _ended(self, lane: Lane, answer: Answer | None, fate: str) -> None:
-        task = self._busy.pop(lane, None)
+    def _ended(self, child: Child, answer: Answer | None, fate: str) -> None:
+        task = self._busy.pop(child, None)
         if task is None:  # closed meanwhile
             return
         task.stop_timer()
         if answer is None or answer.last:
-            self._fresh.add(lane)
-        self._idle.append(lane)
+            self._fresh.add(child)
+        self._idle.append(child)
         if answer is None and not task.expired and not task.is_second and not task.waiter.called:
             task.is_second = True  # somebody may have killed the child, or the system have run out of memory
             self._waiting.appendleft(task)
