@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _READABLE: Final = frozenset({"", ".jsonl", ".ndjson"})  # outputs that a page can be made of
 
 
-class Afterwards:
+class Artifacts:
     """The files of a run. Whether they can be written is looked at now: the run may take days.
 
     With a job the page is about all of its runs, and read from its output once it is closed. Without one it is about
@@ -123,7 +123,7 @@ class _Work:
         self._reactor = reactor
         self._lock = threading.Lock()
         self._given_up = False  # then there may be no reactor any more
-        threading.Thread(target=self._main, args=(work,), name="afterwards", daemon=True).start()
+        threading.Thread(target=self._main, args=(work,), name="artifacts", daemon=True).start()
 
     def _give_up(self, _: Deferred[None]) -> None:
         with self._lock:

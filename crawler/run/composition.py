@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from crawler.engine.scope import Scope
     from crawler.job.job import Job
     from crawler.robots.policy import Robots
-    from crawler.run.artifacts import Afterwards
+    from crawler.run.artifacts import Artifacts
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
@@ -103,7 +103,7 @@ class Crawler:
         self._admission: Admission | None = None
         self._begun = False
         self._crawl: Crawl | None = None
-        self._afterwards: Afterwards | None = None
+        self._artifacts: Artifacts | None = None
         self._closing: Deferred[Any] | None = None
         self._patience: IDelayedCall | None = None  # with whoever reads the outputs
         self._typed = Typed(allow_private=config.allow_private)
@@ -139,8 +139,8 @@ class Crawler:
 
     def abort(self) -> None:
         """Close every socket now, and half a second later every output: what a reader has not taken by then is lost."""
-        if self._afterwards is not None:
-            self._afterwards.give_up()  # first: what ends now is still to be written about
+        if self._artifacts is not None:
+            self._artifacts.give_up()  # first: what ends now is still to be written about
         if self._crawl is not None:
             self._crawl.abort()
             self._close_within(OUTPUT_SECONDS)
@@ -158,7 +158,7 @@ class Crawler:
             job: Job | None = None
             try:
                 if config.stats or config.report:
-                    self._look_ahead()
+                    self._check_artifacts()
                 if config.console or config.dashboard or config.metrics:
                     yield self._open_monitors()
                     sink = Tee(self._sinks)
@@ -223,18 +223,18 @@ class Crawler:
                 self.books = job.books()
         return self.stats.snapshot()
 
-    def _look_ahead(self) -> None:
-        from crawler.run.artifacts import Afterwards
+    def _check_artifacts(self) -> None:
+        from crawler.run.artifacts import Artifacts
 
-        self._afterwards = Afterwards(self.config, self._reactor)
-        if self._afterwards.counting is not None:
-            self._sinks = (*self._sinks, self._afterwards.counting)
+        self._artifacts = Artifacts(self.config, self._reactor)
+        if self._artifacts.counting is not None:
+            self._sinks = (*self._sinks, self._artifacts.counting)
 
     def _leave(self, outcome: Snapshot | Failure) -> Any:
         """Write what is left of the run, whatever ended it, if it had begun."""
-        if self._afterwards is None or self._crawl is None:
+        if self._artifacts is None or self._crawl is None:
             return outcome
-        return self._afterwards.write(self.stats.snapshot(), outcome)
+        return self._artifacts.write(self.stats.snapshot(), outcome)
 
     @inlineCallbacks
     def _open_monitors(self) -> Generator[Deferred[Any], Any, None]:

@@ -1,4 +1,4 @@
-"""afterwards.py: what a run leaves when it is over, --stats and --report: whole, whatever ended the run."""
+"""artifacts.py: what a run leaves when it is over, --stats and --report: whole, whatever ended the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from crawler.models import Redirect
 from crawler.report.aggregate import Aggregate
 from crawler.report.counting import Counting, line_of
 from crawler.report.lines import Line
-from crawler.run.artifacts import Afterwards
+from crawler.run.artifacts import Artifacts
 from crawler.stats.stats import Stats
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -200,11 +200,11 @@ class TestFiles:
     def test_what_cannot_be_replaced_in_the_end(self):
         """Then what is there stays as it was, that is told, and the other file is written."""
         stats = Stats(concurrency=1)
-        afterwards = Afterwards(Config.build(stats="stats.json", report="run.html"), None)
-        afterwards.counting.write(made("/a"), None, 0)
+        artifacts = Artifacts(Config.build(stats="stats.json", report="run.html"), None)
+        artifacts.counting.write(made("/a"), None, 0)
         Path("stats.json").mkdir()
         with pytest.raises(CodedError, match=r"stats\.json: Is a directory"):
-            afterwards._write(stats.snapshot(), lambda: False)
+            artifacts._write(stats.snapshot(), lambda: False)
         assert "a.example" in page()
         assert sorted(map(str, Path().iterdir())) == ["run.html", "stats.json"]
 
@@ -254,7 +254,7 @@ class TestFiles:
         """Whatever a URL holds: the file is written, and can be read."""
         stats = Stats(concurrency=1)
         stats.write(failed("/\ud800"), None, 0)
-        Afterwards(Config.build(stats="stats.json"), None)._write(stats.snapshot(), lambda: False)
+        Artifacts(Config.build(stats="stats.json"), None)._write(stats.snapshot(), lambda: False)
         assert json.loads(Path("stats.json").read_text())["errors"][0]["url"] == "https://a.example/\ufffd"
 
 
@@ -306,21 +306,21 @@ def test_giving_up(monkeypatch):
         def callFromThread(self, *arguments: object) -> None:
             called.append(arguments)
 
-    def write(_: Afterwards, __: object, given_up) -> None:
+    def write(_: Artifacts, __: object, given_up) -> None:
         began.set()
         assert go_on.wait(20)
         assert given_up()
 
-    monkeypatch.setattr(Afterwards, "_write", write)
-    afterwards = Afterwards(Config.build(report="run.html"), Reactor())
+    monkeypatch.setattr(Artifacts, "_write", write)
+    artifacts = Artifacts(Config.build(report="run.html"), Reactor())
     snapshot = Stats(concurrency=1).snapshot()
     errors: list = []
-    afterwards.write(snapshot, snapshot).addErrback(errors.append)
+    artifacts.write(snapshot, snapshot).addErrback(errors.append)
     assert began.wait(20)
-    afterwards.give_up()
+    artifacts.give_up()
     assert str(errors[0].value) == "write_error: run.html: given up, as the run was"
     go_on.set()
     for thread in threading.enumerate():
-        if thread.name == "afterwards":
+        if thread.name == "artifacts":
             thread.join(20)
     assert called == []
