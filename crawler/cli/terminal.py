@@ -26,7 +26,7 @@ from crawler.engine.retry import RETRY_STATUSES
 from crawler.errors import CODES, CodedError
 from crawler.fetch.connect.dial import Dial
 from crawler.monitor.log import Json, say_now
-from crawler.monitor.log_capture import overheard
+from crawler.monitor.log_capture import capture_log
 from crawler.monitor.messages import Said, Text, Voice
 from crawler.redaction import discreet, scrub
 from crawler.run.reactors import private_reactor, run
@@ -48,7 +48,7 @@ def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
     """Fetch the inputs of the config (or `urls`) and give the exit code. Runs in the main thread, for its signals."""
     with private_reactor() as (reactor, dial):
         terminal = _Terminal(config, urls, reactor, dial)
-        with overheard(terminal.hear), terminal.signals():
+        with capture_log(terminal.hear), terminal.signals():
             code: int = run(reactor, terminal.run)
     terminal.say_the_rest()
     return code
@@ -140,7 +140,7 @@ class _Terminal:
     # What others say.
 
     def hear(self, said: Said) -> None:
-        """Say what was overheard, in whatever thread that was."""
+        """Say what was logged, in whatever thread that was."""
         if self._config.quiet and said.level == "warning":
             return
         self._heard.append(said)

@@ -28,16 +28,16 @@ _LEVELS: Final[dict[LogLevel, Level]] = {
 
 
 @contextmanager
-def overheard(say: Callable[[Said], object]) -> Iterator[None]:
+def capture_log(say: Callable[[Said], object]) -> Iterator[None]:
     """Pass on to `say` what is said meanwhile, from warnings upwards. It is called in whatever thread that is."""
     with ExitStack() as after:
-        _hear_twisted(say, after)
-        _hear_logging(say, after)
-        _hear_python(say, after)
+        _capture_twisted(say, after)
+        _capture_logging(say, after)
+        _capture_python(say, after)
         yield
 
 
-def _hear_twisted(say: Callable[[Said], object], after: ExitStack) -> None:
+def _capture_twisted(say: Callable[[Said], object], after: ExitStack) -> None:
     @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         level = _LEVELS.get(event["log_level"])
@@ -56,7 +56,7 @@ def _hear_twisted(say: Callable[[Said], object], after: ExitStack) -> None:
     after.callback(globalLogPublisher.removeObserver, observe)
 
 
-def _hear_logging(say: Callable[[Said], object], after: ExitStack) -> None:
+def _capture_logging(say: Callable[[Said], object], after: ExitStack) -> None:
     class Observer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             level: Level = "critical" if record.levelno >= logging.CRITICAL else "error"
@@ -71,7 +71,7 @@ def _hear_logging(say: Callable[[Said], object], after: ExitStack) -> None:
     after.callback(root.removeHandler, observer)
 
 
-def _hear_python(say: Callable[[Said], object], after: ExitStack) -> None:
+def _capture_python(say: Callable[[Said], object], after: ExitStack) -> None:
     def warned(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
     ) -> None:

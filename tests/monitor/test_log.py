@@ -1,4 +1,4 @@
-"""monitor/{log,speech,overheard}.py: what a run says on stderr, as text and as JSON; and that nothing is swallowed."""
+"""monitor/{log,messages,log_capture}.py: what a run says on stderr, as text and as JSON; and that nothing is swallowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.log import EVENTS, INTERVAL, Json, line
-from crawler.monitor.log_capture import overheard
+from crawler.monitor.log_capture import capture_log
 from crawler.monitor.messages import Said, block
 from crawler.run.reactors import private_reactor
 from crawler.stats.stats import Load, Stats
@@ -152,12 +152,12 @@ class TestJson:
         assert failed["message"] == "conn_reset http://b.example/ (reset)"
 
 
-class TestOverheard:
+class TestCaptureLog:
     def test_twisted(self, capfd):
         """A failure in Twisted's log is a bug with its traceback; it is not printed as well, and afterwards it is again."""
         heard: list[Said] = []
         log = Logger(namespace="somewhere")
-        with overheard(heard.append):
+        with capture_log(heard.append):
             try:
                 {}["lost"]
             except KeyError:
@@ -187,7 +187,7 @@ class TestOverheard:
             )
 
         before = hooks()
-        with pytest.raises(ValueError, match="end"), overheard(lambda _: None):
+        with pytest.raises(ValueError, match="end"), capture_log(lambda _: None):
             assert hooks() != before
             raise ValueError("end")
         after = hooks()
@@ -197,7 +197,7 @@ class TestOverheard:
     def test_logging_and_warnings(self):
         """Python's own logging and warnings come the same way."""
         heard: list[Said] = []
-        with overheard(heard.append):
+        with capture_log(heard.append):
             logging.getLogger("asyncio").error("task %s", "lost", exc_info=(ValueError, ValueError("x"), None))
             logging.getLogger("asyncio").warning("slow")
             logging.getLogger("asyncio").info("nothing")
@@ -218,7 +218,7 @@ class TestOverheard:
         def die() -> None:
             raise OSError("gone")
 
-        with overheard(lambda said: heard.append((said, threading.get_ident()))):
+        with capture_log(lambda said: heard.append((said, threading.get_ident()))):
             thread = threading.Thread(target=die, name="resolver")
             thread.start()
             thread.join()
