@@ -123,7 +123,7 @@ class PageReader:
         rules = self._discovery.rules
         if answer.may_be_tried:
             try:
-                tried: Findings = yield self._in_turn(partial(discover, answer, rules, effort=TRIAL))
+                tried: Findings = yield self._in_turn(partial(discover, answer, rules, max_cost=TRIAL))
             except Costly:
                 pass
             else:

@@ -30,7 +30,7 @@ MAX_LINKS: Final = 10_000
 MAX_BODIES: Final = 200_000
 MAX_BODY_URLS: Final = 24 << 20  # bytes of their URLs
 QUICK: Final = 8_192  # bytes: however they are made, they are read in 5 to 15 ms
-TRIED: Final = 131_072  # bytes: those may be tried with TRIAL steps of effort, in 10 to 30 ms
+TRIED: Final = 131_072  # bytes: those may be tried with TRIAL steps, in 10 to 30 ms
 TRIAL: Final = 2_000
 _STEP: Final = 128  # characters of a base: to put two references behind so many is a step
 
@@ -78,7 +78,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def may_be_tried(self) -> bool:
-        """True if `discover` with an effort of TRIAL does not take long: if it is short, or no page and no sitemap."""
+        """True if `discover` with TRIAL steps does not take long: if it is short, or no page and no sitemap."""
         size = self._size
         return size <= TRIED or (size - len(self.body) <= TRIED and not self._is_searched)
 
@@ -105,17 +105,17 @@ def is_quick(response: Response) -> bool:
     return body.isascii() or is_utf_8(body)
 
 
-def discover(answer: Answered, rules: LinkRules, *, effort: int | None = None) -> Findings:
-    """What an answer says and where it leads. Raises Costly when that takes more than so many steps of effort."""
+def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None) -> Findings:
+    """What an answer says and where it leads. Raises Costly when that takes more than so many steps."""
     findings = Findings()
     if answer.named or _looks_like_sitemap(answer):
         findings.is_sitemap = True
-        _read_sitemap(answer, findings, effort)
+        _read_sitemap(answer, findings, max_cost)
     else:
         media, charset = _content_type(answer)
         page = media if media == _HTML else _page_type(media, answer.body)
         if page is not None:
-            _read_page(answer, rules, charset, findings, effort, xml=page == _XHTML)
+            _read_page(answer, rules, charset, findings, max_cost, xml=page == _XHTML)
         _read_headers(answer, rules, findings)
     return findings
 
@@ -179,18 +179,19 @@ def _page_type(media: str | None, body: bytes) -> str | None:
 
 
 def _read_page(
-    answer: Answered, rules: LinkRules, charset: str | None, findings: Findings, effort: int | None, *, xml: bool
+    answer: Answered, rules: LinkRules, charset: str | None, findings: Findings, max_cost: int | None, *, xml: bool
 ) -> None:
     body, url = answer.body, answer.url
     whole = len(body) <= MAX_SCANNED
     want = _elements(rules.kinds)
-    page = scan(body if whole else body[:MAX_SCANNED], charset, want=want, agent=rules.agent, effort=effort, xml=xml)
+    seen = body if whole else body[:MAX_SCANNED]
+    page = scan(seen, charset, want=want, agent=rules.agent, max_cost=max_cost, xml=xml)
     findings.title = page.title
     if page.warnings or page.truncated or not whole:
         findings.warnings = [*page.warnings, *(["parse_truncated"] if page.truncated or not whole else ())]
-    if effort is not None:
+    if max_cost is not None:
         length = len((base_of(page, url) or url).href)
-        if len(page.links) * (1 + length // _STEP) > 2 * effort:
+        if len(page.links) * (1 + length // _STEP) > 2 * max_cost:
             raise Costly
     links = resolve(page, url)
     findings.links = len(links)
@@ -250,7 +251,7 @@ def _looks_like_sitemap(answer: Answered) -> bool:
     return _SITEMAP.match(body[:_SITEMAP_HEAD]) is not None
 
 
-def _is_long(sitemap: bytes, effort: int) -> bool:
+def _is_long(sitemap: bytes, max_cost: int) -> bool:
     """True if it has more than so many tags or ends of lines, or more than TRIED bytes when it is unpacked."""
     if sitemap.startswith(_GZIP):
         decoder = Decoder(["gzip"], max_size=TRIED)
@@ -260,15 +261,15 @@ def _is_long(sitemap: bytes, effort: int) -> bool:
             if error.code == "body_too_large":
                 return True
             sitemap = decoder.salvaged
-    return sitemap.count(b"<") + sitemap.count(b"\n") + sitemap.count(b"\r") > effort
+    return sitemap.count(b"<") + sitemap.count(b"\n") + sitemap.count(b"\r") > max_cost
 
 
 def _is_xml_gz(url: Url) -> bool:
     return url.target.partition("?")[0].endswith(".xml.gz")
 
 
-def _read_sitemap(answer: Answered, findings: Findings, effort: int | None) -> None:
-    if effort is not None and _is_long(answer.body, effort):
+def _read_sitemap(answer: Answered, findings: Findings, max_cost: int | None) -> None:
+    if max_cost is not None and _is_long(answer.body, max_cost):
         raise Costly
     found = parse_sitemap(answer.body, charset=_content_type(answer)[1])
     findings.error = found.error

@@ -73,7 +73,7 @@ _AMPERSAND: Final = ord("&")
 
 
 class Costly(Exception):  # noqa: N818 -- no error: it is known now
-    """A page takes more effort than it may."""
+    """A page costs more than it may."""
 
 
 class PageLinks(msgspec.Struct, frozen=True, gc=False):
@@ -103,16 +103,16 @@ def scan(
     want: frozenset[str] = A_AREA,
     agent: str = "",
     limit: int = 10_000,
-    effort: int | None = None,
+    max_cost: int | None = None,
     xml: bool = False,
 ) -> PageLinks:
     """Read an HTML page, by the rules of XML if it is one.
 
     `charset` is the label in its Content-Type, if any. `want` names the elements whose references are links: keys of
-    REFERENCES. `agent` is our product token: `<meta name=AGENT>` counts beside `<meta name=robots>`. `effort` is how
+    REFERENCES. `agent` is our product token: `<meta name=AGENT>` counts beside `<meta name=robots>`. `max_cost` is how
     many tags may be looked at closely, 2 to 8 us each; raises Costly when there are more. All else is at least 10 MB/s.
     """
-    page = _Page(body, charset, want, agent, limit, effort)
+    page = _Page(body, charset, want, agent, limit, max_cost)
     if xml:
         page.read_xml()
     else:
@@ -140,10 +140,10 @@ class _Page:
     """One page being read."""
 
     def __init__(
-        self, body: bytes, charset: str | None, want: frozenset[str], agent: str, limit: int, effort: int | None
+        self, body: bytes, charset: str | None, want: frozenset[str], agent: str, limit: int, max_cost: int | None
     ) -> None:
-        self.is_trial = effort is not None
-        self.effort = sys.maxsize if effort is None else effort
+        self.is_trial = max_cost is not None
+        self.cost_left = sys.maxsize if max_cost is None else max_cost
         if self.is_trial:
             name = canonical(charset or "")
             if name in NOT_ASCII or body.startswith(UTF_16_MARKS):
@@ -304,8 +304,8 @@ class _Page:
 
     def _spend(self, octets: int) -> None:
         """Take note of a step with text that takes up to 0.5 us a byte."""
-        self.effort -= 1 + octets // _STEP
-        if self.effort < 0:
+        self.cost_left -= 1 + octets // _STEP
+        if self.cost_left < 0:
             raise Costly
 
     def _metadata(self, name: bytes, attributes: bytes) -> None:

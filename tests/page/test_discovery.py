@@ -356,7 +356,7 @@ class TestSitemaps:
         """Are not read where the reactor waits, whatever ends the lines."""
         answer = Answered(parse(URL), pack(unit * (TRIAL + 1)), {}, named=True)
         with pytest.raises(Costly):
-            discover(answer, LinkRules(frozenset(), nofollow=False, agent="x"), effort=TRIAL)
+            discover(answer, LinkRules(frozenset(), nofollow=False, agent="x"), max_cost=TRIAL)
 
     def test_a_page_about_sitemaps(self):
         """A page that only talks of them is a page."""
