@@ -1,7 +1,7 @@
 """The README and the pages of docs/ are true: their tables are those of the code, their commands are accepted, their
 examples give what they show.
 
-`python -m tests.test_docs` writes the tables that are made from the code into the pages.
+`python -m tests.test_docs` writes the tables that are made from the code into the pages, and the man page.
 
 What runs stands in fences: `console` (`$ command` and what it prints; `cat` of a file that is not there yet makes it),
 `pycon` (one session for each page), `python` (a program of its own; the files that the page has shown are there).
@@ -16,6 +16,8 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ import pytest
 from twisted.internet import task
 
 from crawler.cli import main as cli
+from crawler.cli.flags import EXAMPLES
+from crawler.cli.manual import manual
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
 from crawler.config.sources import Source
@@ -37,6 +41,7 @@ from crawler.monitor.metrics import METRICS
 from crawler.run.reactors import private_reactor, run
 from crawler.seeds import inputs as seeds
 from crawler.site import RunningSite, refused_port
+from crawler.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -107,6 +112,13 @@ def metrics_table() -> str:
 
 def events_table() -> str:
     return table(("event", "meaning"), [(f"`{name}`", meaning) for name, meaning in EVENTS.items()])
+
+
+def man_page() -> str:
+    commands = {
+        f"{name} {command.arguments}".rstrip(): (command.help, command.more) for name, command in cli.COMMANDS.items()
+    }
+    return manual(__version__, cli.FLAGS, commands, EXAMPLES, cli.EXIT_CODES)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -183,6 +195,25 @@ def test_tables_are_those_of_the_code(page):
     """`python -m tests.test_docs` writes them."""
     for match in MARKED.finditer(text_of(page)):
         assert match[3].strip("\n").splitlines() == TABLES[match[1]]().splitlines()
+
+
+def test_the_man_page_is_that_of_the_code():
+    """`python -m tests.test_docs` writes it. Every option and command is there, none is taken for a request of roff."""
+    page = (DOCS / "crawler.1").read_text(encoding="utf-8")
+    assert page == man_page()
+    text = page.replace(r"\-", "-")
+    assert [option.name for option in cli.FLAGS for flag in option.flags[-1:] if flag[2:] not in text] == []
+    assert [name for name in cli.COMMANDS if f"\\fBcrawler {name}" not in text] == []
+    requests = {line.split()[0] for line in page.splitlines() if line.startswith((".", "'"))}
+    assert requests == {".TH", ".ad", ".nh", ".SH", ".TP", ".B", ".BR", ".br"}
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="there is no groff here")
+def test_the_man_page_is_set_without_a_warning():
+    """By the program that man uses."""
+    command = ["groff", "-man", "-Tutf8", "-ww", "-z", str(DOCS / "crawler.1")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_fields_are_those_of_the_record():
@@ -401,3 +432,4 @@ def blocks_of_contents() -> list[str]:
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(written_anew(path.read_text(encoding="utf-8")), encoding="utf-8")
+    (DOCS / "crawler.1").write_text(man_page(), encoding="utf-8")

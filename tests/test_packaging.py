@@ -25,6 +25,8 @@ def test_the_image_takes_what_the_build_needs() -> None:
     assert {"crawler", "pyproject.toml"} <= kept
     assert 'readme = "README.md"' in project
     assert {"README.md", "LICENSE"} <= kept
+    (shared,) = re.findall(r"shared-data\]\n((?:\".*\n)+)", project)
+    assert set(re.findall(r'^"(.*?)" = ', shared, re.MULTILINE)) == {"docs/crawler.1"} <= kept
     assert all((ROOT / name).exists() for name in kept)
 
 

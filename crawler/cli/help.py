@@ -10,6 +10,14 @@ from crawler.config.kinds import Flag, Option
 
 _WIDTH: Final = 80
 _COLUMN: Final = 30
+VALUES: Final = (
+    "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G (k is 1000, KiB is 1024). "
+    "Every switch has its opposite: --ordered and --no-ordered."
+)
+ORIGINS: Final = (
+    "Options come from the command line, then CRAWLER_CONCURRENCY=8 and the like, then the file of --config, then the "
+    "defaults in brackets."
+)
 
 
 def help_text(
@@ -19,10 +27,9 @@ def help_text(
         "Usage: crawler [OPTION]... INPUT...",
         *(f"       crawler {command}" for command in commands),
         "",
-        *textwrap.wrap(
+        *_wrapped(
             "Fetch URLs, many at once, and give one record for each, whatever the network does: JSON Lines when piped "
-            "or with -o FILE, a short line per URL on a terminal.",
-            _WIDTH,
+            "or with -o FILE, a short line per URL on a terminal."
         ),
         "",
         "Examples:",
@@ -34,10 +41,7 @@ def help_text(
     lines += [
         *_by_group(options),
         "",
-        "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G",
-        "(k is 1000). Every switch has its opposite: --ordered and --no-ordered. Options",
-        "come from the command line, then CRAWLER_CONCURRENCY=8 and the like, then the",
-        "file of --config, then the defaults in brackets.",
+        *_wrapped(f"{VALUES} {ORIGINS}"),
         "",
         "Exit codes:",
         *rows(((str(code), meaning) for code, meaning in exit_codes.items()), 8),
@@ -47,9 +51,9 @@ def help_text(
 
 def command_help(usage: str, about: str, more: str, options: Sequence[Option]) -> str:
     """The help on one command, with the options that mean something to it."""
-    lines = [f"Usage: crawler {usage}", "", *textwrap.wrap(f"{about}.", _WIDTH)]
+    lines = [f"Usage: crawler {usage}", "", *_wrapped(f"{about}.")]
     if more:
-        lines += ["", *textwrap.wrap(more, _WIDTH)]
+        lines += ["", *_wrapped(more)]
     lines += [*_by_group(options), "", "All options and commands: crawler --help"]
     return "\n".join(lines) + "\n"
 
@@ -57,12 +61,17 @@ def command_help(usage: str, about: str, more: str, options: Sequence[Option]) -
 def rows(pairs: Iterable[tuple[str, str]], column: int = _COLUMN) -> Iterator[str]:
     """Lines with what is on the left and, from `column` on, what it means."""
     for left, right in pairs:
-        wrapped = textwrap.wrap(right, _WIDTH - column)
+        wrapped = _wrapped(right, column)
         if len(left) > column - 4:
             yield f"  {left}"
         else:
             yield f"  {left:<{column - 2}}{wrapped.pop(0)}"
         yield from (" " * column + line for line in wrapped)
+
+
+def _wrapped(text: str, column: int = 0) -> list[str]:
+    """Lines of what stands right of `column`; options are not cut at their hyphens."""
+    return textwrap.wrap(text, _WIDTH - column, break_on_hyphens=False)
 
 
 def _by_group(options: Sequence[Option]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crawler.cli.help import invocation, meaning
+from crawler.cli.help import ORIGINS, VALUES, invocation, meaning
 from crawler.config.kinds import Option
 
 
@@ -21,6 +21,8 @@ def manual(
     """The page in roff; `commands` are what is typed, what it does and more about it."""
     lines = [
         f'.TH CRAWLER 1 "" "crawler {version}" "User Commands"',
+        ".ad l",  # neither stretched nor hyphenated: options and URLs are to be copied
+        ".nh",
         ".SH NAME",
         r"crawler \- fetch URLs, many at once, with one truthful record for each",
         ".SH SYNOPSIS",
@@ -45,13 +47,14 @@ def manual(
                 lines += _entry(invocation(option).strip(), meaning(option))
     lines += [
         ".SH VALUES",
-        "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G (k is 1024).",
+        _plain(VALUES),
         ".SH ENVIRONMENT",
-        _plain(
-            "Each option has a variable: CRAWLER_CONCURRENCY=8. The command line counts more, a --config file less."
-        ),
+        _plain(ORIGINS),
         ".SH EXIT STATUS",
         *(line for code, what in exit_codes.items() for line in _entry(str(code), what)),
+        ".SH SEE ALSO",
+        r".BR curl (1),",
+        r".BR wget (1)",
     ]
     return "\n".join(lines) + "\n"
 
