@@ -370,6 +370,30 @@ class TestTheEnd:
         assert (code(got), got.error.transient, got.truncated) == ("body_truncated", True, True)
         assert (said(got), got.body, got.data["close_code"]) == (["x"], b"x", None)
 
+    @pytest.mark.parametrize("act", ["close", "reset"])
+    def test_a_connection_that_is_lost_while_frames_wait(self, network, act):
+        """The same if its end comes while what came before it is still being read, in turns."""
+
+        def raw(wire: Wire, data: bytes) -> None:
+            wire.send(switching(data) + frame(TEXT, b"x") * (3 * FRAMES))
+            getattr(wire, act)()
+
+        network.serve(raw=raw)
+        got = fetch(network, messages=10 * FRAMES)
+        assert (code(got), got.truncated, len(said(got))) == ("body_truncated", True, 3 * FRAMES)
+
+    def test_enough_came_before_it_was_lost(self, network):
+        """What was asked for is there: how the rest of the connection ended is no error, also while frames wait."""
+
+        def raw(wire: Wire, data: bytes) -> None:
+            if data.startswith(b"GET"):
+                wire.send(switching(data) + frame(TEXT, b"x") * (3 * FRAMES))
+                wire.reset()
+
+        network.serve(raw=raw)
+        got = fetch(network, messages=2 * FRAMES)
+        assert (code(got), got.truncated, len(said(got))) == (None, False, 2 * FRAMES)
+
     def test_pings_are_answered(self, network):
         """With a Pong of the same payload, at once."""
 

@@ -97,15 +97,15 @@ class WebSocket(Connection):
         envelope.head = b"\r\n".join([b"GET " + line.partition(b" ")[2], *kept, *ours, b"", b""])
         return super().send(envelope)
 
-    def connectionLost(self, reason: Failure = DONE) -> None:
+    def _ended_by(self, reason: Failure, envelope: Envelope) -> None:
         response = self._response
-        if self._frames is not None and response is not None and not self._more:
-            if self._closing:
-                self._end(response)
-            else:
-                words = "the connection ended without a closing handshake"
-                self._fail(_cut(reason, CodedError("body_truncated", words)))
-        super().connectionLost(reason)
+        if self._frames is None:
+            super()._ended_by(reason, envelope)
+        elif self._closing and response is not None:
+            self._end(response)
+        else:
+            words = "the connection ended without a closing handshake"
+            self._fail(_cut(reason, CodedError("body_truncated", words)))
 
     def _drop(self) -> None:
         self._set_timer(None)
@@ -282,7 +282,8 @@ class WebSocket(Connection):
             self._leave(envelope)
 
     def _say(self, data: bytes) -> None:
-        self.transport.write(bytes(data))  # type: ignore[union-attr]
+        if not self._lost:  # what came before that may still be being read
+            self.transport.write(bytes(data))  # type: ignore[union-attr]
 
 
 def _agreement(fields: Sequence[tuple[bytes, bytes]], nonce: bytes, offered: Sequence[bytes]) -> str | None:
