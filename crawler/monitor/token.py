@@ -10,10 +10,10 @@ from typing import Final
 
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
+from crawler.files import open_plain, put_new
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,512}")
 _MODE: Final = 0o600
-_READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a named pipe must not make the run wait for its writer
 
 
 def new_token() -> str:
@@ -30,26 +30,21 @@ def token(path: str | None) -> str:
         return new_token()
     try:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-        except FileExistsError:
-            with os.fdopen(os.open(path, _READ), encoding="utf-8") as file:
-                _check_owner(path, os.fstat(file.fileno()))
-                known = file.read(1024).strip()
-        else:
             known = new_token()
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(f"{known}\n")
+            put_new(path, [f"{known}\n".encode()], mode=_MODE)
+        except FileExistsError:
+            with open_plain(path, links=True) as file:
+                _check_owner(path, os.fstat(file.fileno()))
+                known = file.read(1024).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file: {error}") from error
+        raise ConfigError(f"--token-file: {shown(path)}: {getattr(error, 'strerror', None) or error}") from error
     if not _TOKEN.fullmatch(known):
         raise ConfigError(f"--token-file: {shown(path)} holds no token (one line of 16 to 512 of A-Z a-z 0-9 _ -)")
     return known
 
 
 def _check_owner(path: str, status: os.stat_result) -> None:
-    """Refuse what is no file, or not for us alone. Root may have given it to us, and to a group that reads it."""
-    if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"--token-file: {shown(path)} is not a plain file")
+    """Refuse what is not for us alone. Root may have given it to us, and to a group that reads it."""
     if os.name != "posix":
         return
     mode = stat.S_IMODE(status.st_mode)

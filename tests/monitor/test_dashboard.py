@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import small_files
 from steered_run import Going
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
@@ -748,7 +749,7 @@ class TestRuns:
         for name in [name for name in sys.modules if name.startswith("crawler.monitor.dashboard.server")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "twisted.web.websocket", None)
-        with pytest.raises(ConfigError, match=r"pip install 'crawler\[dashboard\]'"):
+        with pytest.raises(ConfigError, match=r"pip install 'everyurl\[dashboard\]'"):
             fetch_all(["http://127.0.0.1:1/"], dashboard=0)
 
     def test_a_token_that_stays(self, tmp_path, capsys):
@@ -763,6 +764,14 @@ class TestRuns:
             fetch_all([], dashboard=0, token_file=str(file))
         with pytest.raises(ConfigError, match="--token-file"):
             fetch_all([], dashboard=0, token_file=str(tmp_path / "no" / "token"))
+
+    def test_a_token_on_a_full_disk(self, tmp_path):
+        """--token-file: one that cannot be written whole is not there, or the next run would find half a token."""
+        file = tmp_path / "token"
+        with small_files(0), pytest.raises(ConfigError, match="--token-file"):
+            token(str(file))
+        assert not file.exists()
+        assert token(str(file)) == file.read_text().strip()
 
     @pytest.mark.skipif(os.name != "posix", reason="modes and owners are POSIX's")
     @pytest.mark.parametrize("mode", [0o602, 0o620, 0o604])
@@ -790,5 +799,5 @@ class TestRuns:
         with pytest.raises(ConfigError, match=r"--token-file: .* belongs to another user"):
             token(str(file))
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(ConfigError, match=r"--token-file: .* is not a plain file"):
+        with pytest.raises(ConfigError, match=r"--token-file: .*: is no plain file"):
             token(str(tmp_path / "pipe"))

@@ -24,7 +24,7 @@ from crawler.errors import CodedError
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.http11.connection import Connection, Owner, _cut
 from crawler.fetch.http11.envelope import Envelope, Key
-from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
+from crawler.fetch.http11.response import SWITCHING, WireResponse
 
 # wsproto is an extra: it is imported once a server has agreed to speak WebSocket.
 if TYPE_CHECKING:
