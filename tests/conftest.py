@@ -10,7 +10,13 @@ import pytest
 
 from crawler.site import RunningSite, running_site
 
+_GZIP = b"\x1f\x8b"
 _TERMINAL = {"NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "COLORTERM"}
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """What was packed a moment ago has the time in it: tests that run side by side must all call it the same."""
+    return f"gzip of {len(val)} bytes" if isinstance(val, bytes) and val.startswith(_GZIP) else None
 
 
 @pytest.fixture(autouse=True)
