@@ -141,7 +141,8 @@ def cases(row: int) -> list[str]:
 
 @cache
 def functions_of(module: str) -> frozenset[str]:
-    tree = ast.parse((TESTS / f"{module}.py").read_text(encoding="utf-8"))
+    (path,) = TESTS.rglob(f"{module}.py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 

@@ -740,7 +740,7 @@ def test_no_data_becomes_code():
 def test_every_promise_names_its_tests():
     """Each promise of SECURITY.md ends in the tests that hold it, and they exist."""
     tests = Path(__file__).parent
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(tests.glob("test_*.py")))
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(tests.rglob("test_*.py")))
     page = (tests.parent / "SECURITY.md").read_text(encoding="utf-8")
     promises = page.partition("## What is promised")[2].partition("\n## ")[0]
     items = re.split(r"^- ", promises, flags=re.MULTILINE)[1:]
