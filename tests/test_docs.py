@@ -69,7 +69,7 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[st
 def options_tables() -> str:
     groups = dict.fromkeys(option.group for option in cli.FLAGS)
     return "\n".join(
-        f"**{group}**\n\n"
+        f"## {group}\n\n"
         + table(("option", "default", "meaning"), [_option(option) for option in cli.FLAGS if option.group == group])
         for group in groups
     )

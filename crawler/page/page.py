@@ -83,9 +83,11 @@ class Document:
         return self._selector
 
     def css(self, query: str) -> parsel.SelectorList[parsel.Selector]:
+        """What a CSS selector finds, with parsel's `::text` and `::attr(name)`. Raises SyntaxError for a wrong one."""
         return self.selector.css(query)
 
     def xpath(self, query: str) -> parsel.SelectorList[parsel.Selector]:
+        """What an XPath finds. Raises ValueError for a wrong one."""
         return self.selector.xpath(query)
 
     def json(self) -> Any:
@@ -168,7 +170,10 @@ class Extracted(NamedTuple):
 
 
 class Page(Document):
-    """A fetched page, for the function that a user gives to crawl(): it yields items (dicts) and URLs to follow."""
+    """A fetched page, for the function that a user gives to crawl(): it yields items (dicts) and URLs to follow.
+
+    `url` is where it was found in the end, after redirects; `record` is its record.
+    """
 
     __slots__ = ("record",)
 
@@ -181,6 +186,7 @@ class Page(Document):
 
     @property
     def status(self) -> int | None:
+        """The status of the response."""
         return self.record.status
 
     @property
