@@ -164,6 +164,26 @@ class TestRecordOf:
         assert (binary["body"], binary["body_encoding"]) == ("/wA=", "base64")
         assert record_of(request(), response(), 0.0).body == b"hello"
 
+    @pytest.mark.parametrize("piece", [b"\0", bytes(range(1, 32)), b'"', b"\r\n", b"ab\0\0"])
+    def test_a_large_body_of_escapes_is_in_base64(self, piece):
+        """It would be up to six times as long as text, and as long in the making."""
+        body = piece * (100_000 // len(piece))
+        record = record_of(request(), response(body), 0.0, wire_body=True)
+        assert record.body_encoding == "base64"
+        read = msgspec.json.decode(msgspec.json.encode(record), type=Record)
+        assert read.body == body
+        small = record_of(request(), response(piece), 0.0, wire_body=True)
+        assert (small.wire_body, small.body_encoding) == (piece.decode(), None)
+
+    @pytest.mark.parametrize(
+        "piece", [b'{"id":"1","name":"a"},', b"a line\r\n", b"\tx", "\u4e2d\u6587".encode(), b"0123456789\0"]
+    )
+    def test_a_large_text_stays_text(self, piece):
+        """Quotes, line ends and a stray control character are in texts, too."""
+        body = piece * (100_000 // len(piece))
+        record = record_of(request(), response(body), 0.0, wire_body=True)
+        assert (record.wire_body, record.body_encoding) == (body.decode(), None)
+
     def test_no_body_is_not_an_empty_one(self):
         """Without an answer `body` is null; an empty answer has an empty one."""
         failed = Response(Timings(), 0.0, error=CodedError("conn_reset"))
