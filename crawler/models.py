@@ -377,7 +377,7 @@ def body_on_the_wire(body: bytes) -> tuple[str, Literal["base64"] | None]:
 
 
 def _is_all_escapes(body: bytes) -> bool:
-    """Whether JSON takes more than half as much again for it: six characters for a control character, two for others."""
+    """Whether JSON takes more than half as much again for it: six characters for a control, two for others."""
     size = len(body)
     escaped = size - len(body.translate(None, _ESCAPED))
     if 10 * escaped <= size:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from crawler.errors import warning_code
-from crawler.report.bounded import LONGEST, Largest, Spread, Tally, Tree, cut, step
+from crawler.report.bounded import LONGEST, Largest, Tally, Tree, cut
 from crawler.report.hosts import Hosts
 from crawler.report.lines import Line, Lines, Skip
 from crawler.report.timeline import Timeline
+from crawler.stats.histogram import Histogram, bucket_of
 
 DEPTH: Final = 5
 SLOWEST: Final = 25
@@ -44,7 +45,7 @@ class Aggregate:
         self.redirects = 0
         self.size_download = 0
         self.size_body = 0
-        self.spread = Spread()
+        self.durations = Histogram()
         self.timeline = Timeline()
         self.statuses = Tally()
         self.errors = Tally(limit=200)
@@ -106,19 +107,19 @@ class Aggregate:
         size = line.size_download
         self.size_download += size
         seconds = line.time_total
-        at = 0
+        slot = 0
         if seconds is not None:
-            at = step(seconds)
-            self.spread.add(seconds, at)
+            slot = bucket_of(seconds)  # looked for once, for all that count it
+            self.durations.add_to(slot, seconds)
             self.times[bisect_right(TIMES, seconds)] += 1
             if self.slowest.wants(seconds):
                 self.slowest.add(seconds, Slow(url, code or str(status), line.size_body))
         begun = None if line.started is None else line.started.timestamp()
         if begun is not None:
-            self.timeline.add(begun, seconds, at, size, failed=outcome == "failed", error=error)
+            self.timeline.add(begun, seconds, slot, size, failed=outcome == "failed", error=error)
         if host is not None:
             self.hosts.count(
-                host, requests, size, begun, seconds, at, failed=outcome == "failed", error=error, busy=status in BUSY
+                host, requests, size, begun, seconds, slot, failed=outcome == "failed", error=error, busy=status in BUSY
             )
             self.tree.add(names, size=line.size_body, error=error)
         if error:

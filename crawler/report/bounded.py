@@ -1,4 +1,4 @@
-"""Counters whose memory does not grow with what they count: the most frequent, the largest, percentiles. Pure.
+"""Counters whose memory does not grow with what they count: the most frequent, the largest. Pure.
 
 A `Tally` or a `Tree` that is full forgets what it saw least of and keeps the sums: what a page shows of the frequent
 is right, and what comes thinly spread among thousands of others is counted as "others".
@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heappush, heapreplace, nlargest
-from math import exp, log
 from typing import Final, Generic, NamedTuple, TypeVar
 
 LONGEST: Final = 1_000
 CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
-
-_LOWEST: Final = 1e-5
-_STEPS: Final = 20  # for each factor of e: steps of 5 %, so the middle of one is at most 2.5 % off
 
 T = TypeVar("T")
 
@@ -125,54 +121,6 @@ class Largest(Generic[T]):
     def ranked(self) -> list[tuple[float, T]]:
         """The largest first."""
         return [(value, item) for value, _, item in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
-
-
-def step(seconds: float) -> int:
-    """The step of a Spread that a duration falls on. What is below 10 us counts as that."""
-    return int(log(seconds / _LOWEST) * _STEPS) if seconds > _LOWEST else 0
-
-
-class Spread:
-    """How durations are distributed, in steps of 5 %.
-
-    crawler.histogram counts faster but holds a batch of values; a page has thousands of these and adds them together.
-    """
-
-    __slots__ = ("_steps", "count", "largest", "total")
-
-    def __init__(self) -> None:
-        self._steps: dict[int, int] = {}
-        self.count = 0
-        self.total = 0.0
-        self.largest = 0.0
-
-    def add(self, seconds: float, at: int) -> None:
-        """`at` is step(seconds), which is found once for all spreads that count it."""
-        self._steps[at] = self._steps.get(at, 0) + 1
-        self.count += 1
-        self.total += seconds
-        if seconds > self.largest:  # noqa: PLR1730  max() takes five times as long
-            self.largest = seconds
-
-    def merge(self, other: Spread) -> None:
-        for at, count in other._steps.items():
-            self._steps[at] = self._steps.get(at, 0) + count
-        self.count += other.count
-        self.total += other.total
-        self.largest = max(self.largest, other.largest)
-
-    @property
-    def mean(self) -> float | None:
-        return self.total / self.count if self.count else None
-
-    def percentile(self, share: float) -> float | None:
-        """The duration that this share (0 to 1) does not exceed."""
-        reached = 0
-        for at in sorted(self._steps):
-            reached += self._steps[at]
-            if reached >= share * self.count:
-                return min(self.largest, _LOWEST * exp((at + 0.5) / _STEPS))
-        return None
 
 
 class Node:

@@ -86,8 +86,8 @@ def _throughput(buckets: Sequence[Bucket], width: float, moments: Sequence[str])
 
 
 def _latency(buckets: Sequence[Bucket], moments: Sequence[str]) -> Chart | None:
-    middle = [bucket.spread.percentile(0.5) for bucket in buckets]
-    high = [bucket.spread.percentile(0.95) for bucket in buckets]
+    middle = [bucket.durations.percentile(0.5) for bucket in buckets]
+    high = [bucket.durations.percentile(0.95) for bucket in buckets]
     known = [value for value in (*middle, *high) if value is not None]
     if not known:
         return None

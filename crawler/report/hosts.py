@@ -9,7 +9,7 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import Final
 
-from crawler.report.bounded import Spread
+from crawler.stats.histogram import Histogram
 
 MAX_HOSTS: Final = 1_000
 MANY: Final = 100_000
@@ -25,8 +25,22 @@ class Host:
     """
 
     __slots__ = (
-        "_seconds", "busy", "denied", "errors", "failed", "first", "last", "name", "peak", "requests", "size",
-        "skipped", "spread", "started", "unreachable", "urls",
+        "_seconds",
+        "busy",
+        "denied",
+        "durations",
+        "errors",
+        "failed",
+        "first",
+        "last",
+        "name",
+        "peak",
+        "requests",
+        "size",
+        "skipped",
+        "started",
+        "unreachable",
+        "urls",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -40,7 +54,7 @@ class Host:
         self.skipped = 0
         self.denied = 0
         self.unreachable = 0
-        self.spread = Spread()
+        self.durations = Histogram()
         self.first: float | None = None
         self.last = 0.0
         self.started = 0
@@ -84,13 +98,16 @@ class Hosts:
         size: int,
         begun: float | None,
         seconds: float | None,
-        at: int,
+        slot: int,
         *,
         failed: bool,
         error: bool,
         busy: bool = False,
     ) -> None:
-        """One URL: where it ended, how many requests it took, its bytes, when it began and how long it took."""
+        """One URL: where it ended, how many requests it took, its bytes, when it began and how long it took.
+
+        `slot` is the bucket of that.
+        """
         host = self._hosts.get(name)
         if host is None:
             host = self._open(name)
@@ -102,7 +119,7 @@ class Hosts:
             books.busy += busy
             books.size += size
         if seconds is not None:
-            host.spread.add(seconds, at)
+            host.durations.add_to(slot, seconds)
         if begun is not None:
             host.start(begun)
 

@@ -116,7 +116,7 @@ def _tiles(of: Aggregate) -> str:
     first, last = of.timeline.first, of.timeline.last
     ended = of.ok + of.failed
     hosts, more = of.hosts.distinct
-    half, most = of.spread.percentile(0.5), of.spread.percentile(0.95)
+    half, most = of.durations.percentile(0.5), of.durations.percentile(0.95)
     tiles = [
         ("records", amount(of.records), ""),
         ("ok, below 400", amount(of.ok - of.http_errors), "ok"),

@@ -131,7 +131,7 @@ def content(of: Aggregate) -> str:
         html += "<h3>Types</h3>\n" + table("Types", columns, lines, foot=foot)
         html += '<div class="pair"><div><h3>Sizes of bodies</h3>\n'
         html += _histogram("Sizes of bodies", _size_labels(), of.sizes, "size") + "</div>"
-    if of.spread.count:
+    if of.durations.count:
         html += "<div><h3>Time for one URL</h3>\n" if of.statuses.count else '<div class="pair"><div>'
         html += _histogram("Time for one URL", _time_labels(), of.times, "ok") + "</div>"
     return f"{html}</div>" if html else ""
@@ -186,8 +186,8 @@ def _host(host: Host, largest: int) -> Sequence[Cell]:
         count(host.requests),
         count(host.errors, "bad"),
         share(host.errors, host.urls),
-        in_seconds(host.spread.mean),
-        in_seconds(host.spread.percentile(0.95)),
+        in_seconds(host.durations.mean),
+        in_seconds(host.durations.percentile(0.95)),
         in_bytes(host.size),
         bar(host.size, largest, "size") if largest else Cell(""),
     )

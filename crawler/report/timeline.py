@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import floor
 from typing import Final
 
-from crawler.report.bounded import Spread
+from crawler.stats.histogram import Histogram
 
 MAX_BUCKETS: Final = 240
 NARROWEST: Final = 0.25  # seconds
@@ -14,14 +14,14 @@ NARROWEST: Final = 0.25  # seconds
 class Bucket:
     """What ended in one step of time."""
 
-    __slots__ = ("errors", "failed", "ok", "size", "spread")
+    __slots__ = ("durations", "errors", "failed", "ok", "size")
 
     def __init__(self) -> None:
         self.ok = 0
         self.errors = 0  # answers with a status from 400
         self.failed = 0
         self.size = 0
-        self.spread = Spread()
+        self.durations = Histogram()
 
     @property
     def count(self) -> int:
@@ -32,7 +32,7 @@ class Bucket:
         self.errors += other.errors
         self.failed += other.failed
         self.size += other.size
-        self.spread.merge(other.spread)
+        self.durations.merge(other.durations)
 
 
 class Timeline:
@@ -46,7 +46,7 @@ class Timeline:
         self._low = 0
         self._high = 0
 
-    def add(self, begun: float, seconds: float | None, at: int, size: int, *, failed: bool, error: bool) -> None:
+    def add(self, begun: float, seconds: float | None, slot: int, size: int, *, failed: bool, error: bool) -> None:
         end = begun + (seconds or 0.0)
         if self.first is None or self.last is None:
             self.first, self.last = begun, end
@@ -67,7 +67,7 @@ class Timeline:
             bucket.ok += 1
         bucket.size += size
         if seconds is not None:
-            bucket.spread.add(seconds, at)
+            bucket.durations.add_to(slot, seconds)
 
     def buckets(self) -> tuple[float, list[Bucket]]:
         """When the first step begins, in seconds since the epoch; and all steps, those in which nothing ended too."""

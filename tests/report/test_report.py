@@ -22,13 +22,14 @@ from crawler.cli import main as cli
 from crawler.errors import CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, untried
 from crawler.report.aggregate import Aggregate
-from crawler.report.bounded import Largest, Spread, Tally, Tree, step
+from crawler.report.bounded import Largest, Tally, Tree
 from crawler.report.hosts import MAX_HOSTS, Hosts
 from crawler.report.lines import Line, Lines, open_lines
 from crawler.report.page import page
 from crawler.report.timeline import MAX_BUCKETS, Timeline
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.wanted import Wanted
+from crawler.stats.histogram import bucket_of
 
 NOW = 1_800_000_000.0
 HOSTILE = (
@@ -114,7 +115,7 @@ class TestNumbers:
             ["image/png", "1", "16.7%", "1.0 kB"],
         ]
         assert rows(text, "Sizes of bodies") == [["to 100 B", "1", "16.7%", ""], ["to 1 kB", "5", "83.3%", ""]]
-        assert rows(text, "Hosts")[0][:8] == ["a.example", "7", "10", "3", "42.9%", "1.4 s", "9.0 s", "600 B"]
+        assert rows(text, "Hosts")[0][:8] == ["a.example", "7", "10", "3", "42.9%", "1.4 s", "8.9 s", "600 B"]
         assert rows(text, "From where to where")[0][:4] == ["301", SITE, "the same", "1"]
         assert rows(text, "Slowest URLs")[0] == ["9.0 s", "503", "1.0 kB", f"{SITE}/slow"]
         assert rows(text, "Duplicate content") == [[f"{SITE}/a/1.html", "1", "1.0 kB", f"{SITE}/a/2.html"]]
@@ -348,30 +349,17 @@ class TestBounded:
         assert largest.ranked() == [(3.0, "b"), (3.0, "d")]
         assert not largest.wants(3.0)
 
-    def test_percentiles(self):
-        """They are within 3 %, the largest is exact, and adding spreads together loses nothing."""
-        one, other = Spread(), Spread()
-        for number in range(1, 1_001):
-            (one if number % 2 else other).add(number / 1_000, step(number / 1_000))
-        one.merge(other)
-        assert one.percentile(0.5) == pytest.approx(0.5, rel=0.03)
-        assert one.percentile(0.95) == pytest.approx(0.95, rel=0.03)
-        assert one.percentile(1.0) == pytest.approx(1.0, rel=0.03)
-        assert (one.count, one.largest) == (1_000, 1.0)
-        assert one.mean == pytest.approx(0.5005)
-        assert Spread().percentile(0.5) is None
-
     def test_steps_of_time_widen(self):
         """However long a run takes, and in whatever order records come, there are few steps, and none loses a record."""
         timeline = Timeline()
         moments = [NOW + (number * 7919 % 100_000) for number in range(5_000)]
         for moment in moments:
-            timeline.add(moment, 0.5, step(0.5), 10, failed=False, error=False)
+            timeline.add(moment, 0.5, bucket_of(0.5), 10, failed=False, error=False)
         begin, buckets = timeline.buckets()
         assert 100 <= len(buckets) <= MAX_BUCKETS
         assert begin <= min(moments) + 0.5
         assert begin + len(buckets) * timeline.width > max(moments) + 0.5
-        assert sum(bucket.count for bucket in buckets) == sum(bucket.spread.count for bucket in buckets) == 5_000
+        assert sum(bucket.count for bucket in buckets) == sum(bucket.durations.count for bucket in buckets) == 5_000
 
     def test_a_tree_forgets_small_branches(self):
         """What goes is counted where it was: in the folder above."""
@@ -390,7 +378,7 @@ class TestBounded:
         hosts = Hosts()
         for number in range(10_000):
             for name in (f"h{number}.example", "busy.example"):
-                hosts.count(name, 1, 10, NOW + number, 0.1, step(0.1), failed=False, error=False)
+                hosts.count(name, 1, 10, NOW + number, 0.1, bucket_of(0.1), failed=False, error=False)
         rows, others = hosts.busiest(1)
         assert (rows[0].name, rows[0].urls, rows[0].peak, rows[0].rate) == ("busy.example", 10_000, 1, 1.0)
         assert others is not None
