@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from crawler.cli import main as cli
+import crawler.cli.main
+from crawler.cli.main import COMMANDS
 
 
 def main() -> None:
-    if not cli.COMMANDS.keys() & sys.argv[1:2]:
+    if not COMMANDS.keys() & sys.argv[1:2]:
         # Twisted takes pyOpenSSL along where there is one: a sixth of our start, for a TLS that no run speaks.
         sys.modules["OpenSSL"] = None  # type: ignore[assignment]
     try:
-        code = cli.main()
+        code = crawler.cli.main.main()
     except KeyboardInterrupt:  # before the run, which has its own way to end
         code = 130
     sys.exit(code)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.flags import parse
 from crawler.config.config import resolve
 from crawler.config.sources import Source
 
@@ -42,7 +42,7 @@ def test_the_list_bench_runs_commands_that_exist(tmp_path):
     commands = module.commands([*module.PEERS, "curl"], urls, tmp_path / "out.jsonl", "authority.pem")
     _, flag, name, *arguments = commands[module.OURS]
     assert (flag, name) == ("-m", "crawler")
-    written = cli.parse(arguments)
+    written = parse(arguments)
     assert resolve(Source(written.values, written.label)).config.inputs == (str(urls),)
     assert urls.with_suffix(".curl").read_text().count("url = ") == 2
 

@@ -27,8 +27,9 @@ import msgspec
 import pytest
 from twisted.internet import task
 
-from crawler.cli import main as cli
-from crawler.cli.flags import EXAMPLES
+from crawler.cli.commands import COMMANDS
+from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS, parse
+from crawler.cli.main import main
 from crawler.cli.manual import manual
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
@@ -67,10 +68,10 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[st
 
 
 def options_tables() -> str:
-    groups = dict.fromkeys(option.group for option in cli.FLAGS)
+    groups = dict.fromkeys(option.group for option in FLAGS)
     return "\n".join(
         f"## {group}\n\n"
-        + table(("option", "default", "meaning"), [_option(option) for option in cli.FLAGS if option.group == group])
+        + table(("option", "default", "meaning"), [_option(option) for option in FLAGS if option.group == group])
         for group in groups
     )
 
@@ -86,7 +87,7 @@ def _option(option: Option) -> tuple[str, str, str]:
 
 
 def exit_codes_table() -> str:
-    return table(("code", "meaning"), [(str(code), meaning) for code, meaning in cli.EXIT_CODES.items()])
+    return table(("code", "meaning"), [(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
 
 def errors_table() -> str:
@@ -116,9 +117,9 @@ def events_table() -> str:
 
 def man_page() -> str:
     commands = {
-        f"{name} {command.arguments}".rstrip(): (command.help, command.more) for name, command in cli.COMMANDS.items()
+        f"{name} {command.arguments}".rstrip(): (command.help, command.more) for name, command in COMMANDS.items()
     }
-    return manual(__version__, cli.FLAGS, commands, EXAMPLES, cli.EXIT_CODES)
+    return manual(__version__, FLAGS, commands, EXAMPLES, EXIT_CODES)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -202,8 +203,8 @@ def test_the_man_page_is_that_of_the_code():
     page = (DOCS / "crawler.1").read_text(encoding="utf-8")
     assert page == man_page()
     text = page.replace(r"\-", "-")
-    assert [option.name for option in cli.FLAGS for flag in option.flags[-1:] if flag[2:] not in text] == []
-    assert [name for name in cli.COMMANDS if f"\\fBcrawler {name}" not in text] == []
+    assert [option.name for option in FLAGS for flag in option.flags[-1:] if flag[2:] not in text] == []
+    assert [name for name in COMMANDS if f"\\fBcrawler {name}" not in text] == []
     requests = {line.split()[0] for line in page.splitlines() if line.startswith((".", "'"))}
     assert requests == {".TH", ".ad", ".nh", ".SH", ".TP", ".B", ".BR", ".br"}
 
@@ -279,7 +280,7 @@ def test_commands_are_accepted(page):
             words = words[2:]
         if words[:1] != ["crawler"]:
             continue
-        written = cli.parse([word for word in words[1:] if word not in cli.COMMANDS])
+        written = parse([word for word in words[1:] if word not in COMMANDS])
         resolve(Source({name: raw for name, raw in written.values.items() if name in NAMES}, written.label))
 
 
@@ -311,7 +312,7 @@ def test_benches_have_the_options_that_are_shown(page):
 @pytest.mark.parametrize("page", NAMES_OF_PAGES)
 def test_options_in_the_text_exist(page):
     """No sentence names an option that is not there. Those of other programs stand in tables, beside ours."""
-    known = {flag for option in cli.FLAGS for flag in (*option.flags, *option.opposites)}
+    known = {flag for option in FLAGS for flag in (*option.flags, *option.opposites)}
     prose = "\n".join(line for line in FENCED.sub("", text_of(page)).splitlines() if not line.startswith("|"))
     named = set(re.findall(r"`(--?[a-z][a-z-]*)", prose, re.IGNORECASE))
     assert named <= known
@@ -331,7 +332,7 @@ def test_console_examples(page, live, tmp_path, monkeypatch, capfd):
                 path.write_text(live(shown.output))
         else:
             assert program == "crawler"
-            cli.main(arguments)
+            main(arguments)
             assert as_shown(capfd.readouterr().out) == as_shown(live(shown.output))
 
 

@@ -29,7 +29,7 @@ from fault_tools import (
 )
 
 from crawler import fetch_all
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.errors import CODES
 from crawler.models import Record
 from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, FAULTS, PAGES, RunningSite, refused_port, running_site, start_demo
@@ -156,12 +156,12 @@ def test_the_books_balance(site, tmp_path, monkeypatch, capsys):
     Path("urls.txt").write_text("\n".join(["no URL", *urls]))
     short = ["--timeout", "2", "--headers-timeout", "1", "--idle-timeout", "1", "--max-size", "1MiB"]
     one_try = ["--retries", "0", "--retry-after-cap", "0", "--no-adaptive", "--per-host", "64"]
-    assert cli.main(["urls.txt", "--job", "job", "-o", "out.jsonl", "-q", *short, *one_try]) == 0
+    assert main(["urls.txt", "--job", "job", "-o", "out.jsonl", "-q", *short, *one_try]) == 0
     records = [msgspec.json.decode(line) for line in Path("out.jsonl").read_bytes().splitlines()]
     assert Counter(record["url"] for record in records) == Counter(["no URL", *urls])
     outcomes = Counter(record["outcome"] for record in records)
-    assert cli.main(["verify", "job"]) == 0
-    assert cli.main(["status", "job"]) == 0
+    assert main(["verify", "job"]) == 0
+    assert main(["status", "job"]) == 0
     books = f"{len(urls) + 1} inputs = {outcomes['ok']} ok + {outcomes['failed']} failed + 0 skipped + 0 pending"
     assert books in " ".join(capsys.readouterr().out.split())
 

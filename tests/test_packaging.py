@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from crawler.cli import main as cli
+from crawler.cli.flags import parse
 from crawler.config.config import NAMES, resolve
 from crawler.config.sources import Source
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def accepted(words: list[str]) -> None:
-    written = cli.parse(words)
+    written = parse(words)
     resolve(Source({name: raw for name, raw in written.values.items() if name in NAMES}, written.label))
 
 

@@ -105,7 +105,7 @@ def test_importing_crawler_loads_nothing() -> None:
 
 def test_help_loads_no_engine() -> None:
     """--help is answered without Twisted, treq, rich and all that."""
-    loaded = loaded_by("from crawler.cli import main as cli; assert cli.main(['--help']) == 0")
+    loaded = loaded_by("from crawler.cli.main import main; assert main(['--help']) == 0")
     assert loaded.isdisjoint({"twisted", "treq", "rich", "asyncio", "httptools", "uvloop", "parsel"})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.config.config import OPTIONS, ConfigError
 from crawler.config.kinds import Flag, shown
 from crawler.errors import CODES
@@ -58,20 +58,20 @@ def test_in_the_value_of_an_option(folder, capfd, option):
             continue
         for flag in option.flags:
             arguments = [flag, value] if not flag.startswith("--") else [f"{flag}={value}"]
-            cli.main(["http://127.0.0.1:1/", *arguments, "-q", "--retries", "0", "-t", "1"])
+            main(["http://127.0.0.1:1/", *arguments, "-q", "--retries", "0", "-t", "1"])
         assert SECRET not in everything(folder, capfd), value
 
 
 @pytest.mark.parametrize("value", HEADERS)
 def test_in_a_header_that_is_none(folder, capfd, monkeypatch, value):
     """What is no header is not shown but for its first word, wherever it was written."""
-    assert cli.main(["http://127.0.0.1:1/", "-H", value, "-q"]) == 2
+    assert main(["http://127.0.0.1:1/", "-H", value, "-q"]) == 2
     monkeypatch.setenv("CRAWLER_HEADERS", value)
-    cli.main(["http://127.0.0.1:1/", "-q", "--retries", "0"])
+    main(["http://127.0.0.1:1/", "-q", "--retries", "0"])
     monkeypatch.delenv("CRAWLER_HEADERS")
     (folder / "in").mkdir()
     (folder / "in" / "x.toml").write_text(f"headers = [{value!r}]\n".replace("'", '"'))
-    cli.main(["http://127.0.0.1:1/", "--config", "in/x.toml", "-q", "--retries", "0"])
+    main(["http://127.0.0.1:1/", "--config", "in/x.toml", "-q", "--retries", "0"])
     text = everything(folder, capfd)
     assert SECRET not in text
     assert "header" in text
@@ -83,13 +83,13 @@ def test_where_no_value_belongs(folder, capfd):
         ["-q=hunter2"], ["--quiet=hunter2"], ["-uuser:hunter2"], ["-u", "user:hunter2@h"], ["--user=user:hunter2"],
         ["--proxy-user=hunter2"], ["-khunter2"], ["--job", "x", "--", "user:hunter2@h"],
     ):  # fmt: skip
-        cli.main(arguments)
+        main(arguments)
     for command in ("status", "verify", "retry", "report", "attach", "shell"):
         for value in THINGS:
-            cli.main([command, value])
+            main([command, value])
     for value in THINGS:
-        cli.main(["why", value, value])
-        cli.main(["retry", ".", value])
+        main(["why", value, value])
+        main(["retry", ".", value])
     assert SECRET not in everything(folder, capfd)
 
 
@@ -121,9 +121,9 @@ def test_in_the_lines_of_a_list(folder, capfd, log_format):
         "bodies",
     ]
     command = [*(f"in/{name}" for name in files), things[0], *options, *outputs]
-    assert cli.main([*command, "--job", "job"]) == 0
+    assert main([*command, "--job", "job"]) == 0
     for words in (["status", "job"], ["verify", "job"], ["report", "job", "-O", "job.html"], ["why", "job", things[0]]):
-        cli.main(words)
+        main(words)
     text = everything(folder, capfd)
     assert SECRET not in text
     assert "127.0.0.1:1/x" in text

@@ -27,7 +27,7 @@ from test_crawl_mode import HTML, ROOT, Answer, Run, World, moved, page, text, u
 from twisted.internet.defer import Deferred, fail, succeed
 
 import crawler
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import loop_dial
 from crawler.fetch.connect.resolver import Resolver
@@ -305,8 +305,8 @@ def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *seeds: str) -> di
     """A crawl of a job with room for one page, which goes on with more: URL -> code, or outcome."""
     monkeypatch.chdir(tmp_path)
     arguments = ["-r", *seeds, "-o", "out.jsonl", "--job", "job", "-q", "--no-robots", "--delay", "0", "--retries", "0"]
-    assert cli.main([*arguments, "--max-pages", "1", "--concurrency", "1"]) == 0
-    assert cli.main([*arguments, "--max-pages", "99"]) == 0
+    assert main([*arguments, "--max-pages", "1", "--concurrency", "1"]) == 0
+    assert main([*arguments, "--max-pages", "99"]) == 0
     records = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
     return {record["url"]: record["error"]["code"] if record["error"] else record["outcome"] for record in records}
 
@@ -505,10 +505,10 @@ def test_userinfo_is_nowhere(site, tmp_path, monkeypatch, capfd):
     ]
     Path("urls.txt").write_text("\n".join(lines))
     arguments = ["urls.txt", "--job", "job", "-o", "out.jsonl", "-o", "out.csv", "--bodies", "bodies", "-v"]
-    assert cli.main([*arguments, "--retries", "0"]) == 0
+    assert main([*arguments, "--retries", "0"]) == 0
     for command in (["status", "job"], ["verify", "job"], ["why", "job", lines[0]], ["why", "job", "x" + lines[4]]):
-        assert cli.main(command) == 0
-    assert cli.main(["retry", "job"]) == 0
+        assert main(command) == 0
+    assert main(["retry", "job"]) == 0
     shown = "".join(capfd.readouterr())
     assert f"{site.host}:{site.port}/plain.txt" in shown
     assert "17@" not in shown
@@ -558,7 +558,7 @@ def test_no_escape_reaches_a_person(tmp_path, monkeypatch, capfd):
             "--job",
             "job",
         ]
-        assert cli.main([*arguments, "-v", "--skipped", "--delay", "0", "--retries", "0"]) == 0
+        assert main([*arguments, "-v", "--skipped", "--delay", "0", "--retries", "0"]) == 0
     assert is_safe("".join(capfd.readouterr()))
     records = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
     codes = {record["error"] and record["error"]["code"] for record in records}
@@ -566,7 +566,7 @@ def test_no_escape_reaches_a_person(tmp_path, monkeypatch, capfd):
     assert any(HOSTILE[:5] in str(record["title"]) for record in records)  # data is data: JSON escapes it
     urls = [record["url"] for record in records]
     for command in (["status"], ["verify"], *(["why", url] for url in urls), ["why", f"http://{HOSTILE}/"]):
-        cli.main([command[0], "job", *command[1:]])
+        main([command[0], "job", *command[1:]])
         said = "".join(capfd.readouterr())
         assert said
         assert is_safe(said), command
@@ -579,7 +579,7 @@ def test_formulas(site, tmp_path, monkeypatch):
     urls = [f"{site.url('/echo')}?{formula}" for formula in formulas]
     Path("urls.txt").write_text("\n".join([*urls, *(formula for formula in formulas if formula.strip() == formula)]))
     arguments = ["urls.txt", "-o", "out.csv", "-q", "--include-body", "-H", "X-A: =cmd()"]
-    assert cli.main([*arguments, "--extract", "x=re:(=cmd.*)"]) == 0
+    assert main([*arguments, "--extract", "x=re:(=cmd.*)"]) == 0
     with Path("out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(urls) + 5
@@ -608,7 +608,7 @@ def test_file_names(site, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     urls = [site.url(path) for path in (*NASTY_PATHS, *(f"/fault/{name}" for name in FAULTS if "escape" in name))]
     Path("urls.txt").write_text("\n".join([*urls, site.url("/hello/english.html")]))
-    assert cli.main(["urls.txt", "-o", "out.jsonl", "--bodies", "bodies", "-q"]) == 0
+    assert main(["urls.txt", "-o", "out.jsonl", "--bodies", "bodies", "-q"]) == 0
     hashes = {json.loads(line)["sha256"] for line in Path("out.jsonl").read_text("utf-8").splitlines()} - {None}
     found = {path for path in Path().rglob("*") if path.is_file()} - {Path("urls.txt"), Path("out.jsonl")}
     assert {path.stem for path in found} <= hashes
@@ -623,13 +623,13 @@ def begun(folder: Path) -> Path:
     """A job that was begun and has ended badly: nothing listens where it should fetch."""
     with refused_port() as port:
         arguments = [f"http://127.0.0.1:{port}/", "--job", str(folder / "job"), "-o", str(folder / "out.jsonl"), "-q"]
-        assert cli.main([*arguments, "--retries", "0"]) == 0
+        assert main([*arguments, "--retries", "0"]) == 0
     shutil.copy(folder / "job" / "config.toml", folder / "config.toml")
     return folder / "job"
 
 
 def go_on(job: Path) -> int:
-    return cli.main(["--config", str(job.parent / "config.toml"), "--job", str(job), "-q"])
+    return main(["--config", str(job.parent / "config.toml"), "--job", str(job), "-q"])
 
 
 @pytest.mark.parametrize("name", ["lock", "frontier.sqlite", "config.toml", "config.part", "out.jsonl.1.tail-2"])
@@ -643,7 +643,7 @@ def test_links_in_the_folder_of_a_job(tmp_path, capfd, name):
     inside.symlink_to(outside)
     assert go_on(job) == 2
     assert f"{name} is a link" in capfd.readouterr().err
-    assert cli.main(["retry", str(job)]) == 2
+    assert main(["retry", str(job)]) == 2
     assert outside.read_bytes() == before
 
 
@@ -705,7 +705,7 @@ def test_options_that_are_junk(tmp_path, capfd, junk):
     assert go_on(job) == 2
     assert capfd.readouterr().err.startswith("crawler: error: ")
     for command in ("status", "retry"):
-        assert cli.main([command, str(job)]) in {0, 2}
+        assert main([command, str(job)]) in {0, 2}
 
 
 FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "yaml", "code"}

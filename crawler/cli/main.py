@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from crawler.cli.answers import complain, put, schema_text, version_text
 from crawler.cli.commands import COMMANDS, fetch, help_on
-from crawler.cli.flags import EXIT_CODES, FLAGS, QUESTIONS, end_of_options, parse
+from crawler.cli.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, ConfigError, Source, resolve
 from crawler.config.sources import from_environment, read
 
-__all__ = ["COMMANDS", "EXIT_CODES", "FLAGS", "QUESTIONS", "main", "parse", "version_text"]
+__all__ = ["COMMANDS", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,10 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.answers import schema_text
+from crawler.cli.commands import COMMANDS
+from crawler.cli.flags import FLAGS, parse
+from crawler.cli.main import main
 from crawler.config.config import OPTIONS, Config
 from crawler.config.kinds import Flag
 from crawler.errors import CODES
@@ -67,7 +70,7 @@ def python(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert cli.main(arguments) == 2
+    assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     return captured.err
@@ -98,7 +101,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 )  # fmt: skip
 def test_arguments(runs: Runs, arguments: list[str], expected: Config) -> None:
     """Options and inputs come in any order; the last of a value counts, those of a list add up."""
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     assert runs.config == expected
 
 
@@ -106,14 +109,14 @@ def test_arguments(runs: Runs, arguments: list[str], expected: Config) -> None:
 def test_files_with_awkward_names(runs: Runs, name: str) -> None:
     """A file named like a command or an option can be given with ./ before it."""
     Path(name).touch()
-    assert cli.main([f"./{name}"]) == 0
+    assert main([f"./{name}"]) == 0
     assert runs.config.inputs == (f"./{name}",)
 
 
 def test_input_after_the_end_of_options(runs: Runs) -> None:
     """What follows -- is an input, whatever it looks like."""
     Path("--help").touch()
-    assert cli.main(["--", "--help"]) == 0
+    assert main(["--", "--help"]) == 0
     assert runs.config.inputs == ("--help",)
 
 
@@ -121,19 +124,17 @@ def test_every_flag_is_accepted() -> None:
     """Each flag of the table can be written, each switch both ways."""
     switches = [option for option in OPTIONS.values() if isinstance(option.kind, Flag)]
     valued = [option for option in OPTIONS.values() if option.flags and option not in switches]
-    assert cli.parse([flag for option in switches for flag in option.flags]).values == {o.name: True for o in switches}
-    assert cli.parse([flag for option in switches for flag in option.opposites]).values == {
-        o.name: False for o in switches
-    }
+    assert parse([flag for option in switches for flag in option.flags]).values == {o.name: True for o in switches}
+    assert parse([flag for option in switches for flag in option.opposites]).values == {o.name: False for o in switches}
     for place in (0, -1):  # the short flag, the long one
-        values = cli.parse([word for option in valued for word in (option.flags[place], "x")]).values
+        values = parse([word for option in valued for word in (option.flags[place], "x")]).values
         assert values == {option.name: ["x"] if option.repeatable else "x" for option in valued}
 
 
 def test_exit_code(runs: Runs) -> None:
     """The exit code is that of the run."""
     runs.exit_code = 5
-    assert cli.main(["urls.txt"]) == 5
+    assert main(["urls.txt"]) == 5
 
 
 def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +142,7 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("c.toml").write_text("concurrency = 3\nretries = 3\ndelay = 3\ninputs = ['urls.txt']\n")
     monkeypatch.setenv("CRAWLER_RETRIES", "4")
     monkeypatch.setenv("CRAWLER_DELAY", "4")
-    assert cli.main(["--config", "c.toml", "--delay", "5"]) == 0
+    assert main(["--config", "c.toml", "--delay", "5"]) == 0
     assert runs.config == Config(inputs=("urls.txt",), concurrency=3, retries=4, delay=5.0)
 
 
@@ -219,9 +220,9 @@ def test_a_bug_is_not_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "parse", broken)
+    monkeypatch.setattr("crawler.cli.main.parse", broken)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["urls.txt"])
+        main(["urls.txt"])
 
 
 # demo
@@ -242,14 +243,14 @@ def _site(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_site")
 def test_demo(runs: Runs) -> None:
     """The first word `demo` fetches the list of the built-in site, with limits that suit its slow page."""
-    assert cli.main(["demo", "-c", "4"]) == 0
+    assert main(["demo", "-c", "4"]) == 0
     assert runs.seen == [(Config(concurrency=4, timeout=1.0, retries=1), ["http://127.0.0.1:1/", "no URL"])]
 
 
 @pytest.mark.usefixtures("_site")
 def test_demo_with_own_limits(runs: Runs) -> None:
     """What the user says counts in the demo too."""
-    assert cli.main(["demo", "--timeout", "60", "--retries", "2"]) == 0
+    assert main(["demo", "--timeout", "60", "--retries", "2"]) == 0
     assert runs.config == Config(timeout=60.0, retries=2)
 
 
@@ -258,13 +259,13 @@ def test_demo_with_own_limits(runs: Runs) -> None:
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """--help shows examples on top, then every option once with its default, then the exit codes; 80 columns."""
-    assert cli.main(["--help"]) == 0
+    assert main(["--help"]) == 0
     text = capsys.readouterr().out
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
     titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
     assert titles[0] == "Examples:"
     assert titles[2:] == ["Input:", "Crawl:", "Request:", "Concurrency and politeness:", "Limits:", "Output:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
-    for option in cli.FLAGS:
+    for option in FLAGS:
         flag = option.flags[-1] if option.flags else option.metavar
         if option.default is True:
             flag = f"--[no-]{flag.removeprefix('--')}"
@@ -280,19 +281,19 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_help_anywhere(runs: Runs, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """Who asks for help gets it, whatever else is wrong."""
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("Usage: crawler ")
     assert runs.seen == []
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_on_a_command(runs: Runs, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """`crawler COMMAND --help` and `crawler help COMMAND` show that command alone, in 80 columns."""
-    assert cli.main([name, "--help"]) == 0
+    assert main([name, "--help"]) == 0
     text = capsys.readouterr().out
-    assert cli.main(["help", name]) == 0
+    assert main(["help", name]) == 0
     assert capsys.readouterr().out == text
-    command = cli.COMMANDS[name]
+    command = COMMANDS[name]
     assert text.startswith(f"Usage: crawler {name} {command.arguments}".rstrip() + "\n")
     assert command.help in " ".join(text.split())
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
@@ -306,7 +307,7 @@ def test_help_on_a_command_has_its_options_alone(capsys: pytest.CaptureFixture[s
         ("shell", "--timeout", "--job"),
         ("status", "DIR", "--output"),
     ]:
-        assert cli.main([name, "-h"]) == 0
+        assert main([name, "-h"]) == 0
         text = capsys.readouterr().out
         assert there in text
         assert not_there not in text
@@ -315,9 +316,9 @@ def test_help_on_a_command_has_its_options_alone(capsys: pytest.CaptureFixture[s
 def test_help_and_version_as_words(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     """`crawler help` and `crawler version` are what people type first."""
     for word, flag in [("help", "--help"), ("version", "--version")]:
-        assert cli.main([word]) == 0
+        assert main([word]) == 0
         text = capsys.readouterr().out
-        assert cli.main([flag]) == 0
+        assert main([flag]) == 0
         assert capsys.readouterr().out == text
     assert runs.seen == []
 
@@ -344,13 +345,13 @@ HEAVY = [
 )
 def test_instant(arguments: list[str]) -> None:
     """No answer but a run loads what only a run needs: that is what makes --help instant."""
-    code = f"import sys; from crawler.cli import main as cli; cli.main({arguments!r}); print(sorted({HEAVY!r} & sys.modules.keys()))"
+    code = f"import sys; from crawler.cli.main import main; main({arguments!r}); print(sorted({HEAVY!r} & sys.modules.keys()))"
     assert python("-c", code).stdout.splitlines()[-1] == "[]"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """--version names this program and what it stands on."""
-    assert cli.main(["--version"]) == 0
+    assert main(["--version"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"crawler \d+\.\d+\.\d+", first)
     assert re.match(r"Python 3\.\d+\.\d+, Twisted \d+\.\S+, treq \d+\.\S+, httptools ", second)
@@ -359,7 +360,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_print_config(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """--print-config prints the options in force as TOML, each with its origin; inputs are not looked at."""
     monkeypatch.setenv("CRAWLER_DELAY", "500ms")
-    assert cli.main(["-c", "9", "gone.txt", "größe.txt", "--print-config"]) == 0
+    assert main(["-c", "9", "gone.txt", "größe.txt", "--print-config"]) == 0
     text = capsys.readouterr().out
     table = tomllib.loads(text)
     assert (table["concurrency"], table["delay"], table["inputs"]) == (9, 0.5, ["gone.txt", "größe.txt"])
@@ -376,7 +377,7 @@ def test_print_config_of_wrong_options(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
     """--schema is a JSON Schema with an identity, and its required keys are exactly those of a line of output."""
-    assert cli.main(["--schema"]) == 0
+    assert main(["--schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$id"] == "urn:crawler:record:1"
@@ -410,7 +411,7 @@ RECORDS = [
 @pytest.mark.parametrize("record", RECORDS)
 def test_records_fit_the_schema(record: Record) -> None:
     """A record as it is written is what the schema says."""
-    schema = json.loads(cli.schema_text())
+    schema = json.loads(schema_text())
     assert fits(json.loads(msgspec.json.encode(record)), schema, schema["$defs"])
 
 
@@ -420,7 +421,7 @@ def test_records_fit_the_schema(record: Record) -> None:
 )
 def test_other_lines_do_not_fit_the_schema(change: Mapping[str, object]) -> None:
     """The schema can say no."""
-    schema = json.loads(cli.schema_text())
+    schema = json.loads(schema_text())
     assert not fits({**json.loads(msgspec.json.encode(RECORDS[0])), **change}, schema, schema["$defs"])
 
 
@@ -514,7 +515,7 @@ def test_interrupted_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "main", interrupted)
+    monkeypatch.setattr("crawler.cli.main.main", interrupted)
     with pytest.raises(SystemExit) as caught:
         __main__.main()
     assert caught.value.code == 130
@@ -577,5 +578,5 @@ def test_a_program_keeps_its_folder(tmp_path, how):
 @pytest.mark.parametrize("flag", ["-d", "-u", "-x", "-L"])
 def test_one_letter_is_no_hint(capfd, flag):
     """Of an option of another program that begins like one of ours nothing is guessed."""
-    assert cli.main([flag, "x"]) == 2
+    assert main([flag, "x"]) == 2
     assert capfd.readouterr().err == f"crawler: error: unknown option {flag!r}\n"

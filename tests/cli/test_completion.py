@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.commands import COMMANDS
 from crawler.cli.completion import SHELLS, script
+from crawler.cli.flags import FLAGS, QUESTIONS
 
-ABOUT = {name: command.help for name, command in cli.COMMANDS.items()}
+ABOUT = {name: command.help for name, command in COMMANDS.items()}
 BASH = shutil.which("bash")
 
 
 def test_shells() -> None:
     """--completion offers the shells for which there is a script."""
-    (kind,) = (option.kind for option in cli.QUESTIONS if option.name == "completion")
+    (kind,) = (option.kind for option in QUESTIONS if option.name == "completion")
     assert kind.expected == f"one of {', '.join(SHELLS)}"
 
 
@@ -27,7 +28,7 @@ def test_is_valid(tmp_path: Path, shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     path = tmp_path / "script"
-    path.write_text(script(shell, cli.FLAGS, ABOUT))
+    path.write_text(script(shell, FLAGS, ABOUT))
     done = subprocess.run([shell, "-n", path], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -35,8 +36,8 @@ def test_is_valid(tmp_path: Path, shell: str) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_knows_every_flag(shell: str) -> None:
     """A script comes from the same table as --help."""
-    text = script(shell, cli.FLAGS, ABOUT)
-    for option in cli.FLAGS:
+    text = script(shell, FLAGS, ABOUT)
+    for option in FLAGS:
         for flag in (*option.flags, *option.opposites):
             written = flag if shell != "fish" else f"-l {flag[2:]} " if flag.startswith("--") else f"-s {flag[1:]} "
             assert written in text
@@ -45,7 +46,7 @@ def test_knows_every_flag(shell: str) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_quotes_help(shell: str) -> None:
     """No help text can leave its quotes."""
-    hostile = cli.QUESTIONS[1]._replace(help='it\'s $(touch x) `y` [z]: \\ "q"')
+    hostile = QUESTIONS[1]._replace(help='it\'s $(touch x) `y` [z]: \\ "q"')
     text = script(shell, [hostile], {"demo": hostile.help})
     if shutil.which(shell):
         assert subprocess.run([shell, "-n"], input=text, text=True, capture_output=True).stderr == ""
@@ -74,7 +75,7 @@ def test_bash(tmp_path: Path, words: list[str], expected: list[str]) -> None:
     (tmp_path / "a *.txt").touch()
     (tmp_path / "folder").mkdir()
     line = " ".join(f"'{word}'" for word in ["crawler", *words])
-    code = f"""{script("bash", cli.FLAGS, ABOUT)}
+    code = f"""{script("bash", FLAGS, ABOUT)}
 COMP_WORDS=({line}); COMP_CWORD={len(words)}; _crawler
 for word in "${{COMPREPLY[@]}}"; do echo "$word"; done"""
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=tmp_path)

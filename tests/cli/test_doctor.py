@@ -13,8 +13,8 @@ import pytest
 from twisted.internet.error import CannotListenError
 
 from crawler.cli import doctor
-from crawler.cli import main as cli
 from crawler.cli.doctor import BROKEN, Case, Examination, groups
+from crawler.cli.main import main
 from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record
 from crawler.site import FAULTS, RunningSite, running_site
@@ -156,15 +156,15 @@ def test_long_words_are_cut():
 
 def test_arguments(capsys):
     """It takes no inputs."""
-    assert cli.main(["doctor", "urls.txt"]) == 2
+    assert main(["doctor", "urls.txt"]) == 2
     assert capsys.readouterr().err == "crawler: error: INPUT: doctor takes no inputs\n"
 
 
 def test_exit_code(few, monkeypatch, capsys):
     """The command's exit code is the examination's."""
-    assert cli.main(["doctor", "-q"]) == 0
+    assert main(["doctor", "-q"]) == 0
     monkeypatch.setattr(doctor, "groups", lambda *_: [({}, [Case("this", "no URL", "200")])])
-    assert cli.main(["doctor", "-q"]) == 1
+    assert main(["doctor", "-q"]) == 1
     assert BROKEN in capsys.readouterr().out
 
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from job_tools import WALL, Work, bad_line, bad_record, link, record, req, working
 
-from crawler.cli import main as cli
 from crawler.cli.job_commands import answer
+from crawler.cli.main import main
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job.options import JobError
@@ -314,23 +314,23 @@ class TestCommandLine:
         with working(tmp_path) as work:
             work.frontier.add(req(0))
             work.finish(req(0))
-        assert cli.main(["verify", folder]) == 0
+        assert main(["verify", folder]) == 0
         assert capsys.readouterr().out.startswith("OK: 1 input = 1 ok")
         work.path.write_text("")
-        assert cli.main(["verify", folder]) == 5
+        assert main(["verify", folder]) == 5
         assert "has only 0 bytes" in capsys.readouterr().out
 
     def test_mistakes(self, tmp_path, folder, capsys):
         """On standard error, exit code 2; a disk that cannot be read is 5."""
-        assert cli.main(["status"]) == 2
-        assert cli.main(["status", folder]) == 2
+        assert main(["status"]) == 2
+        assert main(["status", folder]) == 2
         assert "is not the folder of a job" in capsys.readouterr().err
         with working(tmp_path) as work:
             work.frontier.add(req(0))
         database = tmp_path / "job" / "frontier.sqlite"
         data = database.read_bytes()
         database.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
-        assert cli.main(["status", folder]) == 5
+        assert main(["status", folder]) == 5
         assert "crawler: error: write_error" in capsys.readouterr().err
 
     def test_a_pipe(self, tmp_path, folder):

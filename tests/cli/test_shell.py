@@ -16,7 +16,7 @@ import pytest
 import trustme
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.site import RunningSite, refused_port, running_site
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +225,7 @@ def test_a_reader_that_goes_away(site: RunningSite) -> None:
 )
 def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     """Anything but one URL is a mistake, told before anything is fetched."""
-    assert cli.main(["shell", *arguments]) == 2
+    assert main(["shell", *arguments]) == 2
     assert capsys.readouterr() == ("", f"crawler: error: {message}\n")
 
 

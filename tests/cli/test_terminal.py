@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.site import refused_port
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -53,7 +53,7 @@ def crawl(capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
     """Run the command line in this process: only signals, pipes and limits need one of their own."""
 
     def crawl(*arguments: str) -> Run:
-        code = cli.main(arguments)
+        code = main(arguments)
         return Run(code, *capfd.readouterr())
 
     return crawl
@@ -646,7 +646,7 @@ ACTS = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028
 def on_terminal(*arguments: str, streams: Sequence[int] = (1, 2)) -> str:
     """What a run shows on a terminal."""
     with on_screen(*streams) as screen:
-        code = cli.main(arguments)
+        code = main(arguments)
     assert code == 0
     return screen.text
 

@@ -17,7 +17,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
 from crawler import crawl, fetch_all
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.errors import CodedError
 from crawler.fetch.redirect import next_hop
 from crawler.models import Record, Response, Timings
@@ -172,7 +172,7 @@ class TestCommandLine:
         monkeypatch.chdir(tmp_path)
         Path("list.txt").write_text(f"# feeds\nws://u:secret@{place}/feed\nws://127.0.0.1:1/\n")
         command = ["list.txt", "-q", "-o", "out.jsonl", "-o", "out.csv", "--retries", "0"]
-        assert cli.main([*command, "--ws-messages", "2", "--ws-timeout", "2s", "--include-body"]) == 0
+        assert main([*command, "--ws-messages", "2", "--ws-timeout", "2s", "--include-body"]) == 0
         first, second = lines(Path("out.jsonl"))
         assert (first["url"], first["body"]) == (f"ws://{place}/feed", 'one\n{"two": 2}')
         assert first["data"]["messages"] == ["one", '{"two": 2}']
@@ -182,7 +182,7 @@ class TestCommandLine:
 
     def test_what_is_shown(self, place, capfd):
         """A line for people, and the count of the status in the summary."""
-        assert cli.main([f"ws://{place}/", "-v", "-o", "/dev/null"]) == 0
+        assert main([f"ws://{place}/", "-v", "-o", "/dev/null"]) == 0
         shown = capfd.readouterr().err
         assert f"  ws://{place}/\n" in shown
         assert "1  101 Switching Protocols" in shown
@@ -192,8 +192,8 @@ class TestCommandLine:
         monkeypatch.chdir(tmp_path)
         Path("list.txt").write_text(f"ws://{place}/1\nws://{place}/2\n")
         command = ["list.txt", "-q", "-o", "out.jsonl", "--job", "job"]
-        assert cli.main(command) == 0
-        assert cli.main(command) == 0
+        assert main(command) == 0
+        assert main(command) == 0
         records = lines(Path("out.jsonl"))
         assert [(record["url"][-1], record["status"]) for record in records] == [("1", 101), ("2", 101)]
         assert len(speaker.asked) == 2

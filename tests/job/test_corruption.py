@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.job.verify import verify
@@ -37,8 +37,8 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
         Path("urls.txt").write_text("\n".join([*map(site.url, PATHS), "nonsense"]))
         outputs = [word for name in ("out.jsonl", "out.csv", "out.jsonl.gz") for word in ("-o", name)]
         command = ["-r", "urls.txt", "--delay", "0", "--retries", "1", *outputs, "--bodies", "bodies", "--job", "job"]
-        assert cli.main([*command, "-q", "--skipped", "--max-pages", "4"]) == 0
-        assert cli.main([*command, "-q", "--skipped"]) == 0
+        assert main([*command, "-q", "--skipped", "--max-pages", "4"]) == 0
+        assert main([*command, "-q", "--skipped"]) == 0
     shutil.copytree(folder, copy, symlinks=True)
     yield folder, copy
 
@@ -233,7 +233,7 @@ def test_a_corruption_is_found(job, case):
     """Whatever it is, it is told, and exit code 5 or 2 says so."""
     CORRUPTIONS[case](job)
     assert found(job), case
-    assert cli.main(["verify", str(job / "job")]) in {2, 5}
+    assert main(["verify", str(job / "job")]) in {2, 5}
 
 
 def test_nothing_is_changed_by_looking(job):
@@ -290,7 +290,7 @@ def test_a_job_of_an_older_crawler_that_goes_on(job, monkeypatch):
     monkeypatch.chdir(job)
     with Path("urls.txt").open("a") as file:
         file.write("\nmore nonsense")
-    assert cli.main(["--config", "job/config.toml", "--job", "job", "-q"]) == 0
+    assert main(["--config", "job/config.toml", "--job", "job", "-q"]) == 0
     problems, notes = verify("job")
     assert problems == []
     assert len(notes) == 3

@@ -20,8 +20,9 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, globalLogPublisher
 
 from crawler import Config, fetch_all
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.cli.terminal import _Terminal
+from crawler.config.config import resolve
 from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
 from crawler.models import ErrorInfo, Input, Record
@@ -62,7 +63,7 @@ def crawl(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[di
     """Run the command line with --log-format json; give the exit code, the records and what was said."""
 
     def crawl(*arguments: str) -> tuple[int, list[dict], list[dict]]:
-        code = cli.main([*arguments, "--log-format", "json"])
+        code = main([*arguments, "--log-format", "json"])
         out, err = capfd.readouterr()
         return code, [*map(json.loads, out.splitlines())], [*map(json.loads, err.splitlines())]
 
@@ -114,7 +115,7 @@ class TestJson:
     def test_progress(self):
         """Every 10 seconds there is a line with what matters of the snapshot, until the end."""
         voice, lines, clock, stats = self.voice()
-        voice.begin(cli.resolve().config)
+        voice.begin(resolve().config)
         stats.write(Record(url="http://a.example/", input=Input(), outcome="ok", status=200), None, 0)
         clock.pump([INTERVAL] * 3)
         voice.end()
@@ -133,7 +134,7 @@ class TestJson:
         voice, lines, clock, _ = self.voice()
         from msgspec.structs import replace
 
-        voice.begin(replace(cli.resolve().config, progress=False))
+        voice.begin(replace(resolve().config, progress=False))
         clock.advance(10 * INTERVAL)
         assert events(lines.objects) == ["started"]
         voice.end()
@@ -288,7 +289,7 @@ class TestRuns:
         """What cannot be used is told as JSON too, as soon as anything says that JSON is wanted."""
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        assert cli.main(arguments) == 2
+        assert main(arguments) == 2
         out, err = capfd.readouterr()
         *started, said = [json.loads(text) for text in err.splitlines()]
         assert events(started) in ([], ["started"])
@@ -302,7 +303,7 @@ class TestRuns:
         """The last word counts, and what comes after -- is no option."""
         if arguments[0] == "--log-format":
             monkeypatch.setenv("CRAWLER_LOG_FORMAT", "json")
-        assert cli.main(arguments) == 2
+        assert main(arguments) == 2
         assert capfd.readouterr().err.startswith("crawler: error: -c")
 
     def test_a_bug_that_ends_the_program(self, monkeypatch, capfd):
@@ -311,13 +312,13 @@ class TestRuns:
         def fetch(_: object) -> int:
             raise RuntimeError("upside down")
 
-        monkeypatch.setattr(cli, "fetch", fetch)
-        assert cli.main(["x", "--log-format", "json"]) == 1
+        monkeypatch.setattr("crawler.cli.main.fetch", fetch)
+        assert main(["x", "--log-format", "json"]) == 1
         (said,) = [json.loads(text) for text in capfd.readouterr().err.splitlines()]
         assert (said["event"], said["level"]) == ("bug", "critical")
         assert "RuntimeError: upside down" in said["traceback"]
         with pytest.raises(RuntimeError):
-            cli.main(["x"])
+            main(["x"])
 
 
 @pytest.fixture
@@ -345,7 +346,7 @@ class TestBugs:
 
     def test_as_text(self, site, buggy, capfd):
         """For people it is one block, before the summary."""
-        assert cli.main([site.url("/bug"), "-o", "out.jsonl"]) == 0
+        assert main([site.url("/bug"), "-o", "out.jsonl"]) == 0
         first, second, *more = capfd.readouterr().err.splitlines()
         assert first == f"crawler: bug: a visit failed: {site.url('/bug')}"
         assert second == "    Traceback (most recent call last):"

@@ -18,7 +18,7 @@ from lxml import html as lxml_html
 from record_tools import SITE, failed, made, skipped
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.errors import CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, untried
 from crawler.report.aggregate import Aggregate
@@ -69,7 +69,7 @@ def drawn(of: Aggregate, name: str = "records.jsonl") -> str:
 
 
 def report(capsys, *arguments: object) -> tuple[int, str]:
-    code = cli.main(["report", *map(str, arguments)])
+    code = main(["report", *map(str, arguments)])
     captured = capsys.readouterr()
     assert captured.out == ""
     return code, captured.err
@@ -495,7 +495,7 @@ class TestCommand:
         """- is one or the other, or both."""
         data = written(tmp_path / "records.jsonl.gz", made("/")).read_bytes()
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
-        assert cli.main(["report", "-", "-o", "-"]) == 0
+        assert main(["report", "-", "-o", "-"]) == 0
         captured = capsys.readouterr()
         assert captured.err == "report: 1 record\n"
         assert captured.out.startswith("<!doctype html>")

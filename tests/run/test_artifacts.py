@@ -18,7 +18,7 @@ from test_api import opened_gate
 
 from crawler import crawl as crawl_site
 from crawler import fetch_all, stream
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import replace
@@ -38,7 +38,7 @@ HELLO = "/hello/english.html"
 @pytest.fixture
 def crawl(capfd: pytest.CaptureFixture[str]):
     def crawl(*arguments: str) -> tuple[int, str]:
-        code = cli.main(arguments)
+        code = main(arguments)
         return code, capfd.readouterr().err
 
     return crawl

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler.cli import main as cli
+from crawler.cli.main import main
 from crawler.errors import CodedError
 from crawler.models import Input, Record, Response, Timings
 from crawler.sinks.bodies import Bodies
@@ -218,7 +218,7 @@ def test_no_record_counts_before_its_body_is_on_the_disk(folder, site, synced, m
     urls = [site.url(f"/p/{number}.html") for number in range(40)]
     (folder / "urls.txt").write_text("\n".join(urls))
     command = ["urls.txt", "--job", "job", "-o", "out.jsonl", "--bodies", "bodies", order, "-q"]
-    assert cli.main([*command, "--durable"]) == 0
+    assert main([*command, "--durable"]) == 0
     data = (folder / "out.jsonl").read_bytes()
     assert len(data.splitlines()) == 40
     for end, there in commits:
