@@ -19,9 +19,18 @@ from crawler.config.config import Config, ConfigError
 from crawler.config.kinds import shown, suggestion
 from crawler.engine.scope import Scope
 from crawler.errors import CODES, CodedError
-from crawler.job import status as books
 from crawler.job.job import OPTIONS_FILE
-from crawler.job.status import Attempt, Status, Story
+from crawler.job.status import (
+    Attempt,
+    Status,
+    Story,
+    find_stories,
+    queue_again,
+    read_books,
+    read_options,
+    read_seeds,
+    read_status,
+)
 from crawler.job.verify import verify
 from crawler.models import timestamp
 from crawler.monitor.units import amount, duration, rate, size, urls
@@ -60,7 +69,7 @@ def answer(command: str, arguments: Sequence[str], *, wall: Callable[[], float] 
         folder, url = _exactly(arguments, "why DIR URL")
         return _why(folder, url)
     (folder,) = _exactly(arguments, "status DIR")
-    return Answer(_rendered(_status(folder, books.status(folder), wall())))
+    return Answer(_rendered(_status(folder, read_status(folder), wall())))
 
 
 def _exactly(arguments: Sequence[str], usage: str) -> Sequence[str]:
@@ -167,7 +176,7 @@ def _left(status: Status, now: float) -> Iterator[Text]:
 def _going_on(folder: str) -> Iterator[Text]:
     """The command that resumes."""
     options = str(Path(folder) / OPTIONS_FILE)
-    config = books.options(folder)
+    config = read_options(folder)
     if not config.inputs:
         yield Text("To go on, run the program again that gave it its URLs.")
         return
@@ -197,14 +206,14 @@ def _verify(folder: str) -> Answer:
     told = [Text(printable(discreet(note)), "yellow") for note in notes]
     if problems:
         return Answer(_rendered([*(Text(printable(discreet(problem))) for problem in problems), *told]), NOT_WELL)
-    return Answer(_rendered([Text("OK: ", "bold green") + _equation(books.books(folder)), *told]))
+    return Answer(_rendered([Text("OK: ", "bold green") + _equation(read_books(folder)), *told]))
 
 
 def _retry(folder: str, codes: tuple[str, ...]) -> Answer:
     for code in codes:
         if code not in CODES:
             raise ConfigError(f"retry: {shown(code)} is no error code{suggestion(code, CODES)}")
-    count = books.retry(folder, codes)
+    count = queue_again(folder, codes)
     if not count:
         return Answer(f"No URL has ended with {' or '.join(codes)}.\n" if codes else "No URL has failed.\n")
     lines = [Text(f"{urls(count)} {'is' if count == 1 else 'are'} queued again."), *_going_on(folder)]
@@ -217,7 +226,7 @@ def _retry(folder: str, codes: tuple[str, ...]) -> Answer:
 
 
 def _why(folder: str, url: str) -> Answer:
-    stories = books.why(folder, url)
+    stories = find_stories(folder, url)
     if not stories:
         return Answer(_rendered(_unknown(folder, url)))
     lines: list[Text] = []
@@ -286,7 +295,7 @@ def _unknown(folder: str, url: str) -> Iterator[Text]:
     """What can be said of a URL that is none of the inputs."""
     yield Text(printable(scrub(url)), "bold")
     yield Text("  The job does not know it.")
-    config = books.options(folder)
+    config = read_options(folder)
     if not config.recursive:
         yield Text("  It follows no links, and no input that it has read is this URL.")
         return
@@ -297,7 +306,7 @@ def _unknown(folder: str, url: str) -> Iterator[Text]:
         return
     scope = Scope(
         config.scope,
-        books.seeds(folder),
+        read_seeds(folder),
         include=config.include,
         exclude=config.exclude,
         max_depth=config.depth,

@@ -19,8 +19,7 @@ from crawler.job.options import JobError
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub
 from crawler.store.database import BOOKS_QUERY, Books, Store
-from crawler.store.file import StoreError, check_version, told
-from crawler.store.file import reading as read_only
+from crawler.store.file import StoreError, check_version, open_to_read, told
 from crawler.store.rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
 from crawler.urls import Url, parse
 
@@ -114,10 +113,10 @@ class Story(msgspec.Struct, frozen=True):
     message: str | None
 
 
-def status(folder: str) -> Status:
+def read_status(folder: str) -> Status:
     """How the job stands. Raises JobError for what is no job, CodedError for what cannot be read."""
     pid, untold = None, ""
-    with reading(folder) as db:
+    with open_tables(folder) as db:
         try:
             pid = holder(Path(folder) / LOCK)
         except NoLocksError as problem:
@@ -163,7 +162,7 @@ def status(folder: str) -> Status:
         )
 
 
-def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
+def queue_again(folder: str, codes: tuple[str, ...] = ()) -> int:
     """Queue the URLs that failed again, or all that failed or were skipped with these error codes; gives how many.
 
     Their records stay in the outputs; the next run adds another one for each. What is no URL stays failed, and a link
@@ -171,7 +170,7 @@ def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
     """
     path = _database(folder)
     refuse_strangers(path.parent)
-    config = options(folder)
+    config = read_options(folder)
     try:
         with told(path.parent / LOCK):
             lock = Lock(path.parent / LOCK)
@@ -189,7 +188,7 @@ def retry(folder: str, codes: tuple[str, ...] = ()) -> int:
         lock.release()
 
 
-def why(folder: str, url: str) -> list[Story]:
+def find_stories(folder: str, url: str) -> list[Story]:
     """The story of each input that is this URL, or was led there: as written, or as normalised. Reads all rows."""
     names = {url}
     with suppress(CodedError):  # a line that is no URL has its story, too
@@ -197,7 +196,7 @@ def why(folder: str, url: str) -> list[Story]:
     marks = ", ".join("?" * len(names))
     through = " OR ".join(["instr(redirects, ?)"] * len(names))
     in_redirects = [f'"url":{msgspec.json.encode(name).decode()},' for name in names]
-    with reading(folder) as db:
+    with open_tables(folder) as db:
         rows = db.execute(
             f"{_STORY} WHERE url IN ({marks}) OR written IN ({marks}) OR bare(hop) IN ({marks}) OR {through} "
             "ORDER BY urls.id",
@@ -238,31 +237,31 @@ def _came(db: sqlite3.Connection, source: str | None, line: int | None, parent: 
     return came
 
 
-def books(folder: str) -> Books:
+def read_books(folder: str) -> Books:
     """What became of the inputs."""
-    with reading(folder) as db:
+    with open_tables(folder) as db:
         return Books(*db.execute(BOOKS_QUERY).fetchone())
 
 
-def seeds(folder: str) -> list[Url]:
+def read_seeds(folder: str) -> list[Url]:
     """The inputs that were read, and where their redirects led: from there the scope of a crawl is seen."""
-    with reading(folder) as db:
+    with open_tables(folder) as db:
         rows = db.execute("SELECT url, hop FROM urls WHERE parent IS NULL AND host IS NOT NULL")
         return [parse(text) for row in rows for text in row if text is not None]
 
 
-def options(folder: str) -> Config:
+def read_options(folder: str) -> Config:
     """The options of the latest run. Raises JobError, ConfigError."""
     refuse_others(Path(folder))
     return Config.from_toml(str(Path(folder) / OPTIONS_FILE))
 
 
 @contextmanager
-def reading(folder: str) -> Iterator[sqlite3.Connection]:
+def open_tables(folder: str) -> Iterator[sqlite3.Connection]:
     """One moment of the job's database."""
     path = _database(folder)
     try:
-        with told(path), read_only(path) as db:
+        with told(path), open_to_read(path) as db:
             if not check_version(db, path):
                 raise JobError(f"{scrub(folder)}: nothing of this job was kept")
             db.execute("BEGIN")

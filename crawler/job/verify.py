@@ -18,7 +18,7 @@ import msgspec
 from crawler.config.config import Config
 from crawler.files import open_plain
 from crawler.job.job import OPTIONS_FILE
-from crawler.job.status import options, reading
+from crawler.job.status import open_tables, read_options
 from crawler.job.verify_bodies import Bodies
 from crawler.job.verify_records import SHOWN, UNREADABLE, Rows, compare
 from crawler.store import seals
@@ -44,8 +44,8 @@ def verify(folder: str) -> Verdict:
     Raises JobError for what is no job, ConfigError for its options, CodedError for what cannot be read.
     """
     found = Verdict([], [])
-    with reading(folder) as db:
-        config = options(folder)
+    with open_tables(folder) as db:
+        config = read_options(folder)
         damage = [f"the database is damaged: {row[0]}" for row in db.execute("PRAGMA integrity_check")]
         if damage != ["the database is damaged: ok"]:
             return Verdict(damage[:SHOWN], [])

@@ -18,7 +18,7 @@ from msgspec import Meta
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.files import bounded_lines, open_plain
-from crawler.job.status import options, reading
+from crawler.job.status import open_tables, read_options
 from crawler.job.verify import Beginning
 from crawler.models import Redirect
 from crawler.store.database import BOOKS_QUERY, Books
@@ -158,11 +158,11 @@ def _unpacked(file: BinaryIO) -> BinaryIO:
 
 def _job(folder: str) -> tuple[Job, Path, int]:
     """The job, its first output of JSON Lines, and how many bytes of it count."""
-    with reading(folder) as db:
+    with open_tables(folder) as db:
         books = Books(*db.execute(BOOKS_QUERY).fetchone())
         outputs = db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall()
         skips = []
-        if options(folder).omits_skips:
+        if read_options(folder).omits_skips:
             skips = db.execute(
                 f"SELECT coalesce(host, ''), coalesce(error, ''), count(*) FROM urls WHERE {UNWRITTEN} "  # noqa: S608
                 "GROUP BY host, error ORDER BY 3 DESC LIMIT 1000"

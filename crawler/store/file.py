@@ -50,7 +50,7 @@ def connect(path: Path, *, read_only: bool = False, immutable: bool = False) -> 
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     """The file, opened to be read, also where nothing can be written: on a medium that is read-only, say.
 
     SQLite wants to write beside a database that has a write-ahead log. Without that it is read as it stands; where the

@@ -27,12 +27,12 @@ from crawler.errors import CodedError
 from crawler.frontier import Counts
 from crawler.job.job import Job
 from crawler.job.options import JobError
-from crawler.job.status import retry
+from crawler.job.status import queue_again
 from crawler.job.verify import verify
 from crawler.models import Input
 from crawler.politeness.controller import Politeness
-from crawler.seeds import inputs as seeds
 from crawler.seeds.feed import DirectFeed
+from crawler.seeds.inputs import BadLine, from_iterable
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.store.database import Books
@@ -164,7 +164,7 @@ class TestOrder:
             for number in range(3):
                 work.frontier.add(req(number))
                 work.finish(req(number), error="" if number else "conn_reset")
-        retry(str(tmp_path / "job"))
+        queue_again(str(tmp_path / "job"))
         with working(tmp_path, ordered=True) as work:
             assert (work.job.oldest, work.job.in_order) == (0, False)
 
@@ -410,15 +410,15 @@ class TestInputs:
 
     def read(self, work: Work, count: int, given=LINES) -> list[str]:
         """Accept as many lines as there are, at most `count`; the URLs of all accepted."""
-        feed = work.job.feed(DirectFeed(work.job.unread(seeds.from_iterable(given))))
+        feed = work.job.feed(DirectFeed(work.job.unread(from_iterable(given))))
         accepted = []
         for number in range(work.job.following, work.job.following + count):
             seed = feed.take()
             if seed is None:
                 assert feed.exhausted
                 break
-            accepted.append(seed[0] if isinstance(seed, seeds.BadLine) else seed.written)
-            if isinstance(seed, seeds.BadLine):
+            accepted.append(seed[0] if isinstance(seed, BadLine) else seed.written)
+            if isinstance(seed, BadLine):
                 work.journal.refused(number, seed)
             else:
                 work.frontier.add(req(number, written=seed.written, input=seed.input))

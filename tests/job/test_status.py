@@ -12,7 +12,7 @@ from job_tools import WALL, Work, bad_line, bad_record, link, record, req, worki
 from crawler.errors import CodedError
 from crawler.frontier import Counts
 from crawler.job.options import JobError
-from crawler.job.status import Left, retry, status, why
+from crawler.job.status import Left, find_stories, queue_again, read_status
 from crawler.models import Input, Redirect, Response, Timings, unfetched, untried
 from crawler.store.database import Books
 from crawler.urls import canonical_key, parse
@@ -31,14 +31,14 @@ class TestStatus:
                 work.frontier.add(req(number, "ab"[number % 3 == 0] + ".example"))
             work.write(work.frontier.claim(0.0), error="conn_reset")
             work.commit()
-            now = status(folder)
+            now = read_status(folder)
             assert now.books == Books(6, 0, 1, 0, 5)
             assert now.books.balanced
             assert now.hosts == [Left("a.example:80", 4), Left("b.example:80", 1)]
             assert now.errors == {"conn_reset": 1}
             assert now.outputs == {str(work.path): work.path.stat().st_size}
             assert (now.pid, now.runs) == (os.getpid(), 1)
-        assert status(folder).pid is None
+        assert read_status(folder).pid is None
 
     def test_how_long_it_takes(self, tmp_path, folder):
         """The rate is that of the last minute of work, whenever that was; the rest takes so long at that rate."""
@@ -48,14 +48,14 @@ class TestStatus:
                 work.frontier.add(req(number))
             work.finish(req(0))
             work.commit()
-            assert (status(folder).rate, status(folder).eta) == (None, None)
+            assert (read_status(folder).rate, read_status(folder).eta) == (None, None)
             now[0] += 500.0
             for number in range(1, 41):
                 work.finish(req(number))
                 if number % 10 == 0:
                     now[0] += 5.0
                     work.commit()
-        job = status(folder)
+        job = read_status(folder)
         assert job.rate == pytest.approx(30 / 15.0)
         assert job.eta == pytest.approx(59 / 2.0)
         assert (job.began, job.last_record) == (WALL, now[0])
@@ -64,7 +64,7 @@ class TestStatus:
         """Nothing is known, and that is no error."""
         with working(tmp_path):
             pass
-        now = status(folder)
+        now = read_status(folder)
         assert (now.books, now.hosts, now.errors, now.rate) == (Books(0, 0, 0, 0, 0), [], {}, None)
 
     def test_what_waits_and_how_it_went(self, tmp_path, folder):
@@ -80,7 +80,7 @@ class TestStatus:
             work.sink.write(record(request, 200 + number), None, number)
             work.frontier.finish(request, "ok", 0.0)
         work.commit()
-        job = status(folder)
+        job = read_status(folder)
         assert job.hosts[0] == Left("a.example:80", 1, again=1, not_before=WALL + 30.0)
         assert (len(job.hosts), job.hosts_left) == (10, 12)
         assert job.statuses == {201: 1, 202: 1}
@@ -88,19 +88,19 @@ class TestStatus:
         work.die()
         with working(tmp_path, wall=lambda: WALL + 9.0):
             pass
-        job = status(folder)
+        job = read_status(folder)
         assert (job.began, job.latest, job.ended) == (WALL, WALL + 9.0, WALL + 9.0)
 
     def test_what_is_no_job(self, tmp_path, folder):
         """A folder without a database, and one with somebody else's."""
         with pytest.raises(JobError, match="is not the folder of a job"):
-            status(folder)
+            read_status(folder)
         (tmp_path / "job").mkdir()
         db = sqlite3.connect(tmp_path / "job" / "frontier.sqlite")
         db.executescript("CREATE TABLE t (a); PRAGMA application_id = 3")
         db.close()
         with pytest.raises(JobError, match="is not the database of a job"):
-            status(folder)
+            read_status(folder)
 
 
 class TestRetry:
@@ -110,12 +110,12 @@ class TestRetry:
             for number, error in enumerate(["", "conn_reset", "timeout_total", "conn_reset"]):
                 work.frontier.add(req(number))
                 work.finish(req(number), error=error)
-        assert retry(folder, ("conn_reset",)) == 2
-        assert status(folder).books == Books(4, 1, 1, 0, 2)
+        assert queue_again(folder, ("conn_reset",)) == 2
+        assert read_status(folder).books == Books(4, 1, 1, 0, 2)
         with working(tmp_path) as work:
             assert work.frontier.counts() == Counts(queued=2, ok=1, failed=1)
             work.finish(req(1), req(3))
-        assert status(folder).books == Books(4, 3, 1, 0, 0)
+        assert read_status(folder).books == Books(4, 3, 1, 0, 0)
 
     def test_skipped_urls_when_they_are_named(self, tmp_path, folder):
         """Not without a code; links that were not followed at all are not, even then."""
@@ -129,24 +129,24 @@ class TestRetry:
                 work.frontier.finish(req(number), given_up.outcome, 0.0)
             work.frontier.refuse(link(4, "http://a.example/0"), error := CodedError("out_of_scope"))
             work.sink.write(unfetched("http://a.example/4", link(4, "http://a.example/0").input, error), None, 4)
-        assert status(folder).books == Books(5, 0, 1, 4, 0)
-        assert retry(folder) == 1, "nobody skipped what belongs to a host that kept failing"
-        assert retry(folder, codes) == 3
-        assert status(folder).books == Books(5, 0, 0, 1, 4)
+        assert read_status(folder).books == Books(5, 0, 1, 4, 0)
+        assert queue_again(folder) == 1, "nobody skipped what belongs to a host that kept failing"
+        assert queue_again(folder, codes) == 3
+        assert read_status(folder).books == Books(5, 0, 0, 1, 4)
         with working(tmp_path) as work:
             work.finish(*map(req, range(4)))
-        assert status(folder).books == Books(5, 4, 0, 1, 0)
+        assert read_status(folder).books == Books(5, 4, 0, 1, 0)
 
     def test_not_while_a_crawler_is_at_work(self, tmp_path, folder):
         """It would not hear of it."""
         with working(tmp_path), pytest.raises(JobError, match="is at work on this job"):
-            retry(folder)
-        assert retry(folder) == 0
+            queue_again(folder)
+        assert queue_again(folder) == 0
 
     def test_what_is_no_job(self, tmp_path, folder):
         """Nothing is created."""
         with pytest.raises(JobError, match="is not the folder of a job"):
-            retry(folder)
+            queue_again(folder)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -164,7 +164,7 @@ class TestWhy:
             work.journal.tried(request, failed)
             work.frontier.retry(msgspec.structs.replace(request, attempt=2), 0.0)
             work.write(work.frontier.claim(0.0), error="conn_reset")
-        (story,) = why(folder, "http://a.example/2")
+        (story,) = find_stories(folder, "http://a.example/2")
         assert (story.id, story.url, story.state) == (2, "http://a.example/2", "failed")
         assert story.input == Input(parent="http://a.example/1", depth=1)
         assert story.came == ["http://a.example/1", "http://a.example/0", "urls.txt:1"]
@@ -187,7 +187,7 @@ class TestWhy:
             work.frontier.retry(hop, 0.0)
             if committed:
                 work.commit()
-                assert [story.state for story in why(folder, "http://b.example/x")] == ["queued again"]
+                assert [story.state for story in find_stories(folder, "http://b.example/x")] == ["queued again"]
             last = work.frontier.claim(0.0)
             last = msgspec.structs.replace(
                 last,
@@ -199,10 +199,10 @@ class TestWhy:
             work.sink.write(record(last), None, 0)
             work.frontier.finish(last, "ok", 0.0)
         for url in ("http://a.example/0", "http://b.example/x", "http://c.example/"):
-            (story,) = why(folder, url)
+            (story,) = find_stories(folder, url)
             assert (story.state, story.redirects) == ("ok", list(last.redirects)), url
             assert [attempt.url for attempt in story.attempts] == ["http://c.example/"]
-        assert why(folder, "http://b.example/") == []
+        assert find_stories(folder, "http://b.example/") == []
 
     def test_a_decision_not_to_fetch(self, tmp_path, folder):
         """The message names the rule, or the line of robots.txt."""
@@ -212,7 +212,7 @@ class TestWhy:
             error = CodedError("robots_denied", "line 7: Disallow: /0")
             work.sink.write(unfetched(req(0).written, req(0).input, error), None, 0)
             work.frontier.finish(req(0), "skipped", 0.0)
-        (story,) = why(folder, "http://a.example/0")
+        (story,) = find_stories(folder, "http://a.example/0")
         assert (story.state, story.error, story.message) == ("skipped", "robots_denied", "line 7: Disallow: /0")
         assert story.attempts == []
 
@@ -224,10 +224,10 @@ class TestWhy:
             work.journal.refused(1, line := bad_line(1))
             work.sink.write(bad_record(line), None, 1)
         for text in ("HTTP://A.example/%7Ex#top", "http://a.EXAMPLE/%7Ex"):
-            (story,) = why(folder, text)
+            (story,) = find_stories(folder, text)
             assert (story.id, story.state) == (0, "queued")
             assert "secret" not in str(story)
-        (story,) = why(folder, "nonsense")
+        (story,) = find_stories(folder, "nonsense")
         assert (story.state, story.came, story.error) == ("failed", ["urls.txt:2"], "url_invalid")
 
     def test_pages_that_link_each_other(self, tmp_path, folder):
@@ -235,11 +235,11 @@ class TestWhy:
         with working(tmp_path) as work:
             work.frontier.add(link(0, "http://a.example/1"))
             work.frontier.add(link(1, "http://a.example/0"))
-        assert why(folder, "http://a.example/0")[0].came == ["http://a.example/1", "http://a.example/0"]
+        assert find_stories(folder, "http://a.example/0")[0].came == ["http://a.example/1", "http://a.example/0"]
 
 
 def test_an_old_run_that_died_is_counted(tmp_path, folder):
     """Runs are counted whether they ended or were killed."""
     Work(tmp_path).die()
     with working(tmp_path):
-        assert status(folder).runs == 2
+        assert read_status(folder).runs == 2

@@ -17,7 +17,7 @@ from job_tools import Work, bad_line, bad_record, link, record, req, working
 from crawler.errors import CodedError
 from crawler.job import verify_records
 from crawler.job.options import JobError
-from crawler.job.status import retry
+from crawler.job.status import queue_again
 from crawler.job.verify import verify
 from crawler.job.verify_records import SHOWN
 from crawler.models import Input, Redirect, untried
@@ -182,7 +182,7 @@ def test_while_a_crawler_is_at_work(tmp_path):
 def test_a_record_of_an_earlier_failure_counts(tmp_path):
     """After `retry` an input has two records, and is still in balance while it waits for the second."""
     made = Made(tmp_path)
-    assert retry(made.folder) == 1
+    assert queue_again(made.folder) == 1
     assert made.problems() == []
     with working(tmp_path) as work:
         work.finish(req(1))
@@ -213,8 +213,8 @@ def test_links_that_were_skipped(tmp_path, skipped, fields):
             work.frontier.finish(request, "skipped", 0.0)
         work.close()
         assert verify(folder).problems == []
-        assert retry(folder) == 0
-        assert retry(folder, ("robots_denied",)) == 3
+        assert queue_again(folder) == 0
+        assert queue_again(folder, ("robots_denied",)) == 3
         assert verify(folder).problems == []
     assert len(work.path.read_text().splitlines()) == (6 if skipped else 4)
     if not fields:
