@@ -40,7 +40,7 @@ from crawler.models import Record
 from crawler.monitor.log import EVENTS
 from crawler.monitor.metrics import METRICS
 from crawler.run.reactors import private_reactor, run
-from crawler.seeds import inputs as seeds
+from crawler.seeds.inputs import BadLine, Seed, read
 from crawler.site import RunningSite, refused_port
 from crawler.version import __version__
 
@@ -262,10 +262,10 @@ def test_the_readme_is_short():
 
 def test_urls_txt():
     """The list that the README fetches: a dozen URLs that parse, over http and https."""
-    found = list(seeds.read([str(ROOT / "urls.txt")]))
-    assert [seed for seed in found if isinstance(seed, seeds.BadLine)] == []
+    found = list(read([str(ROOT / "urls.txt")]))
+    assert [seed for seed in found if isinstance(seed, BadLine)] == []
     assert len(found) >= 12
-    assert {seed.url.scheme for seed in found if isinstance(seed, seeds.Seed)} == {"http", "https"}
+    assert {seed.url.scheme for seed in found if isinstance(seed, Seed)} == {"http", "https"}
 
 
 # --- every page ---

@@ -18,7 +18,7 @@ PROMPT: Final = "> "
 _RECEIVED: Final = 1 << 16
 
 
-def attach(where: str) -> int:
+def talk(where: str) -> int:
     """Talk to the console at a socket file or HOST:PORT until it or standard input ends. Raises ConfigError."""
     try:
         connection = _connected(where)

@@ -128,7 +128,7 @@ def shell(settings: Settings) -> int:
 
 def attach(settings: Settings) -> int:
     """Talk to the console of a run."""
-    from crawler.cli.attach import attach as talk
+    from crawler.cli.attach import talk
 
     inputs = settings.config.inputs
     if len(inputs) != 1:

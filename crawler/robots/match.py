@@ -243,7 +243,7 @@ class _Globs:
                 return self._suspect(number, best)
             room -= _PER_PATTERN
             if needs[number - 1] <= len(text):
-                cost = _search(patterns[number - 1], text)
+                cost = search(patterns[number - 1], text)
                 if cost < 0:
                     return rule
                 room -= cost
@@ -280,7 +280,7 @@ class _Globs:
         return best
 
 
-def _search(pattern: str, text: str) -> int:
+def search(pattern: str, text: str) -> int:
     """Look for the pieces from left to right, each where it comes first. -1 if all are there, else what it has cost."""
     pieces = pattern.split("*")
     if not text.startswith(pieces[0]):

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from crawler.config.config import Config
 from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE
-from crawler.seeds import inputs as seeds
+from crawler.seeds.inputs import STDIN, BadLine, Seed, check, from_iterable, read
 
 
 class Inputs(NamedTuple):
     """The seeds, and whether reading them never blocks."""
 
-    seeds: Iterator[seeds.Seed | seeds.BadLine]
+    seeds: Iterator[Seed | BadLine]
     direct: bool
 
 
@@ -28,20 +28,20 @@ def open_inputs(config: Config, urls: Iterable[Any] | None, typed: Typed) -> Inp
     """
     scheme = None if config.default_scheme == "none" else config.default_scheme
     if urls is None:
-        seeds.check(config.inputs, config.column)
-        source = seeds.read(config.inputs, column=config.column, scheme=scheme)
+        check(config.inputs, config.column)
+        source = read(config.inputs, column=config.column, scheme=scheme)
         direct = not any(map(_may_block, config.inputs))
     else:
-        source = seeds.from_iterable(urls, scheme=scheme)
+        source = from_iterable(urls, scheme=scheme)
         direct = isinstance(urls, (list, tuple, set, frozenset))
     if config.sitemap:
-        source = chain(source, seeds.from_iterable(config.sitemap, SITEMAP_SOURCE, scheme))
+        source = chain(source, from_iterable(config.sitemap, SITEMAP_SOURCE, scheme))
     return Inputs(_typing(source, typed), direct)
 
 
-def _typing(source: Iterator[seeds.Seed | seeds.BadLine], typed: Typed) -> Iterator[seeds.Seed | seeds.BadLine]:
+def _typing(source: Iterator[Seed | BadLine], typed: Typed) -> Iterator[Seed | BadLine]:
     for seed in source:
-        if isinstance(seed, seeds.Seed):
+        if isinstance(seed, Seed):
             typed.add(seed.url)
         yield seed
 
@@ -50,4 +50,4 @@ def _may_block(name: str) -> bool:
     if "://" in name:
         return False
     path = Path(name)
-    return name == seeds.STDIN or (path.exists() and not stat.S_ISREG(path.stat().st_mode))
+    return name == STDIN or (path.exists() and not stat.S_ISREG(path.stat().st_mode))

@@ -1,4 +1,4 @@
-"""fetch.py: one Request to one Response, over the real agent and connections, on a network in memory under a Clock."""
+"""fetch/fetcher.py: one Request to one Response, over the real agent and connections, on a network in memory under a Clock."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.robots import match as robots_match
+from crawler.robots import match
 from crawler.robots.match import normal_pattern, normal_target
 from crawler.robots.rules import MAX_DELAY, MAX_SITEMAPS, parse, product_token
 
@@ -37,13 +37,13 @@ def fuzz(data: bytes) -> None:
     for line in data.decode("latin-1").splitlines()[:50]:
         product_token(line)
     # The patterns with stars are filed when there are many: that finds the same.
-    few, robots_match.FEW = robots_match.FEW, 0  # type: ignore[misc]
+    few, match.FEW = match.FEW, 0  # type: ignore[misc]
     try:
         filed = parse(data, "crawler")
         for target in TARGETS:
             assert str(filed.decide(target)) == str(rules.decide(target)), target
     finally:
-        robots_match.FEW = few  # type: ignore[misc]
+        match.FEW = few  # type: ignore[misc]
     # What comes at the end for others changes nothing for us, unless it names us or everybody.
     more = parse(data + b"\n\nUser-agent: otherbot-7\nDisallow: /\n", "crawler")
     addressed = parse(data + b"\n\nAllow: /otherbot-8\nUser-agent: otherbot-7\nDisallow: /\n", "crawler")

@@ -16,7 +16,7 @@ from steered_run import Going
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from crawler.cli.attach import attach
+from crawler.cli.attach import talk
 from crawler.config.config import ConfigError
 from crawler.models import Input, Record
 from crawler.monitor.console import HELP, MAX_CLIENTS, Console
@@ -270,7 +270,7 @@ class TestWho:
     def test_nobody_there(self, tmp_path):
         """Attaching to nothing is a clear error."""
         with pytest.raises(ConfigError, match="no run answers there"):
-            attach(str(tmp_path / "nothing"))
+            talk(str(tmp_path / "nothing"))
 
 
 def test_a_real_run(tmp_path):

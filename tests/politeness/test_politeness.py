@@ -1,4 +1,4 @@
-"""politeness.py: how one host's signals join, and what the headers in which a host speaks mean."""
+"""politeness/{controller,rate_headers}.py: how one host's signals join, and what the headers in which a host speaks mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""robots.py: one fetch per origin, what each kind of answer means, and for how long."""
+"""robots/policy.py: one fetch per origin, what each kind of answer means, and for how long."""
 
 from __future__ import annotations
 

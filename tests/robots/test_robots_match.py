@@ -1,4 +1,4 @@
-"""robots_match.py: the rule that decides is the one that a slow and simple reading finds, and is found in little time."""
+"""robots/match.py: the rule that decides is the one that a slow and simple reading finds, and is found in little time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.engine.scope import MAX_LENGTH
-from crawler.robots import match as robots_match
+from crawler.robots import match
 from crawler.robots.match import FEW, MAX_INDEXED, Rule, normal_pattern
 from crawler.robots.rules import MAX_BYTES, Rules, parse
 
@@ -155,10 +155,8 @@ class TestTooMany:
     def test_how_many_are_looked_at(self, monkeypatch):
         """Of 8,000 that nearly match some hundreds, of 8,000 that share nothing with the URL none."""
         searched: list[str] = []
-        search = robots_match._search
-        monkeypatch.setattr(
-            robots_match, "_search", lambda pattern, text: searched.append(pattern) or search(pattern, text)
-        )
+        search = match.search
+        monkeypatch.setattr(match, "search", lambda pattern, text: searched.append(pattern) or search(pattern, text))
         known = rules(*self.NEARLY)
         known.decide(self.TARGET)
         assert 10 < len(searched) < 500

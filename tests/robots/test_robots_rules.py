@@ -1,4 +1,4 @@
-"""robots_rules.py: RFC 9309 section 2.2 with its own examples, what Google's parser is known to do, and protego as judge."""
+"""robots/rules.py: RFC 9309 section 2.2 with its own examples, what Google's parser is known to do, and protego as judge."""
 
 from __future__ import annotations
 

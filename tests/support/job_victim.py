@@ -24,15 +24,14 @@ from crawler.job.job import Job
 from crawler.models import Input, Redirect, Request, Response, Timings, record_of, unfetched
 from crawler.politeness.controller import Politeness
 from crawler.run.reactors import private_reactor, run
-from crawler.seeds import inputs as seeds
 from crawler.seeds.feed import DirectFeed
-from crawler.seeds.inputs import BadLine
+from crawler.seeds.inputs import BadLine, from_iterable
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.tee import Tee
-from crawler.store import database as store
+from crawler.store import database
 from crawler.urls import canonical_key, parse
 
 PAGES = 1_500
@@ -145,7 +144,7 @@ class Run:
         )  # fmt: skip
         self.job.frontier._window = doom.window
         self.job._store._db.execute("PRAGMA wal_autocheckpoint = 8")
-        doom.wrap(store, "write_batch", after="inside a commit")
+        doom.wrap(database, "write_batch", after="inside a commit")
         doom.wrap(self.job._store, "write", before="before a commit", after="after a commit")
         outputs = [self.job.output(path, overwrite=False) for path in paths]
         tee = Tee([
@@ -164,7 +163,7 @@ class Run:
             window = 400 if doom.point == "never" else 40
             self.sink = Ordered(self.sink, window=window, first=self.job.oldest, strict=True)
             self.admit = self.sink.admit
-        source = seeds.from_iterable([page_url(0)] if self.crawling else lines())
+        source = from_iterable([page_url(0)] if self.crawling else lines())
         self.feed = self.job.feed(DirectFeed(self.job.unread(source)))
         self.number = self.job.following
         self.in_flight = 0

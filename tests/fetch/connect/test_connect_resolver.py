@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
-from crawler.fetch.connect import resolver as module
+from crawler.fetch.connect import resolver
 from crawler.fetch.connect.resolver import CACHE_SECONDS, FAILURE_SECONDS, Resolver, zone_of
 
 PATIENCE = 5.0  # for what another thread does at once
@@ -210,7 +210,7 @@ class ResolverTests(SynchronousTestCase):
 
     def test_the_cache_is_bounded(self) -> None:
         """The oldest answers go first."""
-        self.patch(module, "CACHE_SIZE", 2)
+        self.patch(resolver, "CACHE_SIZE", 2)
         for host in ("a.example", "b.example", "c.example"):
             self.look_up(host)
         self.successResultOf(self.resolver.resolve("c.example"))

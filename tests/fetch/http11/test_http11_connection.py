@@ -29,7 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from crawler.errors import StaleConnection
-from crawler.fetch.http11 import answer as module
+from crawler.fetch.http11 import answer
 from crawler.fetch.http11.connection import LINES
 from crawler.fetch.http11.head import MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_INTERIM
 from crawler.fetch.http11.response import WireResponse
@@ -447,15 +447,15 @@ class OutcomeTests(SynchronousTestCase):
     def test_a_head_that_drips_is_not_read_again_with_every_byte(self) -> None:
         """A bad head is looked at again when one of its lines has ended: time grows with its lines, not its bytes."""
         reads: list[int] = []
-        mend = module.mend
-        self.patch(module, "mend", lambda data: reads.append(len(data)) or mend(data))
+        mend = answer.mend
+        self.patch(answer, "mend", lambda data: reads.append(len(data)) or mend(data))
         connection, _ = connected()
         exchange = Exchange(connection)
         head = OK + b"bad line\r\nX: %b\r\n" % (b"x" * 20_000) + LENGTH
         for segment in pieces(head, range(0, len(head), 2)):
             connection.dataReceived(segment)
         self.assertEqual(exchange.body.data, b"hello")
-        self.assertLess(sum(size > module.SMALL_HEAD for size in reads), 10)
+        self.assertLess(sum(size > answer.SMALL_HEAD for size in reads), 10)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.data])
@@ -558,7 +558,7 @@ class ReuseTests(SynchronousTestCase):
 
     def test_an_answer_that_is_refused_is_no_rest_of_another(self) -> None:
         """It is not sent again: the server has seen the request, and answers so."""
-        for answer, code in (
+        for refused, code in (
             (OK + b"Transfer-Encoding: gzip\r\n\r\n", "http_bad_framing"),
             (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "http_bad_framing"),
             (OK + b"X: x\r\n" * 1500 + b"\r\n", "headers_too_large"),
@@ -567,7 +567,7 @@ class ReuseTests(SynchronousTestCase):
         ):
             self.setUp()
             self.exchange(PLAIN)
-            exchange = self.exchange(answer)
+            exchange = self.exchange(refused)
             self.assertEqual(exchange.code, code)
             self.assertNotIsInstance(exchange.error, StaleConnection)
 
@@ -839,7 +839,7 @@ class InTurnsTests(SynchronousTestCase):
         exchange = Exchange(self.connection)
         self.connection.dataReceived(self.SMALL)
         sizes = self.turns(exchange)
-        self.assertEqual((sizes[0], sizes[-1]), (module.FREE_LINES, 20_000))
+        self.assertEqual((sizes[0], sizes[-1]), (answer.FREE_LINES, 20_000))
         self.assertLess(max(after - before for before, after in pairwise(sizes)), 12 * LINES)
         self.assertTrue(self.transport.reading)
         self.connection.dataReceived(b"0\r\n\r\n")
@@ -883,7 +883,7 @@ class InTurnsTests(SynchronousTestCase):
         assert exchange.response is not None
         exchange.response.abort()
         self.clock.turn()
-        self.assertEqual((len(exchange.body.data), exchange.body.why), (module.FREE_LINES, None))
+        self.assertEqual((len(exchange.body.data), exchange.body.why), (answer.FREE_LINES, None))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_consumer_that_pauses_meanwhile(self) -> None:
