@@ -28,8 +28,8 @@ def help_text(
         *(f"       crawler {command}" for command in commands),
         "",
         *_wrapped(
-            "Fetch URLs, many at once, and give one record for each, whatever the network does: JSON Lines when piped "
-            "or with -o FILE, a short line per URL on a terminal."
+            "Fetch URLs, many at once, and give one record for each, whatever the network does: a short line per URL "
+            "on a terminal; JSON Lines when piped, with -o FILE or where --fields or --extract ask for more."
         ),
         "",
         "Examples:",

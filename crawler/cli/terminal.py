@@ -32,7 +32,7 @@ from crawler.redaction import discreet, scrub
 from crawler.run.reactors import private_reactor, run
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import JsonLines
-from crawler.sinks.writer import STDOUT, Writer
+from crawler.sinks.writer import STDOUT, SeenLines, Writer
 from crawler.stats.stats import Snapshot
 
 FINISHED: Final = 0
@@ -124,17 +124,23 @@ class _Terminal:
         return self._crawler.stats.snapshot()
 
     def _standard_output(self) -> Sink:
-        """Lines for a person where stdout is a terminal, JSON Lines where it is a pipe or a file."""
+        """JSON Lines; where stdout is a terminal, lines for a person.
+
+        Unless what is asked for has no place in these: then a terminal gets JSON Lines, too.
+        """
+        config = self._config
         if sys.stdout is None or not sys.stdout.isatty():
             writer = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
-            return JsonLines(writer, fields=self._config.fields)
+            return JsonLines(writer, fields=config.fields)
+        lines = self._voice.beside(sys.stdout)
+        if lines is None:
+            lines = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
+        if config.fields or config.extract or config.extract_all or config.include_body:
+            return JsonLines(SeenLines(lines), fields=config.fields)
         from rich.console import Console
 
         from crawler.sinks.human import Human
 
-        lines = self._voice.beside(sys.stdout)
-        if lines is None:
-            lines = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
         return Human(lines, Console(highlight=False))
 
     # What others say.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from rich.console import Console
 from rich.style import Style
@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
 from crawler.printable import printable
+from crawler.sinks.writer import Lines
 
 _STYLES: Final = {
     "ok": "green",
@@ -22,16 +23,6 @@ _STYLES: Final = {
 _CODE_WIDTH: Final = 22  # the longest error code; status, time and size together are as wide
 _URL_LIMIT: Final = 2083
 _MESSAGE_LIMIT: Final = 200
-
-
-class Lines(Protocol):
-    """Takes whole lines: a Writer, or the progress that shares the terminal with them."""
-
-    def write(self, data: bytes) -> Deferred[None] | None: ...
-
-    def flush(self) -> Deferred[None] | None: ...
-
-    def close(self) -> Deferred[None] | None: ...
 
 
 class Human:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from crawler.models import Record, Response
 from crawler.printable import well_formed
 from crawler.sinks.fields import Selection
-from crawler.sinks.writer import Writer
+from crawler.sinks.writer import Lines
 
 # JSON allows these raw, but str.splitlines() and some editors end a line there. Outside strings JSON is ASCII.
 _LINE_ENDS: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
@@ -23,7 +23,7 @@ class JsonLines:
     Raises ValueError for a field that does not exist.
     """
 
-    def __init__(self, writer: Writer, *, fields: Sequence[str] = ()) -> None:
+    def __init__(self, writer: Lines, *, fields: Sequence[str] = ()) -> None:
         self._writer = writer
         self._encode_into = msgspec.json.Encoder().encode_into
         self._line = bytearray()

@@ -248,7 +248,37 @@ class TerminalWriter(Writer):
     """A Writer to a terminal: what would act on that, instead of being seen, is written as an escape."""
 
     def write(self, data: bytes) -> Deferred[None] | None:
-        return super().write(printable_lines(data.decode("utf-8", "replace")).encode())
+        return super().write(_seen(data))
+
+
+class Lines(Protocol):
+    """Takes whole lines: a Writer, or the progress that shares the terminal with them."""
+
+    def write(self, data: bytes) -> Deferred[None] | None: ...
+
+    def flush(self) -> Deferred[None] | None: ...
+
+    def close(self) -> Deferred[None] | None: ...
+
+
+class SeenLines:
+    """What a TerminalWriter does to lines, for `lines` that have a terminal for themselves: above a bar, say."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        return self._lines.write(_seen(data))
+
+    def flush(self) -> Deferred[None] | None:
+        return self._lines.flush()
+
+    def close(self) -> Deferred[None] | None:
+        return self._lines.close()
+
+
+def _seen(data: bytes) -> bytes:
+    return printable_lines(data.decode("utf-8", "replace")).encode()
 
 
 class Output(NamedTuple):

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def failed(failure: Failure) -> None:
         error = failure.value
         reason = error.socketError if isinstance(error, CannotListenError) else error
-        problems.append(f"cannot listen on {options.host}:{options.port}: {reason}")
+        problems.append(f"cannot listen on {options.host}:{options.port}: {reason} (--port 0 takes a free port)")
         reactor.stop()
 
     site = Site(reactor, keep_log=False)

@@ -670,6 +670,25 @@ def test_a_line_for_a_person(site, _colours):
 
 
 @pytest.mark.parametrize(
+    ("page", "option", "key", "value"),
+    [
+        (HELLO, "--fields=status", "status", 200),
+        (HELLO, "--extract=title=title::text", "data", {"title": "Hello, world"}),
+        (HELLO, "--extract-all=titles=title::text", "data", {"titles": ["Hello, world"]}),
+        ("/data.json", "--include-body", "body", '{"name": "crawler", "numbers": [1, 2, 3]}'),
+    ],
+)
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_what_is_asked_of_records_is_seen_on_a_terminal(site, _colours, page, option, key, value, quiet):
+    """Fields, values and bodies have no place in a short line: the records are shown, above the bar."""
+    plain = OWN.sub("", on_terminal(site.url(page), option, *quiet)).replace("\r", "\n")
+    (record,) = [json.loads(line) for line in plain.splitlines() if line.startswith("{")]
+    assert record[key] == value
+    assert ("1 URL in" in plain) == (not quiet)
+    assert not ACTS.search(plain)
+
+
+@pytest.mark.parametrize(
     ("options", "environ", "bar", "summary", "colour"),
     [
         ((), {}, True, True, True),
