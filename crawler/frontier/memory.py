@@ -37,7 +37,7 @@ def size_of(request: Request) -> int:
     return _OF_A_REQUEST + 2 * len(request.url.href)
 
 
-class _Queue:
+class HostQueue:
     """The requests of one host. The fresh ones are in two stacks: lists are small where hosts are many and URLs few."""
 
     __slots__ = (
@@ -84,11 +84,11 @@ class MemoryFrontier:
         self._politeness = politeness
         self._key = key
         self._known = Known()
-        self._queues: dict[str, _Queue] = {}
-        self._ready: deque[_Queue] = deque()
-        self._waiting: list[tuple[float, int, _Queue]] = []
+        self._queues: dict[str, HostQueue] = {}
+        self._ready: deque[HostQueue] = deque()
+        self._waiting: list[tuple[float, int, HostQueue]] = []
         self._parked: list[tuple[float, Request]] = []
-        self._leases: dict[int, _Queue] = {}
+        self._leases: dict[int, HostQueue] = {}
         self._queued = 0
         self._ended: dict[Outcome, int] = {"ok": 0, "failed": 0, "skipped": 0}
         self._order = count()
@@ -195,22 +195,22 @@ class MemoryFrontier:
     def close(self) -> None:
         """Nothing to let go of: the books may still be read."""
 
-    def _view(self, queue: _Queue, now: float) -> HostView:
+    def _view(self, queue: HostQueue, now: float) -> HostView:
         host = self._politeness.host(queue.key, now)
         queued = queue.pending - host.in_flight
         return HostView(queue.key, queued, host.in_flight, host.limit, host.delay, host.binding(now))
 
-    def _enter(self, request: Request) -> _Queue:
+    def _enter(self, request: Request) -> HostQueue:
         """The queue of this request's host, its books counting the request already."""
         key = request.url.host_key
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = _Queue(key)
+            queue = self._queues[key] = HostQueue(key)
         queue.pending += 1
         self._queued += 1
         return queue
 
-    def _stock(self, queue: _Queue, fresh: Iterable[Request]) -> None:
+    def _stock(self, queue: HostQueue, fresh: Iterable[Request]) -> None:
         """Give a host fresh requests, which its books count already."""
         if not queue.is_ready and not queue.inbox and not queue.outbox:
             # Whatever the host waited for, it may have been the time of a retry. The line's head will know.
@@ -225,7 +225,7 @@ class MemoryFrontier:
         heapq.heappush(queue.begun, (when, next(self._order), request))
         self._place(queue, now)
 
-    def _end(self, request: Request) -> _Queue:
+    def _end(self, request: Request) -> HostQueue:
         queue = self._leases.pop(request.id, None)
         if queue is None or queue.control is None:
             raise KeyError(f"request {request.id} ({request.url.href}) is not leased")
@@ -233,14 +233,14 @@ class MemoryFrontier:
         queue.pending -= 1
         return queue
 
-    def _settle(self, queue: _Queue, now: float) -> None:
+    def _settle(self, queue: HostQueue, now: float) -> None:
         """After a lease ended: the host has room again, or nothing left to do."""
         if queue.pending:
             self._place(queue, now)
         else:
             del self._queues[queue.key]
 
-    def _when(self, queue: _Queue, now: float) -> float:
+    def _when(self, queue: HostQueue, now: float) -> float:
         """When this host may start its next request, were it not for the other hosts."""
         host = self._politeness.host(queue.key, now)
         if host.in_flight >= host.limit or host.unsent is not None:
@@ -253,7 +253,7 @@ class MemoryFrontier:
             return max(host.next_start, queue.begun[0][0])
         return _NEVER
 
-    def _place(self, queue: _Queue, now: float) -> None:
+    def _place(self, queue: HostQueue, now: float) -> None:
         """Put the host where it belongs now. One in the line stays there: its turn will tell."""
         if queue.is_ready:
             return
@@ -272,7 +272,7 @@ class MemoryFrontier:
         self._waiting = [entry for entry in self._waiting if entry[0] == entry[2].wake]
         heapq.heapify(self._waiting)
 
-    def _next(self, now: float) -> _Queue | None:
+    def _next(self, now: float) -> HostQueue | None:
         """The host whose turn it is, at the head of the line; None when no host may start anything now."""
         changed = self._politeness.changed
         if changed:

@@ -15,7 +15,7 @@ import msgspec
 from twisted.logger import Logger
 
 from crawler.frontier import HostView
-from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
+from crawler.frontier.memory import IN_MEMORY, HostQueue, MemoryFrontier, size_of
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.store.spill import Spill
@@ -80,7 +80,7 @@ class SpillingFrontier(MemoryFrontier):
         assert self._spill is not None
         merged = {view.key: view for view in views}
         for host, number in self._spill.run("SELECT host, number FROM asleep ORDER BY number DESC LIMIT ?", n):
-            view = merged.get(host) or self._view(self._queues.get(host) or _Queue(host), now)
+            view = merged.get(host) or self._view(self._queues.get(host) or HostQueue(host), now)
             merged[host] = msgspec.structs.replace(view, queued=view.queued + number)
         return heapq.nlargest(n, merged.values(), key=lambda view: view.queued + view.in_flight)
 
@@ -124,7 +124,7 @@ class SpillingFrontier(MemoryFrontier):
         self._spill.run("INSERT INTO fresh VALUES (?, ?, ?)", host, self._turns, data)
         return True
 
-    def _refill(self, queue: _Queue, wanted: int) -> None:
+    def _refill(self, queue: HostQueue, wanted: int) -> None:
         """Bring the next of a host's backlog into memory."""
         assert self._spill is not None
         host = queue.key
@@ -146,17 +146,17 @@ class SpillingFrontier(MemoryFrontier):
             self._asleep -= number
             queue = self._queues.get(host)
             if queue is None:
-                queue = self._queues[host] = _Queue(host)
+                queue = self._queues[host] = HostQueue(host)
             queue.pending += number
             self._backlogs[host] = self._backlogs.get(host, 0) + number
             if not queue.inbox and not queue.outbox:
                 self._refill(queue, 1)
 
-    def _enter(self, request: Request) -> _Queue:
+    def _enter(self, request: Request) -> HostQueue:
         self._size += size_of(request)
         return super()._enter(request)
 
-    def _next(self, now: float) -> _Queue | None:
+    def _next(self, now: float) -> HostQueue | None:
         if self._asleep and self._size < self._limit:
             self._wake()
         queue = super()._next(now)

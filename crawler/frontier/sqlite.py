@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Final
 
 from crawler.errors import CodedError
-from crawler.frontier.memory import IN_MEMORY, MemoryFrontier, _Queue, size_of
+from crawler.frontier.memory import IN_MEMORY, HostQueue, MemoryFrontier, size_of
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.seeds.inputs import BadLine
@@ -88,7 +88,7 @@ class SqliteFrontier(MemoryFrontier):
                 self._begin_again(request, due, now)
         hosts = self._store.backlog()
         for host, stored in hosts:
-            queue = self._queues.setdefault(host, _Queue(host))
+            queue = self._queues.setdefault(host, HostQueue(host))
             queue.pending += stored
             self._queued += stored
             self._spilled += stored
@@ -162,14 +162,14 @@ class SqliteFrontier(MemoryFrontier):
             backlog.stored += written
             del backlog.tail[:written]
 
-    def _enter(self, request: Request) -> _Queue:
+    def _enter(self, request: Request) -> HostQueue:
         self._size += size_of(request)
         return super()._enter(request)
 
     def _queued_again(self, request: Request, now: float, delay: float, *, parked: bool) -> None:
         self._journal.again(request, now + delay, parked=parked)
 
-    def _settle(self, queue: _Queue, now: float) -> None:
+    def _settle(self, queue: HostQueue, now: float) -> None:
         """Keep what has been learnt of the host: for how long it wants to be left alone, how slowly to be asked."""
         super()._settle(queue, now)
         host = queue.control
@@ -182,7 +182,7 @@ class SqliteFrontier(MemoryFrontier):
             self._delays[queue.key] = delay
             self._journal.paced(queue.key, delay)
 
-    def _refill(self, queue: _Queue, wanted: int) -> None:
+    def _refill(self, queue: HostQueue, wanted: int) -> None:
         """Bring the next of a host's backlog into memory: that many, but not so many that the reactor would wait."""
         backlog = self._backlogs[queue.key]
         wanted = min(wanted, READ_AT_ONCE)
