@@ -47,14 +47,14 @@ _PROXIES: Final = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL
 def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
     """Fetch the inputs of the config (or `urls`) and give the exit code. Runs in the main thread, for its signals."""
     with private_reactor() as (reactor, dial):
-        terminal = _Terminal(config, urls, reactor, dial)
+        terminal = Terminal(config, urls, reactor, dial)
         with capture_log(terminal.hear), terminal.signals():
             code: int = run(reactor, terminal.run)
     terminal.say_the_rest()
     return code
 
 
-class _Terminal:
+class Terminal:
     def __init__(self, config: Config, urls: Iterable[str] | None, reactor: Any, dial: Dial) -> None:
         self._config = config
         self._urls = urls

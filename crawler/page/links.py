@@ -55,7 +55,7 @@ A_AREA: Final = frozenset({"a", "area"})
 _RAW_TEXT: Final = frozenset((b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes"))
 _METADATA: Final = frozenset((b"base", b"link", b"meta"))
 _CONTENT: Final = {b"svg": "svg", b"math": "math", b"template": "html"}
-_READ: Final = _RAW_TEXT | _METADATA | _CONTENT.keys() | {b"plaintext"}
+ELEMENTS_READ: Final = _RAW_TEXT | _METADATA | _CONTENT.keys() | {b"plaintext"}
 _SHOWN: Final = ("open", "closed")
 # HTML Standard section 13.2.6.5: these start tags end the svg or math that they stand in.
 _HTML_ONLY: Final = frozenset(
@@ -384,7 +384,7 @@ def _vocabulary(want: frozenset[str]) -> tuple[re.Pattern[bytes], dict[bytes, tu
     wanted = {name.encode(): REFERENCES[name] for name in want}
     if b"img" in wanted:
         wanted[b"image"] = wanted[b"img"]  # section 13.2.6.4.7: "Don't ask."
-    return tokens(frozenset(map(bytes.decode, _READ | wanted.keys()))), wanted
+    return tokens(frozenset(map(bytes.decode, ELEMENTS_READ | wanted.keys()))), wanted
 
 
 def _self_closing(token: re.Match[bytes]) -> bool:

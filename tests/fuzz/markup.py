@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from crawler.page.links import _READ
+from crawler.page.links import ELEMENTS_READ
 from crawler.page.markup import ATTRIBUTES, END, HREFS, NAME, Enclosures, attribute, raw_text_end, tokens, unescape
 
 from . import links
@@ -16,7 +16,7 @@ SAMPLES = (
     b"<!><!-><!--><!---><!----><!--a--!><!--a-!><!--a--><?a?></><//a></a b='>'><!doctype a [<a>]><",
 )
 TOKENS = links.TOKENS
-READ = frozenset(map(bytes.decode, _READ))
+READ = frozenset(map(bytes.decode, ELEMENTS_READ))
 NAMES = (READ, READ | {"a", "area"}, READ | {"img", "image", "form"})
 
 

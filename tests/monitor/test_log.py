@@ -21,7 +21,7 @@ from twisted.logger import Logger, globalLogPublisher
 
 from crawler import Config, fetch_all
 from crawler.cli.main import main
-from crawler.cli.terminal import _Terminal
+from crawler.cli.terminal import Terminal
 from crawler.config.config import resolve
 from crawler.errors import CodedError
 from crawler.fetch.fetcher import Fetcher
@@ -399,7 +399,7 @@ def test_stopping(site):
 def test_what_is_heard_too_late(capfd):
     """What comes when the run has said its last words is said right after it."""
     with private_reactor() as (reactor, dial):
-        terminal = _Terminal(Config.build(log_format="json"), None, reactor, dial)
+        terminal = Terminal(Config.build(log_format="json"), None, reactor, dial)
         terminal._last_words = terminal._stderr.close() or succeed(None)
         terminal.hear(Said("bug", "late", "critical"))
         assert capfd.readouterr().err == ""

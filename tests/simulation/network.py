@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from crawler.fetch.connect.resolver import MOST_THREADS, Resolver, _LookUp
+from crawler.fetch.connect.resolver import MOST_THREADS, LookUp, Resolver
 
 from .clock import VirtualReactor
 
@@ -350,16 +350,16 @@ class _LookUps:
     def __init__(self, network: Network, resolver: Resolver) -> None:
         self._network = network
         self._resolver = resolver
-        self._running: dict[_LookUp, IDelayedCall] = {}
+        self._running: dict[LookUp, IDelayedCall] = {}
         self._close = resolver.close
         resolver.close = self.close  # type: ignore[method-assign]
 
-    def put(self, look_up: _LookUp | None) -> None:
+    def put(self, look_up: LookUp | None) -> None:
         if look_up is not None:
             after = self._network.takes(look_up.host)
             self._running[look_up] = self._network.reactor.callLater(after, self._end, look_up)
 
-    def _end(self, look_up: _LookUp) -> None:
+    def _end(self, look_up: LookUp) -> None:
         del self._running[look_up]
         self._resolver._answered(look_up, self._resolver._look_up(look_up.host))
 

@@ -33,7 +33,7 @@ FAILURE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
 
 
-class _LookUp:
+class LookUp:
     """One name that is looked up, or waits for that; `waiting` has who wants to know, and who wants to know when."""
 
     __slots__ = ("counts", "host", "running", "waiting", "zone")
@@ -61,11 +61,11 @@ class Resolver:
         self._threads = 0
         self._running = 0
         self._taken: Counter[str] = Counter()  # places by zone
-        self._jobs: queue.SimpleQueue[_LookUp | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[LookUp | None] = queue.SimpleQueue()
         self._cache: dict[str, tuple[float, Addresses]] = {}
         self._failures: dict[str, tuple[float, CodedError, int]] = {}
-        self._look_ups: dict[str, _LookUp] = {}
-        self._queued: dict[str, dict[str, _LookUp]] = {}  # by zone: the next in turn comes first
+        self._look_ups: dict[str, LookUp] = {}
+        self._queued: dict[str, dict[str, LookUp]] = {}  # by zone: the next in turn comes first
         self._lock = threading.Lock()
         self._closed = False
 
@@ -96,7 +96,7 @@ class Resolver:
             return fail(failed[1])
         look_up = self._look_ups.get(host)
         if look_up is None:
-            look_up = self._look_ups[host] = _LookUp(host)
+            look_up = self._look_ups[host] = LookUp(host)
             self._queued.setdefault(look_up.zone, {})[host] = look_up
         deferred: Deferred[Addresses] = Deferred(lambda d: self._forget(look_up, d))
         look_up.waiting[deferred] = on_queue
@@ -113,7 +113,7 @@ class Resolver:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    def _forget(self, look_up: _LookUp, deferred: Deferred[Addresses]) -> None:
+    def _forget(self, look_up: LookUp, deferred: Deferred[Addresses]) -> None:
         look_up.waiting.pop(deferred, None)
         if look_up.waiting or self._look_ups.get(look_up.host) is not look_up:
             return
@@ -153,7 +153,7 @@ class Resolver:
             for on_queue in look_up.waiting.values():
                 on_queue(False)
 
-    def _next(self) -> _LookUp | None:
+    def _next(self) -> LookUp | None:
         """Take the first name of the next zone that has a place left."""
         for zone, hosts in self._queued.items():
             if self._taken[zone] < self._share:
@@ -164,7 +164,7 @@ class Resolver:
                 return look_up
         return None
 
-    def _free(self, look_up: _LookUp) -> None:
+    def _free(self, look_up: LookUp) -> None:
         if look_up.counts:
             look_up.counts = False
             self._taken[look_up.zone] -= 1
@@ -189,7 +189,7 @@ class Resolver:
             return from_dns(error, host)
         return addresses or CodedError("dns_nodata", f"{host} has no address")
 
-    def _answered(self, look_up: _LookUp, answer: Addresses | CodedError) -> None:
+    def _answered(self, look_up: LookUp, answer: Addresses | CodedError) -> None:
         host = look_up.host
         del self._look_ups[host]
         self._running -= 1
@@ -208,7 +208,7 @@ class Resolver:
             _make_room(self._failures)
             self._failures[host] = (now + FAILURE_SECONDS, answer, before[2] + 1 if before else 1)
 
-    def _tell(self, look_up: _LookUp, answer: Addresses | CodedError) -> None:
+    def _tell(self, look_up: LookUp, answer: Addresses | CodedError) -> None:
         for deferred in list(look_up.waiting):
             if deferred.called:  # cancelled by what an earlier one of them set off
                 continue

@@ -153,7 +153,7 @@ class Connection(AnswerReader, Protocol):
         elif envelope.trace.first_byte is None:
             self._fail(self._before_answer(reason))
         else:
-            self._fail(self._left_over() or _cut(reason, CodedError("http_truncated_headers")))
+            self._fail(self._left_over() or cut_off(reason, CodedError("http_truncated_headers")))
 
     def _ended_by(self, reason: Failure, envelope: Envelope) -> None:
         """The connection is lost inside the body, or at its end: RFC 9112 section 6.3."""
@@ -166,7 +166,7 @@ class Connection(AnswerReader, Protocol):
             self._dispatch(envelope)
             return
         how = "closed" if clean else "cut"
-        self._fail(_cut(reason, CodedError("body_truncated", f"the connection was {how} inside the body")))
+        self._fail(cut_off(reason, CodedError("body_truncated", f"the connection was {how} inside the body")))
 
     def _before_answer(self, reason: Failure) -> Exception:
         """What it means that the connection ended before the first byte of an answer."""
@@ -176,7 +176,7 @@ class Connection(AnswerReader, Protocol):
             return reason.value
         if reason.check(ConnectionDone):
             return CodedError("empty_reply")
-        return _cut(reason, CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
+        return cut_off(reason, CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
 
     def _left_over(self) -> StaleConnection | None:
         """Whether what has come is no answer but the rest of the one before: a body after HEAD, 204 or 304, say.
@@ -303,7 +303,7 @@ def _spoke_first(data: bytes) -> CodedError:
     return CodedError("http_not_http", f"the server spoke first: {data[:40]!r}")
 
 
-def _cut(reason: Failure, error: CodedError) -> CodedError:
+def cut_off(reason: Failure, error: CodedError) -> CodedError:
     """The error that a lost connection means; a bug met while reading closes the connection, too, and says so here."""
     if isinstance(reason.value, CodedError) or reason.check(ConnectionDone, ConnectionLost):
         return error

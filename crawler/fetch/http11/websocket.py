@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.http11.connection import Connection, Owner, _cut
+from crawler.fetch.http11.connection import Connection, Owner, cut_off
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.response import SWITCHING, WireResponse
 
@@ -105,7 +105,7 @@ class WebSocket(Connection):
             self._end(response)
         else:
             words = "the connection ended without a closing handshake"
-            self._fail(_cut(reason, CodedError("body_truncated", words)))
+            self._fail(cut_off(reason, CodedError("body_truncated", words)))
 
     def _drop(self) -> None:
         self._set_timer(None)
