@@ -55,7 +55,7 @@ class _Host:
         return HostTotals(self.origin, self.done, self.failed, self.size, mean, longest)
 
 
-class HostBooks:
+class HostTable:
     """Counts URLs by the host that answered, or should have."""
 
     def __init__(self) -> None:

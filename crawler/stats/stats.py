@@ -13,7 +13,7 @@ from crawler.errors import warning_code
 from crawler.models import Record, Response
 from crawler.stats.bottleneck import Bottleneck, Causes, HostLoad, bottleneck
 from crawler.stats.histogram import Histogram, Percentiles
-from crawler.stats.host_totals import OTHERS, HostBooks, HostTotals
+from crawler.stats.host_totals import OTHERS, HostTable, HostTotals
 
 RATE_NOW: Final = 5
 RATE_MINUTE: Final = 60
@@ -132,7 +132,7 @@ class Stats:
         self._redirects = 0
         self._time_total = Histogram()
         self._time_starttransfer = Histogram()
-        self._hosts = HostBooks()
+        self._hosts = HostTable()
         # (second, done, size) at the start of each of the last seconds in which something was written.
         self._second_ends = 0.0
         self._seconds: deque[tuple[int, int, int]] = deque(maxlen=RATE_MINUTE + 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.stats.host_totals import KEPT_SLOW, MAX_HOSTS, HostBooks, HostTotals
+from crawler.stats.host_totals import KEPT_SLOW, MAX_HOSTS, HostTable, HostTotals
 
 
-def count(books: HostBooks, host: str, seconds: float | None = 0.1, *, times: int = 1, failed: bool = False) -> None:
+def count(books: HostTable, host: str, seconds: float | None = 0.1, *, times: int = 1, failed: bool = False) -> None:
     for number in range(times):
         url = f"https://{host}/{number}"
         books.count(url, url, 100, seconds, failed=failed)
@@ -15,7 +15,7 @@ def count(books: HostBooks, host: str, seconds: float | None = 0.1, *, times: in
 
 def test_a_host_has_its_sums() -> None:
     """URLs, failures, bytes, mean and maximum of one host; a URL without time counts in neither of the last."""
-    books = HostBooks()
+    books = HostTable()
     count(books, "a.example", 1.0)
     count(books, "a.example", 3.0, failed=True)
     count(books, "a.example", None, failed=True)
@@ -35,14 +35,14 @@ def test_a_host_has_its_sums() -> None:
 )
 def test_the_origin_names_the_host(final_url: str | None, written: str, origin: str) -> None:
     """A URL belongs to the origin where it ended, or to the one that was written when it ended nowhere."""
-    books = HostBooks()
+    books = HostTable()
     books.count(final_url, written, 0, None, failed=False)
     assert [host.origin for host in books.busiest(1)[0]] == [origin]
 
 
 def test_the_busiest_come_first_and_the_others_are_summed() -> None:
     """What the table does not show is one line, so that it adds up."""
-    books = HostBooks()
+    books = HostTable()
     for name, times in (("a", 1), ("b", 3), ("c", 2)):
         count(books, name, times=times, failed=name == "c")
     shown, others = books.busiest(1)
@@ -52,7 +52,7 @@ def test_the_busiest_come_first_and_the_others_are_summed() -> None:
 
 def test_the_slowest_are_those_of_the_highest_mean() -> None:
     """One slow answer among many quick ones makes no slow host; a host without any time is none either."""
-    books = HostBooks()
+    books = HostTable()
     count(books, "quick", 0.1, times=9)
     count(books, "quick", 5.0)
     count(books, "slow", 1.0)
@@ -62,7 +62,7 @@ def test_the_slowest_are_those_of_the_highest_mean() -> None:
 
 def test_a_wide_crawl_keeps_the_busy_and_the_slow() -> None:
     """Thousands of hosts of one URL each do not displace the busy ones nor the slowest, and the sums stay exact."""
-    books = HostBooks()
+    books = HostTable()
     count(books, "busy", times=50)
     count(books, "sluggish", 9.0, failed=True)
     for number in range(5 * MAX_HOSTS):
@@ -75,7 +75,7 @@ def test_a_wide_crawl_keeps_the_busy_and_the_slow() -> None:
 
 def test_memory_is_flat() -> None:
     """Never more than twice as many hosts as are kept are held."""
-    books = HostBooks()
+    books = HostTable()
     for number in range(5 * MAX_HOSTS):
         count(books, f"h{number}")
     held, _ = books.busiest(10 * MAX_HOSTS)
