@@ -92,7 +92,7 @@ PLANTED = {
     ),
     "robots.txt is not obeyed": ("crawler.engine.gate.Gate._judge", lambda *_: None, "robots.txt disallows"),
     "private addresses are dialled": ("crawler.fetch.http11.endpoint.forbidden", lambda _: "", "leads to 10.0.0.7"),
-    "a deadline is not kept": ("crawler.fetch.fetcher._Flight.overdue", lambda *_: None, " took |deadlock"),
+    "a deadline is not kept": ("crawler.fetch.flight.Flight.overdue", lambda *_: None, " took |deadlock"),
     "a timer is left": ("crawler.fetch.http11.pool.Pool.close", lambda _: None, "timers are left|connections are left"),
     "what is read is not remembered": (
         "crawler.store.journal.Journal.seed_taken",

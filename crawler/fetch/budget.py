@@ -106,7 +106,7 @@ class Growing:
         self._body = None
         return body
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """Hold nothing any more."""
         self._budget.used -= self.held
         self.held = 0

@@ -33,7 +33,8 @@ from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
 from crawler.fetch.client import Client
 from crawler.fetch.connect.resolver import Resolver
-from crawler.fetch.fetcher import Fetcher, by_name
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.flight import by_name
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope, Trace

@@ -1,4 +1,4 @@
-"""fetch/fetcher.py: one Request to one Response, over the real agent and connections, on a network in memory under a Clock."""
+"""fetch/{fetcher,flight}.py: one Request to one Response, over the real agent and connections, on a network in memory under a Clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from zope.interface import implementer
 
 from crawler.errors import StaleConnection
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.fetcher import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, WATCH_INTERVAL, Fetcher, by_name
+from crawler.fetch.fetcher import WATCH_INTERVAL, Fetcher
+from crawler.fetch.flight import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, by_name
 from crawler.fetch.limits import Limits
 from crawler.fetch.redirect import next_hop
 from crawler.fetch.typed import Typed
@@ -843,8 +844,8 @@ class TestUnpackingInTurns:
         turns: list[float] = []
         client = self.served(network)
         done = client.fetcher.fetch(request())
-        take = client.fetcher._turns.take
-        client.fetcher._turns.take = lambda work: take(turns.append(0.0) or step for step in work)
+        take = client.fetcher.parts.turns.take
+        client.fetcher.parts.turns.take = lambda work: take(turns.append(0.0) or step for step in work)
         run(clock, done)
         assert len(turns) > 20
 
@@ -853,7 +854,7 @@ class TestUnpackingInTurns:
         client = self.served(network)
         done = client.fetcher.fetch(request())
         done.addErrback(lambda failure: failure.trap(CancelledError))
-        client.fetcher._turns.take = lambda work: done.cancel() or list(work)
+        client.fetcher.parts.turns.take = lambda work: done.cancel() or list(work)
         advance_to(clock, 1.0)
         assert done.called
         client.assert_quiet()

@@ -421,7 +421,7 @@ class _Watched(Fetcher):
     def fetch(
         self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
     ) -> Deferred[Response]:
-        life, robots, now = self._life, self._limits.partial, self._clock.seconds()
+        life, robots, now = self._life, self.parts.limits.partial, self._clock.seconds()
         if life.dead:
             return super().fetch(request, on_sent, fresh=fresh)
         life.watch.started(request, now, robots=robots)

@@ -1,0 +1,284 @@
+"""One attempt in flight, from its request to its Response: deadlines, limits, decoding and the clock of the phases.
+
+A flight never fails: whatever happens becomes a Response whose `error` says so, with what had arrived until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import UNKNOWN_LENGTH
+
+from crawler.errors import CodedError
+from crawler.fetch.budget import Budget, Growing
+from crawler.fetch.client import Client
+from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.decode import Decoder, parse_encodings
+from crawler.fetch.http11.envelope import Envelope, Trace
+from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
+from crawler.fetch.http11.turns import Turns
+from crawler.fetch.limits import Limits
+from crawler.fetch.unpacking import Unpacking
+from crawler.models import Request, Response, Timings
+from crawler.urls import SOCKETS
+
+_log = Logger()
+
+MIN_RATE_GRACE: Final = 30.0
+REDIRECT_SIZE: Final = 64 * 1024  # so much of the body of a redirect is read, that its connection may be kept
+REDIRECT_SECONDS: Final = 2.0
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_BROKEN_OFF: Final = frozenset(("body_truncated", "http_bad_chunk", "timeout_idle", "timeout_total", "too_slow"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What the flights of one Fetcher share. `ended` is called once with each of them, before its Deferred fires."""
+
+    clock: IReactorTime
+    client: Client
+    limits: Limits
+    stalls: Stalls
+    turns: Turns
+    budget: Budget
+    ended: Callable[[Flight], None]
+
+
+class Flight(Growing):
+    """One attempt. It is the Protocol that takes the body."""
+
+    __slots__ = (
+        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_parts", "_request", "_response", "_sent", "_unpacking",
+        "_wall", "done", "trace",
+    )  # fmt: skip
+
+    def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
+        super().__init__(parts.budget)
+        self.done: Deferred[Response] = Deferred(self._cancelled)
+        self._parts = parts
+        self._request = request
+        self.trace = Trace(now)
+        self._wall = wall
+        self._sent: Deferred[Any] | None = None
+        self._response: WireResponse | None = None
+        self._headers: dict[str, list[str]] = {}
+        self._decoder: Decoder | None = None
+        self._unpacking: Unpacking | None = None
+        self._end: tuple[CodedError | None] | None = None
+        self._leads_on = False
+        self._limit = parts.limits.max_size
+
+    def start(self, envelope: Envelope) -> None:
+        """Send the request. The envelope is made of it and of `trace`."""
+        request = self._request
+        self._sent = sent = self._parts.client.request(request.method, request.url.href, headers=envelope)
+        sent.addCallbacks(self._answered, self._failed)
+
+    # Deadlines.
+
+    def overdue(self, now: float) -> CodedError | None:
+        """The deadline that has passed, if any."""
+        limits, trace = self._parts.limits, self.trace
+        if trace.phase == "closing":  # of a WebSocket: all that was asked for is there, and that phase ends by itself
+            return None
+        free = self._parts.stalls.free
+        if free(trace.started, now) > limits.total:
+            return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
+        waited = free(trace.phase_started, now)
+        if trace.phase == "body":
+            if self._response is not None and self._response.code == SWITCHING:
+                return None  # messages come when they come; the connection knows how long to wait for them
+            if free(trace.last_byte, now) > limits.idle and not (self._unpacking is not None and self._unpacking.busy):
+                return CodedError("timeout_idle", f"no byte of the body for {limits.idle:g} s")
+            if self._leads_on and waited > REDIRECT_SECONDS:
+                return CodedError("timeout_idle", f"the body of the redirect did not end within {REDIRECT_SECONDS:g} s")
+            if waited > MIN_RATE_GRACE and trace.received < limits.min_rate * waited:
+                return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")
+            return None
+        code, limit = limits.of(trace.phase)
+        return CodedError(code, f"no result after {limit:g} s") if waited > limit else None
+
+    def stop(self, error: CodedError) -> None:
+        """End the fetch with an error of ours and close its socket."""
+        if not self.done.called:
+            # In this order: whoever hears of the end may at once open the next connection to the same host.
+            self._close()
+            self._finish(error)
+
+    def _cancelled(self, _: Deferred[Response]) -> None:
+        self._parts.ended(self)
+        self._close()
+        self._stop_unpacking()
+
+    def _stop_unpacking(self) -> None:
+        unpacking, self._unpacking = self._unpacking, None
+        if unpacking is not None:
+            unpacking.stop()
+
+    def _close(self) -> None:
+        """Close the socket. Whoever does has the last word: what the agent says to that is no news."""
+        sent, self._sent = self._sent, None
+        if self._response is not None:
+            self._response.abort()
+        elif sent is not None:
+            sent.cancel()
+
+    # The answer.
+
+    def _answered(self, response: WireResponse) -> None:
+        self._response = response
+        self._headers = headers = by_name(response.fields)
+        limits = self._parts.limits
+        if self._request.method != "HEAD" and response.code != SWITCHING:
+            if response.code in _REDIRECTS and limits.follow and self._request.url.scheme not in SOCKETS:
+                self._leads_on = any(headers.get("location", ()))
+                if self._leads_on:
+                    self._limit = min(self._limit, REDIRECT_SIZE)
+            limit = self._limit
+            if response.length is not UNKNOWN_LENGTH and response.length > limit and not limits.partial:
+                self.stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
+                return
+            if "content-encoding" in headers:
+                try:
+                    codings = parse_encodings(headers["content-encoding"])
+                except CodedError as error:
+                    self.stop(error)
+                    return
+                if codings:
+                    self._decoder = decoder = Decoder(codings, max_size=limit)
+                    self._unpacking = Unpacking(
+                        decoder,
+                        self._parts.turns,
+                        take=self._take,
+                        fail=self.stop,
+                        wait=response.pauseProducing,
+                        go_on=self._unpacked,
+                    )
+        response.deliverBody(self)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._sent is not None:
+            self._finish(_coded(failure))
+
+    # IProtocol, for the body.
+
+    def makeConnection(self, transport: Any) -> None:
+        """The response itself is our handle on the transport."""
+
+    def dataReceived(self, data: bytes) -> None:
+        beyond = self.trace.received - self._limit
+        if beyond > 0:
+            data = data[: len(data) - beyond]
+        if self._unpacking is None:
+            self._take(data)
+        else:
+            self._unpacking.feed(data)
+        if beyond > 0 and not self.done.called:
+            if self._response is not None:
+                self._response.abort()
+            self._ended(CodedError("body_too_large", f"more than {self._limit:,} bytes on the wire (--max-size)"))
+
+    def connectionLost(self, reason: Failure) -> None:
+        if not self.done.called:
+            self._ended(None if reason is DONE else _coded(reason))
+
+    def _unpacked(self) -> None:
+        """All that has come is decoded, after the server had to wait for that, or had ended meanwhile."""
+        self.trace.last_byte = self._parts.clock.seconds()
+        if self._end is not None:
+            self._ended(*self._end)
+        elif self._response is not None:
+            self._response.resumeProducing()
+
+    def _ended(self, error: CodedError | None) -> None:
+        """Nothing more will come."""
+        if self._unpacking is not None and self._unpacking.busy:
+            self._end = (error,)
+            return
+        decoder = self._decoder
+        if error is None and decoder is not None:
+            try:
+                decoder.finish()
+            except CodedError as problem:
+                self._take(decoder.salvaged)
+                error = problem
+        if not self.done.called:  # there was no memory for what was salvaged
+            self._finish(error)
+
+    def _finish(self, error: CodedError | None) -> None:
+        trace, response = self.trace, self._response
+        start = trace.started
+        warnings: list[str] = []
+        if response is not None and response.warnings:
+            warnings += response.warnings
+        if self._decoder is not None:
+            warnings += self._decoder.warnings
+        broken = None
+        if error is not None:
+            error.__traceback__ = None  # its frames hold pieces of the body
+            if self._decoder is not None and self._decoder.whole and error.code in _BROKEN_OFF:
+                warnings.append("early_end")
+                error = None
+            elif self._leads_on and error.phase in ("body", "decode"):
+                broken = error.code
+                error = None
+        result = Response(
+            timings=Timings(
+                None if trace.resolved is None else trace.resolved - start,
+                None if trace.connected is None else trace.connected - start,
+                None if trace.secured is None else trace.secured - start,
+                None if trace.first_byte is None else trace.first_byte - start,
+                self._parts.clock.seconds() - start,
+            ),
+            started=self._wall,
+            status=None if response is None else response.code,
+            http_version=None if response is None else response.http_version,
+            raw_headers=[] if response is None else response.fields,
+            headers=self._headers,
+            body=self._whole(),
+            size_download=trace.received,
+            truncated=(error is not None or broken is not None) and response is not None,
+            warnings=warnings,
+            remote_ip=trace.remote_ip,
+            reused=None if trace.remote_ip is None else trace.reused,
+            error=error,
+            broken=broken,
+            data=None if response is None else response.data,
+        )
+        self._parts.ended(self)
+        # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
+        self._response = self._sent = None
+        self._stop_unpacking()
+        self.done.callback(result)
+
+
+def _coded(failure: Failure) -> CodedError:
+    error = failure.value
+    if isinstance(error, CodedError):
+        return error
+    _log.failure("a bug in a fetch", failure=failure)
+    return CodedError("internal", f"{type(error).__name__}: {error}")
+
+
+@lru_cache(maxsize=4096)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
+
+
+def by_name(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, list[str]]:
+    """Raw header pairs as lower-case name -> values, latin-1 (RFC 9110 section 5.5)."""
+    headers: dict[str, list[str]] = {}
+    for raw, value in fields:
+        name = _name(raw)
+        if name in headers:
+            headers[name].append(value.decode("latin-1"))
+        else:
+            headers[name] = [value.decode("latin-1")]
+    return headers
