@@ -745,6 +745,8 @@ class TestBodiesOfRedirects:
             (redirecting(b"zz\r\n", headers=b"Transfer-Encoding: chunked\r\n"), "http_bad_chunk", 0),
             (redirecting(b"5\r\nhel", headers=b"Transfer-Encoding: chunked\r\n", act="close"), "body_truncated", 0.5),
             (redirecting(b"x", headers=b"Content-Length: 20000000\r\n"), "body_too_large", 0),
+            (redirecting(b"x", headers=b"Content-Length: " + b"9" * 5000 + b"\r\n"), "body_too_large", 0),
+            (redirecting(b"x", headers=b"Transfer-Encoding: gzip, chunked\r\n"), "http_bad_framing", 0),
             (redirecting(b"x" * (REDIRECT_SIZE + 1)), "body_too_large", 0),
             (redirecting(headers=b"Content-Length: 5\r\nContent-Encoding: gzip, br, gzip, br\r\n"), "decode_error", 0),
         ],

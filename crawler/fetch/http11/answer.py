@@ -25,6 +25,7 @@ from crawler.fetch.http11.response import SWITCHING
 
 SMALL_HEAD: Final = 1024  # so much may be read again with each byte; a larger one when it ends or has doubled
 FREE_LINES: Final = 64  # of chunks, that are read as they come: 0.1 ms. What is beyond them is done in turns
+SOME: Final = 40  # bytes, to be shown
 _BEGINNINGS: Final = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 _BODILESS: Final = frozenset((204, 304))
 
@@ -33,7 +34,7 @@ class AnswerReader:
     """Reads one answer after the other. It is a part of Connection: an object of its own would cost each URL more.
 
     What was read is in `_fields`, `_status`, `_version`, `_length`, `_chunked` once `_headers_done`; `_pieces` are what
-    nobody has taken yet of the body; `_complete` says that it has ended, `_extra` that more came than was asked for,
+    nobody has taken yet of the body; `_complete` says that it has ended, `_extra` how what came beyond it begins,
     `_close` that the server wants no other request, `_more` that `_read_on` has something to do.
     """
 
@@ -56,7 +57,7 @@ class AnswerReader:
         self._warnings: list[str] = []
         self._headers_done = False
         self._complete = False
-        self._extra = False
+        self._extra = b""
         self._close = False
         self._more = False
         self._chunked: Chunks | None = None
@@ -167,7 +168,11 @@ class AnswerReader:
         elif framed:
             chunked = framed == 2 and coding.lower() == b"chunked"
             if not chunked:
-                self._length, chunked = framing(self._fields, self._warnings)
+                try:
+                    self._length, chunked = framing(self._fields, self._warnings)
+                except CodedError as error:
+                    self._headers_done = error.phase == "body"  # of a redirect, say, which can be followed
+                    raise
             if chunked:
                 self._chunked = Chunks(self._pieces)
                 # RFC 9112 section 6.1: who sends it in HTTP/1.0 may not know what it says.
@@ -192,7 +197,7 @@ class AnswerReader:
 
     def _body(self, data: bytes) -> None:
         if self._complete:
-            self._extra = True
+            self._extra = data[:SOME]
         elif self._chunked is not None:
             self._chunked.feed(data)
             if not self._more:
@@ -207,7 +212,7 @@ class AnswerReader:
                 return
             self._complete = True
             if left < 0:
-                self._extra = True
+                self._extra = data[left:][:SOME]
                 data = data[:left]
             self._pieces.append(data)
 
@@ -223,4 +228,4 @@ class AnswerReader:
                 self._warnings.append("bad_framing")
         if chunks.done:
             self._complete = True
-            self._extra = bool(chunks.rest)
+            self._extra = chunks.rest[:SOME]

@@ -21,7 +21,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, StaleConnection
-from crawler.fetch.http11.answer import AnswerReader
+from crawler.fetch.http11.answer import SOME, AnswerReader
 from crawler.fetch.http11.envelope import Envelope, Key, Now
 from crawler.fetch.http11.response import DONE, WireResponse
 
@@ -135,6 +135,10 @@ class Connection(AnswerReader, Protocol):
         except CodedError as error:
             self._fail(self._left_over() or error)
             return
+        if self._extra and self._reused and self._response is None and self._extra.startswith(b"HTTP/"):
+            self._headers_done = False  # the first of these may be left over, and the second ours
+            self._fail(StaleConnection("http_desync", "two answers came to one request"))
+            return
         self._dispatch(envelope)
 
     def connectionLost(self, reason: Failure = DONE) -> None:
@@ -185,10 +189,10 @@ class Connection(AnswerReader, Protocol):
         """
         if not self._reused or self._headers_done or self._interim or not self._held:
             return None  # nothing is held of what began as an answer and was refused
-        start = b"".join(self._held).lstrip(b"\r\n")[:40]
+        start = b"".join(self._held).lstrip(b"\r\n")[:SOME]
         if not start:
             return _stale()
-        if b"HTTP/".startswith(start[:5]):
+        if b"HTTP/".startswith(start[:5].upper()):
             return None
         return StaleConnection("http_desync", f"the rest of an earlier answer came instead: {start!r}")
 

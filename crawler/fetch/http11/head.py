@@ -17,7 +17,7 @@ MAX_HEAD_BYTES: Final = 256 * 1024
 MAX_HEAD_LINES: Final = 1000
 MAX_INTERIM: Final = 100
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9.]++)(?: ++(\S*+)(?: [^\r\n]*+)?+)?+ *+\Z")
+_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9.]++)(?: ++(\S*+)(?: [^\r\n]*+)?+)?+ *+\Z", re.IGNORECASE)
 _VERSION: Final = re.compile(r"1\.[0-9]|[23](?:\.0)?")  # later ones, written out, are a claim that is not meant
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r{0,2}\n)*+")
@@ -54,7 +54,7 @@ def mend(data: bytes) -> Head | None:
     blank = _EMPTY_LINES.match(data)  # RFC 9112 section 2.2 lets a reader ignore one; browsers ignore any number
     begin = 0 if blank is None else blank.end()
     start = data[begin : begin + 5]
-    if not b"HTTP/".startswith(start) and start not in (b"\r", b"\r\r"):
+    if not b"HTTP/".startswith(start.upper()) and start not in (b"\r", b"\r\r"):
         raise CodedError("http_not_http", f"the answer starts with {data[begin : begin + 40]!r}")
     end = end_of_lines(data, begin)
     if end < 0:
@@ -122,7 +122,8 @@ def framing(fields: Sequence[tuple[bytes, bytes]], warnings: list[str]) -> tuple
     """The length of the body and whether it comes in chunks; neither: it ends with the connection.
 
     RFC 9112 section 6.3, and where that says no, what browsers and curl do: a Content-Length that nobody can read is
-    none. What two readers could read in two ways is refused. Raises CodedError: http_bad_framing, body_too_large.
+    none. What two readers could read in two ways is refused. Raises CodedError: http_bad_framing, body_too_large; of the
+    phase "body" where the head itself is plain.
     """
     chunked = _transfer_encoding([v for n, v in fields if n.lower() == b"transfer-encoding"], warnings)
     values = [part for n, v in fields if n.lower() == b"content-length" for part in _split(v)]
@@ -154,7 +155,8 @@ def _transfer_encoding(values: Sequence[bytes], warnings: list[str]) -> bool:
     if not codings:
         return False
     if set(codings) != {b"chunked"}:
-        raise CodedError("http_bad_framing", f"Transfer-Encoding {b', '.join(codings)[:80]!r} (allowed: chunked)")
+        words = b", ".join(codings)[:80]
+        raise CodedError("http_bad_framing", f"Transfer-Encoding {words!r} (allowed: chunked)", phase="body")
     if len(codings) > 1:  # said twice, by two programs; done once
         warnings.append("bad_framing")
     return True

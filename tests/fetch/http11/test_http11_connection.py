@@ -57,9 +57,9 @@ class Case(NamedTuple):
     method: str = "GET"
 
 
-def fails(data: bytes, code: str, end: type[Exception] | None = None) -> Case:
-    """A case without a response."""
-    return Case(data, end, None, b"", code)
+def fails(data: bytes, code: str, end: type[Exception] | None = None, *, status: int | None = None) -> Case:
+    """A case without a response, or with no more of it than its head."""
+    return Case(data, end, status, b"", code)
 
 
 CASES = {
@@ -104,7 +104,7 @@ CASES = {
     ),
     "a length with zeros in front, and one without": Case(OK + b"Content-Length: 05\r\n" + LENGTH, kept=True),
     # row 35
-    "a length of 10^20": fails(OK + b"Content-Length: 1%b\r\n\r\n" % (b"0" * 20), "body_too_large"),
+    "a length of 10^20": fails(OK + b"Content-Length: 1%b\r\n\r\n" % (b"0" * 20), "body_too_large", status=200),
     # row 36
     "length, then chunked": Case(
         OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -119,14 +119,14 @@ CASES = {
         version="1.0",
     ),
     # row 37
-    "gzip as transfer coding": fails(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "http_bad_framing"),
+    "gzip as transfer coding": fails(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "http_bad_framing", status=200),
     "chunked twice": Case(
         OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n5\r\nhello\r\n0\r\n\r\n", warnings=("bad_framing",)
     ),
     "chunked twice in a list": Case(
         OK + b"Transfer-Encoding: chunked, Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", warnings=("bad_framing",)
     ),
-    "chunked, then gzip": fails(OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n", "http_bad_framing"),
+    "chunked, then gzip": fails(OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n", "http_bad_framing", status=200),
     "a vertical tab before chunked": fails(OK + b"Transfer-Encoding: \x0bchunked\r\n\r\n", "http_bad_framing"),
     # row 38
     "identity": Case(OK + b"Transfer-Encoding: identity\r\n" + LENGTH, kept=True),
@@ -570,6 +570,26 @@ class ReuseTests(SynchronousTestCase):
             exchange = self.exchange(refused)
             self.assertEqual(exchange.code, code)
             self.assertNotIsInstance(exchange.error, StaleConnection)
+
+    def test_two_answers_to_one_request(self) -> None:
+        """One of them is left over from the request before, and nobody knows which: it is sent again, on a new one."""
+        for first in (PLAIN, OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", b"HTTP/1.1 204 -\r\n\r\n"):
+            self.setUp()
+            self.exchange(PLAIN)
+            exchange = self.exchange(first + PLAIN)
+            self.assertEqual(exchange.code, "http_desync")
+            self.assertIsInstance(exchange.error, StaleConnection)
+            self.assertTrue(self.transport.aborted)
+
+    def test_junk_after_an_answer_is_none(self) -> None:
+        """Neither on a kept connection, nor a second answer on a new one: what came first is the answer."""
+        for earlier, data in (([PLAIN], PLAIN + b"junk"), ([], PLAIN + PLAIN)):
+            self.setUp()
+            for answer in earlier:
+                self.exchange(answer)
+            exchange = self.exchange(data)
+            assert exchange.response is not None
+            self.assertEqual((exchange.code, exchange.response.warnings), (None, ["extra_bytes"]))
 
     def test_idle_connection_is_read(self) -> None:
         """Though its last body was never asked for: else its close would go unnoticed."""

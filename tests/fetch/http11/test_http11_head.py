@@ -124,7 +124,7 @@ REFUSED = {
     "HTTP/2 with a dot": (b"HTTP/2. 200 OK\r\n\r\n", "http_not_http"),
     "HTTP/22": (b"HTTP/22 200 OK\r\n\r\n", "http_not_http"),
     "a version of 5,000 digits": (b"HTTP/%b.1 200 OK\r\n\r\n" % (b"1" * 5000), "http_not_http"),
-    "small letters": (b"http/1.1 200 OK\r\n\r\n", "http_not_http"),
+    "small letters and no version": (b"http/ 200 OK\r\n\r\n", "http_not_http"),
     "ICY": (b"ICY 200 OK\r\n\r\n", "http_not_http"),
     "RTSP": (b"RTSP/1.0 200 OK\r\n\r\n", "http_not_http"),
     "a bare CR in the status line": (b"HTTP/1.1 200 O\rK\r\n\r\n", "http_not_http"),
@@ -188,6 +188,12 @@ class StatusLineTests(SynchronousTestCase):
         """Who writes HTTP/2 out does not speak it: programs that copy the status line of another server do."""
         for version in ("2", "2.0", "3", "3.0"):
             self.assertEqual(read(f"HTTP/{version} 200 OK\r\n\r\n".encode()).version, version)
+
+    def test_lower_case(self) -> None:
+        """The name of the protocol is case-sensitive (RFC 9112 section 2.3), but curl and browsers take any."""
+        for name in (b"http", b"Http"):
+            self.assertEqual(read(name + b"/1.1 200 OK\r\n\r\n").status, 200)
+            self.assertIsNone(mend(name + b"/1.1 2"))
 
     def test_reason_may_be_anything(self) -> None:
         """No reason, control characters or other bytes in it: nobody reads it."""
