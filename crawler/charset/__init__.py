@@ -43,6 +43,7 @@ _CHARSET_IN_CONTENT: Final = re.compile(
 )
 _BAD_META: Final = re.compile(rb"=\s*+[\"']?content-?type", re.IGNORECASE)
 _LATE_CHARSET: Final = re.compile(rb"charset", re.IGNORECASE)
+_MEANT: Final = {"x-user-defined": "windows-1252"}  # HTML section 13.2.3.2
 _LIST: Final = re.compile(r"""(?:[^",]|"(?:[^"\\]|\\.)*+"?)++""", re.DOTALL)
 _XML_ENCODING: Final = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*+=\s*+(?:"([^">]++)"|'([^'>]++)')""")
 
@@ -160,15 +161,15 @@ def _labels(body: bytes) -> Iterator[str]:
     declaration = _XML_ENCODING.match(head)
     if declaration:
         yield from _from_inside(declaration[1] or declaration[2])
-    yield from _prescan(head, _from_meta)
     # A parser that meets one later changes the encoding (HTML section 13.2.3.4), and most have none or an early one.
-    if _LATE_CHARSET.search(body, _PRESCAN // 2, _LATE):
-        yield from _prescan(body[:_LATE], _from_meta, late=True)
+    is_late = _LATE_CHARSET.search(body, _PRESCAN // 2, _LATE) is not None
+    yield from _prescan(body[:_LATE] if is_late else head, _from_meta, raw_text=True)
+    yield from _prescan(head, _from_meta)  # which takes one in a script, too
 
 
-def _prescan(head: bytes, read: Callable[[dict[bytes, bytes]], Iterator[str]], *, late: bool = False) -> Iterator[str]:
-    """What `read` finds in the attributes of each <meta> (HTML section 13.2.3.2). What is `late` was parsed by then:
-    in scripts and other raw text there are no tags.
+def _prescan(head: bytes, read: Callable[[dict[bytes, bytes]], Iterator[str]], *, raw_text: bool = False) -> Iterator[str]:
+    """What `read` finds in the attributes of each <meta> (HTML section 13.2.3.2); with `raw_text` as a parser
+    does, for which there are no tags in scripts and other raw text.
     """
     at = 0
     while tag := _TAG.search(head, at):
@@ -193,7 +194,7 @@ def _prescan(head: bytes, read: Callable[[dict[bytes, bytes]], Iterator[str]], *
         else:
             # Every tag's attributes are skipped as such: in <a title="<meta charset=x>"> there is no meta.
             at = _TAG_REST.match(head, at).end()  # type: ignore[union-attr]  # it may be empty, so it always matches
-            if late and name in _RAW_TEXT:
+            if raw_text and name in _RAW_TEXT:
                 close = _RAW_TEXT[name].search(head, at)
                 if close is None:
                     return
@@ -221,4 +222,4 @@ def _from_bad_meta(attributes: dict[bytes, bytes]) -> Iterator[str]:
 def _from_inside(raw: bytes) -> Iterator[str]:
     label = raw.decode("latin-1")
     # Whoever could read this far did not read UTF-16.
-    yield "utf-8" if (canonical(label) or "").startswith("utf-16") else label
+    yield "utf-8" if (canonical(label) or "").startswith("utf-16") else _MEANT.get(label.strip(_WHITE).lower(), label)

@@ -173,6 +173,10 @@ SAID = [
     (b"<script>" + b"x" * 2000 + b"'<meta charset=big5>'</SCRIPT ><meta charset=koi8-r>", "koi8-r"),
     (b"<style>" + b"x" * 2000 + b"<meta charset=big5>", "utf-8"),
     (b"x" * 1000 + b"<meta   charset=   koi8-r      >", "koi8-r"),
+    # in a script, to a scanner that knows no scripts: what a parser finds there or later comes before it
+    (b"<script>'<meta charset=big5>'</script><meta charset=koi8-r>", "koi8-r"),
+    (b"<script>'<meta charset=big5>'</script>", "big5"),
+    (b"<meta charset=x-user-defined>", "windows-1252"),
     # as authors meant it, where nothing else is said
     (b'<meta httpequiv="ContentType" content="text/html; charset=koi8-r">', "koi8-r"),
     (b'<meta http-equiv="ContentType" content="text/html; koi8-r">', "koi8-r"),
