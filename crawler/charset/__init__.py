@@ -167,7 +167,9 @@ def _labels(body: bytes) -> Iterator[str]:
     yield from _prescan(head, _from_meta)  # which takes one in a script, too
 
 
-def _prescan(head: bytes, read: Callable[[dict[bytes, bytes]], Iterator[str]], *, raw_text: bool = False) -> Iterator[str]:
+def _prescan(
+    head: bytes, read: Callable[[dict[bytes, bytes]], Iterator[str]], *, raw_text: bool = False
+) -> Iterator[str]:
     """What `read` finds in the attributes of each <meta> (HTML section 13.2.3.2); with `raw_text` as a parser
     does, for which there are no tags in scripts and other raw text.
     """

@@ -29,12 +29,10 @@ class Transcoder:
     """What is fed comes out as UTF-8, without byte order marks; what is no character is U+FFFD.
 
     The charset is what the mark says, else `charset`, else what an XML declaration says, else UTF-8. Whoever could read
-    a declaration of UTF-16 did not read UTF-16. A declaration with a label that nobody knows makes `is_utf8` false:
-    then the bytes come out as they are.
+    a declaration of UTF-16 did not read UTF-16, and a label that nobody knows says nothing.
     """
 
     def __init__(self, charset: str | None = None) -> None:
-        self.is_utf8 = True
         self._told = canonical(charset) if charset else None
         self._name: str | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -75,16 +73,12 @@ class Transcoder:
         name = self._told or "utf-8"
         declaration = None if self._told else _DECLARATION.match(start)
         if declaration:
-            label = canonical(declaration[1].decode("latin-1"))
-            self.is_utf8 = label is not None
-            name = label or ""
+            name = canonical(declaration[1].decode("latin-1")) or name
         return "utf-8" if name in _WIDE else name, head
 
     def _text(self, data: bytes, *, final: bool) -> bytes:
         if self._decoder is not None:
             return self._decoder.decode(data, final).encode().replace(codecs.BOM_UTF8, b"")
-        if not self.is_utf8:
-            return data
         assert self._name is not None
         if self._name == _STATEFUL:
             self._whole.append(data)

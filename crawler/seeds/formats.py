@@ -25,6 +25,7 @@ from crawler.seeds.streams import Stream, as_lines, json_items, json_kind
 from crawler.urls import AROUND, Url, meant, parse
 
 TEXT_LIMIT: Final = 2083
+_LONGEST_SCHEME: Final = len("https:")
 LINE_LIMIT: Final = 64 * 1024
 ROW_LIMIT: Final = 16 * 1024 * 1024  # a line of JSON may carry a whole body beside its URL
 DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
@@ -35,6 +36,10 @@ _BEFORE_MARKUP: Final = "\ufeff\xef\xbb\xbf \t\r\n"  # byte order marks, one of 
 # A declaration, a comment or a tag. Not <http://h/>, which may stand in a list.
 _MARKUP: Final = re.compile(r"<(?:[?!]|[A-Za-z_][\w.:-]*(?:\s|/?>))")
 _SEPARATOR: Final = re.compile(r'"?sep=([^\w\s"]|\t)"?\s')
+# Another URL behind the first one. After a comma it may belong to a query, after white space never.
+_ANOTHER: Final = re.compile(
+    r"\s*+[^:/\s]{0,8}://(?:[^?#\s]*?[,;|]|.*?\s)[\"'<]?(?:https?|wss?)://", re.IGNORECASE | re.DOTALL
+)
 _PARAMETER: Final = re.compile(r"[\w.-]+=")
 _SNIFFED: Final = 4096
 _SNIFFED_LINES: Final = 10
@@ -65,6 +70,8 @@ class Seed(NamedTuple):
 def seed(text: str, place: Input, scheme: str | None = None) -> Seed | BadLine:
     """What a text is that should be a URL. `scheme` is that of a text that is plainly a host."""
     error = None
+    if text.find("://", _LONGEST_SCHEME) > 0 and _ANOTHER.match(text):
+        return bad(text, place, "there is more than one URL (write each on a line of its own)")
     if text[-1:] not in AROUND:
         try:
             return Seed(parse(text), redact(text), place)
@@ -77,6 +84,8 @@ def seed(text: str, place: Input, scheme: str | None = None) -> Seed | BadLine:
             return Seed(parse(repaired), redact(text), place)
         except CodedError as problem:
             error = problem
+    if "\t" in text:
+        error = CodedError("url_invalid", "there is a tab in it (a file is read as a table if its name ends in .tsv)")
     # A traceback would keep the frames of this call alive for as long as the line is kept.
     return BadLine(recordable(text), place, error.with_traceback(None))
 

@@ -65,10 +65,10 @@ class _Named(NamedTuple):
 class XmlReader:
     """Namespaces are not looked up, since many sitemaps have none or wrong ones: the local names tell.
 
-    Give it UTF-8, whatever the document says of itself, or with `is_utf8` false the bytes as they came.
+    Give it UTF-8, whatever the document says of itself.
     """
 
-    def __init__(self, is_utf8: bool, add: Add, *, limited: bool = True) -> None:
+    def __init__(self, add: Add, *, limited: bool = True) -> None:
         self.line = 0  # where what the entry names begins
         self._add = add
         self._max_elements = MAX_ELEMENTS if limited else math.inf
@@ -90,7 +90,7 @@ class XmlReader:
         self._held = b""
         self._fed = 0
         self._repairs = 0
-        parser = expat.ParserCreate("utf-8" if is_utf8 else None)
+        parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -121,7 +121,7 @@ class XmlReader:
     def _parse(self, data: bytes, *, final: bool = False) -> None:
         try:
             self._parser.Parse(data, final)
-        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: unknown encodings
+        except expat.ExpatError as error:
             raise CodedError("parse_error", f"not well-formed XML: {error}") from None
 
     def _doctype(self, _name: str, _system: str | None, _public: str | None, has_internal_subset: int) -> None:

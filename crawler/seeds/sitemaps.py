@@ -79,7 +79,7 @@ def entries(pieces: Iterable[bytes]) -> Iterator[tuple[str, int]]:
             lines_before += piece.count(b"\n") - data.count(b"\n")
             if not data:
                 continue
-            reader = XmlReader(text.is_utf8, add, limited=False)
+            reader = XmlReader(add, limited=False)
         try:
             reader.feed(data)
         finally:
@@ -176,7 +176,7 @@ class SitemapParser:
             if not data:
                 return
             is_xml = data.startswith(b"<")
-            self._reader = XmlReader(self._text.is_utf8, self._add) if is_xml else _TextReader(self._add)
+            self._reader = XmlReader(self._add) if is_xml else _TextReader(self._add)
         self._reader.feed(data)
 
     def _add(self, loc: str, lastmod: str | None, *, index: bool) -> None:

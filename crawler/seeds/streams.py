@@ -40,6 +40,8 @@ _OTHERS: Final = (
 _NOT_WHITE: Final = re.compile(r"[^ \t\r\n]")
 _BEFORE_JSON: Final = b"\xef\xbb\xbf \t\r\n"
 _JSON_ARRAY: Final = re.compile(rb"\[\s*(?:[\"{\]]|\Z)")
+_JSON_ITEMS: Final = re.compile(rb"\[\s*\{")  # never the beginning of JSON Lines, whose lines are objects or strings
+_JSON_LINES: Final = frozenset((".jsonl", ".ndjson"))
 _JSON_OBJECT: Final = re.compile(rb'\{\s*(?:"|\Z)')
 _CR_ENDS: Final = re.compile(rb"\r(?:\0)?[^\n\0]")
 
@@ -98,9 +100,9 @@ def json_kind(stream: Stream, structure: str) -> str:
 
     Raises CodedError for JSON of another shape.
     """
-    if structure not in {"", ".json"}:
-        return structure
     head = stream.peek(1).lstrip(_BEFORE_JSON)
+    if structure not in {"", ".json"}:
+        return "array" if structure in _JSON_LINES and _JSON_ITEMS.match(head) else structure
     if head.startswith(b"[") and (structure or _JSON_ARRAY.match(head)):
         return "array"
     if not head.startswith(b"{"):

@@ -656,6 +656,11 @@ class TestWhatPeopleHave:
             if name == "list.json" or content.strip("\ufeff \n") != "[]":
                 assert brief(read([write(name, content)], column=column)) == seeds
 
+    def test_an_array_of_objects_under_the_name_of_lines(self, write):
+        """As programs export it."""
+        name = write("x.jsonl", json.dumps([{"url": A}, {"url": B}]))
+        assert brief(read([name])) == [(1, A), (2, B)]
+
     def test_a_large_array(self, write):
         """It is read an item at a time, and an item may be longer than what is read at once."""
         items = [{"url": f"{A}{number}", "body": "é" * (number % 7) * 1000} for number in range(3_000)]
@@ -728,6 +733,34 @@ class TestWhatPeopleHave:
         """What people mean with a line is fetched; the seed knows what was written."""
         (seed,) = with_scheme(line.encode())
         assert (seed.url.href, seed.written) == (url, line)
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            f"{A},{B}",
+            f"{A} {B}",
+            f"{A}, {B}",
+            f"{A};{B}",
+            f'"{A}","{B}"',
+            f"{A}?a=b c {B}",
+            f"{A} and {B}",
+            f"{A}\t{B}",
+        ],
+    )
+    def test_more_than_one(self, line):
+        """They are not fetched as one, which no server has."""
+        assert brief(read_bytes(line.encode())) == [(1, "there is more than one URL (write each on a line of its own)")]
+
+    @pytest.mark.parametrize("url", [f"{A}{B}", f"{A}?a,{B}", f"{A}#,{B}", f"{A},b://c", f"{A},c"])
+    def test_one_that_holds_another(self, url):
+        """A URL may stand in the path or the query of another one."""
+        assert brief(read_bytes(url.encode())) == [(1, parse(url).href)]
+
+    def test_a_table_under_the_name_of_a_list(self):
+        """It is told what would make a table of it."""
+        assert brief(read_bytes(f"{A}\tsome words".encode())) == [
+            (1, "there is a tab in it (a file is read as a table if its name ends in .tsv)")
+        ]
 
     @pytest.mark.parametrize(
         "line", ["localhost:8080", "127.0.0.1/x", "urls.txt", "a@b.com", "nonsense", "/x", "-a.com", "a..com", "1.2.3"]

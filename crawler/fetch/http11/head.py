@@ -122,8 +122,8 @@ def framing(fields: Sequence[tuple[bytes, bytes]], warnings: list[str]) -> tuple
     """The length of the body and whether it comes in chunks; neither: it ends with the connection.
 
     RFC 9112 section 6.3, and where that says no, what browsers and curl do: a Content-Length that nobody can read is
-    none. What two readers could read in two ways is refused. Raises CodedError: http_bad_framing, body_too_large; of the
-    phase "body" where the head itself is plain.
+    none. What two readers could read in two ways is refused. Raises CodedError: http_bad_framing, body_too_large; of
+    the phase "body" where the head itself is plain.
     """
     chunked = _transfer_encoding([v for n, v in fields if n.lower() == b"transfer-encoding"], warnings)
     values = [part for n, v in fields if n.lower() == b"content-length" for part in _split(v)]
