@@ -585,8 +585,8 @@ class ReuseTests(SynchronousTestCase):
         """Neither on a kept connection, nor a second answer on a new one: what came first is the answer."""
         for earlier, data in (([PLAIN], PLAIN + b"junk"), ([], PLAIN + PLAIN)):
             self.setUp()
-            for answer in earlier:
-                self.exchange(answer)
+            for before in earlier:
+                self.exchange(before)
             exchange = self.exchange(data)
             assert exchange.response is not None
             self.assertEqual((exchange.code, exchange.response.warnings), (None, ["extra_bytes"]))
