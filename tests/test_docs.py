@@ -234,7 +234,7 @@ def test_the_record_that_is_shown_is_one():
 def test_statuses_that_are_tried_again_are_named():
     """The page on retries lists exactly the statuses that the code retries."""
     text = text_of("docs/explanation/politeness.md")
-    sentence = text.partition("**Retries.**")[2].partition(". The wait")[0]
+    sentence = text.partition("## Retries")[2].partition(". The wait")[0]
     assert {int(number) for number in re.findall(r"\b\d{3}\b", sentence)} == retry.RETRY_STATUSES
 
 

@@ -68,6 +68,14 @@ def help_on(name: str | None) -> str:
     return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
 
 
+def help_on_option(flag: str) -> str | None:
+    """The text of `help --delay`; None for what is no option."""
+    from crawler.cli.help import option_help
+
+    found = [option for option in FLAGS if flag in (*option.flags, *option.opposites)]
+    return option_help(found[0]) if found else None
+
+
 def explain(settings: Settings) -> int:
     """Show the help on the command that is the input."""
     inputs = settings.config.inputs
@@ -76,7 +84,7 @@ def explain(settings: Settings) -> int:
     if inputs[0] not in COMMANDS:
         raise ConfigError(f"help: {shown(inputs[0])} is not a command{suggestion(inputs[0], COMMANDS)}")
     if len(inputs) > 1:
-        raise ConfigError(f"help: {shown(inputs[1])} is one word too many: crawler help [COMMAND]")
+        raise ConfigError(f"help: {shown(inputs[1])} is one word too many: crawler help [COMMAND|OPTION]")
     return put(help_on(inputs[0]))
 
 
@@ -226,6 +234,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "FILE is an output of a run, in JSON Lines or CSV; DIR is the folder of --job. Without -o or -O the page goes "
         "beside it, with the suffix .html.",
     ),
-    "help": Command("Show all options, or those of one command", explain, "[COMMAND]"),
+    "help": Command("Show all options, those of one command, or one option", explain, "[COMMAND|OPTION]"),
     "version": Command("Show the versions of this program and its libraries", version, ""),
 }

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from crawler.config.config import NAMES
 from crawler.config.kinds import Flag, Option
 
 _WIDTH: Final = 80
@@ -55,6 +56,17 @@ def command_help(usage: str, about: str, more: str, options: Sequence[Option]) -
     if more:
         lines += ["", *_wrapped(more)]
     lines += [*_by_group(options), "", "All options and commands: crawler --help"]
+    return "\n".join(lines) + "\n"
+
+
+def option_help(option: Option) -> str:
+    """The help on one option: what it does, its opposite, and its other names."""
+    lines = list(rows([(invocation(option), meaning(option))]))
+    more = [f"Its opposite: {', '.join(option.opposites)}."] if option.opposites and option.default is False else []
+    if option.name in NAMES:
+        more.append(f"In Python and in the file of --config: {option.name}.")
+        more.append(f"In the environment: CRAWLER_{option.name.upper()}.")
+    lines += ["", *_wrapped(" ".join(more))] if more else []
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from crawler.cli.answers import complain, put, schema_text, version_text
-from crawler.cli.commands import COMMANDS, fetch, help_on
+from crawler.cli.commands import COMMANDS, fetch, help_on, help_on_option
 from crawler.cli.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, ConfigError, Source, resolve
 from crawler.config.sources import from_environment, read
@@ -42,6 +42,8 @@ def _main(arguments: list[str]) -> int:
     command = COMMANDS.get(arguments[0]) if arguments else None
     if not {"-h", "--help"}.isdisjoint(arguments[: end_of_options(arguments)]):  # whatever else is wrong with them
         return put(help_on(arguments[0] if command else None))
+    if arguments[:1] == ["help"] and len(arguments) == 2 and (text := help_on_option(arguments[1])):
+        return put(text)
     written = parse(arguments[1:] if command else arguments)
     asked = written.values
     if "version" in asked:

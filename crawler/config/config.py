@@ -219,7 +219,7 @@ class Config(InputOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = ()
     overwrite_output: Annotated[
         tuple[str, ...],
-        Option(Many(Path("a file or -")), OUTPUT, "The same, replacing FILE", ("-O",), "FILE"),
+        Option(Many(Path("a file or -")), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"),
     ] = ()
     fields: Annotated[
         tuple[str, ...],

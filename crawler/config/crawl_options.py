@@ -162,7 +162,7 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
         Option(
             Declarations(Line("a declaration NAME=SELECTOR")),
             EXTRACTION,
-            "The same, with all matches as a list: links=a::attr(href)",
+            "As --extract, with all matches as a list: links=a::attr(href)",
             metavar="NAME=SELECTOR",
         ),
     ] = ()

@@ -20,8 +20,8 @@ from crawler.cli.answers import schema_text
 from crawler.cli.commands import COMMANDS
 from crawler.cli.flags import FLAGS, parse
 from crawler.cli.main import main
-from crawler.config.config import OPTIONS, Config
-from crawler.config.kinds import Flag
+from crawler.config.config import NAMES, OPTIONS, Config
+from crawler.config.kinds import Flag, Option
 from crawler.errors import CODES
 from crawler.models import ErrorInfo, Input, Record, Redirect
 from crawler.site import running_site
@@ -177,7 +177,8 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["dmeo"], "'dmeo': there is no such file (did you mean demo?)"),
         (["verfy", "--job", "x"], "'verfy': there is no such file (did you mean verify?)"),
         (["help", "verfy"], "help: 'verfy' is not a command (did you mean verify?)"),
-        (["help", "status", "why"], "help: 'why' is one word too many: crawler help [COMMAND]"),
+        (["help", "--dealy"], "unknown option '--dealy' (did you mean --delay?)"),
+        (["help", "status", "why"], "help: 'why' is one word too many: crawler help [COMMAND|OPTION]"),
         (["version", "urls.txt"], "INPUT: version takes no inputs"),
         (["demo", "urls.txt"], "INPUT: demo brings its own URLs (for a file of that name: ./demo)"),
     ],
@@ -311,6 +312,26 @@ def test_help_on_a_command_has_its_options_alone(capsys: pytest.CaptureFixture[s
         text = capsys.readouterr().out
         assert there in text
         assert not_there not in text
+
+
+def test_help_on_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """`crawler help --delay` says what it does, and its names elsewhere."""
+    assert main(["help", "--delay"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith("--delay TIME Wait between the starts of two requests to one host [0s;")
+    assert text.endswith("file of --config: delay. In the environment: CRAWLER_DELAY.")
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in FLAGS if option.name != "help"], ids=lambda option: option.name
+)
+def test_each_option_has_its_help(capsys: pytest.CaptureFixture[str], option: Option) -> None:
+    """By every flag that it has, also the one that turns it off."""
+    for flag in (*option.flags, *option.opposites):
+        assert main(["help", flag]) == 0
+        text = "".join(capsys.readouterr().out.split())
+        assert option.help.replace(" ", "") in text
+        assert (f"CRAWLER_{option.name.upper()}." in text) == (option.name in NAMES)
 
 
 def test_help_and_version_as_words(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
