@@ -1,4 +1,5 @@
-"""The memory that bodies may take while they are in the air: from their first byte until their record is written.
+"""The memory that bodies may take while they are in the air: from their first byte until their record is written. A
+large head, and the messages of a WebSocket, count with their body while that arrives.
 
 While more than half of it is taken nothing new is started. What is in the air goes on, and when that comes to more than
 the limit, the largest body is ended with `memory_limit`, as often as it takes.
@@ -64,7 +65,8 @@ class Budget:
 class Growing:
     """A body that grows: its pieces go into one buffer, which is given away in the end, without a second copy.
 
-    It is a part of whoever fetches it: an object of its own would cost each URL more. `held` is how many bytes it has.
+    It is a part of whoever fetches it: an object of its own would cost each URL more. `held` is how many bytes it has,
+    with what came beside it.
     """
 
     __slots__ = ("_body", "_budget", "_first", "held")
@@ -94,9 +96,13 @@ class Growing:
                 self._body.write(self._first)
                 self._first = b""
             self._body.write(data)
-        self.held += len(data)
+        self._weigh(len(data))
+
+    def _weigh(self, size: int) -> None:
+        """So many bytes more are held, in the body or beside it. This may end it, or others."""
+        self.held += size
         budget = self._budget
-        budget.used += len(data)
+        budget.used += size
         if budget.used > budget.limit:
             budget.relieve()
 

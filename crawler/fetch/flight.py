@@ -135,6 +135,10 @@ class Flight(Growing):
     def _answered(self, response: WireResponse) -> None:
         self._response = response
         self._headers = headers = by_name(response.fields)
+        if response.head_size:
+            self._weigh(2 * response.head_size)  # as it came, and as text
+            if self.done.called:
+                return
         limits = self._parts.limits
         if self._request.method != "HEAD" and response.code != SWITCHING:
             if response.code in _REDIRECTS and limits.follow and self._request.url.scheme not in SOCKETS:
@@ -178,6 +182,8 @@ class Flight(Growing):
             data = data[: len(data) - beyond]
         if self._unpacking is None:
             self._take(data)
+            if self._response is not None and self._response.data is not None and not self.done.called:
+                self._weigh(len(data))  # the messages of a WebSocket are there beside the body
         else:
             self._unpacking.feed(data)
         if beyond > 0 and not self.done.called:

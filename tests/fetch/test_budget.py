@@ -14,6 +14,7 @@ from crawl_rig import Records, Rig, Slow, urls
 from memory_net import Asked, Client, Network, Wire, advance_to, request, run
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from websocket_tools import TEXT, frame, switching
 
 from crawler.config.config import Config, ConfigError
 from crawler.fetch.budget import LEAST, MOST, Budget, default_limit, memory
@@ -34,6 +35,10 @@ def clock():
 @pytest.fixture
 def network(clock):
     return Network(clock)
+
+
+def code(response: Response) -> str | None:
+    return None if response.error is None else response.error.code
 
 
 def hanging(size: Callable[[int], int]) -> Callable[[Wire, Asked], None]:
@@ -96,6 +101,61 @@ class TestFetch:
         got = run(clock, Client(network, budget=budget).fetcher.fetch(request()))
         assert got.error.code == "memory_limit"
         assert budget.used == 0
+
+    def test_heads_count(self, clock, network):
+        """A large head takes memory before a byte of the body has come, and more than it has bytes."""
+
+        def script(wire: Wire, asked: Asked) -> None:
+            size = int(asked.target.rpartition("/")[2]) * KIB
+            wire.send(OK + b"X: " + b"x" * size + b"\r\n\r\n")
+
+        network.serve(script=script)
+        budget = Budget(200 * KIB)
+        client = Client(network, limits=LIMITS, budget=budget)
+        flights = {n: client.fetcher.fetch(request(f"http://a.example/{n}")) for n in (40, 55, 2)}
+        advance_to(clock, 0.1)
+        assert {n for n, flight in flights.items() if flight.called} == set()
+        assert 190 * KIB < budget.used < 191 * KIB
+        flights[20] = client.fetcher.fetch(request("http://a.example/20"))
+        advance_to(clock, 0.2)
+        assert {n for n, flight in flights.items() if flight.called} == {55}
+        ended: Response = run(clock, flights.pop(55))
+        assert ended.error is not None
+        assert (ended.error.code, ended.error.transient) == ("memory_limit", True)
+        for flight in flights.values():
+            assert run(clock, flight).error.code == "timeout_idle"
+        assert budget.used == 0
+        client.assert_quiet()
+
+    def test_one_head_that_takes_all(self, clock, network):
+        """It ends before its body begins."""
+        network.serve(script=lambda wire, _: wire.send(OK + b"X: " + b"x" * (200 * KIB) + b"\r\n\r\nbody"))
+        budget = Budget(100 * KIB)
+        client = Client(network, budget=budget)
+        got = run(clock, client.fetcher.fetch(request()))
+        assert (got.error.code, got.error.transient, got.body) == ("memory_limit", False, b"")
+        assert budget.used == 0
+        client.assert_quiet()
+
+    def test_messages_count_beside_the_body(self, clock, network):
+        """What a WebSocket says is there twice: as the body, and in the record's data."""
+
+        def raw(wire: Wire, data: bytes) -> None:
+            if data.startswith(b"GET"):
+                wire.send(switching(data) + frame(TEXT, bytes(40 * KIB)))
+
+        network.serve(raw=raw)
+        budget = Budget(100 * KIB)
+        client = Client(network, budget=budget, ws_messages=9)
+        one = client.fetcher.fetch(request("ws://a.example/1"))
+        advance_to(clock, 0.1)
+        assert (one.called, budget.used) == (False, 80 * KIB)
+        other = client.fetcher.fetch(request("ws://a.example/2"))
+        advance_to(clock, 0.2)
+        assert [flight.called for flight in (one, other)].count(True) == 1
+        assert {code(run(clock, flight)) for flight in (one, other)} == {"memory_limit", None}
+        assert budget.used == 0
+        client.assert_quiet()
 
     def test_two_fetchers(self, clock, network):
         """The largest of all is ended, whoever fetches it."""

@@ -41,6 +41,7 @@ class AnswerReader:
     _method = "GET"
     _status: int
     _version: str
+    _head_size = 0
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -142,6 +143,7 @@ class AnswerReader:
             return
         self._version = version
         self._status = status
+        self._head_size = size
         if status > 599:
             self._warnings.append("unusual_status")
         framed = 0

@@ -25,6 +25,7 @@ from crawler.fetch.http11.answer import SOME, AnswerReader
 from crawler.fetch.http11.envelope import Envelope, Key, Now
 from crawler.fetch.http11.response import DONE, WireResponse
 
+LARGE_HEAD: Final = 4096  # smaller ones are not worth counting
 LINES: Final = 512  # of chunks, that are read before others have their turn: under a millisecond
 
 
@@ -208,6 +209,8 @@ class Connection(AnswerReader, Protocol):
             response = self._response = WireResponse(
                 self, self._version, self._status, self._fields, self._length, self._warnings
             )
+            if self._head_size > LARGE_HEAD:
+                response.head_size = self._head_size
             deferred, self._deferred = self._deferred, None
             assert deferred is not None
             deferred.callback(response)

@@ -37,6 +37,7 @@ class WireResponse:
     """
 
     data: Any = None  # what came of it beside the body
+    head_size = 0  # bytes, of a head that is large
     request: Any = None
     previousResponse: Any = None
 
