@@ -34,10 +34,11 @@ def fetch(settings: Settings) -> int:
     """Fetch the inputs: what is done when the first word is no command."""
     config = settings.config
     if not config.inputs:
-        from crawler.cli.help import rows
+        from crawler.cli.help import SEE_HELP, rows
 
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
-        return complain(words, [*rows(EXAMPLES.items(), 42)][:3], config.log_format)
+        examples = [*rows(EXAMPLES.items(), 42)]
+        return complain(words, [*examples[:3], examples[-1], SEE_HELP], config.log_format)
     from crawler.seeds.inputs import check
 
     try:

@@ -11,6 +11,7 @@ from crawler.config.kinds import Flag, Option
 
 _WIDTH: Final = 80
 _COLUMN: Final = 30
+SEE_HELP: Final = "All options and commands: crawler --help"
 VALUES: Final = (
     "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G (k is 1000, KiB is 1024). "
     "Every switch has its opposite: --ordered and --no-ordered."
@@ -55,7 +56,7 @@ def command_help(usage: str, about: str, more: str, options: Sequence[Option]) -
     lines = [f"Usage: crawler {usage}", "", *_wrapped(f"{about}.")]
     if more:
         lines += ["", *_wrapped(more)]
-    lines += [*_by_group(options), "", "All options and commands: crawler --help"]
+    lines += [*_by_group(options), "", SEE_HELP]
     return "\n".join(lines) + "\n"
 
 

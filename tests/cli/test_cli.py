@@ -207,11 +207,13 @@ def test_several_bad_inputs(runs: Runs, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_no_inputs(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without inputs three examples show what to write."""
-    first, *examples = refused(capsys).splitlines()
+    """Without inputs examples show what to write, the demo among them, and where there is more."""
+    first, *examples, last = refused(capsys).splitlines()
     assert first == "crawler: error: nothing to fetch: name files of URLs, URLs, or - for standard input"
-    assert len(examples) == 3
+    assert len(examples) == 4
     assert all(re.match(r"  crawler \S", example) for example in examples)
+    assert examples[-1].split()[:2] == ["crawler", "demo"]
+    assert last == "All options and commands: crawler --help"
     assert runs.seen == []
 
 
