@@ -52,7 +52,7 @@ _NOTHING: Final = Prepared()
 
 
 class PageReader:
-    """Implements `crawl.Reader`. Each part may be missing.
+    """Implements `disposition.Reader`. Each part may be missing.
 
     - `discovery` finds the links, and with `parse` everything but those: then what the function yields is followed.
     - `extraction` is done in this process where that cannot take long, else in one of the `worker`'s.

@@ -1,4 +1,4 @@
-"""The content codings as streams: gzip, deflate, br, zstd. Pure. crawler.decode makes bodies of them."""
+"""The content codings as streams: gzip, deflate, br, zstd. Pure. decode.py makes bodies of them."""
 
 from __future__ import annotations
 

@@ -294,10 +294,6 @@ class _Page:
         self.within.enter(name, content)
         return start
 
-    def _is_shown(self, attributes: bytes) -> bool:
-        """Whether this template is none, but a declarative shadow root."""
-        return self._value("shadowrootmode", attributes).lower() in _SHOWN
-
     def _title(self, start: int, end: int) -> str:
         text = self._text(self.body[start : min(end, start + _TITLE_LIMIT)], in_attribute=False)
         return _WHITE_SPACE.sub(" ", text).strip(" ")

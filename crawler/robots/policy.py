@@ -81,7 +81,7 @@ class Robots:
     `fetch` gets one URL as it is, following no redirect: at once, in the turn of its host that who asks has taken.
     `send` does in a turn of its own, which may be much later: so are redirects followed, and so is asked again, over a
     `fresh` connection, what has met a stale one. Both should give up beyond 512 KiB: a body that was cut there
-    (`body_too_large`) is as good as a whole one. `token` is our product token (see `robots_rules.product_token`).
+    (`body_too_large`) is as good as a whole one. `token` is our product token (see `rules.product_token`).
     """
 
     def __init__(

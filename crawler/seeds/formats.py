@@ -1,6 +1,6 @@
 """What the formats of inputs are made of: lines, tables, JSON and sitemaps -> seeds, a piece at a time. No files.
 
-The formats themselves are told in crawler.seeds, through which all others use this.
+The formats themselves are told in crawler.seeds.inputs, through which all others use this.
 """
 
 from __future__ import annotations

@@ -47,8 +47,7 @@ class Writer:
     becomes one gzip member, so that what is in the file can always be decoded. With `replaces` the first flush empties
     the file; `created` says that the file is there only since it was opened.
 
-    The first error is final: every later write, flush and close fails with that same CodedError. `broken_pipe` says
-    that it was only the reader going away.
+    The first error is final: every later write, flush and close fails with that same CodedError.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Writer:
     ) -> None:
         self.name = name
         self.error: CodedError | None = None
-        self.broken_pipe = False
         self._fd = fd
         self._reactor = reactor
         self._compress = compress
@@ -179,7 +177,6 @@ class Writer:
         if error is None:
             self._delivered = delivered
         elif self.error is None:
-            self.broken_pipe = isinstance(error, BrokenPipeError)
             self.error = coded(error, self.name)
             self._buffer.clear()
         waiting, self._waiting = self._waiting, []

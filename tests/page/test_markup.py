@@ -1,4 +1,4 @@
-"""crawler.page.markup: the tokenizer's corners that crawler.links cannot show one by one."""
+"""crawler.page.markup: the tokenizer's corners that crawler.page.links cannot show one by one."""
 
 from __future__ import annotations
 

@@ -72,7 +72,6 @@ class WebSocket(Connection):
         self._patience = patience
         self._nonce = b""
         self._offered: list[bytes] = []
-        self._agreed: list[tuple[bytes, bytes]] | None = None  # the head of the answer that switches
         self._frames: Frames | None = None
         self._said = Said(messages=[], subprotocol=None, close_code=None, close_reason="")
         self._message: list[bytes] = []  # of the message that is coming
