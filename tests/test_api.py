@@ -904,11 +904,11 @@ def test_a_sink_that_fails(site, nothing_left):
 @pytest.mark.parametrize(("limit", "concurrency"), [(64, 32), (100, 50), (300, 236), (100_000, 500)])
 def test_concurrency_keeps_to_the_descriptors(monkeypatch, limit, concurrency):
     """What the system does not allow is not tried: each flight takes a socket, and files need some, too."""
-    monkeypatch.setattr("crawler.run.composition.descriptor_limit", lambda: limit)
+    monkeypatch.setattr("crawler.run.parts.descriptor_limit", lambda: limit)
     reactor = SelectReactor()
     try:
         crawler = Crawler(Config.build(concurrency=500), reactor=reactor)
-        assert crawler._concurrency == concurrency
+        assert crawler.parts.concurrency == concurrency
     finally:
         for waker in list(reactor._internalReaders):
             reactor.removeReader(waker)

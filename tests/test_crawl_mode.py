@@ -142,7 +142,7 @@ class World:
         self.clock.advance(0)
         assert self.network.open == set(), "every socket is closed"
         assert [str(call) for call in self.clock.getDelayedCalls()] == [], "no timer is left"
-        counts = crawler._frontier.counts()
+        counts = crawler.parts.frontier.counts()
         assert (counts.pending, crawler.pending) == (0, 0), "the books balance"
         return Run([kept.by_number[number] for number in sorted(kept.by_number)], snapshot, crawler)
 
@@ -391,7 +391,7 @@ class TestScope:
         assert (outside.error.code, outside.error.message) == ("out_of_scope", "outside --scope host: b.example")
         assert result.code("http://a.example/b") == "depth_limit"
         assert result.snapshot.skips == {"out_of_scope": 1, "depth_limit": 1}
-        assert result.crawler._frontier.counts().skipped == 2
+        assert result.crawler.parts.frontier.counts().skipped == 2
 
     @pytest.mark.parametrize("skipped", [False, True])
     def test_records_of_what_is_left_out_change_nothing(self, world, skipped):
@@ -893,5 +893,5 @@ def test_stopping_keeps_what_was_found(world):
         world.clock.advance(0)
     assert isinstance(ended[0], Snapshot)
     assert len(kept.by_number) == 1
-    assert crawler.pending == crawler._frontier.counts().queued == 3
+    assert crawler.pending == crawler.parts.frontier.counts().queued == 3
     assert ended[0].queued == 3

@@ -1,6 +1,6 @@
-"""A run put together: a Config becomes parts, and these a Crawl on a reactor; its outputs, monitors and leavings.
+"""A run put together: a Config becomes parts, and these a Crawl on a reactor; its outputs, monitors and artifacts.
 
-`composition` is the only place that knows all rooms below, and imports them.
+`composition` and `parts` are the only places that know all rooms below, and import them.
 """
 
 __all__ = ["composition", "reactors", "session"]

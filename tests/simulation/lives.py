@@ -34,7 +34,7 @@ from crawler.job.commit import Committing
 from crawler.job.job import Job
 from crawler.job.verify import verify
 from crawler.models import Record, Request, Response
-from crawler.run import composition, network, outputs
+from crawler.run import network, outputs, parts
 from crawler.run.composition import Crawler
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.writer import Output
@@ -257,7 +257,8 @@ class _Life:
         check_quiet(self.network, crawler, [str(call) for call in reactor.getDelayedCalls()])
         if self.dead:
             return
-        written, accepted = len(self.watch.records), crawler._admission._next if crawler._admission else 0
+        admission = crawler.parts.admission
+        written, accepted = len(self.watch.records), 0 if admission is None else admission.accepted
         if self.folder is None and not self.world.crawls and not self.full and written + crawler.pending != accepted:
             raise Broken(f"{accepted} inputs accepted, {written} have records, {crawler.pending} have none")
         ordered = self.world.options.get("ordered")  # what waits for its turn when all ends is fetched again
@@ -329,7 +330,7 @@ class _Life:
         frontier = partial(crawler.job.job.SqliteFrontier, window=windows["frontier"])
         with (
             patch.multiple(
-                composition,
+                parts,
                 random=SimpleNamespace(Random=partial(world.rng, "retries")),
                 LIST_WINDOW=windows["list"],
                 CRAWL_WINDOW=windows["crawl"],

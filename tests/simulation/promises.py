@@ -257,13 +257,13 @@ def check_quiet(network: Network, crawler: Any, calls: list[str]) -> None:
         raise Broken(f"{len(network.open)} connections are left")
     if network.dialling:
         raise Broken(f"{network.dialling} connections are still being made")
-    counts = crawler._frontier.counts()
+    counts = crawler.parts.frontier.counts()
     if counts.leased:
         raise Broken(f"{counts.leased} leases are left")
-    crawl = crawler._crawl
+    crawl = crawler.parts.crawl
     if crawl is not None and (crawl._flights or crawl._slots.tokens != crawl._slots.limit):
         raise Broken(f"{len(crawl._flights)} flights, {crawl._slots.tokens} of {crawl._slots.limit} slots")
-    for key, host in crawler._politeness._hosts.items():
+    for key, host in crawler.parts.politeness._hosts.items():
         if host.in_flight:
             raise Broken(f"{host.in_flight} requests in flight to {key}")
 

@@ -1,0 +1,233 @@
+"""The parts of one run of a Config, and who is given what. The only place that names concrete frontiers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
+
+from crawler.config.config import Config
+from crawler.engine.admission import Admission, AdmissionRules
+from crawler.engine.disposition import Rules
+from crawler.engine.gate import Gate, dry_run
+from crawler.engine.loop import Crawl
+from crawler.engine.retry import Retry
+from crawler.engine.side_requests import SideRequests
+from crawler.fetch.connect.dial import Dial
+from crawler.fetch.typed import Typed
+from crawler.frontier import Frontier
+from crawler.frontier.memory import MemoryFrontier
+from crawler.frontier.spilling import SpillingFrontier
+from crawler.politeness.controller import Politeness
+from crawler.run.network import Network
+from crawler.run.reactors import descriptor_limit
+from crawler.seeds.feed import Feed
+from crawler.sinks import Sink
+from crawler.stats.stats import Load, Stats
+from crawler.urls import Url, canonical_key
+
+# Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
+if TYPE_CHECKING:
+    from crawler.engine.reading import PageReader, Parse
+    from crawler.engine.scope import Scope
+    from crawler.job.job import Job
+    from crawler.robots.policy import Robots
+
+SPARE_DESCRIPTORS: Final = 64
+ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
+LIST_WINDOW: Final = 5_000
+CRAWL_WINDOW: Final = 20_000  # so many hosts may be asked in turn
+
+
+class Parts:
+    """Those of a run that is not yet: `open`, `admit`, then `assemble` make the others, in this order.
+
+    `concurrency` is what the config asks for, as far as the descriptors of this process suffice: `most_concurrency`.
+    """
+
+    def __init__(self, config: Config, *, reactor: Any, dial: Dial) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._dial = dial
+        # A socket each, and some for files, DNS and the loop itself.
+        limit = descriptor_limit()
+        self.most_concurrency = max(1, limit - min(SPARE_DESCRIPTORS, limit // 2))
+        self.concurrency = min(config.concurrency, self.most_concurrency)
+        self.politeness = Politeness(
+            per_host=config.per_host,
+            delay=config.delay,
+            adaptive=config.adaptive,
+            retry_after_cap=config.retry_after_cap,
+        )
+        kind = SpillingFrontier if config.recursive else MemoryFrontier  # a list is read as it is fetched
+        self.frontier: Frontier = kind(self.politeness, self._key)
+        self.typed = Typed(allow_private=config.allow_private)
+        self.own_ports: set[int] = set()  # those of the monitors
+        self.notes: list[str] = []  # about a job that goes on
+        self.job: Job | None = None
+        self.crawl: Crawl | None = None
+        self.admission: Admission | None = None
+        self.robots_summary: Callable[[str], str] = lambda _: ""
+        self._scope: Scope | None = None
+        self._reader: PageReader | None = None
+
+    def load(self) -> Load:
+        """How much there is to do now."""
+        counts, now = self.frontier.counts(), self._reactor.seconds()
+        ready = self.frontier.ready_at(now)
+        wait = None if ready is None else ready - now
+        parsing = 0 if self._reader is None else self._reader.waiting()
+        return Load(counts.leased, counts.queued, counts.parked, wait, parsing)
+
+    def open(self, resources: ExitStack, parse: Parse | None) -> None:
+        """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""
+        config = self._config
+        self._scope = self._make_scope()
+        self._reader = self._make_reader(parse)
+        if self._reader is not None:
+            resources.callback(self._reader.close)
+        if config.job is not None:
+            self.job = self._open_job(config.job)
+            resources.callback(self.job.close)
+
+    def admit(self, feed: Feed, ask: Callable[[int], Deferred[None] | None] | None, stats: Stats) -> Admission:
+        """What accepts the inputs of `feed`; see Admission for `ask`."""
+        config, job = self._config, self.job
+        self.admission = Admission(
+            feed=feed,
+            frontier=self.frontier,
+            rules=AdmissionRules(
+                window=CRAWL_WINDOW if config.recursive else LIST_WINDOW,
+                method=config.method,
+                records_skips=config.skipped or config.dry_run,
+            ),
+            following=0 if job is None else job.following,
+            scope=self._scope,
+            admit=ask,
+            all_read=_nobody if config.recursive else stats.total_known,
+            refused=_nobody if job is None else job.journal.refused,
+            skipped=stats.skip,
+        )
+        return self.admission
+
+    def assemble(self, sink: Sink, resources: ExitStack) -> Crawl:
+        """The crawl that writes to `sink`."""
+        assert self.admission is not None
+        config, reactor, job = self._config, self._reactor, self.job
+        resources.callback(self.frontier.close)
+        network = Network(config, reactor=reactor, dial=self._dial, typed=self.typed, own_ports=self.own_ports)
+        resources.callback(network.close)
+        side_requests, robots = self._make_robots(network) if config.robots or config.sitemaps else (None, None)
+        if robots is not None and config.robots:
+            self.robots_summary = robots.summary
+        self.crawl = Crawl(
+            clock=reactor,
+            admission=self.admission,
+            frontier=self.frontier,
+            politeness=self.politeness,
+            gate=self._make_gate(robots),
+            fetcher=network.fetcher(config.max_size),
+            retry=Retry(
+                retries=config.retries,
+                retry_after_cap=config.retry_after_cap,
+                rng=random.Random(),  # noqa: S311 - it only spreads the tries
+            ),
+            sink=sink,
+            rules=Rules(
+                concurrency=self.concurrency,
+                max_redirects=config.max_redirects,
+                https_only=config.https_only,
+                headers_in_record=not config.no_headers,
+                body_in_record=config.include_body,
+            ),
+            reader=self._reader,
+            side_requests=side_requests,
+            tried=None if job is None else job.journal.tried,
+        )
+        return self.crawl
+
+    def take_up(self) -> None:
+        """Accept what an earlier run of the job has left, before the feed is read."""
+        assert self.admission is not None
+        if self.job is None:
+            return
+        if self._config.skipped and self._config.depth is not None:
+            self.admission.recorded(self.job.too_deep())
+        for number, line in self.job.owed():
+            self.admission.owe(number, line)
+
+    @property
+    def _key(self) -> Callable[[Url], bytes] | None:
+        """By what a crawl knows a URL again; a list may name one twice."""
+        config = self._config
+        if not config.recursive:
+            return None
+        return partial(canonical_key, sort_query=config.sort_query, drop_trackers=config.strip_trackers)
+
+    def _make_scope(self) -> Scope | None:
+        config = self._config
+        if not config.recursive:
+            return None
+        from crawler.engine.scope import Scope
+
+        return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
+
+    def _make_reader(self, parse: Parse | None) -> PageReader | None:
+        config = self._config
+        if not (config.recursive or config.extract or config.extract_all or parse):
+            return None
+        from crawler.engine.reading import make_reader
+
+        return make_reader(config, self._reactor, parse=parse)
+
+    def _open_job(self, folder: str) -> Job:
+        from crawler.job.job import Job
+
+        config, scope = self._config, self._scope
+        job = Job(
+            folder,
+            config,
+            reactor=self._reactor,
+            politeness=self.politeness,
+            key=self._key,
+            durable=config.durable,
+        )
+        self.notes = job.notes
+        self.frontier = job.frontier
+        job.recall(self.typed, _nobody if scope is None else scope.add_seed)
+        return job
+
+    def _make_gate(self, robots: Robots | None) -> Gate:
+        config, job, scope = self._config, self.job, self._scope
+        pages, begun = (0, set[int]()) if job is None or config.max_pages is None else job.pages()
+        return Gate(
+            politeness=self.politeness,
+            clock=self._reactor.seconds,
+            robots=robots,
+            obeys=config.robots,
+            retries=config.retries,
+            max_pages=config.max_pages,
+            pages=pages + len(begun),
+            begun=begun,
+            begin=None if job is None else job.begin,
+            names_sitemaps=config.sitemaps,
+            dry_run=partial(dry_run, scope) if config.dry_run else None,
+            traps=None if scope is None else scope.traps,
+        )
+
+    def _make_robots(self, network: Network) -> tuple[SideRequests, Robots]:
+        from crawler.robots.policy import Robots
+        from crawler.robots.rules import product_token
+
+        token = product_token(self._config.user_agent)
+        fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
+        side_requests = SideRequests(frontier=self.frontier, fetcher=fetcher, clock=self._reactor.seconds)
+        return side_requests, Robots(side_requests.fetch, send=side_requests.send, clock=self._reactor, token=token)
+
+
+def _nobody(*_: object) -> None:
+    """Nobody is told."""
