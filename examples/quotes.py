@@ -15,5 +15,5 @@ def parse(page):
 
 
 for record in crawl([f"{SITE}/quotes/1.html"], parse=parse, delay=0):
-    for item in record.data:
+    for item in record.data or ():  # None where no page arrived whole
         print(json.dumps(item, ensure_ascii=False))

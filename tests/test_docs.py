@@ -260,6 +260,12 @@ def test_the_readme_is_short():
     assert len(text_of("README.md").split()) < 900
 
 
+def test_the_readme_leads_to_every_job():
+    """One click from the README: each how-to and each tutorial."""
+    linked = set(re.findall(r"\]\((docs/(?:howto|tutorial)/[^)]+)\)", text_of("README.md")))
+    assert linked == {name for name in NAMES_OF_PAGES if name.startswith(("docs/howto/", "docs/tutorial/"))}
+
+
 def test_urls_txt():
     """The list that the README fetches: a dozen URLs that parse, over http and https."""
     found = list(read([str(ROOT / "urls.txt")]))
