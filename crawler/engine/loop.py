@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -21,6 +21,7 @@ from crawler.engine.disposition import TURN, Disposition, EndedVisit, Reader, Ru
 from crawler.engine.gate import Gate
 from crawler.engine.retry import LOCAL_CODES, Retry
 from crawler.engine.side_requests import SideRequests
+from crawler.engine.slots import Slots
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.redirect import next_hop
@@ -73,15 +74,13 @@ class Crawl:
         self._side_requests = side_requests
         self._tried = tried
         self._stale: set[int] = set()  # what is sent again, over a fresh connection
-        self._slots = DeferredSemaphore(rules.concurrency)
+        self._slots = Slots(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
         self._unrecorded: deque[EndedVisit] = deque()
         self._unrecorded_size = 0  # bytes of their bodies
         self._freed = 0
         self._turn: IDelayedCall | None = None
         self._turn_end = 0.0
-        self._concurrency = rules.concurrency
-        self._owed_slots = 0
         self._paused = False
         self._paused_until = 0.0
         self._stopping = False
@@ -111,7 +110,7 @@ class Crawl:
                 elif self._clock.seconds() > self._turn_end:  # refused, as many more may be, for a millisecond each
                     yield deferLater(self._clock, 0.0)
                 continue
-            self._free_slots(1)
+            self._slots.free(1)
             if self._stopping or (self._admission.exhausted and not self._admission.pending):
                 break
             yield self._something_happens()
@@ -156,29 +155,11 @@ class Crawl:
 
     @property
     def concurrency(self) -> int:
-        return self._concurrency
+        return self._slots.limit
 
     def resize(self, concurrency: int) -> None:
         """Another number of slots; when it is smaller, those in use are taken back as they come free."""
-        slots, more = self._slots, concurrency - self._concurrency
-        self._concurrency = concurrency
-        # In this order: a slot that comes free resumes the loop at once.
-        if more > 0:
-            slots.limit += more
-            self._free_slots(more)
-        else:
-            free = min(-more, slots.tokens)
-            slots.tokens -= free
-            slots.limit += more
-            self._owed_slots += -more - free
-
-    def _free_slots(self, number: int) -> None:
-        """Give slots back: all at once, so that the loop, if it waits for one, finds the others free."""
-        owed = min(number, self._owed_slots)
-        self._owed_slots -= owed
-        if number > owed:
-            self._slots.tokens += number - owed - 1
-            self._slots.release()
+        self._slots.resize(concurrency)
 
     # The loop.
 
@@ -306,12 +287,16 @@ class Crawl:
             bug = CodedError("internal", f"{type(error).__name__}: {error}")
             self._unrecorded.append(EndedVisit(request, None, 0.0, bug))
         finally:
-            self._flights.pop(request.id, None)
-            self._freed += 1
-            if self._unrecorded_size > HEAVY:  # all of them may have come in one turn
-                self._settle()
-            elif self._turn is None:
-                self._turn = self._clock.callLater(0, self._settle)
+            self._leave(request)
+
+    def _leave(self, request: Request) -> None:
+        """A visit has ended; its slot comes free when the records are written."""
+        self._flights.pop(request.id, None)
+        self._freed += 1
+        if self._unrecorded_size > HEAVY:  # all of them may have come in one turn
+            self._settle()
+        elif self._turn is None:
+            self._turn = self._clock.callLater(0, self._settle)
 
     @inlineCallbacks
     def _run_side_request(self, request: Request) -> Generator[Deferred[Any], Any, None]:
@@ -387,7 +372,7 @@ class Crawl:
         self._turn_end = self._clock.seconds() + TURN
         if visits:
             self._turn = self._clock.callLater(0, self._settle)
-        self._free_slots(freed)
+        self._slots.free(freed)
         self.wake()
 
 
