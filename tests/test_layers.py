@@ -333,6 +333,31 @@ def test_concrete_parts_are_named_by_the_roots_alone(room: str, shared: set[str]
     assert {name for name in importers(*concrete) if not name.startswith(room)} <= roots
 
 
+FOREIGN = {
+    "_replace",
+    "_asyncioEventloop",
+    "_registerAsIOThread",
+    "_internalReaders",
+    "_temporaryObserver",
+    "_color_system",
+}
+"""Of the standard library, of Twisted and rich: what they have no public name for, each used in one place."""
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_private_names_stay_in_their_file(module: str) -> None:
+    """A name with a leading underscore is neither imported from another file of ours nor asked of its objects."""
+    nodes = list(ast.walk(ast.parse(SOURCES[module].read_text())))
+    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    own |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("crawler"):
+            assert not [alias.name for alias in node.names if re.match("_[^_]", alias.name)], f"line {node.lineno}"
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
+            inherited = ast.unparse(node.value) in {"self", "cls", "super()"}
+            assert inherited or node.attr in own | FOREIGN, f"line {node.lineno}: {ast.unparse(node)}"
+
+
 def test_no_reactor_at_the_top() -> None:
     """Importing twisted.internet.reactor installs it: no module does so by being imported, and only the site's own
     program does so at all.
