@@ -147,7 +147,8 @@ class Flight(Growing):
                     self._limit = min(self._limit, REDIRECT_SIZE)
             limit = self._limit
             if response.length is not UNKNOWN_LENGTH and response.length > limit and not limits.partial:
-                self.stop(CodedError("body_too_large", f"{response.length} bytes announced (allowed: {limit})"))
+                words = f"{response.length:,} bytes are announced, more than {limit:,} (--max-size)"
+                self.stop(CodedError("body_too_large", words))
                 return
             if "content-encoding" in headers:
                 try:

@@ -442,6 +442,7 @@ class TestSize:
         client = Client(network, limits=Limits(max_size=10))
         got = fetch(client)
         assert (code(got), got.status, got.body, got.truncated) == ("body_too_large", 200, b"", True)
+        assert got.error.message == "11 bytes are announced, more than 10 (--max-size)"
         client.assert_quiet()
 
     @pytest.mark.parametrize("pieces", [(b"0123456789ABCDEF",), (b"01234", b"56789A", b"BCDEF"), (b"0123456789", b"A")])
