@@ -41,12 +41,17 @@ def put(path: str, data: bytes, *, mode: int = 0o666) -> None:
 
 def replace(path: str, data: bytes) -> None:
     """As `put`, for a path that a person named: a link there stays one, and what is no plain file (a pipe, /dev/stderr)
-    takes the bytes as they come. Raises OSError, also for a pipe that nobody reads.
+    takes the bytes as they come. Who may read the file stays as it was. Raises OSError, also for a pipe that nobody
+    reads.
     """
     if is_stream(path):
         _pour(path, data)
-    else:
-        put(os.path.realpath(path), data)
+        return
+    place = os.path.realpath(path)
+    mode = 0o666
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(os.stat(place).st_mode) & 0o777  # noqa: PTH116
+    put(place, data, mode=mode)
 
 
 def put_new(path: str, pieces: Iterable[bytes], *, mode: int = 0o666) -> None:

@@ -107,6 +107,18 @@ def test_sync(tmp_path):
         sync(str(tmp_path / "gone"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_who_may_read_a_file_stays(tmp_path):
+    """A file that a person closed to others is not opened to them by being written anew."""
+    place = tmp_path / "report.html"
+    place.write_text("old")
+    place.chmod(0o600)
+    (tmp_path / "link").symlink_to(place)
+    for path in (place, tmp_path / "link"):
+        replace(str(path), b"new")
+        assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"new", 0o600)
+
+
 def test_one_way_of_writing():
     """No other module makes files by itself, but for the outputs, which grow, and the database and its lock."""
     making = re.compile(
