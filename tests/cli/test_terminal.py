@@ -732,13 +732,13 @@ def test_words_in_a_file_lines_on_the_terminal(site, crawl, _colours):
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202ecod.exe\u2066\r\x08"
 
 
-@pytest.mark.parametrize("output", [(), ("-o", "-")])
+@pytest.mark.parametrize("output", [(), ("--include-body",), ("--include-body", "-o", "-")])
 def test_hostile_text(site, gate, _colours, output):
     """URLs, redirects, headers and reasons that would act on a terminal are shown as escapes, as JSON too."""
     gate.location = f"http://no-such-{HOSTILE}.invalid/".replace("\r", "")
     urls = write("urls.txt", f"http://a.invalid/{HOSTILE[:-2]}", f"no URL {HOSTILE[:-2]}", gate.url("/moved"))
     faults = [site.url(f"/fault/escape-in-{place}") for place in ("reason", "title", "header")]
-    text = on_terminal(urls, *faults, "--retries", "0", "--include-body", *output)
+    text = on_terminal(urls, *faults, "--retries", "0", *output)
     assert "no URL" in text
     assert "\\x1b" in text or "\\u001b" in text
     assert "\\u202e" in text
