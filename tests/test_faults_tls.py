@@ -13,10 +13,9 @@ from ipaddress import IPv4Address
 
 import pytest
 import trustme
+from certificates import odd_certificate
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import ExtensionOID
 from fault_tools import (
     accepting,
     banner,
@@ -60,33 +59,6 @@ class OldProtocol(DefaultOpenSSLContextFactory):
         self._context.set_cipher_list(b"ALL:@SECLEVEL=0")
 
 
-def leaf(extension: x509.ExtensionType | None, authority: trustme.CA | None) -> trustme.LeafCert:
-    """A certificate with names that trustme would refuse to write, or one that vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "tests")])
-    issuer, signer = subject, key
-    if authority is not None:
-        issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
-        signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-    )
-    if extension is not None:
-        builder = builder.add_extension(extension, critical=False)
-    certificate = builder.sign(signer, hashes.SHA256())
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return trustme.LeafCert(private, certificate.public_bytes(serialization.Encoding.PEM), [])
-
-
 @pytest.fixture(scope="module")
 def handshakes(authority) -> Iterator[dict[str, str]]:
     """URLs of servers whose handshake goes wrong, by the case's name."""
@@ -98,14 +70,14 @@ def handshakes(authority) -> Iterator[dict[str, str]]:
     contexts = {
         "expired": server_context(dated(authority, days_from=-20, days_to=-10)),
         "not yet valid": server_context(dated(authority, days_from=10, days_to=20)),
-        "self-signed": server_context(leaf(address, None)),
+        "self-signed": server_context(odd_certificate(address)),
         "unknown authority": server_context(trustme.CA().issue_cert("127.0.0.1")),
         "wrong host": server_context(authority.issue_cert("other.example")),
         "common name only": server_context(authority.issue_cert(common_name="127.0.0.1")),
         "e-mail name only": server_context(authority.issue_cert("someone@127.0.0.1")),
-        "no name at all": server_context(leaf(None, authority)),
-        "star": server_context(leaf(star, authority)),
-        "malformed name": server_context(leaf(malformed, authority)),
+        "no name at all": server_context(odd_certificate(None, authority)),
+        "star": server_context(odd_certificate(star, authority)),
+        "malformed name": server_context(odd_certificate(malformed, authority)),
         "client certificate": server_context(good),
     }
     wants_certificate = contexts["client certificate"].getContext()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -13,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from threaded_clock import ThreadedClock
 from twisted.internet.defer import CancelledError, DeferredList
-from twisted.internet.task import Clock
 
 from crawler.errors import CodedError
 from crawler.models import Findings
@@ -37,20 +36,8 @@ URL = parse("http://h/a")
 DESCRIPTORS = Path("/proc/self/fd")
 
 
-class ThreadedClock(Clock):
-    """A Clock that other threads may call; `pump` runs what they have sent."""
-
-    def __init__(self):
-        super().__init__()
-        self.sent = queue.SimpleQueue()
-
-    def callFromThread(self, function, *args):
-        self.sent.put((function, args))
-
-    def pump(self, until):
-        while not until():
-            function, args = self.sent.get(timeout=30)
-            function(*args)
+class WaitingClock(ThreadedClock):
+    """One that can be waited with."""
 
     def result(self, deferred):
         """Wait for a Deferred's result; a CodedError is given back, not raised."""
@@ -62,7 +49,7 @@ class ThreadedClock(Clock):
 
 @pytest.fixture
 def clock():
-    clock = ThreadedClock()
+    clock = WaitingClock()
     yield clock
     assert clock.getDelayedCalls() == [], "no timer is left behind"
 
@@ -97,7 +84,7 @@ def worker(clock, children):
 @pytest.fixture(scope="module")
 def shared():
     """A clock and a worker for all tests that leave them as they were: starting a child takes 0.2 s."""
-    clock = ThreadedClock()
+    clock = WaitingClock()
     worker = ParseWorker(clock, TIMEOUT)
     yield clock, worker
     worker.close()

@@ -5,33 +5,16 @@ from __future__ import annotations
 import errno
 import gzip
 import os
-import queue
 import resource
 import threading
 from pathlib import Path
 
 import pytest
+from threaded_clock import ThreadedClock
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
 from crawler.errors import CodedError
 from crawler.sinks.writer import BUFFER_SIZE, FLUSH_AFTER, MAX_WAITING, Writer, open_output
-
-
-class ThreadedClock(Clock):
-    """A Clock that other threads may call; `pump` runs what they have sent."""
-
-    def __init__(self):
-        super().__init__()
-        self.sent = queue.SimpleQueue()
-
-    def callFromThread(self, function, *args):
-        self.sent.put((function, args))
-
-    def pump(self, until):
-        while not until():
-            function, args = self.sent.get(timeout=5)
-            function(*args)
 
 
 @pytest.fixture

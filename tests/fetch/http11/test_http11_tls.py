@@ -11,10 +11,9 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import trustme
+from certificates import odd_certificate
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import ExtensionOID
 from http11_fakes import FIN, RST, Exchange, FakeOwner, FakeTransport, lost, outcome_of
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionAborted
@@ -77,29 +76,7 @@ def good() -> trustme.LeafCert:
 
 def odd(extension: x509.ExtensionType | None, *, self_signed: bool = False) -> trustme.LeafCert:
     """A certificate with a subject alternative name that trustme would refuse to write, or with none."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    issuer, signer = subject, key
-    if not self_signed:
-        issuer = x509.load_pem_x509_certificate(authority().cert_pem.bytes()).subject
-        signer = serialization.load_pem_private_key(authority().private_key_pem.bytes(), None)  # type: ignore[assignment]
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-    )
-    if extension is not None:
-        builder = builder.add_extension(extension, critical=False)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    certificate = builder.sign(signer, hashes.SHA256())
-    return trustme.LeafCert(private, certificate.public_bytes(serialization.Encoding.PEM), [])
+    return odd_certificate(extension, None if self_signed else authority(), common_name=HOST)
 
 
 def names(*alternatives: x509.GeneralName) -> x509.SubjectAlternativeName:
