@@ -19,7 +19,7 @@ from crawler.job.options import JobError
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub
 from crawler.store.database import BOOKS_QUERY, Books, Store
-from crawler.store.file import StoreError, check_version, open_to_read, told
+from crawler.store.file import StoreError, check_version, database_errors, open_to_read
 from crawler.store.rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
 from crawler.urls import Url, parse
 
@@ -172,7 +172,7 @@ def queue_again(folder: str, codes: tuple[str, ...] = ()) -> int:
     refuse_strangers(path.parent)
     config = read_options(folder)
     try:
-        with told(path.parent / LOCK):
+        with database_errors(path.parent / LOCK):
             lock = Lock(path.parent / LOCK)
     except LockedError as error:
         raise JobError(f"{folder}: {who(error)} is at work on this job") from error
@@ -261,12 +261,12 @@ def open_tables(folder: str) -> Iterator[sqlite3.Connection]:
     """One moment of the job's database."""
     path = _database(folder)
     try:
-        with told(path), open_to_read(path) as db:
+        with database_errors(path), open_to_read(path) as db:
             if not check_version(db, path):
                 raise JobError(f"{scrub(folder)}: nothing of this job was kept")
             db.execute("BEGIN")
             yield db
-    except StoreError as error:  # also what `told` makes of a file that SQLite refuses
+    except StoreError as error:  # also what `database_errors` makes of a file that SQLite refuses
         raise JobError(str(error)) from error
 
 

@@ -21,7 +21,7 @@ from crawler.models import Request
 from crawler.seeds.inputs import BadLine
 from crawler.store import seals
 from crawler.store.batch import Batch, queue_ended, write_batch
-from crawler.store.file import connect, prepare, sound, told
+from crawler.store.file import connect, database_errors, prepare, value_errors
 from crawler.store.rows import (
     BEGUN,
     CONNECTED_QUERY,
@@ -76,7 +76,7 @@ class Store:
         self._path = path
         self._epoch = epoch
         self._origins: dict[str, int] = {}
-        with told(path):
+        with database_errors(path):
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # SQLite's other files follow it
             self._db = connect(path)
@@ -90,7 +90,7 @@ class Store:
 
     def close(self) -> None:
         """Leave one file behind, if nobody else reads."""
-        with told(self._path):
+        with database_errors(self._path):
             self._reader.close()
             self._db.close()
 
@@ -112,7 +112,7 @@ class Store:
                 origins.append((number, text))
             return number
 
-        with told(self._path):
+        with database_errors(self._path):
             new = [new_row(entry, origin, self._epoch) for entry in batch.new]
             ended = list(batch.ended)
             for number, record, row in batch.unfetched:
@@ -148,7 +148,7 @@ class Store:
         What is stored as a time of day was meant as one that is some time away. A clock that has been set back since
         the last batch would make that longer: all is moved by as much.
         """
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             ahead = db.execute(
                 "SELECT max(coalesce((SELECT at FROM batches ORDER BY number DESC LIMIT 1), 0), coalesce("
                 "(SELECT max(started, coalesce(ended, started)) FROM runs ORDER BY id DESC LIMIT 1), 0)) - ?",
@@ -166,23 +166,23 @@ class Store:
 
     def begin_run(self, at: float, pid: int, version: str) -> int:
         """Note that a run begins; gives its number."""
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             run = db.execute("INSERT INTO runs (started, pid, version) VALUES (?, ?, ?)", (at, pid, version)).lastrowid
         assert run is not None
         return run
 
     def end_run(self, run: int, at: float) -> None:
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             db.execute("UPDATE runs SET ended = ? WHERE id = ?", (at, run))
 
     def keep(self, part: str, value: bytes | str) -> None:
         """Note a value of the job, for `verify`."""
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             seals.keep(db, part, value)
 
     def add_output(self, path: str) -> int:
         """Note an output, of which nothing is committed yet; gives its number."""
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             number = db.execute("INSERT INTO outputs (path) VALUES (?)", (path,)).lastrowid
         assert number is not None
         return number
@@ -190,7 +190,7 @@ class Store:
     def keep_outputs(self, paths: Iterable[str]) -> None:
         """Forget the outputs that are none of these: before anything was accepted, they may still be others."""
         kept = set(paths)
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             for number, path in db.execute("SELECT id, path FROM outputs").fetchall():
                 if path not in kept:
                     db.execute("DELETE FROM outputs WHERE id = ?", (number,))
@@ -206,7 +206,7 @@ class Store:
         else:
             condition = f"state = {STATES['failed']}"
         earlier = f"NOT {UNWRITTEN}" if omits_skips else "1"
-        with told(self._path), self._transaction() as db:
+        with database_errors(self._path), self._transaction() as db:
             return queue_ended(db, f"host IS NOT NULL AND {condition}", tuple(codes), earlier)
 
     def fall_back(self, sizes: Mapping[int, int]) -> int:
@@ -214,7 +214,7 @@ class Store:
 
         After a power failure an output may be shorter than what was committed. What was lost with it is queued again.
         """
-        with told(self._path), sound(self._path), self._transaction() as db:
+        with database_errors(self._path), value_errors(self._path), self._transaction() as db:
             batch, offsets = 0, dict.fromkeys(sizes, 0)
             for number, text in db.execute("SELECT number, offsets FROM batches ORDER BY number DESC"):
                 then = _offsets(text)
@@ -234,12 +234,12 @@ class Store:
 
     def _read(self, query: str, values: Sequence[object] = (), row: Any = tuple[int, ...]) -> list[Any]:
         """The rows, each of the type `row`: in a damaged file a column may hold anything."""
-        with told(self._path), sound(self._path):
+        with database_errors(self._path), value_errors(self._path):
             rows: list[Any] = msgspec.convert(self._reader.execute(query, values).fetchall(), list[row])
             return rows
 
     def _requests(self, rows: list[Row]) -> list[Request]:
-        with sound(self._path):
+        with value_errors(self._path):
             return [request_of(row, self._epoch) for row in rows]
 
     def fresh(self, host: str, after: int, limit: int) -> list[Request]:
@@ -294,13 +294,13 @@ class Store:
 
     def known_keys(self) -> Iterator[bytes]:
         """The keys of all known URLs, many at a time."""
-        with told(self._path):
+        with database_errors(self._path):
             for (keys,) in self._reader.execute("SELECT keys FROM known"):
                 yield keys
 
     def led_keys(self) -> Iterator[bytes]:
         """The keys of the URLs that redirects led to."""
-        with told(self._path):
+        with database_errors(self._path):
             for (key,) in self._reader.execute("SELECT key FROM led"):
                 yield key
 
@@ -322,7 +322,7 @@ class Store:
 
     def typed(self) -> Iterator[tuple[str, str | None]]:
         """The URLs of the inputs, and their userinfo. Reads all rows."""
-        with told(self._path):
+        with database_errors(self._path):
             yield from self._reader.execute("SELECT url, userinfo FROM urls WHERE parent IS NULL AND host IS NOT NULL")
 
     def hops(self) -> Iterator[str]:
@@ -338,7 +338,7 @@ class Store:
         return self._texts("SELECT url FROM urls WHERE error = 'depth_limit'")
 
     def _texts(self, query: str) -> Iterator[str]:
-        with told(self._path):
+        with database_errors(self._path):
             for (text,) in self._reader.execute(query):
                 yield text
 

@@ -120,7 +120,7 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def database_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say about the file into CodedError, or StoreError for what is no database."""
     try:
         yield
@@ -141,7 +141,7 @@ def told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def sound(path: Path) -> Iterator[None]:
+def value_errors(path: Path) -> Iterator[None]:
     """Turn what it means that the file's values are none of ours into a CodedError."""
     try:
         yield

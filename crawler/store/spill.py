@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from crawler.store.file import told
+from crawler.store.file import database_errors
 
 _CACHE: Final = 2_048  # KiB
 _WORDS: Final = Path("what waits on the disk (in the folder that TMPDIR names)")
@@ -22,7 +22,7 @@ class Spill:
     """A database with the tables of `schema`. What it cannot do is raised as CodedError: `disk_full`, `write_error`."""
 
     def __init__(self, schema: str) -> None:
-        with told(_WORDS):
+        with database_errors(_WORDS):
             self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = OFF")
             self._db.execute("PRAGMA synchronous = OFF")
@@ -31,17 +31,17 @@ class Spill:
 
     def run(self, statement: str, *values: Any) -> list[Any]:
         """All rows of a statement."""
-        with told(_WORDS):
+        with database_errors(_WORDS):
             return self._db.execute(statement, values).fetchall()
 
     def run_many(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
-        with told(_WORDS):
+        with database_errors(_WORDS):
             self._db.executemany(statement, rows)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Several statements for the price of little more than one."""
-        with told(_WORDS):
+        with database_errors(_WORDS):
             self._db.execute("BEGIN")
             try:
                 yield
