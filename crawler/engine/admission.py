@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
-from crawler.frontier.seen import Known
+from crawler.frontier.seen import Seen
 from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, Response, unfetched
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, from_iterable
@@ -73,7 +73,7 @@ class Admission:
         self._seeds_open = 0
         self._recent: set[str] = set()
         self._recent_size = 0
-        self._skips = Known()
+        self._skips = Seen()
         self.write: Callable[[Record, int], None]  # crawl's
         self.pending = frontier.counts().pending  # inputs without a record
         self.more = False  # there may be more to read at once

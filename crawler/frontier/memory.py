@@ -21,7 +21,7 @@ from typing import Final
 
 from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView
-from crawler.frontier.seen import Known
+from crawler.frontier.seen import Seen
 from crawler.models import Outcome, Request
 from crawler.politeness.controller import HostControl, Politeness
 from crawler.urls import Url, parse
@@ -83,7 +83,7 @@ class MemoryFrontier:
     def __init__(self, politeness: Politeness, key: Callable[[Url], bytes] | None = None) -> None:
         self._politeness = politeness
         self._key = key
-        self._known = Known()
+        self._known = Seen()
         self._queues: dict[str, HostQueue] = {}
         self._ready: deque[HostQueue] = deque()
         self._waiting: list[tuple[float, int, HostQueue]] = []

@@ -9,7 +9,7 @@ _HEAD: Final = 2
 _REST: Final = KEY_BYTES - _HEAD
 
 
-class Known:
+class Seen:
     """A set of keys: 18 bytes for each, 180 MiB for ten million, where a set of Python's takes 700 MiB and more.
 
     The first two bytes of a key choose one of 65,536 buckets; what follows is searched there, and appended if it is

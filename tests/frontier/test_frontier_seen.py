@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from crawler.frontier.seen import KEY_BYTES, Known
+from crawler.frontier.seen import KEY_BYTES, Seen
 
 
 def test_a_key_is_new_once():
     """`add` says whether the key was unknown."""
-    known = Known()
+    known = Seen()
     keys = [random.Random(1).randbytes(KEY_BYTES) for _ in range(1)]
     assert known.add(keys[0])
     assert not known.add(keys[0])
@@ -19,7 +19,7 @@ def test_a_key_is_new_once():
 def test_it_is_a_set():
     """Told the same keys, it answers as a set does, also when they share all but a few bits."""
     rng = random.Random(2)
-    known, model = Known(), set()
+    known, model = Seen(), set()
     for _ in range(3_000):
         key = bytes(rng.choice(b"\x00\x01\x02") for _ in range(5)).ljust(KEY_BYTES, b"\x00")
         assert (key in known) == (key in model)
@@ -31,7 +31,7 @@ def test_it_is_a_set():
 
 def test_bytes_that_span_two_keys_are_no_key():
     """Within a bucket keys lie end to end: what is found across their border is not known."""
-    known = Known()
+    known = Seen()
     first, second = bytes(range(16)), bytes(range(100, 116))
     head = b"\xaa\xbb"
     known.add(head + first[2:])
@@ -45,7 +45,7 @@ def test_bytes_that_span_two_keys_are_no_key():
 
 def test_a_match_across_the_border_does_not_hide_the_key_behind_it():
     """The search goes on behind a false match, which may overlap the true one."""
-    known = Known()
+    known = Seen()
     zeros, key = b"\xaa\xbb" + bytes(14), b"\xaa\xbb" + bytes(7) + b"\x01" + bytes(6)
     for each in (key, zeros):
         assert known.add(each)
@@ -57,7 +57,7 @@ def test_keys_are_loaded_in_bulk():
     """What was saved as one run of bytes is known after that."""
     rng = random.Random(3)
     keys = [rng.randbytes(KEY_BYTES) for _ in range(500)]
-    known = Known()
+    known = Seen()
     known.load(b"".join(keys[:400]))
     known.load(b"")
     assert len(known) == 400
