@@ -55,7 +55,7 @@ Name = tuple[str, str, str, str]
 """What tells a record from all others of its job: URL, source, line and parent, as text."""
 
 
-class Told(NamedTuple):
+class RecordFacts(NamedTuple):
     """One record of an output: its name, the digest of what it says that its row says as well, and its body."""
 
     name: Name
@@ -182,14 +182,14 @@ def _url(db: sqlite3.Connection, number: int) -> str:
     return url
 
 
-def _lines(records: Iterator[Told], look: Callable[[Body], None] | None) -> Iterator[tuple[bytes, int, bytes]]:
+def _lines(records: Iterator[RecordFacts], look: Callable[[Body], None] | None) -> Iterator[tuple[bytes, int, bytes]]:
     for line, record in enumerate(records, 1):
         if look is not None:
             look(record.body)
         yield _key(record.name), line, record.facts
 
 
-def _records(file: BinaryIO, path: str, rows: Rows) -> Iterator[Told]:
+def _records(file: BinaryIO, path: str, rows: Rows) -> Iterator[RecordFacts]:
     if path.endswith(".gz"):
         file = cast(BinaryIO, gzip.GzipFile(fileobj=file))
     delimiter = _TABLES.get(Path(path.removesuffix(".gz")).suffix)
@@ -204,7 +204,7 @@ def _bounded(file: BinaryIO, longest: int) -> Iterator[bytes]:
         yield text
 
 
-def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[Told]:
+def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[RecordFacts]:
     decode = msgspec.json.Decoder(_Line).decode
     for text in lines:
         line = decode(text)
@@ -213,14 +213,14 @@ def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[Told]:
         if line.error is not None:
             told |= {"error_code": line.error.code, "error_message": line.error.message}
         told["redirects"] = _encode(line.redirects).decode() if line.redirects else None
-        yield Told(
+        yield RecordFacts(
             _name(line.url, place.source, place.line, place.parent),
             _digest(facts, told),
             Body(line.sha256, line.content_type, line.size_body),
         )
 
 
-def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[Told]:
+def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[RecordFacts]:
     limit = csv.field_size_limit(rows.longest)
     try:
         for row in csv.DictReader((text.decode() for text in lines), delimiter=delimiter):
@@ -228,7 +228,7 @@ def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[To
             if told.get("redirects") == "[]":
                 told["redirects"] = None
             size = row.get("size_body") or ""
-            yield Told(
+            yield RecordFacts(
                 _name(*(row.get(name) for name in _NAMES)),
                 _digest(rows.facts, told),
                 Body(row.get("sha256") or None, _bare(row.get("content_type")), int(size) if size.isdigit() else None),
