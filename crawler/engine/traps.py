@@ -28,8 +28,8 @@ _WORTH: Final = 4  # repetitions that one page with something new makes up for
 _FIRST: Final = 8  # pages of a pattern before their bodies are looked at
 _SURE: Final = 64  # pages with something new: from then on only every so manieth is looked at
 _SAMPLE: Final = 16
-_MOST_CORNERS: Final = 20_000
-_MOST_SAYINGS: Final = 64  # of one corner
+_MOST_SECTIONS: Final = 20_000
+_MOST_SAYINGS: Final = 64  # of one section
 _MOST_SESSIONS: Final = 50_000
 _LOOKED_AT: Final = 1 << 17  # bytes of a body
 _SHOWN: Final = 200
@@ -54,7 +54,7 @@ class _Piece(NamedTuple):
     added: str
 
 
-class _Corner:
+class _Section:
     """What is known of the pages of one kind: how many said what others had said, and how many something new."""
 
     __slots__ = ("fresh", "repeated", "sayings")
@@ -85,10 +85,10 @@ class Traps:
     """Learns from pages, in the order in which they are read, and judges the links on them and what is queued."""
 
     def __init__(self) -> None:
-        self._corners: dict[str, int | _Corner] = {}  # a number: of pages, too few yet
+        self._sections: dict[str, int | _Section] = {}  # a number: of pages, too few yet
         self._endless: dict[str, int] = {}
         self._grown: Counter[_Piece] = Counter()
-        self._sessions: dict[str, _Corner] = {}  # by host
+        self._sessions: dict[str, _Section] = {}  # by host
         self._known: dict[int, int] = {}  # pages without their session ids, and what they said
         self._forgetful: set[str] = set()  # hosts that have an end only without session ids
 
@@ -98,18 +98,18 @@ class Traps:
         bare = _bare(url)
         if bare is not None:
             self._saw_session(url, bare, body)
-        corner = self._corners.get(pattern, 0)
-        if isinstance(corner, int):
-            if corner < _FIRST:
-                self._corners[pattern] = corner + 1
-                if len(self._corners) > _MOST_CORNERS:
+        section = self._sections.get(pattern, 0)
+        if isinstance(section, int):
+            if section < _FIRST:
+                self._sections[pattern] = section + 1
+                if len(self._sections) > _MOST_SECTIONS:
                     self._forget()
                 return
-            corner = self._corners[pattern] = _Corner()
-        if corner.wants(url):
-            corner.heard(_saying(url, body, session=bare is not None))
-            if corner.is_endless:
-                self._endless[pattern] = corner.repeated + _FIRST
+            section = self._sections[pattern] = _Section()
+        if section.wants(url):
+            section.heard(_saying(url, body, session=bare is not None))
+            if section.is_endless:
+                self._endless[pattern] = section.repeated + _FIRST
 
     def judge(self, url: Url, page: Url) -> CodedError | None:
         """Whether a link on a page leads into a trap."""
@@ -118,7 +118,7 @@ class Traps:
             if piece is not None:
                 if self._grown[piece] >= PATIENCE:
                     return _trap(f"{PATIENCE} links have added {piece.added[:_SHOWN]!r} to a URL with that in it", url)
-                if len(self._grown) > _MOST_CORNERS:
+                if len(self._grown) > _MOST_SECTIONS:
                     self._grown.clear()
                 self._grown[piece] += 1
         return self.refusal(url)
@@ -172,28 +172,28 @@ class Traps:
 
     def _saw_session(self, url: Url, bare: str, body: bytes) -> None:
         host, key = url.host_key, hash(bare)
-        corner = self._sessions.get(host)
-        if corner is None:
-            if len(self._sessions) >= _MOST_CORNERS:
+        section = self._sessions.get(host)
+        if section is None:
+            if len(self._sessions) >= _MOST_SECTIONS:
                 return
-            corner = self._sessions[host] = _Corner()
-        if corner.wants(url):
+            section = self._sessions[host] = _Section()
+        if section.wants(url):
             saying = _saying(url, body, session=True)
             said = self._known.get(key)
             if said is not None:
-                corner.repeated += said == saying
-                corner.fresh += said != saying
+                section.repeated += said == saying
+                section.fresh += said != saying
             if len(self._known) < _MOST_SESSIONS:
                 self._known.setdefault(key, saying)
-            if corner.repeated > PATIENCE + _WORTH * corner.fresh:
+            if section.repeated > PATIENCE + _WORTH * section.fresh:
                 self._forgetful.add(host)
 
     def _forget(self) -> None:
         """Keep the patterns of many pages, or else the latest."""
-        kept = {pattern: corner for pattern, corner in self._corners.items() if not isinstance(corner, int)}
-        if len(kept) > _MOST_CORNERS // 2:
-            kept = dict(list(kept.items())[-_MOST_CORNERS // 2 :])
-        self._corners = dict(kept)
+        kept = {pattern: section for pattern, section in self._sections.items() if not isinstance(section, int)}
+        if len(kept) > _MOST_SECTIONS // 2:
+            kept = dict(list(kept.items())[-_MOST_SECTIONS // 2 :])
+        self._sections = dict(kept)
 
 
 def pattern_of(url: Url) -> str:

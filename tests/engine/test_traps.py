@@ -1,4 +1,4 @@
-"""traps.py: corners without an end come to one after some dozens of pages, and no honest site loses a page."""
+"""traps.py: sections without an end come to one after some dozens of pages, and no honest site loses a page."""
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ def test_memory_is_bounded_by_number() -> None:
     for number in range(60_000):
         url = parse(f"http://h{number}.example/{'x' * (number % 7)}?sid=a{number}")
         traps.saw(url, b"")
-    assert len(traps._corners) <= 20_000
+    assert len(traps._sections) <= 20_000
     assert len(traps._sessions) <= 20_000
     assert len(traps._known) <= 50_000
 
