@@ -266,7 +266,7 @@ class Job:
                 known = ", ".join(outputs) or "none"
                 raise JobError(f"{path}: the outputs of a job stay the same (they are: {known})")
             if not overwrite and os.path.exists(place):
-                raise ValueError(f"{path} exists already: -O overwrites it")
+                raise ValueError(f"{path} exists already: -O/--overwrite-output replaces it")
             outputs[place] = (self._store.add_output(place), 0)
         number, committed = outputs[place]
         created = not os.path.exists(place)

@@ -298,7 +298,7 @@ def open_output(path: str, reactor: WriterReactor, *, overwrite: bool) -> Writer
         else:
             fd, created = _open(path, overwrite=overwrite)
     except FileExistsError:
-        raise ValueError(f"{scrub(path)} exists already: -O overwrites it") from None
+        raise ValueError(f"{scrub(path)} exists already: -O/--overwrite-output replaces it") from None
     except IsADirectoryError:
         raise ValueError(f"{scrub(path)} is a directory, not a file") from None
     except OSError as error:

@@ -217,7 +217,7 @@ def test_an_output_is_not_overwritten(site, crawl):
     before = len(site.site.log)
     refused = crawl(site.url(HELLO), "-o", "new.csv", "-o", "out.jsonl")
     assert refused.code == 2
-    assert refused.err == "crawler: error: out.jsonl exists already: -O overwrites it\n"
+    assert refused.err == "crawler: error: out.jsonl exists already: -O/--overwrite-output replaces it\n"
     assert Path("out.jsonl").read_text() == "precious\n"
     assert not Path("new.csv").exists()
     assert len(site.site.log) == before

@@ -81,7 +81,7 @@ def _quietly(action: object, *arguments: object) -> None:
     except ConfigError as error:  # JobError is one
         assert str(error)
     except ValueError as error:  # with the write-ahead log all may be lost: then a file stands where an output begins
-        assert str(error).endswith("exists already: -O overwrites it"), error
+        assert str(error).endswith("exists already: -O/--overwrite-output replaces it"), error
 
 
 def _ask(folder: Path, command: str) -> None:

@@ -329,7 +329,7 @@ class TestOutputs:
         """As without a job; -O replaces it, once."""
         (tmp_path / "pages.jsonl").write_text("mine\n")
         work = Work(tmp_path, begin=False)
-        with pytest.raises(ValueError, match="exists already: -O overwrites it"):
+        with pytest.raises(ValueError, match="exists already: -O/--overwrite-output replaces it"):
             work.job.output(str(work.path), overwrite=False)
         work.job.close()
         assert work.path.read_text() == "mine\n"

@@ -392,7 +392,7 @@ def test_an_existing_file_is_kept(tmp_path, clock):
     """-o never destroys a file; the message says how to."""
     path = tmp_path / "out"
     path.write_text("precious")
-    with pytest.raises(ValueError, match=r"out exists already: -O overwrites it"):
+    with pytest.raises(ValueError, match=r"out exists already: -O/--overwrite-output replaces it"):
         open_output(str(path), clock, overwrite=False)
     assert path.read_text() == "precious"
 
