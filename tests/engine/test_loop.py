@@ -881,14 +881,14 @@ class TestSinkFails:
         """Its URL has a record that says so, and the others have theirs."""
         network.serve()
         rig = Rig(urls(3), network=network, concurrency=2)
-        decide = rig.crawl._retry.decide
+        decide = rig.retry.decide
 
         def broken(request: Request, **told: object) -> object:
             if request.id == 1:
                 raise ZeroDivisionError("oops")
             return decide(request, **told)
 
-        rig.crawl._retry.decide = broken
+        rig.retry.decide = broken
         records = rig.run()
         rig.assert_quiet()
         assert records.codes == [None, "internal", None]
@@ -975,9 +975,8 @@ def test_a_turn_for_failures_that_take_no_time():
     clock = Clock()
     turns = 0
 
-    class Failing:
-        def fetch(self, request: Request, on_sent: object) -> Deferred[Response]:
-            return succeed(Response(Timings(), 0.0, error=CodedError("address_blocked")))
+    def fetch(request: Request, on_sent: object, *, fresh: bool) -> Deferred[Response]:
+        return succeed(Response(Timings(), 0.0, error=CodedError("address_blocked")))
 
     def tick() -> None:
         nonlocal turns
@@ -986,8 +985,8 @@ def test_a_turn_for_failures_that_take_no_time():
             clock.callLater(0, tick)
 
     rig = Rig(urls(1500), clock=clock)
-    rig.crawl._fetcher = Failing()
+    rig.client.fetcher.fetch = fetch
     tick()
     rig.run()
-    assert len(rig.records.records) == 1500
+    assert rig.records.codes == ["address_blocked"] * 1500
     assert turns > 5

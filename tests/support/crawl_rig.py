@@ -120,6 +120,7 @@ class Rig:
         self.frontier = MemoryFrontier(self.politeness)
         self.records = Records()
         self.all_read: list[int] = []
+        self.retry = Retry(retries=retries, rng=random.Random(rng))
         self.admission = Admission(
             feed=feed or DirectFeed(iter(seeds)),
             frontier=self.frontier,
@@ -134,7 +135,7 @@ class Rig:
             politeness=self.politeness,
             gate=Gate(politeness=self.politeness, clock=self.clock.seconds, dry_run=dry_run),
             fetcher=self.client.fetcher,
-            retry=Retry(retries=retries, rng=random.Random(rng)),
+            retry=self.retry,
             sink=sink or self.records,
             rules=Rules(concurrency=concurrency, max_redirects=max_redirects),
         )
