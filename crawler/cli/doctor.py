@@ -40,7 +40,7 @@ SHORT_OF_DESCRIPTORS: Final = 256
 _WIDTH: Final = 79  # the last column of a terminal makes some of them wrap
 _BECAME: Final = 22  # the longest error code
 _ABOUT: Final = _WIDTH - _BECAME - 13
-_CLOSING: Final = 2.0  # seconds for the other thread to hear that its sockets were closed
+CLOSING: Final = 2.0  # seconds for the other thread to hear that its sockets were closed
 _NOBODY: Final = "http://no-such-host.invalid/"  # RFC 2606: never a host
 # It may reach whoever uses its connection next; that is right, but not what the others are asked about.
 _ALONE: Final = "late-bytes"
@@ -73,17 +73,17 @@ class Examination:
         try:
             with running_site() as site, running_site(tls=self_signed()) as tls_site, refused_port() as port:
                 if not self._quiet:
-                    yield from self._head(site)
+                    yield from self.head(site)
                 for options, cases in groups(site, tls_site, port):
                     yield from self._examine(cases, options)
-                yield from self._sockets(site, tls_site)
+                yield from self.sockets(site, tls_site)
         except CannotListenError as error:
-            yield from self._row("serves on a loopback port", printable(str(error.socketError)), None, "a port")
+            yield from self.row("serves on a loopback port", printable(str(error.socketError)), None, "a port")
         total = self._kept + self._broken
         verdict = f"{self._kept} as promised, {self._broken} not"
         yield f"{total} cases in {time.monotonic() - started:.1f} s: {verdict}\n"
 
-    def _head(self, site: RunningSite) -> Iterator[str]:
+    def head(self, site: RunningSite) -> Iterator[str]:
         yield self._versions
         with private_reactor() as (reactor, _):
             loop = type(reactor._asyncioEventloop).__module__.partition(".")[0]
@@ -93,22 +93,22 @@ class Examination:
         yield f"Files and sockets: {limit:,} at most{few}\n"
         yield f"TLS: {ssl.OPENSSL_VERSION}\n"
         yield f"Authorities: {_authorities()}\n"
-        yield from _names(site)
+        yield from names_line(site)
         yield f"\n{'What the server does':<{_ABOUT}} {'becomes':<{_BECAME}} seconds\n"
 
     def _examine(self, cases: Sequence[Case], options: dict[str, Any]) -> Iterator[str]:
         records = stream([case.url for case in cases], ordered=True, **PATIENCE, **options)
         for case, record in zip(cases, records, strict=True):
             message = "" if record.error is None else f" ({printable(record.error.message, 200)})"
-            yield from self._row(case.about, became(record), record.time_total, case.promise, message)
+            yield from self.row(case.about, became(record), record.time_total, case.promise, message)
 
-    def _sockets(self, *sites: RunningSite) -> Iterator[str]:
-        end = time.monotonic() + _CLOSING
+    def sockets(self, *sites: RunningSite) -> Iterator[str]:
+        end = time.monotonic() + CLOSING
         while (left := sum(site.site.open_connections for site in sites)) and time.monotonic() < end:
             time.sleep(0.01)
-        yield from self._row("all of it, in the end", f"{left} open sockets", None, "0 open sockets")
+        yield from self.row("all of it, in the end", f"{left} open sockets", None, "0 open sockets")
 
-    def _row(self, about: str, found: str, seconds: float | None, promise: str, message: str = "") -> Iterator[str]:
+    def row(self, about: str, found: str, seconds: float | None, promise: str, message: str = "") -> Iterator[str]:
         fine = found == promise
         self._kept += fine
         self._broken += not fine
@@ -196,7 +196,7 @@ def _authorities() -> str:
     return paths.cafile or paths.capath or "none found: every https URL will fail (SSL_CERT_FILE names a file of them)"
 
 
-def _names(site: RunningSite) -> Iterator[str]:
+def names_line(site: RunningSite) -> Iterator[str]:
     """What becomes of a name that is this machine's, and of one that is nobody's."""
     local = site.url("/plain.txt").replace(site.host, "localhost")
     here, nowhere = stream([local, _NOBODY], ordered=True, **PATIENCE)

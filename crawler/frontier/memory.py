@@ -81,7 +81,7 @@ class MemoryFrontier:
     """
 
     def __init__(self, politeness: Politeness, key: Callable[[Url], bytes] | None = None) -> None:
-        self._politeness = politeness
+        self.politeness = politeness
         self._key = key
         self._known = Seen()
         self._queues: dict[str, HostQueue] = {}
@@ -123,7 +123,7 @@ class MemoryFrontier:
         queue = self._next(now)
         if queue is None:
             return None
-        control = queue.control = self._politeness.host(queue.key, now)
+        control = queue.control = self.politeness.host(queue.key, now)
         request = queue.pop(now, held=control.held)
         if request.id in self._leases:
             raise KeyError(f"request {request.id} is leased already: two inputs share an id")
@@ -196,7 +196,7 @@ class MemoryFrontier:
         """Nothing to let go of: the books may still be read."""
 
     def _view(self, queue: HostQueue, now: float) -> HostView:
-        host = self._politeness.host(queue.key, now)
+        host = self.politeness.host(queue.key, now)
         queued = queue.pending - host.in_flight
         return HostView(queue.key, queued, host.in_flight, host.limit, host.delay, host.binding(now))
 
@@ -242,7 +242,7 @@ class MemoryFrontier:
 
     def _when(self, queue: HostQueue, now: float) -> float:
         """When this host may start its next request, were it not for the other hosts."""
-        host = self._politeness.host(queue.key, now)
+        host = self.politeness.host(queue.key, now)
         if host.in_flight >= host.limit or host.unsent is not None:
             return _NEVER
         if host.held and not queue.side_requests:
@@ -274,7 +274,7 @@ class MemoryFrontier:
 
     def _next(self, now: float) -> HostQueue | None:
         """The host whose turn it is, at the head of the line; None when no host may start anything now."""
-        changed = self._politeness.changed
+        changed = self.politeness.changed
         if changed:
             for key in changed:
                 if key in self._queues:

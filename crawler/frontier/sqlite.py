@@ -77,9 +77,9 @@ class SqliteFrontier(MemoryFrontier):
                 self._known.add(key)
         books = self._store.books()
         self._ended = {"ok": books.ok, "failed": books.failed, "skipped": books.skipped}
-        longest = self._politeness.longest_wait  # what is longer is a clock that was set back between two runs
+        longest = self.politeness.longest_wait  # what is longer is a clock that was set back between two runs
         for host, until in self._store.blocked(now):
-            self._politeness.host(host, now).block(min(until - now, longest), now, "retry_after")
+            self.politeness.host(host, now).block(min(until - now, longest), now, "retry_after")
         for request, when in self._store.begun():
             due = min(when, now + longest)
             if request.parked:
@@ -178,7 +178,7 @@ class SqliteFrontier(MemoryFrontier):
         delay = host.delay
         if host.next_start > now + delay + 1.0:
             self._journal.blocked(queue.key, host.next_start)
-        if delay > self._politeness.delay and self._delays.get(queue.key) != delay:
+        if delay > self.politeness.delay and self._delays.get(queue.key) != delay:
             self._delays[queue.key] = delay
             self._journal.paced(queue.key, delay)
 

@@ -63,7 +63,7 @@ class Artifacts:
 
         Fails with CodedError, also when it was given up, unless the run failed before.
         """
-        self._work = work = _Work(self._reactor, partial(self._write, snapshot))
+        self._work = work = _Work(self._reactor, partial(self.write_now, snapshot))
         work.done.addErrback(self._not_written)
         return work.done.addBoth(lambda error: outcome if error is None or isinstance(outcome, Failure) else error)
 
@@ -77,7 +77,7 @@ class Artifacts:
             return failure
         return Failure(CodedError("write_error", f"{self._config.report}: given up, as the run was"))
 
-    def _write(self, snapshot: Snapshot, given_up: Callable[[], bool]) -> None:
+    def write_now(self, snapshot: Snapshot, given_up: Callable[[], bool]) -> None:
         """Runs in a thread. The first error is raised, when all was tried."""
         config = self._config
         errors = []

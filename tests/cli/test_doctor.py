@@ -91,10 +91,10 @@ def test_a_promise_that_is_not_kept(few, monkeypatch):
 
 def test_sockets_that_stay_open(monkeypatch):
     """What the servers still see open after the end is not as promised."""
-    monkeypatch.setattr(doctor, "_CLOSING", 0.0)
+    monkeypatch.setattr(doctor, "CLOSING", 0.0)
     examination = Examination(versions="")
     left = SimpleNamespace(site=SimpleNamespace(open_connections=2))
-    text = "".join(examination._sockets(left, left))  # type: ignore[arg-type]
+    text = "".join(examination.sockets(left, left))  # type: ignore[arg-type]
     assert "4 open sockets" in text
     assert "NOT AS PROMISED: should be 0 open sockets" in text
     assert examination.exit_code == 1
@@ -134,7 +134,7 @@ def test_names(monkeypatch, unknown, words):
     answers = [record("http://localhost/", None, "::1"), record("http://no-such-host.invalid/", *unknown)]
     monkeypatch.setattr(doctor, "stream", lambda *_, **__: iter(answers))
     site = RunningSite(None, "http", "127.0.0.1", 1)  # type: ignore[arg-type]
-    (line,) = doctor._names(site)
+    (line,) = doctor.names_line(site)
     assert line.startswith("Names: localhost is ::1; ")
     assert words in line
 
@@ -143,13 +143,13 @@ def test_few_descriptors(few, monkeypatch):
     """A limit under which a wide run would crawl is pointed out."""
     monkeypatch.setattr(doctor, "descriptor_limit", lambda: 64)
     with running_site() as site:
-        head = "".join(Examination(versions="")._head(site))
+        head = "".join(Examination(versions="").head(site))
     assert "Files and sockets: 64 at most, few: try `ulimit -n 4096`\n" in head
 
 
 def test_long_words_are_cut():
     """A row keeps its columns, whatever the fault is called."""
-    (line,) = Examination(versions="")._row("x" * 200, "200", 1.0, "200")
+    (line,) = Examination(versions="").row("x" * 200, "200", 1.0, "200")
     assert len(line.rstrip("\n")) < 80
     assert "... 200 " in line
 

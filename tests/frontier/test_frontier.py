@@ -111,7 +111,7 @@ def claim(frontier: Frontier, now: float = 0.0) -> Request:
     """Claim a request and send it at once."""
     request = frontier.claim(now)
     assert request is not None
-    frontier._politeness.sent(request.url.host_key, request.id, now)
+    frontier.politeness.sent(request.url.host_key, request.id, now)
     return request
 
 
@@ -119,7 +119,7 @@ def claim_all(frontier: Frontier, now: float = 0.0) -> list[int]:
     """The ids of all that may be claimed now, in order."""
     ids = []
     while (request := frontier.claim(now)) is not None:
-        frontier._politeness.sent(request.url.host_key, request.id, now)
+        frontier.politeness.sent(request.url.host_key, request.id, now)
         ids.append(request.id)
     return ids
 

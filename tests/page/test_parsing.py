@@ -101,7 +101,7 @@ def code(result):
 
 def begun(clock, worker):
     """Until the child has the job: then the time that counts is that of parsing."""
-    clock.pump(lambda: not worker._fresh)
+    clock.pump(lambda: not worker.fresh)
 
 
 # Frames.
@@ -217,10 +217,10 @@ def test_a_child_that_dies(clock, worker, children):
     assert clock.result(ask(worker)).data == {"t": "x"}
     assert len(children) == 2
     asked = ask(worker, STUCK, FOREVER)
-    while worker._waiting:
+    while worker.waiting:
         time.sleep(0.001)
     children[1].kill()
-    clock.pump(lambda: len(children) == 3 and not worker._fresh)
+    clock.pump(lambda: len(children) == 3 and not worker.fresh)
     clock.advance(TIMEOUT)
     assert code(clock.result(asked)) == "parse_timeout"
 
@@ -230,7 +230,7 @@ def test_a_page_that_kills_its_child(clock, worker, children):
     asked, other = ask(worker, STUCK, FOREVER), ask(worker)
     begun(clock, worker)
     children[0].kill()
-    clock.pump(lambda: len(children) == 2 and not worker._fresh)
+    clock.pump(lambda: len(children) == 2 and not worker.fresh)
     children[1].kill()
     error = clock.result(asked)
     assert (code(error), error.message) == ("parse_error", f"the process that parses ended (signal {signal.SIGKILL})")

@@ -204,7 +204,7 @@ class TestFiles:
         artifacts.counting.write(made("/a"), None, 0)
         Path("stats.json").mkdir()
         with pytest.raises(CodedError, match=r"stats\.json: Is a directory"):
-            artifacts._write(stats.snapshot(), lambda: False)
+            artifacts.write_now(stats.snapshot(), lambda: False)
         assert "a.example" in page()
         assert sorted(map(str, Path().iterdir())) == ["run.html", "stats.json"]
 
@@ -254,7 +254,7 @@ class TestFiles:
         """Whatever a URL holds: the file is written, and can be read."""
         stats = Stats(concurrency=1)
         stats.write(failed("/\ud800"), None, 0)
-        Artifacts(Config.build(stats="stats.json"), None)._write(stats.snapshot(), lambda: False)
+        Artifacts(Config.build(stats="stats.json"), None).write_now(stats.snapshot(), lambda: False)
         assert json.loads(Path("stats.json").read_text())["errors"][0]["url"] == "https://a.example/\ufffd"
 
 
@@ -311,7 +311,7 @@ def test_giving_up(monkeypatch):
         assert go_on.wait(20)
         assert given_up()
 
-    monkeypatch.setattr(Artifacts, "_write", write)
+    monkeypatch.setattr(Artifacts, "write_now", write)
     artifacts = Artifacts(Config.build(report="run.html"), Reactor())
     snapshot = Stats(concurrency=1).snapshot()
     errors: list = []

@@ -63,7 +63,7 @@ class ParseWorker:
     is tried once more with a fresh one, and then fails with `parse_error`. Others are not touched by that.
 
     All that is asked for fails with CodedError: one of these two, or `interrupted` when the worker is closed.
-    Cancelling only stops the waiting.
+    Cancelling only stops the waiting. `fresh` are the children without a process that answers.
     """
 
     def __init__(self, reactor: ParseReactor, timeout: float, *, processes: int = 1) -> None:
@@ -73,7 +73,7 @@ class ParseWorker:
         self._waiting: deque[_Task] = deque()
         self._busy: dict[Child, _Task] = {}
         self._idle: list[Child] = []
-        self._fresh: set[Child] = set()  # those without a process that answers
+        self.fresh: set[Child] = set()
         self._closed = False
         self._log = Logger()
 
@@ -129,11 +129,11 @@ class ParseWorker:
                     return
                 child = Child(self._reactor, started=self._started, ended=self._ended)
                 self._idle.append(child)
-                self._fresh.add(child)
+                self.fresh.add(child)
             task = self._waiting.popleft()
             child = self._idle.pop()
             self._busy[child] = task
-            fresh = child in self._fresh
+            fresh = child in self.fresh
             task.begun = not fresh
             task.timer = self._reactor.callLater(START_SECONDS if fresh else self._timeout, self._expire, child)
             child.begin(task.job, fresh=fresh)
@@ -141,13 +141,13 @@ class ParseWorker:
     def _started(self, child: Child) -> None:
         task = self._busy.get(child)
         if task is not None and task.timer is not None and task.timer.active():  # else it is being killed
-            self._fresh.discard(child)
+            self.fresh.discard(child)
             task.begun = True
             task.timer.reset(self._timeout)
 
     def _expire(self, child: Child) -> None:
         self._busy[child].expired = True
-        self._fresh.add(child)
+        self.fresh.add(child)
         child.kill()
 
     def _ended(self, child: Child, answer: Answer | None, fate: str) -> None:
@@ -156,7 +156,7 @@ class ParseWorker:
             return
         task.stop_timer()
         if answer is None or answer.last:
-            self._fresh.add(child)
+            self.fresh.add(child)
         self._idle.append(child)
         if answer is None and not task.expired and not task.is_second and not task.waiter.called:
             task.is_second = True  # somebody may have killed the child, or the system have run out of memory
