@@ -216,6 +216,24 @@ class TestHops:
         world.site({"/": page("/a"), "/a": moved("/b"), "/b": moved("/a")})
         assert world.crawl(robots=False).code(f"{ROOT}a") == "redirect_loop"
 
+    def test_a_circle_of_known_urls(self, world):
+        """When all have been linked and each leads to the next, the last one has nobody to wait for: it is a loop."""
+        for around in (["/a", "/b"], ["/a", "/b", "/c"], ["/a", "/b", "/c", "/d", "/e"]):
+            circle = {path: moved(onward) for path, onward in zip(around, [*around[1:], "/a"], strict=True)}
+            server = world.site({"/": page(*around), **circle})
+            result = world.crawl(robots=False)
+            codes = [result.code(url) for url in urls(*around)]
+            assert Counter(codes) == {"duplicate": len(around) - 1, "redirect_loop": 1}
+            assert max(Counter(server.targets).values()) <= 4
+
+    def test_a_circle_that_a_cookie_opens(self, world):
+        """Who is sent to the other one and back gets in there; one of the two tells of it, and its links are followed."""
+        site = {"/": page("/a", "/b"), "/a": [moved("/b"), page("/in")], "/b": moved("/a"), "/in": page()}
+        server = world.site(site)
+        result = world.crawl(robots=False)
+        assert sorted(str(result.code(url)) for url in urls("/a", "/b", "/in")) == ["None", "None", "duplicate"]
+        assert server.targets.count("/in") == 1
+
     def test_a_hop_that_is_tried_again(self, world):
         """It is the same request still."""
         server = world.site({"/": moved("/a"), "/a": [Answer(status=503), page()]})

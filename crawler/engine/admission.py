@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
 _RECENT_SIZE: Final = 4 << 20  # bytes of these
+_MOST_LED: Final = 20_000
+_LONGEST_CIRCLE: Final = 100
 USUAL_SITEMAP: Final = "/sitemap.xml"
 
 
@@ -74,6 +76,7 @@ class Admission:
         self._recent: set[str] = set()
         self._recent_size = 0
         self._skips = Seen()
+        self._led: dict[bytes, bytes] = {}  # URLs whose records say that they lead to another, and which
         self.write: Callable[[Record, int], None]  # crawl's
         self.pending = frontier.counts().pending  # inputs without a record
         self.more = False  # there may be more to read at once
@@ -204,9 +207,30 @@ class Admission:
             self._scope.add_seed(onward.url)
         elif (error := self._scope.judge(onward.url, request.input.depth or 0)) is not None:
             return error
-        if self._frontier.leads(onward):
+        if self._frontier.leads(onward) or self._waits_for(onward):
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
+
+    def _waits_for(self, onward: Request) -> bool:
+        """Whether a known URL that a redirect has led to is one that ended as a duplicate of what the redirect is of.
+
+        Then nobody would tell what is there. If not, this one ends as a duplicate now, with all that has led to it.
+        """
+        own = {canonical_key(parse(hop.url)) for hop in onward.redirects}
+        known = key = canonical_key(onward.url)
+        led = self._led
+        for _ in range(_LONGEST_CIRCLE):
+            after = led.get(key)
+            if after is None:
+                break
+            if after in own:
+                return True
+            key = after
+        for key in own:
+            led[key] = known
+        while len(led) > _MOST_LED:
+            del led[next(iter(led))]
+        return False
 
     def _accept(
         self, links: Iterable[Url], parent: str, depth: int, now: float, source: str | None, page: Url | None = None
