@@ -60,6 +60,22 @@ def kills(number: int) -> tuple[str, bool]:
     return "; ".join(words), well
 
 
+def crawlers_killed(number: int) -> tuple[str, bool]:
+    """Whole crawlers with all that writes at once; then each output, and each delay in the log of the server."""
+    words, well = [], True
+    for mode in ("crawl", "list"):
+        text, as_it_must_be = told("tests/support/killed_crawler.py", mode, "1", str(number))
+        found = json.loads(text.splitlines()[-1])
+        wrong = found["problems"]
+        words.append(
+            f"{mode} {sum(found['deaths'].values())}: {found['records']:,} records in each of three outputs, "
+            f"{found['delays']:,} delays, the shortest {found['least']} s of {found['delay']} s; "
+            + (" ".join(wrong) if wrong else "nothing amiss")
+        )
+        well &= as_it_must_be
+    return "; ".join(words), well
+
+
 def fuzzing(seconds: float) -> tuple[str, bool]:
     text, well = told("-m", "tests.fuzz", "--plain", "--seed", "1", "--seconds", f"{seconds:g}")
     found = re.findall(r"([\d,]+) executions in .*?(\d+) findings", text)
@@ -89,6 +105,9 @@ def main() -> int:
     }
     if options.kills:
         proofs[f"kill -9        tests/support/job_victim.py, {options.kills} times"] = lambda: kills(options.kills)
+        proofs[f"kill -9        tests/support/killed_crawler.py, {options.kills} times each"] = lambda: crawlers_killed(
+            options.kills
+        )
     all_well = True
     for name, proof in proofs.items():
         words, well = proof()

@@ -1,6 +1,7 @@
 """crawler.job.job: a run goes on where it was, whatever ended it, and one that cannot go on says why.
 
-The promises under `kill -9` are kept by job_victim.py: a process per run, killed at random and where it hurts.
+The promises under `kill -9` are kept by job_victim.py and, with real sockets, killed_crawler.py: a process per run,
+killed at random and where it hurts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 import job_victim
+import killed_crawler
 import msgspec
 import pytest
 from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, record, req, working
@@ -594,3 +596,21 @@ def test_kill_dash_nine(tmp_path, mode, seed):
     assert (inputs, skipped) == (len(names), 0)
     assert Counter(line["outcome"] for line in plain) == {"ok": ok, "failed": failed}
     assert verify(str(tmp_path / "job")).problems == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have but one address of 127.0.0.0/8")
+@pytest.mark.parametrize("mode", ["crawl", "list"])
+def test_a_whole_crawler_killed(mode):
+    """Over kills three outputs, bodies, skipped links or the order stay whole, and no host is asked too soon."""
+    victim = subprocess.run(
+        [sys.executable, killed_crawler.__file__, mode, "4", "9"],
+        env={**os.environ, "PYTHONPATH": str(Path(killed_crawler.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        timeout=120,
+    )
+    found = json.loads(victim.stdout)
+    assert found["problems"] == []
+    assert sum(found["deaths"].values()) == 9
+    assert len(found["deaths"]) >= 5, "they died in different ways"
+    assert found["delays"] > 50
+    assert victim.returncode == 0

@@ -13,6 +13,8 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -83,6 +85,7 @@ class Doom:
         self.count = rng.randint(1, COUNTS.get(point, 1))
         self.window = rng.choice((20, 50_000))  # how much of the frontier this process keeps in memory
         self.share = share
+        self.spent: Callable[[], object] = lambda: None  # called when the share is written
 
     def passed(self, point: str) -> bool:
         if point != self.point:
@@ -110,6 +113,8 @@ class Doom:
 
         def write(*arguments):
             self.share -= 1
+            if self.share == 0:
+                self.spent()
             return original(*arguments)
 
         sink.write = write
@@ -277,20 +282,28 @@ def live(folder: Path, mode: str, doom: Doom, ready: int) -> None:
         (folder / "last.json").write_text(json.dumps({"notes": books}))
 
 
-def main() -> None:
-    folder, mode, seed, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+def kill_loop(
+    live: Callable[[Doom, int], object], seed: int, kills: int, records: int, moment: float = 0.08
+) -> dict[str, int]:
+    """Run `live` in a process of its own until it is killed, so many times, and then once to its end.
+
+    It gets its Doom, and a descriptor to write to when it has begun. All together have about so many `records` to
+    write; who dies after a moment does within so many seconds. Returns how many died of what; leaves with 1 if a
+    run fails.
+    """
     rng = random.Random(seed)
     deaths: dict[str, int] = {}
     points = (kills * [*COUNTS])[:kills]
     rng.shuffle(points)
     for point in (*points, "never"):
-        # Less than one of `kills` parts: what is in flight or held comes on top.
-        doom = Doom(point, rng, rng.randint(10, 800 // kills) if point != "never" else sys.maxsize)
+        # About half of `kills` parts: what is in flight or held comes on top.
+        most = max(2, records // (2 * kills))
+        doom = Doom(point, rng, rng.randint(min(10, most), most) if point != "never" else sys.maxsize)
         done, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
-                live(folder, mode, doom, ready)
+                live(doom, ready)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
                 os._exit(1)
@@ -298,7 +311,7 @@ def main() -> None:
         os.close(ready)
         if point == "after a moment":
             select.select([done], [], [], 5.0)
-            time.sleep(rng.uniform(0.0, 0.08))
+            time.sleep(rng.uniform(0.0, moment))
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         os.close(done)
@@ -307,7 +320,12 @@ def main() -> None:
             deaths[way] = deaths.get(way, 0) + 1
         elif os.waitstatus_to_exitcode(status):
             raise SystemExit(1)
-    print(json.dumps(deaths))
+    return deaths
+
+
+def main() -> None:
+    folder, mode, seed, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    print(json.dumps(kill_loop(partial(live, folder, mode), seed, kills, 1_600)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Many hosts of a loopback web, each an address of its own (127.1.0.1, 127.1.0.2, ...) on one port, with one log.
 
-`python tests/wide_server.py HOSTS [SLOW [SECONDS]]` prints its port and serves until its standard input ends; then it
-prints its log as JSON: for each request the time, the host's number, the target, and how many requests and how many
-connections this host had at that moment. The first SLOW hosts answer after so many seconds. Linux only: elsewhere just
-127.0.0.1 is there.
+`python tests/wide_server.py HOSTS [SLOW [SECONDS [PAGES]]]` prints its port and serves until its standard input ends;
+then it prints its log as JSON: for each request the time, the host's number, the target, and how many requests and how
+many connections this host had at that moment. The first SLOW hosts answer after so many SECONDS. With PAGES each host
+has so many (see `deep_page`), and closes connections after so many SECONDS without a request. Linux only: elsewhere
+just 127.0.0.1 is there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import json
 import resource
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -35,35 +37,78 @@ class Hit(NamedTuple):
     connections: int
 
 
+DENIED = b"User-agent: *\nDisallow: /private/\n"
+ELSEWHERE = "http://elsewhere.example"
+
+
+def deep_page(host: int, number: int, pages: int) -> bytes:
+    """A page of a host with many: a tree from page 0 on, with two links each that a crawl must not follow."""
+    below = (child for child in (2 * number + 1, 2 * number + 2) if child < pages)
+    links = [
+        *(f"/{child}.html" for child in below),
+        "/",
+        f"/private/{number}.html",
+        f"{ELSEWHERE}/{host}/{number}.html",
+    ]
+    return b"<!doctype html>" + "".join(f"<a href={link}>{number}</a>" for link in links).encode()
+
+
 def address(host: int) -> str:
     return f"127.{1 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"
 
 
 class Web:
-    def __init__(self, slow: int, seconds: float) -> None:
+    def __init__(self, slow: int, seconds: float, pages: int) -> None:
         self.slow = slow
         self.seconds = seconds
+        self.pages = pages
+        self.failed: set[tuple[int, str]] = set()
         self.log: list[Hit] = []
         self.requests: dict[int, int] = {}
         self.connections: dict[int, int] = {}
+
+    def page(self, host: int, target: str) -> tuple[str, bytes]:
+        """Status line and body. Where there are many pages some fail the first time, and some have moved."""
+        if not self.pages:
+            return ("200 OK", START) if target in PAGES else ("404 Not Found", b"")
+        if target == "/robots.txt":
+            return "200 OK", DENIED
+        name = target.removeprefix("/moved").strip("/").removesuffix(".html") or "0"
+        if not name.isdecimal() or int(name) >= self.pages:
+            return "404 Not Found", b""
+        if name.endswith("3") and (host, name) not in self.failed:
+            self.failed.add((host, name))
+            return "500 Wait", b""
+        if name.endswith("7") and not target.startswith("/moved"):
+            return f"302 Found\r\nLocation: /moved{target}", b""
+        return "200 OK", deep_page(host, int(name), self.pages)
 
 
 class Client(asyncio.Protocol):
     def __init__(self, web: Web, host: int) -> None:
         self.web = web
         self.host = host
+        self.idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.web.connections[self.host] = self.web.connections.get(self.host, 0) + 1
 
+    def waited(self) -> float:
+        """For how many seconds what has come lay in the kernel (in its ticks, mostly of 4 ms): this machine is busy."""
+        information = self.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        last_data_recv: int = struct.unpack_from("I", information, 52)[0]  # struct tcp_info of linux/tcp.h
+        return last_data_recv / 1000
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.web.connections[self.host] -= 1
 
     def data_received(self, data: bytes) -> None:
-        now = time.monotonic()
+        now = time.monotonic() - self.waited()
         assert data.endswith(b"\r\n\r\n"), "a request is small enough to come in one piece"
+        if self.idle is not None:
+            self.idle.cancel()
         web, host = self.web, self.host
         target = data.split(b" ", 2)[1].decode()
         web.requests[host] = web.requests.get(host, 0) + 1
@@ -75,9 +120,11 @@ class Client(asyncio.Protocol):
 
     def answer(self, target: str) -> None:
         self.web.requests[self.host] -= 1
-        status, body = ("200 OK", START) if target in PAGES else ("404 Not Found", b"")
+        status, body = self.web.page(self.host, target)
         head = f"HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n"
         self.transport.write(head.encode() + body)
+        if self.web.pages:
+            self.idle = asyncio.get_running_loop().call_later(self.web.seconds, self.transport.close)
 
 
 async def serve(hosts: int, web: Web) -> None:
@@ -116,8 +163,8 @@ class Wide:
 
 
 @contextmanager
-def wide_server(hosts: int, slow: int = 0, seconds: float = 0.0) -> Iterator[Wide]:
-    command = [sys.executable, str(Path(__file__)), str(hosts), str(slow), str(seconds)]
+def wide_server(hosts: int, slow: int = 0, seconds: float = 0.0, pages: int = 0) -> Iterator[Wide]:
+    command = [sys.executable, str(Path(__file__)), str(hosts), str(slow), str(seconds), str(pages)]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
         try:
             yield Wide(process, hosts)
@@ -126,8 +173,9 @@ def wide_server(hosts: int, slow: int = 0, seconds: float = 0.0) -> Iterator[Wid
 
 
 def by_host(log: Sequence[Hit]) -> dict[int, list[Hit]]:
+    """The requests of each host, in the order in which they came."""
     hosts: dict[int, list[Hit]] = {}
-    for hit in log:
+    for hit in sorted(log):
         hosts.setdefault(hit.host, []).append(hit)
     return hosts
 
@@ -138,9 +186,9 @@ def distances(log: Sequence[Hit]) -> list[float]:
 
 
 if __name__ == "__main__":
-    arguments = [*sys.argv[1:], "0", "0"]
+    arguments = [*sys.argv[1:], "0", "0", "0"]
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits, limits))
-    web = Web(int(arguments[1]), float(arguments[2]))
+    web = Web(int(arguments[1]), float(arguments[2]), int(arguments[3]))
     asyncio.run(serve(int(arguments[0]), web))
     print(json.dumps(web.log))
