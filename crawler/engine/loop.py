@@ -312,9 +312,13 @@ class Crawl:
             self._frontier.sent(request, self._clock.seconds())
 
     def _on_sent(self, request: Request, now: float) -> Callable[[], None] | None:
-        """What is to be called when the request leaves: nothing, unless its host has a delay."""
+        """What is to be called when the request is written: nothing, unless its host has a delay."""
         paced = self._politeness.host(request.url.host_key, now).unsent is not None
-        return partial(self._sent, request) if paced else None
+        return partial(self._written, request) if paced else None
+
+    def _written(self, request: Request) -> None:
+        """It leaves at the end of this turn of the reactor, which a page may make long: the next one tells when."""
+        self._clock.callLater(0.0, self._sent, request)
 
     def _sent(self, request: Request) -> None:
         """A request has left whose host has a delay: that begins now."""

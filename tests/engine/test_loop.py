@@ -990,3 +990,27 @@ def test_a_turn_for_failures_that_take_no_time():
     rig.run()
     assert rig.records.codes == ["address_blocked"] * 1500
     assert turns > 5
+
+
+def test_the_delay_counts_from_the_end_of_the_turn(clock, network):
+    """What is written in a turn of the reactor that takes 30 ms leaves after that: so much later the next may."""
+    network.serve(script=silent)
+    rig = Rig(urls(4), network=network, delay=1.0, retries=0, adaptive=False, limits=Limits(headers=10.0))
+    fetch = rig.client.fetcher.fetch
+    left = []
+
+    class Busy:
+        budget = rig.client.fetcher.budget
+
+        def fetch(self, request: Request, on_sent: Callable[[], None], *, fresh: bool = False) -> Deferred[Response]:
+            def written() -> None:
+                on_sent()
+                clock.rightNow += 0.03
+                left.append(clock.seconds())
+
+            return fetch(request, written, fresh=fresh)
+
+    rig.crawl._fetcher = Busy()
+    rig.run()
+    assert len(left) == 4
+    assert all(later - sooner >= 1.0 for sooner, later in pairwise(left))
