@@ -38,7 +38,7 @@ from crawler.sinks import Sink
 from crawler.sinks.writer import Output, Writer, coded, open_output
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
-from crawler.store.file import StoreError
+from crawler.store.file import StoreError, value_errors
 from crawler.store.journal import Journal, checksum
 from crawler.store.seals import BODIES, CONFIG, of_range, of_text
 from crawler.urls import Url, parse
@@ -218,14 +218,15 @@ class Job:
     def recall(self, typed: Typed, widen: Callable[[Url], None]) -> None:
         """Tell of earlier runs what they read from the inputs, and where that led; `widen` gets each such URL."""
         store = self._store
-        for text, userinfo in store.typed():
-            url = parse(text)
-            typed.add(replace(url, userinfo=userinfo) if userinfo else url)
-            widen(url)
-        for text in store.hops():
-            widen(parse(text))
-        for host_key, address in store.connected():
-            typed.led_before(host_key, address)
+        with value_errors(self._folder / DATABASE):
+            for text, userinfo in store.typed():
+                url = parse(text)
+                typed.add(replace(url, userinfo=userinfo) if userinfo else url)
+                widen(url)
+            for text in store.hops():
+                widen(parse(text))
+            for host_key, address in store.connected():
+                typed.led_before(host_key, address)
 
     def unread(self, source: Iterator[Seed | BadLine]) -> Iterator[Seed | BadLine]:
         """What of the inputs was not read by an earlier run; they must be the same again as far as that read them.

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from crawler.job.options import JobError
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub
 from crawler.store.database import BOOKS_QUERY, Books, Store
-from crawler.store.file import StoreError, check_version, database_errors, open_to_read
+from crawler.store.file import StoreError, check_version, database_errors, open_to_read, value_errors
 from crawler.store.rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
 from crawler.urls import Url, parse
 
@@ -37,6 +37,8 @@ _STORY: Final = (
     f"SELECT urls.id, url, written, state, {_INPUT}, depth, redirects, error, message, attempt, hop, started, status, "
     f"namelookup, connect, appconnect, starttransfer, total, remote_ip {_FROM}"
 )
+
+Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -143,7 +145,7 @@ def read_status(folder: str) -> Status:
         # The records of the first of these batches were written before the time that is measured.
         before = db.execute("SELECT ended FROM batches WHERE at = ? LIMIT 1", (first,)).fetchone()
         rate = (ended - before[0]) / (last - first) if before is not None and last > first else None
-        return Status(
+        status = Status(
             books=books,
             pid=pid,
             untold=untold,
@@ -160,6 +162,7 @@ def read_status(folder: str) -> Status:
             errors=errors,
             outputs=dict(db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall()),
         )
+        return _checked(status)
 
 
 def queue_again(folder: str, codes: tuple[str, ...] = ()) -> int:
@@ -212,7 +215,7 @@ def _story(db: sqlite3.Connection, row: tuple[Any, ...]) -> Story:
     hops = msgspec.json.decode(redirects, type=list[Redirect]) if redirects else []
     if row[11] and state >= FIRST_ENDED:
         attempts.append(Attempt(row[11], redact(row[12] or url), row[13], row[14], error, message, *row[15:]))
-    return Story(
+    story = Story(
         id=number,
         url=written or url,
         state=_STATES[state],
@@ -223,6 +226,7 @@ def _story(db: sqlite3.Connection, row: tuple[Any, ...]) -> Story:
         error=error,
         message=message,
     )
+    return _checked(story)
 
 
 def _came(db: sqlite3.Connection, source: str | None, line: int | None, parent: str | None) -> list[str]:
@@ -256,12 +260,17 @@ def read_options(folder: str) -> Config:
     return Config.from_toml(str(Path(folder) / OPTIONS_FILE))
 
 
+def _checked(answer: Answer) -> Answer:
+    """The same; raises ValidationError for a value that is none of its type: a damaged file may hold anything."""
+    return msgspec.convert(msgspec.to_builtins(answer, builtin_types=(bytes,)), type=type(answer))
+
+
 @contextmanager
 def open_tables(folder: str) -> Iterator[sqlite3.Connection]:
     """One moment of the job's database."""
     path = _database(folder)
     try:
-        with database_errors(path), open_to_read(path) as db:
+        with database_errors(path), value_errors(path), open_to_read(path) as db:
             if not check_version(db, path):
                 raise JobError(f"{scrub(folder)}: nothing of this job was kept")
             db.execute("BEGIN")

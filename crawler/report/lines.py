@@ -160,7 +160,8 @@ def _job(folder: str) -> tuple[Job, Path, int]:
     """The job, its first output of JSON Lines, and how many bytes of it count."""
     with open_tables(folder) as db:
         books = Books(*db.execute(BOOKS_QUERY).fetchone())
-        outputs = db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall()
+        query = "SELECT path, committed FROM outputs ORDER BY id"
+        outputs = msgspec.convert(db.execute(query).fetchall(), list[tuple[str, int]])
         skips = []
         if read_options(folder).omits_skips:
             skips = db.execute(

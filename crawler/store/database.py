@@ -238,6 +238,12 @@ class Store:
             rows: list[Any] = msgspec.convert(self._reader.execute(query, values).fetchall(), list[row])
             return rows
 
+    def _each(self, query: str, row: Any) -> Iterator[Any]:
+        """As `_read`, but one by one."""
+        with database_errors(self._path), value_errors(self._path):
+            for found in self._reader.execute(query):
+                yield msgspec.convert(found, row)
+
     def _requests(self, rows: list[Row]) -> list[Request]:
         with value_errors(self._path):
             return [request_of(row, self._epoch) for row in rows]
@@ -294,15 +300,13 @@ class Store:
 
     def known_keys(self) -> Iterator[bytes]:
         """The keys of all known URLs, many at a time."""
-        with database_errors(self._path):
-            for (keys,) in self._reader.execute("SELECT keys FROM known"):
-                yield keys
+        for (keys,) in self._each("SELECT keys FROM known", tuple[bytes]):
+            yield keys
 
     def led_keys(self) -> Iterator[bytes]:
         """The keys of the URLs that redirects led to."""
-        with database_errors(self._path):
-            for (key,) in self._reader.execute("SELECT key FROM led"):
-                yield key
+        for (key,) in self._each("SELECT key FROM led", tuple[bytes]):
+            yield key
 
     def books(self) -> Books:
         return Books(*self._read(BOOKS_QUERY)[0])
@@ -322,8 +326,8 @@ class Store:
 
     def typed(self) -> Iterator[tuple[str, str | None]]:
         """The URLs of the inputs, and their userinfo. Reads all rows."""
-        with database_errors(self._path):
-            yield from self._reader.execute("SELECT url, userinfo FROM urls WHERE parent IS NULL AND host IS NOT NULL")
+        query = "SELECT url, userinfo FROM urls WHERE parent IS NULL AND host IS NOT NULL"
+        return self._each(query, tuple[str, str | None])
 
     def hops(self) -> Iterator[str]:
         """Where the redirects of the inputs led last. Reads all rows."""
@@ -338,9 +342,8 @@ class Store:
         return self._texts("SELECT url FROM urls WHERE error = 'depth_limit'")
 
     def _texts(self, query: str) -> Iterator[str]:
-        with database_errors(self._path):
-            for (text,) in self._reader.execute(query):
-                yield text
+        for (text,) in self._each(query, tuple[str]):
+            yield text
 
     def in_order(self, oldest: int) -> bool:
         """True when no input after this one has ended."""

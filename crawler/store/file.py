@@ -145,5 +145,5 @@ def value_errors(path: Path) -> Iterator[None]:
     """Turn what it means that the file's values are none of ours into a CodedError."""
     try:
         yield
-    except (CodedError, msgspec.MsgspecError, TypeError) as error:
+    except (CodedError, msgspec.MsgspecError, TypeError, IndexError) as error:
         raise CodedError("write_error", f"{path} is damaged: {error}") from error

@@ -7,12 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from job_tools import Work, req
+from job_tools import Work, req, working
 
 from crawler.cli.job_commands import answer
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
+from crawler.fetch.typed import Typed
 from crawler.job.options import JobError
+from crawler.report.lines import open_lines
+from crawler.urls import canonical_key
 
 COMMANDS = ("status", "verify", "why", "retry")
 
@@ -81,6 +84,52 @@ def test_values_that_are_none_of_ours(tmp_path, statement):
     with pytest.raises(CodedError, match=r"frontier\.sqlite") as caught:
         Work(tmp_path)
     assert caught.value.code == "write_error"
+
+
+def ended(folder: Path) -> Path:
+    """The database of a job with one URL that has ended, closed."""
+    work = Work(folder, key=canonical_key)
+    work.journal.seed_taken("http://a.example/0")
+    work.frontier.add(req(0))
+    work.finish(req(0))
+    work.close()
+    return folder / "job" / "frontier.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("statement", "commands"),
+    [
+        ("UPDATE urls SET state = 99", "why"),
+        ("UPDATE urls SET depth = 'deep'", "why"),
+        ("UPDATE urls SET redirects = '[[['", "why"),
+        ("UPDATE urls SET status = 'fine'", "status why"),
+        ("UPDATE batches SET at = 'now'", "status"),
+        ("UPDATE outputs SET committed = 'x'", "status report run"),
+        ("UPDATE outputs SET path = x'FF'", "status report run"),
+        ("UPDATE known SET keys = 1.5", "run"),
+    ],
+)
+def test_values_are_told_by_every_command(tmp_path, statement, commands):
+    """One sentence that names the file, whoever reads it, and no traceback."""
+    change(ended(tmp_path), statement)
+    job = str(tmp_path / "job")
+    for command in commands.split():
+        with pytest.raises(CodedError, match=r"frontier\.sqlite is damaged"):
+            if command == "run":
+                Work(tmp_path, key=canonical_key)
+            elif command == "report":
+                with open_lines(job):
+                    pass
+            else:
+                answer(command, [job, "http://a.example/0"] if command == "why" else [job])
+
+
+@pytest.mark.parametrize("url", ["x'FF'", "'no URL'", "'file:///etc/passwd'"])
+def test_typed_urls_that_are_none_of_ours(tmp_path, url):
+    """They are read once more when a run begins, to know what a person typed."""
+    change(ended(tmp_path), f"UPDATE urls SET url = {url}")
+    with working(tmp_path, key=canonical_key) as work, pytest.raises(CodedError, match=r"frontier\.sqlite is damaged"):
+        work.job.recall(Typed(), lambda _: None)
 
 
 def test_options_that_are_not_utf_8(tmp_path):
