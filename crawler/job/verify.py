@@ -165,12 +165,23 @@ def _output(rows: Rows, bodies: Bodies | None, output: tuple[int, str, int], fir
             if size < committed:
                 found.problems.append(f"{path} has only {size:,} bytes of the {committed:,} that were written")
                 return
+            if size > committed and _is_over(rows.db):
+                found.notes.append(
+                    f"{path} has {size - committed:,} bytes behind what was written, which do not count: "
+                    "a run that goes on moves them away"
+                )
             _sealed(rows.db, output, cast(BinaryIO, file), first, found)
             file.seek(0)
             whole = cast(BinaryIO, io.BufferedReader(Beginning(file, committed)))
             found.problems.extend(compare(rows, path, whole, None if bodies is None else bodies.look))
     except UNREADABLE as error:
         found.problems.append(f"{path} cannot be read: {error}")
+
+
+def _is_over(db: sqlite3.Connection) -> bool:
+    """Whether the latest run has ended by itself: one that is at work, or was killed, has always written more."""
+    row = db.execute("SELECT ended FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    return row is not None and row[0] is not None
 
 
 def _sealed(db: sqlite3.Connection, output: tuple[int, str, int], file: BinaryIO, first: int, found: Verdict) -> None:

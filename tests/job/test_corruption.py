@@ -297,3 +297,12 @@ def test_a_job_of_an_older_crawler_that_goes_on(job, monkeypatch):
     assert all("without seals" in note for note in notes)
     raw("out.jsonl", lambda data: data[:-10] + b" " + data[-10:])(job)
     assert "are not what was written" in verify("job").problems[0]
+
+
+def test_what_is_added_to_an_output_is_told(job):
+    """It does not count, for a kill may leave such; of a run that has ended by itself it is worth a word."""
+    with (job / "out.jsonl").open("ab") as lines:
+        lines.write(b'{"url":"http://a.example/"}\n')
+    verdict = verify(str(job / "job"))
+    assert verdict.problems == []
+    assert [note for note in verdict.notes if "28 bytes behind what was written" in note]
