@@ -65,9 +65,9 @@ class Writer:
         self._fd = fd
         self._reactor = reactor
         self._compress = compress
-        self._replaces = replaces
         self._created = created
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        self._replaces = replaces and self._regular
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._timer: IDelayedCall | None = None

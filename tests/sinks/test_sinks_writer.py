@@ -445,3 +445,18 @@ def test_standard_output(clock, capfd):
     done(clock, writer.close())
     os.fstat(1)
     assert capfd.readouterr().out == "one\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_to_overwrite_a_device(clock):
+    """It has nothing that could be emptied: what is written to it is all that counts."""
+    writer = open_output("/dev/null", clock, overwrite=True)
+    writer.write(b"line\n")
+    done(clock, writer.flush())
+    done(clock, writer.close())
+    writer = open_output("/dev/full", clock, overwrite=True)
+    writer.write(b"line\n")
+    results = []
+    writer.close().addBoth(results.append)
+    clock.pump(lambda: results)
+    assert results[0].value.code == "disk_full"
