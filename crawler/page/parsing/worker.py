@@ -85,7 +85,7 @@ class ParseWorker:
         return self._ask(Extract(tuple(declarations), url, body[: MAX_PARSED + 1], charset, content_type))
 
     def discover(self, answer: Answered, rules: LinkRules) -> Deferred[Findings]:
-        """What crawler.discovery.discover finds."""
+        """What crawler.page.discovery.discover finds."""
         headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
         return self._ask(Discover(Answered(answer.url, answer.body[: MAX_SIZE + 1], headers, answer.named), rules))
 
