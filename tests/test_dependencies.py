@@ -17,10 +17,12 @@ ADVISORY = re.compile(r'"([^"]+)",\s+# ([0-9.]+): ((?:CVE-\d{4}-\d{4,7}(?:, )?)+
 
 
 def requirements() -> Iterator[Requirement]:
+    """Of the program, its extras and its tests. What builds the documentation is no part of any of these."""
     project = tomllib.loads(TEXT)["project"]
-    for lines in (project["dependencies"], *project["optional-dependencies"].values()):
+    extras = project["optional-dependencies"]
+    for lines in (project["dependencies"], *(extras[name] for name in extras if name != "docs")):
         for requirement in map(Requirement, lines):
-            if requirement.name != "crawler" and (requirement.marker is None or requirement.marker.evaluate()):
+            if requirement.name != project["name"] and (requirement.marker is None or requirement.marker.evaluate()):
                 yield requirement
 
 
