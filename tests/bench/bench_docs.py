@@ -180,7 +180,7 @@ def main() -> None:
             )
             for output in OUTPUTS:
                 must_be(expected, read(folder / output), f"{name}, killed: {output}")
-            if problems := verify(str(folder / "killed")):
+            if problems := verify(str(folder / "killed")).problems:
                 raise SystemExit("\n".join(problems))
             good, missing = (sum(line[1] == status for line in expected) for status in ("200", "404"))
             print(
