@@ -60,15 +60,20 @@ def mend(data: bytes) -> Head | None:
     if end < 0:
         line_end = data.find(b"\n", begin)
         if line_end >= 0:
-            _status(data[begin:line_end].rstrip(b"\r"))
+            _status(_plain_ends(data[begin : line_end + 1])[:-1])
         check_lines(data.count(b"\n") - 1)  # of which one ends the status line
         return None
     check_lines(data.count(b"\n", 0, end) - 1)
-    lines = data[begin:end].replace(b"\r\n", b"\n").replace(b"\r\n", b"\n")
+    lines = _plain_ends(data[begin:end])
     line, _, block = lines[:-1].partition(b"\n")
     version, status = _status(line)
     fields, warnings = _fields(block) if block else ([], [])
     return Head(version, status, fields, data.index(b"\n", end) + 1, warnings)
+
+
+def _plain_ends(lines: bytes) -> bytes:
+    """Each line with an LF alone behind it, however it was sent."""
+    return lines.replace(b"\r\n", b"\n").replace(b"\r\n", b"\n")
 
 
 def check_lines(count: int) -> None:
