@@ -34,10 +34,6 @@ class Spill:
         with database_errors(_WORDS):
             return self._db.execute(statement, values).fetchall()
 
-    def run_many(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
-        with database_errors(_WORDS):
-            self._db.executemany(statement, rows)
-
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Several statements for the price of little more than one."""
