@@ -1,4 +1,4 @@
-"""models.py: what a record says, in Python and on the wire."""
+"""models: what a record says, in Python and on the wire."""
 
 from __future__ import annotations
 

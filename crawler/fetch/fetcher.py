@@ -5,12 +5,10 @@ A redirect is not followed here; it is a hop that goes back through the frontier
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -19,8 +17,8 @@ from twisted.web.iweb import IAgent
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.decode import ACCEPT_ENCODING
 from crawler.fetch.flight import Flight, Parts
+from crawler.fetch.heads import Heads
 from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
@@ -54,18 +52,8 @@ class Fetcher:
         self._clock = clock
         self._was_late = False
         self._public_only = public_only
-        self._login = login or Typed().login
+        self.heads = Heads(user_agent=user_agent, headers=headers, login=login or Typed().login)
         self._wall_clock = wall_clock
-        named = {name.lower() for name, _ in headers}
-        common = [
-            ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING),
-        ]  # fmt: skip
-        safe = [pair for pair in common if pair[0].lower() not in named]
-        safe += [pair for pair in headers if pair[0].lower() in ("user-agent", "accept", "accept-language")]
-        private = [pair for pair in headers if pair not in safe]
-        self._may_authorize = "authorization" not in named  # there is one credential in a request; as curl has it
-        self._safe = _lines(safe) + b"\r\n"
-        self._full = _lines([*private, *safe]) + b"\r\n"
         self._flights: dict[Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
         self.budget = budget or Budget()
@@ -131,20 +119,8 @@ class Fetcher:
 
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
-        discovered = request.discovered
-        login = self._login(request) if discovered else url.userinfo
-        block = self._safe if login is None else self._full
-        if login and self._may_authorize:
-            block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
-        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
-        key = (url.scheme, url.host, url.port, discovered and self._public_only(request))
-        envelope = Envelope(key, request.method, line.encode("ascii") + block, trace)
+        key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
+        envelope = Envelope(key, request.method, self.heads.of(request), trace)
         if request.attempt > 1:
             envelope.attempt = request.attempt
         return envelope
-
-
-def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
-    return b"".join(
-        b"%b: %b\r\n" % (name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
-    )

@@ -1,0 +1,75 @@
+"""The head of a request as it is sent: what every request says, and what only some do. Pure.
+
+What is private (the user's headers, logins, cookies) goes only where `Typed.login` says so.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from crawler.fetch.decode import ACCEPT_ENCODING
+from crawler.models import Request
+
+Pairs = Sequence[tuple[str, str]]
+Source = Callable[[Request, bool], Iterable[tuple[str, str]]]
+"""Gives more header fields of one request. It is told whether what is private may go along."""
+
+PUBLIC: Final = frozenset(("user-agent", "accept", "accept-language"))
+"""The user's headers that go to every server."""
+
+
+class Heads:
+    """Writes heads. `headers` are the user's (name, value) pairs; `sources` may be added to before the first request.
+
+    A header that a request brings with it replaces the run's of the same name, and those the ones of every request.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_agent: str,
+        headers: Pairs = (),
+        login: Callable[[Request], str | None],
+        sources: Sequence[Source] = (),
+    ) -> None:
+        self.sources = list(sources)
+        self._login = login
+        named = {name.lower() for name, _ in headers}
+        common = [("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING)]
+        self._safe = [pair for pair in common if pair[0].lower() not in named]
+        self._safe += [pair for pair in headers if pair[0].lower() in PUBLIC]
+        self._private = [pair for pair in headers if pair not in self._safe]
+        self._may_authorize = "authorization" not in named  # there is one credential in a request; as curl has it
+        self._safe_block = _lines(self._safe) + b"\r\n"
+        self._full_block = _lines([*self._private, *self._safe]) + b"\r\n"
+
+    def of(self, request: Request) -> bytes:
+        """Everything from the request line to the empty line."""
+        url = request.url
+        login = self._login(request) if request.discovered else url.userinfo
+        if request.ask is None and not self.sources:
+            block = self._safe_block if login is None else self._full_block
+        else:
+            block = _lines(self._fields(request, login is not None)) + b"\r\n"
+        if login and self._may_authorize:
+            block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
+        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
+        return line.encode("ascii") + block
+
+    def _fields(self, request: Request, private: bool) -> list[tuple[str, str]]:
+        fields = [*self._private, *self._safe] if private else self._safe
+        ask = request.ask
+        own = () if ask is None else [pair for pair in ask.headers if private or pair[0].lower() in PUBLIC]
+        if own:
+            named = {name.lower() for name, _ in own}
+            fields = [*own, *(pair for pair in fields if pair[0].lower() not in named)]
+        return [*(pair for source in self.sources for pair in source(request, private)), *fields]
+
+
+def _lines(pairs: Iterable[tuple[str, str]]) -> bytes:
+    return b"".join(
+        b"%b: %b\r\n" % (name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
+    )

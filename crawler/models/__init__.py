@@ -1,0 +1,29 @@
+"""The values that travel: Request, Response and Record (the wire schema). Nothing here does I/O."""
+
+from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
+from crawler.models.record import SCHEMA_VERSION, ErrorInfo, Outcome, Record
+from crawler.models.request import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Ask, Input, Redirect, Request
+from crawler.models.response import Findings, Response, Timings
+
+__all__ = [
+    "GUESS_SOURCE",
+    "INDEX_SOURCE",
+    "ROBOTS",
+    "SCHEMA_VERSION",
+    "SITEMAP_SOURCE",
+    "Ask",
+    "ErrorInfo",
+    "Findings",
+    "Input",
+    "Outcome",
+    "Record",
+    "Redirect",
+    "Request",
+    "Response",
+    "Timings",
+    "error_info",
+    "record_of",
+    "timestamp",
+    "unfetched",
+    "untried",
+]

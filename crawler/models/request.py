@@ -1,0 +1,72 @@
+"""What is asked for: an input, what comes with it, and a request on its way. Frozen."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from crawler.urls import Url
+
+SITEMAP_SOURCE: Final = "--sitemap"
+"""The `source` of an input that is a sitemap because somebody said so."""
+INDEX_SOURCE: Final = "sitemap index"
+"""The `source` of one that an index of sitemaps names, its `parent`."""
+GUESS_SOURCE: Final = "--sitemaps"
+"""The `source` of one that a robots.txt, its `parent`, does not name, and that is where sitemaps mostly are."""
+ROBOTS: Final = "/robots.txt"
+"""What the `parent` ends with of one that a robots.txt named."""
+
+
+class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a URL came from: a line of a source (`line` counts from 1), or a link of a page (`parent`, `depth`)."""
+
+    source: str | None = None
+    line: int | None = None
+    parent: str | None = None
+    depth: int | None = None
+
+
+class Redirect(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A hop. `error` is the code of what was wrong with its body, of which nothing is needed."""
+
+    url: str
+    status: int
+    error: str | None = None
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is asked for beside a URL and its method; None in place of it where that is nothing.
+
+    `headers` are sent with this request; `body` is, as `content_type`. `meta` goes along into the record.
+    """
+
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    content_type: str | None = None
+    meta: Any = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One accepted input on its way. A hop or another try is a new Request with the same `id`.
+
+    `id` counts accepted inputs from 0; `written` is the URL as it was given (without userinfo); `url` is what is
+    fetched next; `attempt` counts tries from 1; `accepted` is the monotonic time at which it was accepted.
+    """
+
+    id: int
+    url: Url
+    written: str
+    input: Input
+    accepted: float
+    method: str = "GET"
+    attempt: int = 1
+    redirects: tuple[Redirect, ...] = ()
+    parked: bool = False
+    set_cookie: bool = False  # some redirect did, in vain
+    ask: Ask | None = None
+
+    @property
+    def discovered(self) -> bool:
+        """True when the URL was not typed by the user: a link or a redirect led here."""
+        return bool(self.redirects) or self.input.parent is not None

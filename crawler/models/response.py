@@ -1,0 +1,87 @@
+"""What one fetch got, and what was found in it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from crawler.errors import CodedError
+from crawler.urls import Url
+
+
+class Timings(msgspec.Struct, gc=False):
+    """curl's cumulative seconds since the attempt's start; None where the phase did not happen."""
+
+    namelookup: float | None = None
+    connect: float | None = None
+    appconnect: float | None = None
+    starttransfer: float | None = None
+    total: float | None = None
+
+
+class Response(msgspec.Struct):
+    """What one fetch got. `error` is set when it failed; what had arrived until then is kept.
+
+    `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
+    (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
+    the epoch. `data` is what came of it beside the body: the messages of a WebSocket. `broken` is the code of what was
+    wrong with the body of a redirect, which is followed no less.
+    """
+
+    timings: Timings
+    started: float
+    status: int | None = None
+    http_version: str | None = None
+    raw_headers: list[tuple[bytes, bytes]] = []
+    headers: dict[str, list[str]] = {}
+    body: bytes = b""
+    size_download: int = 0
+    truncated: bool = False
+    warnings: list[str] = []
+    remote_ip: str | None = None
+    reused: bool | None = None
+    error: CodedError | None = None
+    broken: str | None = None
+    data: Any = None
+    sha256: str | None = None
+
+    def digest(self) -> str:
+        """The SHA-256 of the body, in hex. Computed when it is asked for, and once."""
+        if self.sha256 is None:
+            self.sha256 = _sha256(self.body)
+        return self.sha256
+
+    def first(self, name: str) -> str | None:
+        """The first value of the header with this lower-case name."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
+
+    `links` is how many links were found, `follow` what is to be followed. A sitemap is nothing to take data from; with
+    `is_index` what it leads to are sitemaps.
+    """
+
+    title: str | None = None
+    links: int | None = None
+    follow: list[Url] = []
+    data: Any = None
+    duplicate_of: str | None = None
+    warnings: list[str] = []
+    error: CodedError | None = None
+    is_sitemap: bool = False
+    is_index: bool = False
+
+
+_SHA256: Final = sha256()
+
+
+def _sha256(body: bytes) -> str:
+    """Copying an empty hash costs half of what OpenSSL takes to find the algorithm anew."""
+    digest = _SHA256.copy()
+    digest.update(body)
+    return digest.hexdigest()

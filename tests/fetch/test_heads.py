@@ -1,0 +1,51 @@
+"""heads.py: which header fields a request gets, and which of them only where they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crawler.fetch.heads import Heads
+from crawler.models import Ask, Input, Request
+from crawler.urls import parse
+
+
+def request(url: str, *, ask: Ask | None = None, parent: str | None = None) -> Request:
+    return Request(0, parse(url), url, Input(parent=parent), 0.0, ask=ask)
+
+
+def heads(*headers: tuple[str, str], login: str | None = "") -> Heads:
+    return Heads(user_agent="me", headers=headers, login=lambda _: login)
+
+
+def fields(head: bytes) -> dict[str, str]:
+    lines = head.decode().split("\r\n")
+    assert lines[-2:] == ["", ""]
+    return dict(line.split(": ", 1) for line in lines[1:-2])
+
+
+def test_a_plain_request() -> None:
+    head = heads().of(request("http://a.example/x?y"))
+    assert head.startswith(b"GET /x?y HTTP/1.1\r\nHost: a.example\r\n")
+    assert fields(head).keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding"}
+
+
+def test_a_header_of_a_request_replaces_that_of_the_run() -> None:
+    ours = heads(("X-Key", "run"), ("X-Other", "run"))
+    got = fields(ours.of(request("http://a.example/", ask=Ask(headers=(("x-key", "mine"), ("User-Agent", "you"))))))
+    assert (got["x-key"], got["X-Other"], got["User-Agent"]) == ("mine", "run", "you")
+    assert "X-Key" not in got
+
+
+def test_what_is_private_stays_at_home() -> None:
+    ours = heads(("X-Key", "run"), login=None)
+    told = []
+
+    def source(_: Request, private: bool) -> Iterator[tuple[str, str]]:
+        told.append(private)
+        yield "X-Source", "here"
+
+    ours.sources.append(source)
+    ask = Ask(headers=(("X-Own", "secret"), ("Accept-Language", "de")))
+    got = fields(ours.of(request("http://b.example/", ask=ask, parent="http://a.example/")))
+    assert told == [False]
+    assert got.keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "X-Source"}
