@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from crawler.cli.answers import complain, put, version_text
 from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
-from crawler.config.config import LIMITS, OUTPUT, PEOPLE, POLITENESS, REQUEST, ConfigError, Settings
+from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown, suggestion
-from crawler.config.monitor_options import MONITORS
+from crawler.config.options.groups import LIMITS, MONITORS, OUTPUT, PEOPLE, POLITENESS, REQUEST
 
 
 class Command(NamedTuple):

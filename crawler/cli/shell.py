@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from crawler.api import fetch_all
-from crawler.config.config import LIMITS, OPTIONS, POLITENESS, REQUEST, Config, ConfigError, Settings
+from crawler.config.config import OPTIONS, Config, ConfigError, Settings
+from crawler.config.options.groups import LIMITS, POLITENESS, REQUEST
 from crawler.errors import CodedError
 from crawler.models import Record
 from crawler.page.page import Page

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, Literal, NamedTuple, get_args
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from crawler.config.crawl_options import CRAWL, EXTRACTION, JOB
-from crawler.config.input_options import INPUT, InputOptions
 from crawler.config.kinds import (
     GIB,
     MIB,
     TIB,
-    Choice,
     Flag,
-    Header,
-    Headers,
-    Line,
-    Many,
     Option,
     Path,
     Seconds,
@@ -31,11 +24,17 @@ from crawler.config.kinds import (
     Whole,
     pair,
     shown,
-    suggestion,
 )
-from crawler.config.monitor_options import MONITORS
+from crawler.config.options.groups import (
+    CRAWL,
+    GROUPS,
+    INPUT,
+    LIMITS,
+    PEOPLE,
+    POLITENESS,
+)
+from crawler.config.options.request import Method, RequestOptions
 from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
-from crawler.version import __version__
 
 __all__ = [
     "CONFIG_FILE",
@@ -49,82 +48,14 @@ __all__ = [
     "resolve",
 ]
 
-Method = Literal["GET", "HEAD"]
-
-REQUEST: Final = "Request"
-POLITENESS: Final = "Concurrency and politeness"
-LIMITS: Final = "Limits"
-OUTPUT: Final = "Output"
-PEOPLE: Final = "People"
-_GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)
 
 _DAY: Final = 86_400.0
 _NOT_RECURSIVE: Final = {"ordered": "links have no order", "method": "without bodies there are no links"}
 _STREAM: Final = "-"
 
 
-class Fields(Many, frozen=True):
-    """Names of the record's fields; the parts of `input` and `error` may be named too (error_code), as in CSV."""
-
-    def read(self, raw: object) -> tuple[object, ...]:
-        from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
-
-        items = super().read(raw)
-        names = tuple(name for item in items for name in self.split(str(item)))
-        if items and not names:
-            raise ValueError(f"{shown(raw)} names no field")
-        parts = [
-            f"{field}_{part}" for field, of in (("input", Input), ("error", ErrorInfo)) for part in of.__struct_fields__
-        ]
-        fields = Record.__struct_encode_fields__
-        for name in names:
-            if name not in fields and name not in parts:
-                hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
-                raise ValueError(f"{shown(name)} is not a field of the record{hint}")
-        return names
-
-
-class Config(InputOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(RequestOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All options, read and checked; seconds are float, sizes are bytes. Made by `build`, `from_toml` or `from_env`."""
-
-    method: Annotated[
-        Method,
-        Option(Choice(get_args(Method)), REQUEST, "Request method", ("-X",), "METHOD"),
-    ] = "GET"
-    headers: Annotated[
-        tuple[str, ...],
-        Option(
-            Headers(Header()),
-            REQUEST,
-            'Add a request header: "Name: value", or "Name;" for an empty one',
-            ("-H", "--header"),
-            "HEADER",
-        ),
-    ] = ()
-    user_agent: Annotated[
-        str,
-        Option(Line(), REQUEST, 'Say who asks, best with an address: "name (+https://...)"', ("-A",), "TEXT"),
-    ] = f"crawler/{__version__}"
-    insecure: Annotated[
-        bool,
-        Option(Flag(), REQUEST, "Accept any TLS certificate", ("-k",)),
-    ] = False
-    https_only: Annotated[
-        bool,
-        Option(Flag(), REQUEST, "Do not follow redirects from https to http"),
-    ] = False
-    allow_private: Annotated[
-        bool,
-        Option(Flag(), REQUEST, "Let redirects and links lead to private addresses"),
-    ] = False
-    ws_messages: Annotated[
-        int,
-        Option(Whole(0, 10_000), REQUEST, "Take N messages of each ws:// or wss:// URL", metavar="N"),
-    ] = 1
-    ws_timeout: Annotated[
-        float,
-        Option(Seconds(0, _DAY), REQUEST, "Wait at most so long for these messages", metavar="TIME"),
-    ] = 10.0
 
     concurrency: Annotated[
         int,
@@ -207,52 +138,6 @@ class Config(InputOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
-    output: Annotated[
-        tuple[str, ...],
-        Option(
-            Many(Path("a file or -")),
-            OUTPUT,
-            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv); - is standard output",
-            ("-o",),
-            "FILE",
-        ),
-    ] = ()
-    overwrite_output: Annotated[
-        tuple[str, ...],
-        Option(Many(Path("a file or -")), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"),
-    ] = ()
-    fields: Annotated[
-        tuple[str, ...],
-        Option(
-            Fields(Line("the name of a field"), separators=", \t\n"),
-            OUTPUT,
-            "Write only these fields of the record, in this order: url,status,...",
-            metavar="NAMES",
-        ),
-    ] = ()
-    include_body: Annotated[
-        bool,
-        Option(Flag(), OUTPUT, "Write the body into the record, as text or base64"),
-    ] = False
-    bodies: Annotated[
-        str | None,
-        Option(
-            Path("a folder", folder=True), OUTPUT, "Keep each body in a file of DIR, named by its hash", metavar="DIR"
-        ),
-    ] = None
-    ordered: Annotated[
-        bool,
-        Option(Flag(), OUTPUT, "Write records in the order of the inputs"),
-    ] = False
-    no_headers: Annotated[
-        bool,
-        Option(Flag(), OUTPUT, "Leave the response headers out of the records"),
-    ] = False
-    csv_raw: Annotated[
-        bool,
-        Option(Flag(), OUTPUT, "Write CSV cells as they are, even those a spreadsheet would run as formulas"),
-    ] = False
-
     quiet: Annotated[
         bool,
         Option(Flag(), PEOPLE, "Say nothing but errors", ("-q",)),
@@ -301,7 +186,7 @@ class Config(InputOptions, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def _options() -> Iterator[Option]:
     fields = [(field.type.__metadata__[0], field) for field in msgspec.structs.fields(Config)]
-    for option, field in sorted(fields, key=lambda pair: _GROUPS.index(pair[0].group)):
+    for option, field in sorted(fields, key=lambda pair: GROUPS.index(pair[0].group)):
         long = () if option.metavar == "INPUT" else (f"--{field.name.replace('_', '-')}",)
         has_long = any(flag.startswith("--") for flag in option.flags)
         flags = option.flags if has_long else (*option.flags, *long)

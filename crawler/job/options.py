@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from crawler.config.config import LIMITS, OPTIONS, PEOPLE, POLITENESS, REQUEST, Config, ConfigError
-from crawler.config.monitor_options import MONITORS
+from crawler.config.config import OPTIONS, Config, ConfigError
+from crawler.config.options.groups import LIMITS, MONITORS, PEOPLE, POLITENESS, REQUEST
 
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
 _FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE, MONITORS})

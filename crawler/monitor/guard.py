@@ -20,7 +20,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from crawler.config.monitor_options import Place
+from crawler.config.options.monitor import Place
 
 MAX_MESSAGE: Final = 64 << 10
 MAX_CONNECTIONS: Final = 64

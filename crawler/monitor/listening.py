@@ -12,7 +12,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, U
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
-from crawler.config.monitor_options import loopback
+from crawler.config.options.monitor import loopback
 
 _MODE: Final = 0o600
 

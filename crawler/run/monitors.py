@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 
 from crawler.config.config import Config, ConfigError
 from crawler.config.kinds import shown
-from crawler.config.monitor_options import Place
+from crawler.config.options.monitor import Place
 from crawler.engine.control import Control
 from crawler.monitor.listening import listen, needs_token
 from crawler.monitor.token import token

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Fields, Source, resolve
-from crawler.config.crawl_options import Pattern
+from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
 from crawler.config.kinds import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
-from crawler.config.monitor_options import LoopbackPort
+from crawler.config.options.crawl import Pattern
+from crawler.config.options.monitor import LoopbackPort
+from crawler.config.options.output import Fields
 from crawler.config.sources import from_environment
 from crawler.config.text import to_toml
 from crawler.models import Record

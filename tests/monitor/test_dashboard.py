@@ -21,7 +21,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Re
 
 from crawler import fetch_all
 from crawler.config.config import Config, ConfigError
-from crawler.config.monitor_options import Place
+from crawler.config.options.monitor import Place
 from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.dashboard.history import MAX_POINTS, History, Point
 from crawler.monitor.dashboard.live import MAX_PAGES, MOST_UNREAD, NEWEST, Hello, Live

@@ -19,7 +19,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from twisted.internet.testing import StringTransport
 
 from crawler.config.config import ConfigError
-from crawler.config.monitor_options import Place
+from crawler.config.options.monitor import Place
 from crawler.engine.control import Status
 from crawler.errors import CODES, WARNINGS, CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, unfetched

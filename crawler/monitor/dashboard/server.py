@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 from twisted.web.websocket import WebSocketResource
 
-from crawler.config.monitor_options import Place
+from crawler.config.options.monitor import Place
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.live import Live
 from crawler.monitor.dashboard.verbs import CHANGES, read_change, read_hosts

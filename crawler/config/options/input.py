@@ -1,13 +1,12 @@
-"""The options that say what is read, and how. Config has them, as all others: this is a part of its list."""
+"""The options that say what is read, and how."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from crawler.config.crawl_options import CrawlOptions
 from crawler.config.kinds import Choice, Line, Many, Option, Path
-
-INPUT: Final = "Input"
+from crawler.config.options.crawl import CrawlOptions
+from crawler.config.options.groups import INPUT
 
 DefaultScheme = Literal["https", "http", "none"]
 

@@ -9,8 +9,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 import msgspec
 
 from crawler.config.kinds import Choice, Line, Option, Path, shown
-
-MONITORS: Final = "Monitors"
+from crawler.config.options.groups import MONITORS
 
 LogFormat = Literal["text", "json"]
 

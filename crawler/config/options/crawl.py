@@ -1,4 +1,4 @@
-"""The options of a crawl, of a job and of extraction. Config has them, as all others: this is a part of its list."""
+"""The options of a crawl, of a job and of extraction."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
-from crawler.config.monitor_options import MonitorOptions
+from crawler.config.options.groups import CRAWL, EXTRACTION, JOB
+from crawler.config.options.monitor import MonitorOptions
 from crawler.config.patterns import UrlPattern
-
-CRAWL: Final = "Crawl"
-JOB: Final = "Job"
-EXTRACTION: Final = "Extraction"
 
 ScopeKind = Literal["host", "origin", "domain", "prefix", "any"]
 LinkKind = Literal["a", "area", "link", "iframe", "frame", "img", "script", "form", "header", "refresh"]

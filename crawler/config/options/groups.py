@@ -1,0 +1,18 @@
+"""The groups of the options, in the order of the help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INPUT: Final = "Input"
+CRAWL: Final = "Crawl"
+REQUEST: Final = "Request"
+POLITENESS: Final = "Concurrency and politeness"
+LIMITS: Final = "Limits"
+OUTPUT: Final = "Output"
+JOB: Final = "Job"
+EXTRACTION: Final = "Extraction"
+PEOPLE: Final = "People"
+MONITORS: Final = "Monitors"
+
+GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)

@@ -1,0 +1,80 @@
+"""The options that say what is written, where and how."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from crawler.config.kinds import Flag, Line, Many, Option, Path, shown, suggestion
+from crawler.config.options.groups import OUTPUT
+from crawler.config.options.input import InputOptions
+
+
+class Fields(Many, frozen=True):
+    """Names of the record's fields; the parts of `input` and `error` may be named too (error_code), as in CSV."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
+
+        items = super().read(raw)
+        names = tuple(name for item in items for name in self.split(str(item)))
+        if items and not names:
+            raise ValueError(f"{shown(raw)} names no field")
+        parts = [
+            f"{field}_{part}" for field, of in (("input", Input), ("error", ErrorInfo)) for part in of.__struct_fields__
+        ]
+        fields = Record.__struct_encode_fields__
+        for name in names:
+            if name not in fields and name not in parts:
+                hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
+                raise ValueError(f"{shown(name)} is not a field of the record{hint}")
+        return names
+
+
+class OutputOptions(InputOptions, frozen=True, kw_only=True):
+    """Outputs and what they hold."""
+
+    output: Annotated[
+        tuple[str, ...],
+        Option(
+            Many(Path("a file or -")),
+            OUTPUT,
+            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv); - is standard output",
+            ("-o",),
+            "FILE",
+        ),
+    ] = ()
+    overwrite_output: Annotated[
+        tuple[str, ...],
+        Option(Many(Path("a file or -")), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"),
+    ] = ()
+    fields: Annotated[
+        tuple[str, ...],
+        Option(
+            Fields(Line("the name of a field"), separators=", \t\n"),
+            OUTPUT,
+            "Write only these fields of the record, in this order: url,status,...",
+            metavar="NAMES",
+        ),
+    ] = ()
+    include_body: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Write the body into the record, as text or base64"),
+    ] = False
+    bodies: Annotated[
+        str | None,
+        Option(
+            Path("a folder", folder=True), OUTPUT, "Keep each body in a file of DIR, named by its hash", metavar="DIR"
+        ),
+    ] = None
+    ordered: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Write records in the order of the inputs"),
+    ] = False
+    no_headers: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Leave the response headers out of the records"),
+    ] = False
+    csv_raw: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Write CSV cells as they are, even those a spreadsheet would run as formulas"),
+    ] = False
