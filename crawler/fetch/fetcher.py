@@ -19,7 +19,7 @@ from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads
-from crawler.fetch.http11.envelope import Envelope, Trace
+from crawler.fetch.http11.envelope import Envelope, Key, Trace
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
 from crawler.fetch.typed import Typed
@@ -119,7 +119,7 @@ class Fetcher:
 
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
-        key = (url.scheme, url.host, url.port, request.discovered and self._public_only(request))
+        key = Key(url.scheme, url.host, url.port, request.discovered and self._public_only(request))
         envelope = Envelope(key, request.method, self.heads.of(request), trace)
         if request.attempt > 1:
             envelope.attempt = request.attempt

@@ -37,7 +37,7 @@ from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.flight import by_name
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
-from crawler.fetch.http11.envelope import Envelope, Trace
+from crawler.fetch.http11.envelope import Envelope, Key, Trace
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.response import WireResponse
 from crawler.fetch.limits import Limits
@@ -68,7 +68,7 @@ FIELDS = [
 ANSWER = b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (b"".join(b"%b: %b\r\n" % field for field in FIELDS), BODY)
 URL = "http://127.0.0.1:8080/p/1234.html?5"
 HEAD = b"GET /p/1234.html?5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
-KEY = ("http", "127.0.0.1", 8080, False)
+KEY = Key("http", "127.0.0.1", 8080, False)
 
 
 class Loop(Clock):

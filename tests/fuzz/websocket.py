@@ -14,11 +14,12 @@ from websocket_tools import BINARY, CLOSE, PING, PONG, TEXT, accept_of, close_fr
 
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.http11.answer import SMALL_HEAD
+from crawler.fetch.http11.envelope import Key
 from crawler.fetch.http11.websocket import WebSocket
 
 from .tools import check_error, segmentations
 
-KEY = ("ws", "a.example", 80, False)
+KEY = Key("ws", "a.example", 80, False)
 ONE, TWO, NONE = b"\1", b"\2", b"\0"
 ACCEPT = accept_of(b"\r\nSec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n")
 SWITCH = b"HTTP/1.1 101 -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + ACCEPT + b"\r\n"

@@ -17,7 +17,7 @@ from crawler.fetch.http11.envelope import Envelope, Key, Trace
 from crawler.fetch.http11.response import WireResponse
 from crawler.fetch.http11.turns import Turns
 
-KEY: Key = ("http", "a.example", 80, False)
+KEY = Key("http", "a.example", 80, False)
 FIN = ConnectionDone
 RST = ConnectionLost
 

@@ -3,4 +3,4 @@
 Imports the error codes alone.
 """
 
-__all__ = ["address", "dial", "resolver", "stalls"]
+__all__ = ["address", "dial", "proxy", "resolver", "stalls"]

@@ -68,7 +68,7 @@ class Endpoint:
         self._ws_timeout = ws_timeout
 
     def connect(self, envelope: Envelope) -> Deferred[Connection]:
-        scheme, host, port, public_only = envelope.key
+        scheme, host, port, public_only, _ = envelope.key
         if public_only and port in BAD_PORTS:
             words = f"port {port} is blocked for discovered URLs (--allow-private opens it)"
             return fail(CodedError("address_blocked", words))
@@ -88,7 +88,7 @@ class Endpoint:
         trace = envelope.trace
         trace.resolved = now
         trace.enter("connect", now)
-        _, host, port, public_only = envelope.key
+        _, host, port, public_only, _ = envelope.key
         if port in self._own_ports and any(map(forbidden, addresses)):
             raise CodedError("address_blocked", f"{host}:{port} is a monitor of this run")
         excepted = self._may_be_private(host, port, addresses)
@@ -103,8 +103,8 @@ class Endpoint:
         return won
 
     def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
-        scheme, host, port, _ = envelope.key
-        connection = self._connection((scheme, host, port, forbidden(address) is None))
+        scheme, host, port, _, proxy = envelope.key
+        connection = self._connection(Key(scheme, host, port, forbidden(address) is None, proxy))
         connection.remote_ip = address
         wire: Protocol = connection
         if scheme in _SECURE:

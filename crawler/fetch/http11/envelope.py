@@ -8,12 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from http.cookiejar import Cookie
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from treq.cookies import IndexableCookieJar
 from twisted.web.http_headers import Headers
 
-Key = tuple[str, str, int, bool]
+from crawler.fetch.connect.proxy import Proxy
+
+
+class Key(NamedTuple):
+    """What a connection must match to carry a request; connections of different keys never mix.
+
+    `public_only` forbids addresses that are not public; in the key of a connection it says whether its address is
+    public. `proxy` is what it goes through; None goes straight.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    public_only: bool
+    proxy: Proxy | None = None
 
 
 class Trace:
@@ -68,9 +82,8 @@ class Trace:
 class Envelope(Headers):
     """One request as our agent wants it, dressed as the Headers that treq hands down untouched.
 
-    `key` is (scheme, host, port, public_only): what a connection must match to carry it. `public_only` forbids
-    addresses that are not public; in the key of a connection it says whether its address is public. `head` is
-    everything from the request line to the empty line. `attempt` counts the tries of one request.
+    `key` is what a connection must match to carry it. `head` is everything from the request line to the empty line.
+    `attempt` counts the tries of one request.
     """
 
     attempt = 1

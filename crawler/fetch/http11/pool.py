@@ -15,9 +15,9 @@ IDLE_TOTAL: Final = 256
 
 
 class Pool:
-    """Holds idle connections by key (scheme, host, port, whether the address is public) and knows all open ones.
+    """Holds idle connections by key (origin, whether the address is public, proxy) and knows all open ones.
 
-    So a request that must go to a public address is never lent another connection.
+    So a request that must go to a public address, or through a certain proxy, is never lent another connection.
     The pool hands out and takes back; it never waits, since whoever limits concurrency limits it.
     """
 
@@ -42,8 +42,8 @@ class Pool:
     def take(self, key: Key) -> Connection | None:
         """The idle connection that was used last of those that may carry this key, or None."""
         idle = self._idle.get(key)
-        if not idle and not key[3]:
-            idle = self._idle.get((*key[:3], True))
+        if not idle and not key.public_only:
+            idle = self._idle.get(Key(key.scheme, key.host, key.port, True, key.proxy))
         if not idle:
             return None
         connection = idle.pop()

@@ -25,7 +25,7 @@ from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.response import WireResponse
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-TLS_KEY: Key = ("https", "a.example", 443, False)
+TLS_KEY = Key("https", "a.example", 443, False)
 
 
 class AgentCase(SynchronousTestCase):
@@ -107,7 +107,7 @@ class RequestTests(AgentCase):
         """A connection made under one address policy never carries the requests of another."""
         self.idle()
         self.resolver.names["a.example"] = ["8.8.8.8"]
-        self.request(key=(*KEY[:3], True))
+        self.request(key=KEY._replace(public_only=True))
         self.assertEqual(len(self.dial.attempts), 2)
 
     def test_failure(self) -> None:
@@ -211,7 +211,7 @@ class CancelTests(AgentCase):
 
     def test_dns(self) -> None:
         """The resolver hears that nobody waits."""
-        asking, asked = self.request(key=("http", "b.example", 80, False))
+        asking, asked = self.request(key=Key("http", "b.example", 80, False))
         self.cancel(asking, asked, "dns")
         self.assertEqual((self.resolver.given_up, self.dial.attempts), (1, []))
         self.check_quiet()

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from crawler.errors import CodedError
 from crawler.fetch.http11.connection import Connection
 from crawler.fetch.http11.endpoint import ATTEMPT_DELAY, MAX_ATTEMPTS, Endpoint
-from crawler.fetch.http11.envelope import Envelope
+from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import TLSLayer
 
@@ -44,7 +44,7 @@ class EndpointCase(SynchronousTestCase):
     ) -> tuple[Any, Envelope]:
         """Ask for a connection to a host with these addresses: the Deferred, and the envelope asked with."""
         self.resolver.names["a.example"] = list(addresses)
-        asked = envelope(key=(scheme, "a.example", port, public_only), started=100.0)
+        asked = envelope(key=Key(scheme, "a.example", port, public_only), started=100.0)
         return self.endpoint.connect(asked), asked
 
     def dialled(self) -> list[tuple[float, str]]:
@@ -79,7 +79,7 @@ class ConnectTests(EndpointCase):
     def test_phases(self) -> None:
         """The trace says when the name was known and the connection made, and which phase runs."""
         self.resolver.names.clear()
-        asked = envelope(key=("http", "b.example", 80, False), started=100.0)
+        asked = envelope(key=Key("http", "b.example", 80, False), started=100.0)
         connecting = self.endpoint.connect(asked)
         self.clock.advance(1)
         self.resolver.waiting[0].callback(["192.0.2.1"])
@@ -92,7 +92,7 @@ class ConnectTests(EndpointCase):
 
     def test_name_that_is_none(self) -> None:
         """What the resolver says is the result."""
-        asked = envelope(key=("http", "b.example", 80, False))
+        asked = envelope(key=Key("http", "b.example", 80, False))
         connecting = self.endpoint.connect(asked)
         self.resolver.waiting[0].errback(Failure(CodedError("dns_nxdomain")))
         self.assertEqual(self.code(connecting), "dns_nxdomain")
@@ -245,14 +245,14 @@ class PolicyTests(EndpointCase):
     def test_bad_ports(self) -> None:
         """A service that is no web server is not even looked up."""
         for port in (22, 25, 6379, 6667):
-            asked = envelope(key=("http", "b.example", port, True))
+            asked = envelope(key=Key("http", "b.example", port, True))
             self.assertEqual(self.code(self.endpoint.connect(asked)), "address_blocked")
         self.assertEqual(self.resolver.waiting, [])
 
     def test_literal_addresses(self) -> None:
         """A host that is an address goes through the same check (row 11)."""
         self.resolver.names["127.0.0.1"] = ["127.0.0.1"]
-        asked = envelope(key=("http", "127.0.0.1", 80, True))
+        asked = envelope(key=Key("http", "127.0.0.1", 80, True))
         self.assertEqual(self.code(self.endpoint.connect(asked)), "address_blocked")
 
 
@@ -261,7 +261,7 @@ class CancelTests(EndpointCase):
 
     def test_while_the_name_is_looked_up(self) -> None:
         """The resolver is told."""
-        connecting = self.endpoint.connect(envelope(key=("http", "b.example", 80, False)))
+        connecting = self.endpoint.connect(envelope(key=Key("http", "b.example", 80, False)))
         connecting.cancel()
         self.failureResultOf(connecting, CancelledError)
         self.assertEqual(self.resolver.given_up, 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from http11_fakes import FIN, KEY, Exchange, FakeTransport, connected, lost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from crawler.fetch.connect.proxy import Proxy
 from crawler.fetch.http11.connection import Connection
 from crawler.fetch.http11.envelope import Key
 from crawler.fetch.http11.pool import IDLE_SECONDS, Pool
@@ -58,11 +61,27 @@ class PoolTests(SynchronousTestCase):
         self.assertIsNone(self.take())
 
     def test_keys_are_kept_apart(self) -> None:
-        """Scheme, host, port and the address policy must all be the same."""
+        """Scheme, host, port, the address policy and the proxy must all be the same."""
+        proxy = Proxy("http", "proxy.example", 3128, "user", "word")
         self.idle()
-        for key in (("https", *KEY[1:]), ("http", "b.example", 80, False), ("http", "a.example", 81, False)):
-            self.assertIsNone(self.take(key))
-        self.assertIsNone(self.take(("http", "a.example", 80, True)))
+        _, proxied = self.idle(KEY._replace(proxy=proxy))
+        for change in (
+            {"scheme": "https"}, {"host": "b.example"}, {"port": 81}, {"public_only": True},
+            {"proxy": replace(proxy, port=81)}, {"proxy": replace(proxy, scheme="https")},
+            {"proxy": replace(proxy, user="other")}, {"proxy": replace(proxy, password="other")},
+        ):  # fmt: skip
+            self.assertIsNone(self.take(KEY._replace(**change)), change)
+        self.assertIsNone(self.take(KEY._replace(public_only=True, proxy=proxy)))
+        taken = self.take(KEY._replace(proxy=replace(proxy)))
+        assert taken is not None
+        self.assertIs(taken.transport, proxied)
+
+    def test_a_public_connection_serves_both(self) -> None:
+        """Whoever may go anywhere takes a connection to a public address, too, of the same proxy."""
+        proxy = Proxy("http", "proxy.example", 3128)
+        self.idle(KEY._replace(public_only=True, proxy=proxy))
+        self.assertIsNone(self.take())
+        self.assertIsNotNone(self.take(KEY._replace(proxy=proxy)))
 
     # Caps.
 
@@ -74,7 +93,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_so_many_in_all(self) -> None:
         """Beyond the cap of the pool the oldest idle connection of all is closed."""
-        transports = [self.idle(("http", f"{i}.example", 80, False))[1] for i in range(6)]
+        transports = [self.idle(Key("http", f"{i}.example", 80, False))[1] for i in range(6)]
         self.assertEqual([transport.aborted for transport in transports], [True, True, False, False, False, False])
 
     def test_connections_in_use_do_not_count(self) -> None:
@@ -122,7 +141,7 @@ class PoolTests(SynchronousTestCase):
             self.assertIs(self.take(), connection)
             Exchange(connection)
             connection.dataReceived(PLAIN)
-            self.idle(("http", "b.example", 80, False))
+            self.idle(Key("http", "b.example", 80, False))
         self.assertFalse(transport.aborted)
         self.clock.pump([1.0] * 17)
         self.assertTrue(transport.aborted)
@@ -182,7 +201,7 @@ class PoolTests(SynchronousTestCase):
     def test_origins_are_forgotten(self) -> None:
         """Memory does not grow with the hosts that were ever visited."""
         for i in range(100):
-            connection, _ = self.idle(("http", f"{i}.example", 80, False))
+            connection, _ = self.idle(Key("http", f"{i}.example", 80, False))
             self.assertIs(self.take(connection.key), connection)
             connection.abort()
         self.assertEqual(self.pool._idle, {})

@@ -23,6 +23,7 @@ from twisted.web.client import ResponseDone
 
 from crawler.errors import CodedError
 from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.envelope import Key
 from crawler.fetch.http11.tls import Context, LateContext, TLSLayer, client_context
 
 HOST = "www.a.example"
@@ -103,7 +104,7 @@ class Peer:
         self.received = b""
         self.error: ssl.SSLError | None = None
         self.owner = FakeOwner()
-        self.connection = Connection(("https", host, 443, False), self.owner, lambda: 0.0)
+        self.connection = Connection(Key("https", host, 443, False), self.owner, lambda: 0.0)
         self.layer = TLSLayer(self.connection, client or trusting(), host)
         self.transport = FakeTransport()
         self.ready = outcome_of(self.layer.ready)
