@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from crawler.config.config import Config
     from crawler.config.sources import ConfigError
     from crawler.errors import CODES, CodedError
-    from crawler.models import Record
+    from crawler.models import FetchError, Record
 
 __all__ = [
     "CODES",
@@ -37,6 +37,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Crawler",
+    "FetchError",
     "Record",
     "__version__",
     "crawl",
@@ -51,6 +52,7 @@ _HOME = {
     "Config": "config.config",
     "ConfigError": "config.sources",
     "Crawler": "api",
+    "FetchError": "models",
     "Record": "models",
     "crawl": "api",
     "fetch_all": "api",

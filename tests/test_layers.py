@@ -267,7 +267,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.charset", {"crawler.charset.guess", "crawler.charset.encodings"}),
         ("crawler.models.request", {"crawler.urls"}),
         ("crawler.models.response", {"crawler.errors", "crawler.urls"}),
-        ("crawler.models.record", {"crawler.charset", "crawler.models.request"}),
+        ("crawler.models.record", {"crawler.charset", "crawler.models.headers", "crawler.models.request"}),
         ("crawler.engine.retry", {"crawler.errors", "crawler.models"}),
         ("crawler.politeness.rate_headers", {"crawler.models"}),
         ("crawler.politeness.controller", {"crawler.errors", "crawler.models", "crawler.politeness.rate_headers"}),

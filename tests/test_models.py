@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.models import (
+    FetchError,
     Findings,
     Input,
     Record,
@@ -386,6 +388,41 @@ class TestPython:
         record = record_of(request(), response(body, headers={"content-type": [content_type]}), 0.0)
         assert record.text == '"caf\xe9"'
         assert record.json() == "caf\xe9"
+
+    def test_headers_in_any_case(self):
+        """RFC 9110 section 5.1. Without an answer there are none."""
+        headers = record_of(request(), response(), 0.0).headers
+        assert headers["X"] == headers["x"] == ["1", "2"]
+        assert (headers.first("Content-Type"), headers.first("nope")) == ("text/html; charset=UTF-8", None)
+        assert ("CONTENT-TYPE" in headers, "nope" in headers, 3 in headers) == (True, False, False)
+        assert dict(headers) == {"content-type": ["text/html; charset=UTF-8"], "x": ["1", "2"]} == headers
+        assert unfetched("x", Input(), CodedError("url_invalid", "no")).headers is None
+
+    def test_as_a_mapping_it_is_its_wire_form(self):
+        """Whoever makes a dict of it, as pandas and web frameworks do, gets what a line of JSON Lines holds."""
+        record = record_of(request(redirects=(Redirect("http://b.example/", 302),)), response(b"\xff"), 0.0)
+        wire = msgspec.json.decode(msgspec.json.encode(record))
+        assert isinstance(record, Mapping)
+        assert msgspec.json.decode(msgspec.json.encode(dict(record))) == wire
+        assert msgspec.json.decode(msgspec.json.encode(record.to_dict())) == wire
+        assert list(record) == FIELDS == list(record.keys())
+        assert (len(record), record["input"], record["body"]) == (len(FIELDS), {"source": "urls.txt", "line": 12}, None)
+        assert list(dict(record.items())["redirects"]) == [{"url": "http://b.example/", "status": 302}]
+        with pytest.raises(KeyError, match="wire_headers"):
+            record["wire_headers"]
+
+    def test_raise_for_status(self):
+        """What is fine is given back; all else raises, and says why."""
+        fine = record_of(request(), response(), 0.0)
+        assert fine.raise_for_status() is fine
+        gone = record_of(request(), response(status=404), 0.0)
+        with pytest.raises(FetchError, match=r"HTTP://A.example/x\?y: status 404") as raised:
+            gone.raise_for_status()
+        assert raised.value.record is gone
+        failed = record_of(request(), response(error=CodedError("body_truncated", "3 of 5")), 0.0)
+        with pytest.raises(FetchError, match="body_truncated: 3 of 5"):
+            failed.raise_for_status()
+        assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
     def test_records_do_not_change(self):
         """They are shared between sinks."""

@@ -22,6 +22,7 @@ HOMES = {
     "ConfigError": sources,
     "Crawler": api,
     "Record": models,
+    "FetchError": models,
     "crawl": api,
     "fetch_all": api,
     "fetch_all_async": api,

@@ -1,7 +1,7 @@
 """The values that travel: Request, Response and Record (the wire schema). Nothing here does I/O."""
 
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
-from crawler.models.record import SCHEMA_VERSION, ErrorInfo, Outcome, Record
+from crawler.models.record import SCHEMA_VERSION, ErrorInfo, FetchError, Outcome, Record
 from crawler.models.request import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Ask, Input, Redirect, Request
 from crawler.models.response import Findings, Response, Timings
 
@@ -13,6 +13,7 @@ __all__ = [
     "SITEMAP_SOURCE",
     "Ask",
     "ErrorInfo",
+    "FetchError",
     "Findings",
     "Input",
     "Outcome",

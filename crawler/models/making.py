@@ -73,7 +73,7 @@ def record_of(
         method=request.method,
         status=response.status,
         http_version=response.http_version,
-        headers=response.headers if headers and response.status is not None else None,
+        wire_headers=response.headers if headers and response.status is not None else None,
         content_type=content_type,
         charset=charset,
         size_download=response.size_download,

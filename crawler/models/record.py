@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import structs
 
 from crawler.charset import decode_text
+from crawler.models.headers import Headers
 from crawler.models.request import Input, Redirect
 
 if TYPE_CHECKING:
@@ -26,11 +28,14 @@ class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire_body": "body"}):
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire_body": "body", "wire_headers": "headers"}
+):
     """The one truth about one input. Every key is always present on the wire; seconds are float, sizes are bytes.
 
     In Python `.body`, `.text`, `.selector`, `.json()` and `.ok` work on what was fetched, whether or not the body is
-    part of the record's wire form (`--include-body`).
+    part of the record's wire form (`--include-body`). To a record as to a mapping (`record["url"]`, `dict(record)`,
+    `pandas.DataFrame(records)`, what a web framework makes JSON of) belongs its wire form: `to_dict`.
     """
 
     url: str
@@ -42,7 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
     method: str = "GET"
     status: int | None = None
     http_version: str | None = None
-    headers: dict[str, list[str]] | None = None
+    wire_headers: dict[str, list[str]] | None = None
     content_type: str | None = None
     charset: str | None = None
     size_download: int = 0
@@ -71,6 +76,44 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
     def ok(self) -> bool:
         """An answer arrived whole and its status is below 400."""
         return self.outcome == "ok" and self.status is not None and self.status < 400
+
+    @property
+    def headers(self) -> Headers | None:
+        """The response headers by name, in any case; None when no response came, or with `no_headers`."""
+        return None if self.wire_headers is None else Headers(self.wire_headers)
+
+    def raise_for_status(self) -> Record:
+        """This record, if an answer came whole with a status below 400. Else raises FetchError."""
+        if not self.ok:
+            raise FetchError(self)
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form as plain dicts, sequences and values: what a line of JSON Lines holds."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return values
+
+    # What makes a mapping of it.
+
+    def keys(self) -> tuple[str, ...]:
+        return self.__struct_encode_fields__
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__struct_encode_fields__)
+
+    def __len__(self) -> int:
+        return len(self.__struct_encode_fields__)
+
+    def __getitem__(self, name: str) -> Any:
+        names = self.__struct_encode_fields__
+        if name not in names:
+            raise KeyError(name)
+        return msgspec.to_builtins(getattr(self, self.__struct_fields__[names.index(name)]))
+
+    get = Mapping.get
+    items = Mapping.items
+    values = Mapping.values
+    __contains__ = Mapping.__contains__
 
     @property
     def body(self) -> bytes:
@@ -111,6 +154,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True, rename={"wire
     def __reduce__(self) -> tuple[Any, ...]:
         # A Struct's own pickle leaves out what rides along: in another process the body would be empty.
         return _unpickled, (structs.asdict(self), self.__dict__.get("body_bytes"))
+
+
+Mapping.register(Record)
+
+
+class FetchError(Exception):
+    """What `Record.raise_for_status` raises: no whole answer came, or a status of 400 or more. It has the `record`."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self.record = record
+
+    def __str__(self) -> str:
+        record, error = self.record, self.record.error
+        what = f"status {record.status}" if error is None else f"{error.code}: {error.message}"
+        return f"{record.url}: {what}"
 
 
 def _unpickled(fields: dict[str, Any], body: bytes | None) -> Record:

@@ -165,8 +165,8 @@ class Ordered:
             size += len(record.wire_body)
         if record.data is not None:
             size += record.size_body + record.size_download  # it was in there
-        if record.headers:
-            size += sum(map(len, chain.from_iterable(record.headers.values())))
+        if record.wire_headers:
+            size += sum(map(len, chain.from_iterable(record.wire_headers.values())))
         return size
 
     def _start(self, order: Iterable[int]) -> None:

@@ -130,7 +130,7 @@ def test_urljoin_goes_by_the_base(head, base):
 
 def test_a_page_of_a_record():
     """A Page has what a spider's author asks of a response, and the record itself."""
-    asked = page("<p>", status=200, headers={"x": ["1", "2"]}, final_url="http://h/final")
+    asked = page("<p>", status=200, wire_headers={"x": ["1", "2"]}, final_url="http://h/final")
     assert (asked.url, asked.status, asked.headers["x"], asked.body) == ("http://h/final", 200, ["1", "2"], b"<p>")
     assert asked.record.outcome == "ok"
     assert repr(asked) == "<Page 200 http://h/final>"

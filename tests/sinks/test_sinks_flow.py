@@ -153,7 +153,7 @@ class OrderedTests(SynchronousTestCase):
         ordered = Ordered(sink, in_memory=100_000, most_held=10_000_000, bodies=True)
         large = [
             structs.replace(
-                record(number), headers={"x": ["y" * 10_000], "\xe9": ["\x00"]}, data={"a": [None, 2.5, "\u20ac"]},
+                record(number), wire_headers={"x": ["y" * 10_000], "\xe9": ["\x00"]}, data={"a": [None, 2.5, "\u20ac"]},
                 redirects=(Redirect("http://b.example/", 302),), size_body=30_000,
             ).with_body(b"%d" % number * 15_000)
             for number in range(10)
@@ -182,7 +182,7 @@ class OrderedTests(SynchronousTestCase):
         sink = ListSink()
         ordered = Ordered(sink, in_memory=10_000, most_held=50_000)
         self.assertIsNone(ordered.admit(1))
-        large = structs.replace(record(0), headers={"x": ["y" * 20_000]})
+        large = structs.replace(record(0), wire_headers={"x": ["y" * 20_000]})
         for number in (1, 2, 3):
             ordered.write(large, None, number)
         waiting = ordered.admit(4)
@@ -198,7 +198,7 @@ class OrderedTests(SynchronousTestCase):
         put(ordered, 1)
         ordered._spill._db.execute("PRAGMA max_page_count = 8")
         with self.assertRaises(CodedError) as caught:
-            ordered.write(structs.replace(record(2), headers={"x": ["y" * 100_000]}), None, 2)
+            ordered.write(structs.replace(record(2), wire_headers={"x": ["y" * 100_000]}), None, 2)
         self.assertEqual(caught.exception.code, "disk_full")
 
     def test_first(self):
