@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from real_peers import Peer, running_httpbin
 
 from crawler.site import RunningSite, running_site
 
@@ -30,6 +31,12 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def site() -> Iterator[RunningSite]:
     with running_site() as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def httpbin() -> Iterator[Peer]:
+    with running_httpbin() as peer:
+        yield peer
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, chromium, eventually, live_run, missing, slow_site
+from browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, chromium, eventually, live_run, slow_site
+from needs import BROWSER, missing
 
 try:
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwright
 except ImportError as error:
-    missing(f"{error.name} is not installed (pip install 'everyurl[test]')")
+    missing(f"{error.name} is not installed (pip install 'everyurl[test]')", BROWSER)
 
 SLOWLY = ("-c", "4", "--per-host", "64", "--no-adaptive")
 

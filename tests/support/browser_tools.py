@@ -14,28 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from needs import BROWSER, missing
 
 ROOT = Path(__file__).parents[2]
-NEEDED = "NEEDS_BROWSER"
 WHOLE_SECONDS = 20.0  # how long anything may take before a test fails
-
-
-def missing(what: str) -> None:
-    """Skip, or fail where the tests in a browser must run."""
-    if NEEDED in os.environ:
-        pytest.fail(f"{what}, and {NEEDED} is set", pytrace=False)
-    pytest.skip(what, allow_module_level=True)
 
 
 def chromium() -> str:
     """The browser of this system."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    missing("there is no Chromium here (apt install chromium)")
-    raise AssertionError
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    return next(found, None) or missing("there is no Chromium here (apt install chromium)", BROWSER)
 
 
 # A site that is slow on purpose

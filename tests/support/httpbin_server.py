@@ -1,0 +1,42 @@
+"""httpbin in a process of its own: Twisted's WSGI server, over http and https, on free ports of the loopback.
+
+Usage: httpbin_server.py SERVER.pem, a file with a key and its certificates. Prints the two ports as JSON, and serves
+until its standard input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from httpbin import app
+from twisted.internet import ssl
+from twisted.web.server import Site
+from twisted.web.wsgi import WSGIResource
+
+AT_ONCE = 32  # some of its pages wait
+
+
+def main(certificate: str) -> None:
+    from twisted.internet import reactor
+
+    reactor.suggestThreadPoolSize(AT_ONCE)
+    site = Site(WSGIResource(reactor, reactor.getThreadPool(), app))
+    tls = ssl.DefaultOpenSSLContextFactory(certificate, certificate)
+    ports = (
+        reactor.listenTCP(0, site, interface="127.0.0.1"),
+        reactor.listenSSL(0, site, tls, interface="127.0.0.1"),
+    )
+    print(json.dumps([port.getHost().port for port in ports]), flush=True)
+    reactor.callInThread(_end_with_input, reactor)
+    reactor.run()
+
+
+def _end_with_input(reactor: Any) -> None:
+    sys.stdin.read()
+    reactor.callFromThread(reactor.stop)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
