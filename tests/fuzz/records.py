@@ -80,7 +80,7 @@ def _text(data: bytes) -> None:
             input=Input(text, 1, text, 2),
             outcome="failed",
             error=ErrorInfo("internal", text, False, text),
-            headers={text: [text]},
+            wire_headers={text: [text]},
             redirects=(Redirect(text, 301),),
             title=text,
             data={text: [text, {text: None}]},
