@@ -414,7 +414,12 @@ def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
 
 RECORDS = [
     Record(
-        url="u", input=Input(source="urls.txt", line=3), outcome="ok", status=200, wire_headers={"a": ["b"]}, time_total=0.5
+        url="u",
+        input=Input(source="urls.txt", line=3),
+        outcome="ok",
+        status=200,
+        wire_headers={"a": ["b"]},
+        time_total=0.5,
     ),
     Record(
         url="u",
