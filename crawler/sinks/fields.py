@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from crawler.config.fields import parse_path, reach
 from crawler.models import ErrorInfo, Input, Record
 
 PARTS: Final[dict[str, tuple[str, ...]]] = {
@@ -28,21 +29,30 @@ COLUMNS: Final = {
 class Selection:
     """Picks the named fields of a record, as a tuple in that order. `input`, `error` and their parts may all be named.
 
-    Raises ValueError for a name that does not exist.
+    A path reaches into a field (`data.tags[0]`); where there is nothing the value is None. Raises ValueError for a name
+    that does not exist.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         known = FIELDS | COLUMNS
-        unknown = [name for name in names if name not in known]
+        parsed = {name: parse_path(name) for name in names}
+        unknown = [name for name, (field, _) in parsed.items() if field not in known]
         if unknown:
             raise ValueError(f"unknown field {', '.join(map(repr, unknown))} (allowed: {', '.join(known)})")
-        self.names = tuple(dict.fromkeys(names))
-        paths = [known[name] for name in self.names]
+        self.names = tuple(parsed)
+        self._inside = [(place, steps) for place, (_, steps) in enumerate(parsed.values()) if steps]
+        paths = [known[field] for field, _ in parsed.values()]
         # With a second path attrgetter always gives a tuple. Where `error` is null, its parts are null too.
         self._get = attrgetter(*paths, "url")
         self._get_without_error = attrgetter(*("error" if path.startswith("error.") else path for path in paths), "url")
 
     def __call__(self, record: Record) -> tuple[Any, ...]:
         get = self._get if record.error is not None else self._get_without_error
-        values: tuple[Any, ...] = get(record)
-        return values[:-1]
+        values: tuple[Any, ...] = get(record)[:-1]
+        if not self._inside:
+            return values
+        deeper = list(values)
+        for place, steps in self._inside:
+            value = values[place]
+            deeper[place] = reach(value if isinstance(value, (dict, list)) else msgspec.to_builtins(value), steps)
+        return tuple(deeper)

@@ -160,6 +160,8 @@ def test_kinds_of_links(given: object) -> None:
         ({"column": ""}, "keyword column: '' is not one line of text"),
         ({"timeout": None}, "keyword timeout: None is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
         ({"headers": {"Connection": "close"}}, "keyword headers: 'Connection' is refused: it belongs to the connection, which is kept for you"),
+        ({"fields": "url,data..x"}, "keyword fields: 'data..x' is no field and no path into one (as data.price, data.tags[0], data[\"a.b\"])"),
+        ({"fields": "dato.x"}, "keyword fields: 'dato.x' is not a field of the record (did you mean data?)"),
         ({"fields": "url,statsu"}, "keyword fields: 'statsu' is not a field of the record (did you mean status?)"),
         ({"fields": ","}, "keyword fields: ',' names no field"),
         ({"include": "a("}, "keyword include: 'a(' is not a regular expression (missing ), unterminated subpattern at position 1)"),

@@ -128,6 +128,27 @@ def test_unknown_fields(sink):
         sink(Page(), fields=("url", "wire_body", "nope"))
 
 
+@pytest.mark.parametrize("sink", [JsonLines, Csv])
+def test_fields_inside_of_fields(sink):
+    """A path reaches into data, and into what else has parts; where there is nothing, there is null."""
+    found = msgspec.structs.replace(RECORD, data={"price": 3, "tags": ["a", "b"], "a.b": {"c": True}})
+    paths = (
+        "status", "data.price", "data.tags[0]", "data.tags[-1]", "data.tags[2]", 'data["a.b"].c', "data.nope.deeper",
+        "data.price[0]", "headers.set-cookie[1]", "redirects[0].status", "input.line", "error.code", "title.x",
+    )  # fmt: skip
+    sink_of = Page()
+    sink(sink_of, fields=paths).write(found, None, 0)
+    if sink is JsonLines:
+        row = json.loads(b"".join(sink_of.lines))
+        assert tuple(row) == paths
+        values = list(row.values())
+    else:
+        header, row = csv.reader(io.StringIO(b"".join(sink_of.lines).decode()))
+        assert tuple(header) == paths
+        values = [json.loads(cell) if cell.isdigit() or cell == "true" else cell or None for cell in row]
+    assert values == [200, 3, "a", "b", None, True, None, None, "c=d", 301, 12, None, None]
+
+
 def test_the_bytes_of_the_body_stay_out():
     """The body that rides along for Python is not part of the wire form."""
     record = msgspec.structs.replace(RECORD).with_body(b"secret")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from crawler.config.fields import parse_path
 from crawler.config.kinds import Flag, Line, Many, Option, Path, shown, suggestion
 from crawler.config.options.groups import OUTPUT
 from crawler.config.options.input import InputOptions
 
 
 class Fields(Many, frozen=True):
-    """Names of the record's fields; the parts of `input` and `error` may be named too (error_code), as in CSV."""
+    """Names of the record's fields; the parts of `input` and `error` may be named too (error_code), as in CSV.
+
+    Of what a field holds a part may be named by its path: `data.price`, `data.tags[0]`.
+    """
 
     def read(self, raw: object) -> tuple[object, ...]:
         from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
@@ -23,10 +27,14 @@ class Fields(Many, frozen=True):
             f"{field}_{part}" for field, of in (("input", Input), ("error", ErrorInfo)) for part in of.__struct_fields__
         ]
         fields = Record.__struct_encode_fields__
-        for name in names:
+        for text in names:
+            try:
+                name, _ = parse_path(text)
+            except ValueError as error:
+                raise ValueError(f"{shown(text)} {error}") from None
             if name not in fields and name not in parts:
                 hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
-                raise ValueError(f"{shown(name)} is not a field of the record{hint}")
+                raise ValueError(f"{shown(text)} is not a field of the record{hint}")
         return names
 
 
@@ -52,7 +60,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
         Option(
             Fields(Line("the name of a field"), separators=", \t\n"),
             OUTPUT,
-            "Write only these fields of the record, in this order: url,status,...",
+            "Write only these fields of the record, in this order: url,status,data.price,data.tags[0],...",
             metavar="NAMES",
         ),
     ] = ()
