@@ -11,7 +11,7 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from crawler.errors import CodedError, StaleConnection
-from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.connection import Carrier
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope
 from crawler.fetch.http11.pool import Pool
@@ -58,5 +58,5 @@ def _not_twice(failure: Failure, method: str) -> Failure:
     return failure
 
 
-def _send(connection: Connection, envelope: Envelope) -> Deferred[WireResponse]:
+def _send(connection: Carrier, envelope: Envelope) -> Deferred[WireResponse]:
     return connection.send(envelope)

@@ -33,18 +33,47 @@ class NoCloseNotify(ConnectionLost):
     """TLS ended by a mere FIN (RFC 8446 section 6.1): what was sent last may be missing, by accident or by attack."""
 
 
+class Carrier(Interface):
+    """A connection as the pool, the endpoint and the agent see it.
+
+    It carries one exchange after the other; or, if it is `shared`, many at once: then each `send` begins one more.
+    """
+
+    key: Key
+    remote_ip: str | None
+    idle_since: float
+    shared: bool
+
+    @property
+    def usable(self) -> bool: ...
+
+    def send(self, envelope: Envelope) -> Deferred[WireResponse]: ...
+
+    def abort(self) -> None: ...
+
+    def makeConnection(self, transport: Any) -> None: ...
+
+    def dataReceived(self, data: bytes) -> None: ...
+
+    def connectionLost(self, reason: Failure) -> None: ...
+
+
 class Owner(Interface):
-    """Who wants to know when a connection is free again or gone: the pool."""
+    """Who wants to know when a connection is free again, takes no more requests, or is gone: the pool."""
 
-    def released(self, connection: Connection) -> None: ...
+    def released(self, connection: Carrier) -> None: ...
 
-    def gone(self, connection: Connection) -> None: ...
+    def retired(self, connection: Carrier) -> None: ...
+
+    def gone(self, connection: Carrier) -> None: ...
 
     def take_turns(self, work: Iterator[None]) -> None: ...
 
 
 class Connection(AnswerReader, Protocol):
     """Carries requests to one origin, one after the other."""
+
+    shared = False
 
     def __init__(self, key: Key, owner: Owner, now: Now) -> None:
         super().__init__()

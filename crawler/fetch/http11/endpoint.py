@@ -9,6 +9,7 @@ from collections.abc import Callable, Container
 from importlib.util import find_spec
 from math import inf
 from typing import Any, Final
+from typing import Protocol as Interface
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -20,7 +21,7 @@ from crawler.fetch.connect.address import BAD_PORTS, forbidden
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Addresses, Resolver
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.connection import Carrier, Connection
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import Context, TLSLayer
@@ -29,6 +30,17 @@ ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
 MAX_ATTEMPTS: Final = 32  # a name may be given any number of addresses
 _SOCKETS: Final = frozenset(("ws", "wss"))
 _SECURE: Final = frozenset(("https", "wss"))
+
+
+class Http2(Interface):
+    """HTTP/2 for those servers that choose it: `context` offers it to them."""
+
+    context: Context
+
+    def may_serve(self, key: Key) -> bool:
+        """Whether it is to be offered to this origin."""
+
+    def connection(self, key: Key) -> Carrier: ...
 
 
 class Endpoint:
@@ -53,6 +65,7 @@ class Endpoint:
         own_ports: Container[int] = (),
         may_be_private: Callable[[str, int, Addresses], bool] = lambda *_: False,
         stalls: Stalls | None = None,
+        http2: Http2 | None = None,
         ws_messages: int = 1,
         ws_timeout: float = 10.0,
     ) -> None:
@@ -64,10 +77,11 @@ class Endpoint:
         self._own_ports = own_ports
         self._may_be_private = may_be_private
         self._stalls = stalls or Stalls()
+        self._http2 = http2
         self._ws_messages = ws_messages
         self._ws_timeout = ws_timeout
 
-    def connect(self, envelope: Envelope) -> Deferred[Connection]:
+    def connect(self, envelope: Envelope) -> Deferred[Carrier]:
         scheme, host, port, public_only, _ = envelope.key
         if public_only and port in BAD_PORTS:
             words = f"port {port} is blocked for discovered URLs (--allow-private opens it)"
@@ -83,7 +97,7 @@ class Endpoint:
         addresses: Deferred[Any] = self._resolver.resolve(host, envelope.attempt, on_queue)
         return addresses.addCallback(self._race, envelope)
 
-    def _race(self, addresses: Addresses, envelope: Envelope) -> Deferred[Connection]:
+    def _race(self, addresses: Addresses, envelope: Envelope) -> Deferred[Carrier]:
         now = self._clock.seconds()
         trace = envelope.trace
         trace.resolved = now
@@ -108,7 +122,7 @@ class Endpoint:
         connection.remote_ip = address
         wire: Protocol = connection
         if scheme in _SECURE:
-            wire = TLSLayer(connection, self._tls_context, host)
+            wire = self._tls_layer(connection)
         dialing: Deferred[Any] = self._dial(address, port, wire)
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
@@ -121,6 +135,18 @@ class Endpoint:
             raise from_connect(failure.value, where) from None
 
         return dialing.addCallbacks(lambda _: (address, wire, connection), refused)
+
+    def _tls_layer(self, connection: Connection) -> TLSLayer:
+        http2, key = self._http2, connection.key
+        if http2 is None or key.scheme != "https" or not http2.may_serve(key):
+            return TLSLayer(connection, self._tls_context, key.host)
+
+        def carrier() -> Carrier:
+            many = http2.connection(key)
+            many.remote_ip = connection.remote_ip
+            return many
+
+        return TLSLayer(connection, http2.context, key.host, carrier)
 
     def _connection(self, key: Key) -> Connection:
         if key[0] not in _SOCKETS:
@@ -142,7 +168,7 @@ class Endpoint:
             return connection
         trace.enter("tls", now)
 
-        def secured(connection: Connection) -> Connection:
+        def secured(connection: Carrier) -> Carrier:
             trace.secured = self._clock.seconds()
             self._pool.opened(connection)
             return connection

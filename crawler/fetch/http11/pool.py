@@ -1,4 +1,4 @@
-"""Idle connections, kept for reuse: newest first, capped per origin and in all, for a short while."""
+"""Connections, kept for reuse: idle ones newest first, capped per origin and in all, for a short while; shared ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from crawler.fetch.http11.connection import Connection
+from crawler.fetch.http11.connection import Carrier
 from crawler.fetch.http11.envelope import Key
 from crawler.fetch.http11.turns import Turns
 
@@ -18,6 +18,7 @@ class Pool:
     """Holds idle connections by key (origin, whether the address is public, proxy) and knows all open ones.
 
     So a request that must go to a public address, or through a certain proxy, is never lent another connection.
+    One that is `shared` is lent again and again while it carries others; it is idle when it carries none.
     The pool hands out and takes back; it never waits, since whoever limits concurrency limits it.
     """
 
@@ -25,9 +26,10 @@ class Pool:
         self._clock = clock
         self._idle_per_key = idle_per_key
         self._idle_total = idle_total
-        self._idle: dict[Key, list[Connection]] = {}
-        self._oldest_first: dict[Connection, None] = {}
-        self._open: dict[Connection, None] = {}
+        self._idle: dict[Key, list[Carrier]] = {}
+        self._shared: dict[Key, list[Carrier]] = {}
+        self._oldest_first: dict[Carrier, None] = {}  # of the idle ones, shared or not
+        self._open: dict[Carrier, None] = {}
         self._expiry: IDelayedCall | None = None
         self._closed = False
         self.take_turns = Turns(clock).take
@@ -35,12 +37,18 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {len(self._open)} open, {len(self._oldest_first)} idle>"
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Carrier) -> None:
         if connection.usable:  # else it was lost before anyone could use it, and `gone` has been said
             self._open[connection] = None
+            if connection.shared:
+                self._shared.setdefault(connection.key, []).append(connection)
 
-    def take(self, key: Key) -> Connection | None:
-        """The idle connection that was used last of those that may carry this key, or None."""
+    def take(self, key: Key) -> Carrier | None:
+        """A shared connection, or the idle one that was used last, of those that may carry this key; or None."""
+        if self._shared:
+            connection = self.take_shared(key)
+            if connection is not None:
+                return connection
         idle = self._idle.get(key)
         if not idle and not key.public_only:
             idle = self._idle.get(Key(key.scheme, key.host, key.port, True, key.proxy))
@@ -50,10 +58,20 @@ class Pool:
         del self._oldest_first[connection]
         return connection
 
-    def released(self, connection: Connection) -> None:
-        idle = self._idle.setdefault(connection.key, [])
+    def take_shared(self, key: Key) -> Carrier | None:
+        shared = self._shared.get(key)
+        if not shared and not key.public_only:
+            shared = self._shared.get(Key(key.scheme, key.host, key.port, True, key.proxy))
+        if not shared:
+            return None
+        self._oldest_first.pop(shared[0], None)
+        return shared[0]
+
+    def released(self, connection: Carrier) -> None:
+        idle = [connection] if connection.shared else self._idle.setdefault(connection.key, [])
         connection.idle_since = self._clock.seconds()
-        idle.append(connection)
+        if not connection.shared:
+            idle.append(connection)
         self._oldest_first[connection] = None
         if self._closed or len(idle) > self._idle_per_key:
             idle[0].abort()
@@ -62,12 +80,19 @@ class Pool:
         if self._expiry is None and not self._closed:
             self._expiry = self._clock.callLater(IDLE_SECONDS, self._expire)
 
-    def gone(self, connection: Connection) -> None:
+    def retired(self, connection: Carrier) -> None:
+        """A shared connection takes no more requests; what it carries goes on."""
+        _remove(self._shared, connection)
+
+    def gone(self, connection: Carrier) -> None:
         self._open.pop(connection, None)
-        if connection in self._oldest_first:
+        if connection.shared:
+            self._oldest_first.pop(connection, None)
+            self.retired(connection)
+        elif connection in self._oldest_first:
             del self._oldest_first[connection]
-            self._idle[connection.key].remove(connection)
-        if not self._idle.get(connection.key, True):
+            _remove(self._idle, connection)
+        elif not self._idle.get(connection.key, True):
             del self._idle[connection.key]
 
     def _expire(self) -> None:
@@ -86,3 +111,11 @@ class Pool:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+
+
+def _remove(connections: dict[Key, list[Carrier]], connection: Carrier) -> None:
+    same = connections.get(connection.key, [])
+    if connection in same:
+        same.remove(connection)
+    if not same:
+        connections.pop(connection.key, None)

@@ -10,7 +10,7 @@ do. For those alone the chain is checked by OpenSSL, and the name here, before a
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from typing import Protocol as Interface
 
@@ -20,20 +20,25 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_tls
-from crawler.fetch.http11.connection import Connection, NoCloseNotify
+from crawler.fetch.http11.connection import Carrier, NoCloseNotify
 
+HTTP11: Final = ("http/1.1",)
+HTTP2: Final = ("h2", "http/1.1")
 _READ_SIZE: Final = 16 * 1024  # what a record may hold (RFC 8446 section 5.1): more is only allocated, 11 us a time
 
 
-def client_context(*, insecure: bool = False, checks_host: bool = True) -> ssl.SSLContext:
-    """The policy: TLS 1.2 or later, the system's authorities, host names by subjectAltName only, ALPN http/1.1.
+def client_context(
+    *, insecure: bool = False, checks_host: bool = True, protocols: Sequence[str] = HTTP11
+) -> ssl.SSLContext:
+    """The policy: TLS 1.2 or later, the system's authorities, host names by subjectAltName only.
 
-    `insecure` accepts any certificate. Without `checks_host` a TLSLayer checks the name by itself.
+    `insecure` accepts any certificate. Without `checks_host` a TLSLayer checks the name by itself. `protocols` are
+    offered by ALPN (RFC 7301), the best first.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     context.check_hostname = checks_host
     if insecure:
         context.check_hostname = False
@@ -66,14 +71,18 @@ class LateContext:
 class TLSLayer(Protocol):
     """The Protocol on the raw transport and the transport of the Connection above it.
 
-    `ready` fires with the Connection after the handshake, or fails with a CodedError of phase tls. A connection cut
+    `ready` fires with the Connection after the handshake, or fails with a CodedError of phase tls. Where the server
+    chose h2 it is the one that `http2` makes. A connection cut
     without close_notify is reported upwards as NoCloseNotify: a body without a length may have been truncated
     (RFC 8446 section 6.1).
     """
 
-    def __init__(self, connection: Connection, context: Context, host: str) -> None:
-        self.ready: Deferred[Connection] = Deferred(lambda _: self.abort())
-        self._above: Connection | None = connection
+    def __init__(
+        self, connection: Carrier, context: Context, host: str, http2: Callable[[], Carrier] | None = None
+    ) -> None:
+        self.ready: Deferred[Carrier] = Deferred(lambda _: self.abort())
+        self._above: Carrier | None = connection
+        self._http2 = http2
         self._host = host
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -120,7 +129,9 @@ class TLSLayer(Protocol):
         self._handshaking = False
         connection = self._above
         if connection is not None:
-            connection.makeConnection(self)  # type: ignore[no-untyped-call]
+            if self._http2 is not None and self._tls.selected_alpn_protocol() == "h2":
+                connection = self._above = self._http2()
+            connection.makeConnection(self)
             self.ready.callback(connection)
 
     def _is_for_host(self) -> bool:
