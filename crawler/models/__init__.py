@@ -2,7 +2,20 @@
 
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
 from crawler.models.record import SCHEMA_VERSION, ErrorInfo, FetchError, Outcome, Record
-from crawler.models.request import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Ask, Input, Redirect, Request
+from crawler.models.request import (
+    GUESS_SOURCE,
+    INDEX_SOURCE,
+    ROBOTS,
+    SITEMAP_SOURCE,
+    Ask,
+    Body,
+    FileBody,
+    FormBody,
+    Input,
+    Part,
+    Redirect,
+    Request,
+)
 from crawler.models.response import Findings, Response, Timings
 
 __all__ = [
@@ -12,11 +25,15 @@ __all__ = [
     "SCHEMA_VERSION",
     "SITEMAP_SOURCE",
     "Ask",
+    "Body",
     "ErrorInfo",
     "FetchError",
+    "FileBody",
     "Findings",
+    "FormBody",
     "Input",
     "Outcome",
+    "Part",
     "Record",
     "Redirect",
     "Request",

@@ -33,16 +33,47 @@ class Redirect(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     url: str
     status: int
     error: str | None = None
+    method: str = "GET"
+
+
+class FileBody(msgspec.Struct, frozen=True, tag="file"):
+    """What is in a file, sent as it is. `size` and `changed` (st_mtime_ns) are of the file that was meant.
+
+    One that has others by the time it is sent is not: that fails with `request_body`.
+    """
+
+    path: str
+    size: int
+    changed: int
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One field of a form: text, or a file with the `filename` and the type that the server is told."""
+
+    name: str
+    content: bytes | FileBody
+    filename: str | None = None
+    content_type: str | None = None
+
+
+class FormBody(msgspec.Struct, frozen=True, tag="form"):
+    """multipart/form-data (RFC 7578). Its Content-Type, with a boundary, is made when it is sent."""
+
+    parts: tuple[Part, ...]
+
+
+Body = bytes | FileBody | FormBody
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked for beside a URL and its method; None in place of it where that is nothing.
 
-    `headers` are sent with this request; `body` is, as `content_type`. `meta` goes along into the record.
+    `headers` are sent with this request; `body` is, as `content_type`, which a header of that name overrules. `meta`
+    goes along into the record.
     """
 
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    body: bytes | FileBody | FormBody | None = None
     content_type: str | None = None
     meta: Any = None
 
