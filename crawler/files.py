@@ -18,6 +18,10 @@ from contextlib import suppress
 from functools import partial
 from typing import BinaryIO, Final
 
+from crawler.errors import CodedError
+from crawler.redaction import scrub
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows would write CRLF otherwise
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0)  # to open a pipe is to wait for who is at its other end
@@ -119,6 +123,14 @@ def bounded_lines(file: BinaryIO, longest: int) -> Iterator[bytes | None]:
         while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
             pass
         yield None
+
+
+def coded(error: OSError, name: str) -> CodedError:
+    """The error as a CodedError, of which it is the cause."""
+    code = "disk_full" if error.errno in _FULL else "write_error"
+    problem = CodedError(code, f"{scrub(name)}: {error.strerror or error}")
+    problem.__cause__ = error
+    return problem
 
 
 def _pour(path: str, data: bytes) -> None:

@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred
 from crawler.config.config import Config
 from crawler.config.text import to_toml
 from crawler.fetch.typed import Typed
-from crawler.files import is_stream, open_plain, put, put_new
+from crawler.files import coded, is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.job.commit import CommitReactor, Committing
 from crawler.job.lock import Lock, LockedError, NoLocksError
@@ -35,7 +35,7 @@ from crawler.redaction import scrub
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
-from crawler.sinks.writer import Output, Writer, coded, open_output
+from crawler.sinks.writer import Output, Writer, open_output
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
 from crawler.store.file import StoreError, value_errors

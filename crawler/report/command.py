@@ -10,14 +10,13 @@ from typing import Final
 
 from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown
-from crawler.files import put_new, replace
+from crawler.files import coded, put_new, replace
 from crawler.monitor.units import amount
 from crawler.printable import printable
 from crawler.redaction import scrub
 from crawler.report.aggregate import Aggregate, counted
 from crawler.report.lines import STDIN, Lines, open_lines
 from crawler.report.page import page
-from crawler.sinks.writer import coded
 
 STDOUT: Final = "-"
 USAGE: Final = "crawler report FILE|DIR [-O FILE.html]"

@@ -19,10 +19,9 @@ from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
-from crawler.files import is_stream, replace
+from crawler.files import coded, is_stream, replace
 from crawler.printable import json_bytes
 from crawler.redaction import redact
-from crawler.sinks.writer import coded
 from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from collections import deque
 
 from twisted.internet.defer import Deferred, fail
 
-from crawler.files import open_plain, put, sync
+from crawler.files import coded, open_plain, put, sync
 from crawler.models import Record, Response
 from crawler.sinks.naming import place
-from crawler.sinks.writer import coded
 
 
 class Bodies:

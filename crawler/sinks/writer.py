@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 
 from crawler.errors import CodedError
+from crawler.files import coded
 from crawler.printable import printable_lines
 from crawler.redaction import scrub
 
@@ -28,7 +29,6 @@ BUFFER_SIZE: Final = 1 << 16
 FLUSH_AFTER: Final = 0.25
 MAX_WAITING: Final = 1 << 20
 STDOUT: Final = 1
-_FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _O_BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows would write CRLF otherwise
 
 
@@ -324,14 +324,6 @@ def _open(path: str, *, overwrite: bool) -> tuple[int, bool]:
         if not overwrite:
             raise
         return os.open(path, flags, 0o666), False
-
-
-def coded(error: OSError, name: str) -> CodedError:
-    """The error as a CodedError, of which it is the cause."""
-    code = "disk_full" if error.errno in _FULL else "write_error"
-    problem = CodedError(code, f"{scrub(name)}: {error.strerror or error}")
-    problem.__cause__ = error
-    return problem
 
 
 def _wait_writable(fd: int) -> None:
