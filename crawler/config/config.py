@@ -12,28 +12,10 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from crawler.config.kinds import (
-    GIB,
-    MIB,
-    TIB,
-    Flag,
-    Option,
-    Path,
-    Seconds,
-    Size,
-    Whole,
-    pair,
-    shown,
-)
-from crawler.config.options.groups import (
-    CRAWL,
-    GROUPS,
-    INPUT,
-    LIMITS,
-    PEOPLE,
-    POLITENESS,
-)
-from crawler.config.options.request import Method, RequestOptions
+from crawler.config.hosts import HostOptions
+from crawler.config.kinds import Flag, Option, Path, pair, shown
+from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
+from crawler.config.options.request import Method
 from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
 
 __all__ = [
@@ -49,94 +31,13 @@ __all__ = [
 ]
 
 
-_DAY: Final = 86_400.0
+_WITHOUT_FLAG: Final = frozenset({"inputs", "hosts"})
 _NOT_RECURSIVE: Final = {"ordered": "links have no order", "method": "without bodies there are no links"}
 _STREAM: Final = "-"
 
 
-class Config(RequestOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All options, read and checked; seconds are float, sizes are bytes. Made by `build`, `from_toml` or `from_env`."""
-
-    concurrency: Annotated[
-        int,
-        Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs at once", ("-c",), "N"),
-    ] = 64
-    per_host: Annotated[
-        int,
-        Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs of one host at once", metavar="N", recursive=2),
-    ] = 8
-    delay: Annotated[
-        float,
-        Option(
-            Seconds(0, _DAY),
-            POLITENESS,
-            "Wait between the starts of two requests to one host",
-            metavar="TIME",
-            recursive=0.25,
-        ),
-    ] = 0.0
-    robots: Annotated[
-        bool,
-        Option(Flag(), POLITENESS, "Obey robots.txt", recursive=True),
-    ] = False
-    adaptive: Annotated[
-        bool,
-        Option(Flag(), POLITENESS, "Slow down for hosts that answer 429 or 503, time out or reset"),
-    ] = True
-    retries: Annotated[
-        int,
-        Option(Whole(0, 100), POLITENESS, "Try a URL again at most N times when that may help", metavar="N"),
-    ] = 2
-    retry_after_cap: Annotated[
-        float,
-        Option(Seconds(0, _DAY), POLITENESS, "Longest Retry-After to wait for; beyond, retry last", metavar="TIME"),
-    ] = 120.0
-
-    timeout: Annotated[
-        float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest time for a fetch as a whole", ("-t",), "TIME"),
-    ] = 60.0
-    dns_timeout: Annotated[
-        float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest time to look up a host's addresses", metavar="TIME"),
-    ] = 5.0
-    connect_timeout: Annotated[
-        float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest time to connect", metavar="TIME"),
-    ] = 10.0
-    tls_timeout: Annotated[
-        float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest time for the TLS handshake", metavar="TIME"),
-    ] = 10.0
-    headers_timeout: Annotated[
-        float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest time from the request to the end of the headers", metavar="TIME"),
-    ] = 20.0
-    idle_timeout: Annotated[
-        float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest silence inside a body", metavar="TIME"),
-    ] = 20.0
-    min_rate: Annotated[
-        int,
-        Option(Size(0, GIB), LIMITS, "Fewest bytes per second after the first 30 s; 0 is off", metavar="SIZE"),
-    ] = 100
-    max_redirects: Annotated[
-        int,
-        Option(Whole(0, 100), LIMITS, "Follow at most N redirects", metavar="N"),
-    ] = 10
-    max_size: Annotated[
-        int,
-        Option(Size(1, TIB), LIMITS, "Largest body, on the wire and decoded", metavar="SIZE"),
-    ] = 10 * MIB
-    max_memory: Annotated[
-        int | None,
-        Option(
-            Size(MIB, TIB),
-            LIMITS,
-            "Memory for the bodies in the air; without: a quarter of what there is, at most 1 GiB",
-            metavar="SIZE",
-        ),
-    ] = None
 
     quiet: Annotated[
         bool,
@@ -187,7 +88,7 @@ class Config(RequestOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def _options() -> Iterator[Option]:
     fields = [(field.type.__metadata__[0], field) for field in msgspec.structs.fields(Config)]
     for option, field in sorted(fields, key=lambda pair: GROUPS.index(pair[0].group)):
-        long = () if option.metavar == "INPUT" else (f"--{field.name.replace('_', '-')}",)
+        long = () if field.name in _WITHOUT_FLAG else (f"--{field.name.replace('_', '-')}",)
         has_long = any(flag.startswith("--") for flag in option.flags)
         flags = option.flags if has_long else (*option.flags, *long)
         yield option._replace(name=field.name, default=field.default, flags=flags)

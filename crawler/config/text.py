@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from crawler.config.config import OPTIONS, Config, ConfigError
 from crawler.config.kinds import shown
@@ -19,6 +19,8 @@ def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
     lines = [f"# The options of crawler {__version__}, for --config FILE"]
     group = ""
     for option in OPTIONS.values():
+        if option.name == "hosts":
+            continue  # tables come after all that is in none
         if option.group != group:
             group = option.group
             lines += ["", "", f"# === {group} ==="]
@@ -31,7 +33,21 @@ def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
             f"# {option.kind.expected}; default: {default}" + (f"; from {printable(origin)}" if origin else ""),
             f"# {option.name} =" if value is None else f"{option.name} = {_toml(value, option.name)}",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_host_tables(config, origins or {})]) + "\n"
+
+
+def _host_tables(config: Config, origins: Mapping[str, str]) -> Iterator[str]:
+    """The tables of hosts: what is in them is said as for all hosts."""
+    option = OPTIONS["hosts"]
+    yield from ("", "", "# === Hosts ===", "", f"# {option.help}")
+    if not config.hosts:
+        yield '# [hosts."example.com"]'
+        return
+    if "hosts" in origins:
+        yield f"# from {printable(origins['hosts'])}"
+    for table in config.hosts:
+        yield from ("", f"[hosts.{_toml(table.pattern, 'hosts')}]")
+        yield from (f"{key} = {_toml(value, 'hosts')}" for key, value in table.settings.items())
 
 
 def _toml(value: object, name: str) -> str:

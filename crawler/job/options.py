@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from crawler.config.config import OPTIONS, Config, ConfigError
+from crawler.config.kinds import Option
 from crawler.config.options.groups import LIMITS, MONITORS, PEOPLE, POLITENESS, REQUEST
 
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
@@ -27,8 +28,12 @@ def changes(before: Config, after: Config, path: Path) -> list[str]:
         if option.name not in _WHERE and getattr(before, option.name) != getattr(after, option.name)
     ]
     bound = [option for option in changed if option.group not in _FREE and option.name not in _FREE_TOO]
-    refused = [option.flags[-1] if option.flags else option.metavar for option in bound]
+    refused = [_name(option) for option in bound]
     if refused:
         raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
     told = [option for option in changed if option.group not in _UNTOLD]
-    return [f"{option.flags[-1]} is no longer what it was in the run before" for option in told]
+    return [f"{_name(option)} is no longer what it was in the run before" for option in told]
+
+
+def _name(option: Option) -> str:
+    return option.flags[-1] if option.flags else option.metavar

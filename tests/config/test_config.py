@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
-from crawler.config.kinds import Choice, Flag, Header, Line, Many, Option, Path, Seconds, Size, Whole
+from crawler.config.hosts import HostTables
+from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.config.options.crawl import Pattern
 from crawler.config.options.monitor import LoopbackPort
 from crawler.config.options.output import Fields
+from crawler.config.options.politeness import Rate
 from crawler.config.sources import from_environment
 from crawler.config.text import to_toml
 from crawler.models import Record
@@ -63,7 +65,7 @@ def test_every_option_is_described(option: Option) -> None:
         "People",
     }
     assert option.group in groups
-    assert option.flags or option.name == "inputs"
+    assert option.flags or option.name in {"inputs", "hosts"}
     assert bool(option.metavar) is not isinstance(option.kind, Flag)
 
 
@@ -417,6 +419,14 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["a", r"\d+/$", "(?i)[ä-ü]", "x{2}|\"'"])
         case LoopbackPort():
             return st.integers(0, 65_535).map("127.0.0.1:{}".format)
+        case Rate():
+            return st.sampled_from(["100/m", "0.5/s", "1/10s", "3/d"])
+        case HostTables(kinds):
+            tables = st.fixed_dictionaries({}, optional={key: one(of) for key, of in kinds.items()})
+            patterns = st.sampled_from(["a.example", "*.a.example", "a.example:8443", "[::1]:8080"])
+            return st.dictionaries(patterns, tables, max_size=3)
+        case Headers(item):
+            return st.lists(one(item), unique=True, max_size=3)
         case Line():
             return LINE.filter(bool)
         case Path():
@@ -455,7 +465,8 @@ def test_toml_names_everything() -> None:
     text = to_toml(config, origins)
     for option in OPTIONS.values():
         assert f"\n# {option.help}\n" in text
-        assert f"\n{option.name} = " in text or f"\n# {option.name} =\n" in text
+        begins = (f"\n{option.name} = ", f"\n# {option.name} =\n", f"\n# [{option.name}.")
+        assert any(begin in text for begin in begins)
     assert "\n# a whole number from 1 to 10,000; default: 64; from --concurrency\nconcurrency = 8\n" in text
     assert "; default: 10MiB\nmax_size = 10485760\n" in text
     assert '\ncolumn = "href"\n' in text

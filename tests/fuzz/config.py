@@ -19,6 +19,8 @@ SAMPLES = (
     TOML + b'[tool.crawler]\nx = 1979-05-27T07:32:00Z\ny = {a = 1}\nz = """\na\\u0000"""\ndelay = inf\nretries = nan\n',
     TOML
     + b'fields = "url, status"\noutput = ["a.jsonl", "b.csv.gz"]\nbodies = "dir"\njob = "job"\ncsv_raw = "yes"\nuser_agent = "x"\n',
+    TOML
+    + b'rate = "100/m"\n[hosts."*.a.example:8443"]\ndelay = "1s"\nrate = "1/10s"\nheaders = {X-A = "b"}\nrobots = true\n',
     ENVIRONMENT
     + b"CRAWLER_CONCURRENCY=8\nCRAWLER_HEADERS=A: b\nCRAWLER_FIELDS=url status\nCRAWLER_RECURSIVE=1\nHOME=x",
     ENVIRONMENT
