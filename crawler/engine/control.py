@@ -12,7 +12,8 @@ from crawler.engine.loop import Crawl
 from crawler.errors import CodedError
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier, HostView
-from crawler.politeness.controller import Binding, Politeness
+from crawler.politeness.controller import Politeness
+from crawler.politeness.host import Binding
 from crawler.stats.stats import Snapshot, Stats
 from crawler.urls import parse
 

@@ -36,8 +36,8 @@ class Gate:
 
     A robots.txt that cannot be read is asked for again `retries` times. With `names_sitemaps`, `found_sitemaps` is
     called with a request and what the robots.txt of its origin names, once for each origin; it is nothing if there is
-    none. Without `obeys` that is all that robots.txt is read for. `dry_run` says why a request would be made that is
-    not; "" if it is made all the same.
+    none. Without `obeys` that is all that robots.txt is read for; `obeys_at`, if there is one, is asked that with the
+    key of each host. `dry_run` says why a request would be made that is not; "" if it is made all the same.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Gate:
         clock: Callable[[], float],
         robots: Robots | None = None,
         obeys: bool = True,
+        obeys_at: Callable[[str], bool] | None = None,
         retries: int = 2,
         max_pages: int | None = None,
         pages: int = 0,
@@ -59,7 +60,8 @@ class Gate:
         self._politeness = politeness
         self._clock = clock
         self._robots = robots
-        self._obeys = obeys
+        self._everywhere = obeys
+        self._obeys_at = obeys_at
         self._retries = retries
         self._max_pages = max_pages
         self._pages = pages
@@ -79,24 +81,25 @@ class Gate:
             return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
         refusal = self._politeness.refusal(request.url.host_key)
         if refusal is not None:
+            self._politeness.spared(request.url.host_key, self._clock())
             return Ruling(refusal)
         if self._traps is not None and request.input.parent is not None and not request.redirects:
             trap = self._traps.refusal(request.url)
             if trap is not None:
                 return self._refused(request, trap)
         reason = ""
-        if self._robots is not None and (self._obeys or _origin(request) not in self._named):
+        if self._robots is not None and (self._obeys(request) or self._names_more(request)):
             # What was read for this very request counts, whatever is remembered: so each reading leads somewhere.
             verdict = self._told.pop(number, None) or self._robots.check(request.url)
             if isinstance(verdict, Deferred):
                 return verdict.addCallback(self._was_read, request)
             if verdict.later is not None:
-                self._politeness.host(request.url.host_key, self._clock()).spared()
+                self._politeness.spared(request.url.host_key, self._clock())
                 return self._hold(request, verdict.later)
             ruling = self._judge(request, verdict)
             if ruling is not None:
                 return ruling
-            reason = verdict.reason if self._obeys else ""
+            reason = verdict.reason if self._obeys(request) else ""
         if self._dry_run is not None and (words := self._dry_run(request)):
             return self._refused(request, CodedError("dry_run", f"{words}; {reason}" if reason else words))
         if self._max_pages is not None and number not in self._begun:
@@ -105,6 +108,12 @@ class Gate:
             if self._begin is not None:
                 return self._begin(request).addCallback(self._kept, request)
         return None
+
+    def _obeys(self, request: Request) -> bool:
+        return self._everywhere if self._obeys_at is None else self._obeys_at(request.url.host_key)
+
+    def _names_more(self, request: Request) -> bool:
+        return self._names_sitemaps and _origin(request) not in self._named
 
     def _kept(self, _: object, request: Request) -> None:
         """The host's turn begins only now."""
@@ -132,7 +141,7 @@ class Gate:
     def _learn(self, verdict: Verdict, request: Request) -> None:
         now = self._clock()
         host = self._politeness.host(request.url.host_key, now)
-        if not self._obeys:
+        if not self._obeys(request):
             self._told[request.id] = verdict
             return
         if self._is_asked_again(verdict):
@@ -168,12 +177,12 @@ class Gate:
     def _judge(self, request: Request, verdict: Verdict) -> Ruling | None:
         error = verdict.error
         unreachable = error is not None and error.code == "robots_unreachable"
-        if self._names_sitemaps and not (unreachable and self._obeys):
+        if self._names_sitemaps and not (unreachable and self._obeys(request)):
             origin = _origin(request)
             if origin not in self._named:
                 self._named.add(origin)
                 self.found_sitemaps(request, verdict.sitemaps)
-        if not self._obeys:
+        if not self._obeys(request):
             return None
         now = self._clock()
         host = self._politeness.host(request.url.host_key, now)
@@ -191,7 +200,7 @@ class Gate:
 
     def _refused(self, request: Request, error: CodedError) -> Ruling:
         """The host was not asked: the next of its URLs need not wait for this one."""
-        self._politeness.host(request.url.host_key, self._clock()).spared()
+        self._politeness.spared(request.url.host_key, self._clock())
         return Ruling(error)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Final
 
@@ -18,7 +19,7 @@ from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.flight import Flight, Parts
-from crawler.fetch.heads import Heads
+from crawler.fetch.heads import Heads, Pairs
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
@@ -31,6 +32,9 @@ SECOND_LOOK: Final = 0.01  # so long that the reactor has looked at every socket
 
 class Fetcher:
     """Fetches. `headers` are the user's (name, value) pairs, for requests that have a `login`: see Typed.
+
+    `timeout_at` and `headers_at`, if there are any, tell by `Url.host_key` the time for a fetch as a whole at a host,
+    if that is not `limits.total`, and the headers for it alone: see Heads.
 
     Bodies count in `budget` while they arrive; whoever gets a Response has to see to it from then on.
     """
@@ -48,11 +52,15 @@ class Fetcher:
         budget: Budget | None = None,
         wall_clock: Callable[[], float] = time.time,
         stalls: Stalls | None = None,
+        timeout_at: Callable[[str], float | None] | None = None,
+        headers_at: Callable[[str], Pairs] | None = None,
     ) -> None:
         self._clock = clock
         self._was_late = False
         self._public_only = public_only
-        self.heads = Heads(user_agent=user_agent, headers=headers, login=login or Typed().login)
+        self.heads = Heads(user_agent=user_agent, headers=headers, login=login or Typed().login, headers_at=headers_at)
+        self._timeout_at = timeout_at
+        self._parts_of: dict[float, Parts] = {}
         self._wall_clock = wall_clock
         self._flights: dict[Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
@@ -76,7 +84,8 @@ class Fetcher:
         `on_sent` is called when the request leaves: until then it may wait for the address and the connection. With
         `fresh` it goes over a new one: so is sent again what a Response with StaleConnection for its error has met.
         """
-        flight = Flight(self.parts, request, self._clock.seconds(), self._wall_clock())
+        parts = self.parts if self._timeout_at is None else self._parts_at(request.url.host_key)
+        flight = Flight(parts, request, self._clock.seconds(), self._wall_clock())
         if fresh:
             flight.trace.fresh = True
         flight.trace.on_sent = on_sent
@@ -85,6 +94,18 @@ class Fetcher:
             self._look_in(WATCH_INTERVAL)
         flight.start(self._envelope(request, flight.trace))
         return flight.done
+
+    def _parts_at(self, host_key: str) -> Parts:
+        """Those with the limits of a host."""
+        assert self._timeout_at is not None
+        total = self._timeout_at(host_key)
+        if total is None:
+            return self.parts
+        parts = self._parts_of.get(total)
+        if parts is None:
+            limits = replace(self.parts.limits, total=total)
+            parts = self._parts_of[total] = replace(self.parts, limits=limits)
+        return parts
 
     def _check(self) -> None:
         """Look at every deadline. One timer for all flights: a timer each costs 6 us per URL."""

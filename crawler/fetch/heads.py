@@ -19,12 +19,16 @@ Source = Callable[[Request, bool], Iterable[tuple[str, str]]]
 
 PUBLIC: Final = frozenset(("user-agent", "accept", "accept-language"))
 """The user's headers that go to every server."""
+_SECURE: Final = frozenset(("https", "wss"))
 
 
 class Heads:
     """Writes heads. `headers` are the user's (name, value) pairs; `sources` may be added to before the first request.
 
-    A header that a request brings with it replaces the run's of the same name, and those the ones of every request.
+    A header that a request brings with it replaces the host's of the same name, that replaces the run's, and those the
+    ones of every request. `headers_at` tells the headers for one host by `Url.host_key`. They go nowhere else; there
+    they go with every request, whoever led to it, for the user has named the host; but in the clear only where the
+    run's would go, too.
     """
 
     def __init__(
@@ -34,7 +38,9 @@ class Heads:
         headers: Pairs = (),
         login: Callable[[Request], str | None],
         sources: Sequence[Source] = (),
+        headers_at: Callable[[str], Pairs] | None = None,
     ) -> None:
+        self._headers_at = headers_at
         self.sources = list(sources)
         self._login = login
         named = {name.lower() for name, _ in headers}
@@ -50,23 +56,30 @@ class Heads:
         """Everything from the request line to the empty line."""
         url = request.url
         login = self._login(request) if request.discovered else url.userinfo
-        if request.ask is None and not self.sources:
+        of_host = () if self._headers_at is None else self._headers_at(url.host_key)
+        if request.ask is None and not self.sources and not of_host:
             block = self._safe_block if login is None else self._full_block
         else:
-            block = _lines(self._fields(request, login is not None)) + b"\r\n"
-        if login and self._may_authorize:
+            block = _lines(self._fields(request, login is not None, of_host)) + b"\r\n"
+        if login and self._may_authorize and not _named(of_host, "authorization"):
             block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
         line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
         return line.encode("ascii") + block
 
-    def _fields(self, request: Request, private: bool) -> list[tuple[str, str]]:
+    def _fields(self, request: Request, private: bool, of_host: Pairs) -> list[tuple[str, str]]:
         fields = [*self._private, *self._safe] if private else self._safe
         ask = request.ask
-        own = () if ask is None else [pair for pair in ask.headers if private or pair[0].lower() in PUBLIC]
-        if own:
-            named = {name.lower() for name, _ in own}
-            fields = [*own, *(pair for pair in fields if pair[0].lower() not in named)]
+        secure = private or request.url.scheme in _SECURE
+        for pairs, may in ((of_host, secure), (() if ask is None else ask.headers, private)):
+            own = [pair for pair in pairs if may or pair[0].lower() in PUBLIC]
+            if own:
+                named = {name.lower() for name, _ in own}
+                fields = [*own, *(pair for pair in fields if pair[0].lower() not in named)]
         return [*(pair for source in self.sources for pair in source(request, private)), *fields]
+
+
+def _named(pairs: Pairs, name: str) -> bool:
+    return any(field.lower() == name for field, _ in pairs)
 
 
 def _lines(pairs: Iterable[tuple[str, str]]) -> bytes:

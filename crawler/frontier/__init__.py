@@ -8,7 +8,7 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Outcome, Request
-from crawler.politeness.controller import Binding
+from crawler.politeness.host import Binding
 from crawler.urls import Url
 
 __all__ = ["Frontier", "HostView", "memory", "seen", "spilling", "sqlite"]

@@ -23,7 +23,8 @@ from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView
 from crawler.frontier.seen import Seen
 from crawler.models import Outcome, Request
-from crawler.politeness.controller import HostControl, Politeness
+from crawler.politeness.controller import Politeness
+from crawler.politeness.host import HostControl
 from crawler.urls import Url, parse
 
 IN_MEMORY: Final = 24 << 20
@@ -120,6 +121,9 @@ class MemoryFrontier:
         return True
 
     def claim(self, now: float) -> Request | None:
+        pace = self.politeness.pace
+        if pace is not None and now < pace.next_start:
+            return None
         queue = self._next(now)
         if queue is None:
             return None
@@ -128,6 +132,8 @@ class MemoryFrontier:
         if request.id in self._leases:
             raise KeyError(f"request {request.id} is leased already: two inputs share an id")
         control.start(now, request.id)
+        if pace is not None:
+            pace.start(now)
         self._leases[request.id] = queue
         if request.id >= 0:
             self._queued -= 1
@@ -138,6 +144,9 @@ class MemoryFrontier:
         return request
 
     def ready_at(self, now: float) -> float | None:
+        pace = self.politeness.pace
+        if pace is not None and now < pace.next_start:
+            return pace.next_start if self._queues or self._parked else None
         if self._next(now) is not None:
             return now
         waiting = self._waiting
@@ -198,7 +207,7 @@ class MemoryFrontier:
     def _view(self, queue: HostQueue, now: float) -> HostView:
         host = self.politeness.host(queue.key, now)
         queued = queue.pending - host.in_flight
-        return HostView(queue.key, queued, host.in_flight, host.limit, host.delay, host.binding(now))
+        return HostView(queue.key, queued, host.in_flight, host.limit, host.delay, self.politeness.binding(host, now))
 
     def _enter(self, request: Request) -> HostQueue:
         """The queue of this request's host, its books counting the request already."""

@@ -3,4 +3,4 @@
 Imports the vocabulary alone.
 """
 
-__all__ = ["controller"]
+__all__ = ["controller", "host", "pace"]

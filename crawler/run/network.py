@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from functools import lru_cache
 from typing import Any
 
 from crawler.config.config import Config
+from crawler.config.hosts import Hosts
+from crawler.config.kinds import pair
 from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
@@ -23,15 +26,25 @@ class Network:
     """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors."""
 
     def __init__(
-        self, config: Config, *, reactor: Any, dial: Dial, typed: Typed, own_ports: Container[int] = ()
+        self,
+        config: Config,
+        *,
+        reactor: Any,
+        dial: Dial,
+        typed: Typed,
+        own_ports: Container[int] = (),
+        hosts: Hosts | None = None,
     ) -> None:
         self._config = config
+        self._hosts = hosts
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
         self._resolver = Resolver(reactor)
         self._stalls = Stalls()
-        self._pool = Pool(reactor, idle_per_key=config.per_host)
+        self._pool = Pool(
+            reactor, idle_per_key=max([config.per_host, *(table.settings.concurrency or 0 for table in config.hosts)])
+        )
         self._endpoint = Endpoint(
             clock=reactor,
             dial=dial,
@@ -70,7 +83,17 @@ class Network:
             login=self._typed.login,
             stalls=self._stalls,
             budget=self.budget,
+            timeout_at=None if self._hosts is None else self._timeout_at,
+            headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
         )
+
+    def _timeout_at(self, host_key: str) -> float | None:
+        settings = None if self._hosts is None else self._hosts.of(host_key)
+        return None if settings is None else settings.timeout
+
+    def _headers_at(self, host_key: str) -> Sequence[tuple[str, str]]:
+        settings = None if self._hosts is None else self._hosts.of(host_key)
+        return () if settings is None or settings.headers is None else tuple(map(pair, settings.headers))
 
     def close(self) -> None:
         """Close every socket."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.internet.defer import Deferred
 
 from crawler.config.config import Config
+from crawler.config.hosts import Hosts
 from crawler.engine.admission import Admission, AdmissionRules
 from crawler.engine.disposition import Rules
 from crawler.engine.gate import Gate, dry_run
@@ -22,8 +23,8 @@ from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
-from crawler.politeness.controller import Politeness
 from crawler.run.network import Network
+from crawler.run.pacing import make_politeness
 from crawler.run.reactors import descriptor_limit
 from crawler.seeds.feed import Feed
 from crawler.sinks import Sink
@@ -57,12 +58,8 @@ class Parts:
         limit = descriptor_limit()
         self.most_concurrency = max(1, limit - min(SPARE_DESCRIPTORS, limit // 2))
         self.concurrency = min(config.concurrency, self.most_concurrency)
-        self.politeness = Politeness(
-            per_host=config.per_host,
-            delay=config.delay,
-            adaptive=config.adaptive,
-            retry_after_cap=config.retry_after_cap,
-        )
+        self._hosts = Hosts(config.hosts) if config.hosts else None
+        self.politeness = make_politeness(config, self._hosts)
         kind = SpillingFrontier if config.recursive else MemoryFrontier  # a list is read as it is fetched
         self.frontier: Frontier = kind(self.politeness, self._key)
         self.typed = Typed(allow_private=config.allow_private)
@@ -119,10 +116,13 @@ class Parts:
         assert self.admission is not None
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
-        network = Network(config, reactor=reactor, dial=self._dial, typed=self.typed, own_ports=self.own_ports)
+        network = Network(
+            config, reactor=reactor, dial=self._dial, typed=self.typed, own_ports=self.own_ports, hosts=self._hosts
+        )
         resources.callback(network.close)
-        side_requests, robots = self._make_robots(network) if config.robots or config.sitemaps else (None, None)
-        if robots is not None and config.robots:
+        obeys = config.robots or any(table.settings.robots for table in config.hosts)
+        side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
+        if robots is not None and obeys:
             self.robots_summary = robots.summary
         self.crawl = Crawl(
             clock=reactor,
@@ -209,6 +209,7 @@ class Parts:
             clock=self._reactor.seconds,
             robots=robots,
             obeys=config.robots,
+            obeys_at=None if self._hosts is None else self._obeys_at,
             retries=config.retries,
             max_pages=config.max_pages,
             pages=pages + len(begun),
@@ -218,6 +219,10 @@ class Parts:
             dry_run=partial(dry_run, scope) if config.dry_run else None,
             traps=None if scope is None else scope.traps,
         )
+
+    def _obeys_at(self, host_key: str) -> bool:
+        settings = None if self._hosts is None else self._hosts.of(host_key)
+        return self._config.robots if settings is None or settings.robots is None else settings.robots
 
     def _make_robots(self, network: Network) -> tuple[SideRequests, Robots]:
         from crawler.robots.policy import Robots

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 CPU_BOUND: Final = 0.9
 _MAIN_SHARE: Final = 0.5  # a host with at least that much of the work is worth naming
 _SOON: Final = 0.05  # what is ready within that many seconds does not hold anything back
+_RATE: Final = ("the run is as fast as --rate or --limit-rate lets it", "--rate or --limit-rate was the limit")
 _MAX_CAUSES: Final = 100  # a long run may meet a new one every second
 
 
@@ -173,6 +174,8 @@ def _one_host(host: HostLoad, share: str, wait: float | None, *, full: bool) -> 
             until = f" another {seconds(wait)}" if wait is not None else ""
             now = f"{name} asks to wait (Retry-After){until}"
             past = f"{name} asked to wait (Retry-After)"
+        case "rate":
+            now, past = _RATE
         case "ratelimit":
             until = f" for another {seconds(wait)}" if wait is not None else ""
             now = f"{name}'s rate limit is used up{until}"
@@ -199,6 +202,8 @@ def _several_hosts(group: Sequence[HostLoad], wait: float | None) -> Bottleneck:
         case "retry_after":
             first = f", the first for another {seconds(wait)}" if wait is not None else ""
             now, past = f"{some} ask to wait (Retry-After){first}", "the hosts asked to wait (Retry-After)"
+        case "rate":
+            now, past = _RATE
         case "ratelimit":
             now, past = f"the rate limits of {some} are used up", "the hosts' rate limits were used up"
         case _:

@@ -12,7 +12,8 @@ from crawler.engine.gate import Gate, Ruling
 from crawler.errors import CodedError
 from crawler.frontier.memory import MemoryFrontier
 from crawler.models import Input, Request, Response, Timings
-from crawler.politeness.controller import GIVE_UP_AFTER, Politeness
+from crawler.politeness.controller import Politeness
+from crawler.politeness.host import GIVE_UP_AFTER
 from crawler.robots.policy import FIRST_PAUSE, FIRST_PAUSE_OFFLINE, Robots
 from crawler.urls import Url, parse
 

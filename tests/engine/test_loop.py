@@ -20,7 +20,7 @@ from crawler.errors import CodedError
 from crawler.fetch.limits import Limits
 from crawler.frontier import Counts
 from crawler.models import Input, Record, Request, Response, Timings, record_of
-from crawler.politeness.controller import GIVE_UP_AFTER
+from crawler.politeness.host import GIVE_UP_AFTER
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks.ordered import Ordered

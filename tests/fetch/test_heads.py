@@ -49,3 +49,38 @@ def test_what_is_private_stays_at_home() -> None:
     got = fields(ours.of(request("http://b.example/", ask=ask, parent="http://a.example/")))
     assert told == [False]
     assert got.keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "X-Source"}
+
+
+KEY = {"b.example:443": (("X-Key", "host"),), "b.example:80": (("X-Key", "host"), ("Accept-Language", "de"))}
+
+
+def of_hosts(*headers: tuple[str, str], login: str | None = "") -> Heads:
+    return Heads(user_agent="me", headers=headers, login=lambda _: login, headers_at=lambda key: KEY.get(key, ()))
+
+
+def test_the_headers_of_a_host_replace_those_of_the_run() -> None:
+    """And a request's own replace both."""
+    ours = of_hosts(("X-Key", "run"), ("X-Other", "run"))
+    got = fields(ours.of(request("https://b.example/")))
+    assert (got["X-Key"], got["X-Other"]) == ("host", "run")
+    got = fields(ours.of(request("https://b.example/", ask=Ask(headers=(("X-Key", "own"),)))))
+    assert got["X-Key"] == "own"
+    assert fields(ours.of(request("https://a.example/")))["X-Key"] == "run"
+
+
+def test_the_headers_of_a_host_stay_there() -> None:
+    """Whoever leads to the host: the user has named it. In the clear they go only where those of the run go, too."""
+    ours = of_hosts(("X-Run", "run"), login=None)
+    led = fields(ours.of(request("https://b.example/", parent="https://a.example/")))
+    assert led["X-Key"] == "host" and "X-Run" not in led
+    clear = fields(ours.of(request("http://b.example/", parent="https://b.example/")))
+    assert "X-Key" not in clear and clear["Accept-Language"] == "de"
+    assert "X-Key" not in fields(ours.of(request("https://c.example/", parent="https://b.example/")))
+    assert fields(of_hosts().of(request("http://b.example/")))["X-Key"] == "host"
+
+
+def test_one_credential_in_a_request() -> None:
+    """The Authorization of a host's table goes before the user and password of a URL, as that of the run does."""
+    ours = Heads(user_agent="me", login=lambda _: "u:p", headers_at=lambda _: (("authorization", "Bearer x"),))
+    head = ours.of(request("https://u:p@b.example/"))
+    assert head.lower().count(b"authorization") == 1 and b"Bearer x" in head

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.models import Response, Timings
-from crawler.politeness.controller import HostControl, Politeness
+from crawler.politeness.controller import Politeness
+from crawler.politeness.host import HostControl
 from crawler.politeness.rate_headers import LONGEST, retry_after
 
 WALL = 1_750_000_000.0  # Sun, 15 Jun 2025 15:06:40 GMT

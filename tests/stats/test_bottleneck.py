@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from crawler.frontier import HostView
-from crawler.politeness.controller import Binding
+from crawler.politeness.host import Binding
 from crawler.stats.bottleneck import Bottleneck, Causes, bottleneck, host_name, percent
 
 
