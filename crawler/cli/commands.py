@@ -159,9 +159,12 @@ def report(settings: Settings) -> int:
 
 def about_job(command: str, settings: Settings) -> int:
     """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
-    from crawler.cli.job_commands import answer
+    from crawler.cli.job_commands import answer, why_so
     from crawler.errors import CodedError
 
+    inputs = settings.config.inputs
+    if command == "why" and len(inputs) == 1 and "://" in inputs[0]:
+        return put(why_so(settings, inputs[0]))
     try:
         text, exit_code = answer(command, settings.config.inputs)
     except CodedError as error:  # the disk's doing, not the user's
@@ -224,8 +227,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "why": Command(
         "Tell what a job knows of a URL: who linked it, what decided, each request",
         partial(about_job, "why"),
-        "DIR URL",
-        more="DIR is the folder of --job.",
+        "[DIR] URL",
+        (*_FETCHING, "config"),
+        "DIR is the folder of --job. Without: what would hold for the URL, and which option or table of [hosts] says "
+        "so.",
     ),
     "report": Command(
         "Make a page with plots and tables of a run",

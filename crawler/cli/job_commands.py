@@ -7,7 +7,8 @@ from __future__ import annotations
 import shlex
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,8 +16,9 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from crawler.config.config import Config, ConfigError
+from crawler.config.config import Config, ConfigError, Settings
 from crawler.config.kinds import shown, suggestion
+from crawler.config.text import at_host
 from crawler.engine.scope import Scope
 from crawler.errors import CODES, CodedError
 from crawler.job.job import OPTIONS_FILE
@@ -37,7 +39,7 @@ from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.printable import printable
 from crawler.redaction import discreet, scrub
 from crawler.store.database import Books
-from crawler.urls import parse
+from crawler.urls import Url, parse
 
 WELL: Final = 0
 NOT_WELL: Final = 5  # as when an output or the state cannot be written: they could not be trusted
@@ -234,7 +236,32 @@ def _why(folder: str, url: str) -> Answer:
         if lines:
             lines.append(Text())
         lines += _story(story)
+    lines += _told_of_host(folder, stories[0].url)
     return Answer(_rendered(lines))
+
+
+def _told_of_host(folder: str, url: str) -> Iterator[Text]:
+    """What the job's tables say of its host. A line that is no URL has none; and a story needs no options."""
+    with suppress(CodedError, ConfigError):
+        config = read_options(folder)
+        if config.hosts:
+            yield from _settings(config, parse(url))
+
+
+def why_so(settings: Settings, text: str) -> str:
+    """What would hold for a URL, and because of which option or table. Raises ConfigError for what is no URL."""
+    try:
+        url = parse(text)
+    except CodedError as error:
+        raise ConfigError(f"why: {error.message}") from None
+    return _rendered([Text(printable(url.href), "bold"), *_settings(settings.config, url, settings.origins)])
+
+
+def _settings(config: Config, url: Url, origins: Mapping[str, str] | None = None) -> Iterator[Text]:
+    lines = list(at_host(config, url.host_key, origins))
+    if lines:
+        yield Text(f"Settings at {printable(url.host_key)}", "bold")
+        yield from (Text(f"  {line}") for line in lines)
 
 
 def _story(story: Story) -> Iterator[Text]:

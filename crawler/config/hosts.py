@@ -23,7 +23,7 @@ _MOST: Final = 10_000
 _REMEMBERED: Final = 4096
 _DEFAULT_PORTS: Final = frozenset((80, 443))
 _EXAMPLE: Final = '[hosts."example.com"]'
-_KEYS: Final = {
+KEYS: Final = {
     "concurrency": "per_host",
     "delay": "delay",
     "rate": "rate_per_host",
@@ -153,7 +153,7 @@ def _refusal(words: str) -> ValueError:
 
 def _kinds() -> dict[str, Kind]:
     options = {field.name: field.type.__metadata__[0] for field in msgspec.structs.fields(PolitenessOptions)}
-    return {key: options[name].kind for key, name in _KEYS.items()}
+    return {key: options[name].kind for key, name in KEYS.items()}
 
 
 class HostOptions(PolitenessOptions, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ class HostOptions(PolitenessOptions, frozen=True, kw_only=True):
         Option(
             HostTables(_kinds()),
             POLITENESS,
-            f"Of a file: what is otherwise for one host, or for all under a domain; keys: {', '.join(_KEYS)}",
+            f"Of a file: what is otherwise for one host, or for all under a domain; keys: {', '.join(KEYS)}",
             metavar='[hosts."HOST"]',
         ),
     ] = ()

@@ -1,4 +1,4 @@
-"""A Config as the text of a file: what --print-config shows, and what a job keeps."""
+"""A Config as the text of a file: what --print-config shows, and what a job keeps; and what it means for one host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from crawler.config.config import OPTIONS, Config, ConfigError
-from crawler.config.kinds import shown
+from crawler.config.hosts import KEYS, Hosts
+from crawler.config.kinds import pair, shown
 from crawler.printable import printable, printable_toml
 from crawler.version import __version__
 
@@ -48,6 +49,30 @@ def _host_tables(config: Config, origins: Mapping[str, str]) -> Iterator[str]:
     for table in config.hosts:
         yield from ("", f"[hosts.{_toml(table.pattern, 'hosts')}]")
         yield from (f"{key} = {_toml(value, 'hosts')}" for key, value in table.settings.items())
+
+
+def at_host(config: Config, host_key: str, origins: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A line for each key of the tables: its value at a host, and the table or option that gives it.
+
+    `origins` says where the options of the run were set; without it only what the tables say is told. Of headers the
+    names are: their values may be secret.
+    """
+    said = Hosts(config.hosts).explain(host_key)
+    for key, name in KEYS.items():
+        if key not in said and origins is None:
+            continue
+        value, pattern = said.get(key, (getattr(config, name), ""))
+        if pattern:
+            where = f'[hosts."{pattern}"]'
+        else:
+            where = f"for all hosts: {origins.get(name, 'the default') if origins else 'the default'}"
+        if value is None or value == ():
+            words = "none"
+        elif key == "headers" and isinstance(value, tuple):
+            words = ", ".join(pair(header)[0] for header in value)
+        else:
+            words = OPTIONS[name].kind.show(value)
+        yield f"{key:<12} {printable(words):<24} {printable(where)}"
 
 
 def _toml(value: object, name: str) -> str:

@@ -347,3 +347,43 @@ class TestCommandLine:
         )
         os.close(writing)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+class TestHostSettings:
+    """What holds at a host, and who says so."""
+
+    TABLES = (
+        'delay = 1\n[hosts."*.example"]\ndelay = "2s"\nheaders = ["X-Key: secret"]\n'
+        '[hosts."a.example"]\nrate = "30/m"\n'
+    )
+
+    def test_without_a_job(self, tmp_path, capsys, monkeypatch):
+        """Each setting with the table that gives it, or the option of the run."""
+        monkeypatch.chdir(tmp_path)
+        Path("c.toml").write_text(self.TABLES)
+        assert main(["why", "--config", "c.toml", "--per-host", "3", "http://a.example/x"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == ["http://a.example/x", "Settings at a.example:80"]
+        told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[2:]}
+        assert told["concurrency"] == "3 for all hosts: --per-host"
+        assert told["delay"] == '2s [hosts."*.example"]'
+        assert told["rate"] == '30/m [hosts."a.example"]'
+        assert told["headers"] == 'X-Key [hosts."*.example"]'
+        assert told["robots"] == "false for all hosts: the default"
+
+    def test_of_a_job(self, tmp_path, folder):
+        """Beside the story of a URL stands what the job's tables say of its host, and no secret."""
+        hosts = {"*.example": {"delay": 2, "headers": {"X-Key": "secret"}}}
+        with working(tmp_path, hosts=hosts) as work:
+            work.frontier.add(req(0))
+            work.finish(req(0))
+        assert said("why", folder, "http://a.example/0").splitlines()[-3:] == [
+            "Settings at a.example:80",
+            '  delay        2s                       [hosts."*.example"]',
+            '  headers      X-Key                    [hosts."*.example"]',
+        ]
+
+    def test_no_url(self, capsys):
+        """It says what is wrong with it."""
+        assert main(["why", "http://"]) == 2
+        assert "why: the URL has no host" in capsys.readouterr().err
