@@ -65,6 +65,8 @@ CODES: Final[dict[str, Code]] = {
     # http: the answer's head and framing
     "empty_reply": Code("headers", True, "the server closed the connection without an answer"),
     "conn_reset": Code("headers", True, "the connection was reset before the answer"),
+    "request_body": Code("send", False, "the request's body cannot be read, or its file has changed"),
+    "timeout_send": Code("send", True, "the server took no byte of the request's body in time"),
     "timeout_headers": Code("headers", True, "the answer's headers did not arrive in time"),
     "http_truncated_headers": Code("headers", True, "the connection ended inside the headers"),
     "http_not_http": Code("headers", False, "the answer is not HTTP/1.x"),
@@ -129,6 +131,9 @@ WARNINGS: Final[dict[str, str]] = {
     "extra_bytes": "bytes after the end of the answer; the connection was not reused",
     "framing_conflict": "both Content-Length and Transfer-Encoding; the latter won",
     "unusual_status": "a status from 600 to 999",
+    "body_unsent": "the server answered before it had the whole body of the request; the rest was not sent",
+    "range_ignored": "a part was asked for (--range), and the server sent the whole",
+    "range_refused": "the server has no such part (416 Range Not Satisfiable)",
     "redirect_body": "the body of a redirect was broken, as its `error` in `redirects` tells; it was followed",
     "no_location": "a redirect without a usable Location header is the final answer",
     "unknown_encoding": "the Content-Encoding is not one that can be decoded; the body is as it came",

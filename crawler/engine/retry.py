@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from crawler.errors import CodedError
+from crawler.fetch.http11.agent import IDEMPOTENT
 from crawler.models import Request
 
 BACKOFF_START: Final = 1.0
@@ -16,8 +17,9 @@ BACKOFF_CAP: Final = 60.0
 LOCAL_PAUSE: Final = 1.0
 
 RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 522, 524})
-# What may be sent twice without asking (RFC 9110 section 9.2.2); other methods come with request bodies.
-IDEMPOTENT: Final = frozenset({"GET", "HEAD"})
+# Nothing was done, whatever was asked for: the request has not left, or was counted and sent back (RFC 6585 section 4).
+_NOT_SENT: Final = frozenset({"dns", "connect", "tls"})
+_NOT_DONE: Final = frozenset({429})
 # This machine ran short of something: no news about the URL, so not one of its tries.
 LOCAL_CODES: Final = frozenset({"local_fd_limit", "local_port_exhausted"})
 # Transient for a later run, not for this one: our own decisions, the end of the run, our own disk.
@@ -55,8 +57,10 @@ class Retry:
         if error is not None and error.code in LOCAL_CODES:
             return Again(request, self._rng.uniform(LOCAL_PAUSE / 2, LOCAL_PAUSE))
         transient = error is not None and error.transient and error.phase not in _OUR_PHASES
-        if not (transient or status in RETRY_STATUSES) or request.method not in IDEMPOTENT or request.parked:
+        if not (transient or status in RETRY_STATUSES) or request.parked:
             return None
+        if request.method not in IDEMPOTENT and not _is_undone(status, error):
+            return None  # RFC 9110 section 9.2.2: it may have been done, and would be done twice
         # A name that does not exist rarely comes to exist, but a resolver's hiccup looks the same.
         retries = min(1, self._retries) if error is not None and error.code == "dns_nxdomain" else self._retries
         if request.attempt > retries:
@@ -70,3 +74,8 @@ class Retry:
         # Zero or a date in the past says nothing: the span still spreads the tries.
         delay = retry_after or self._rng.uniform(0.0, span)
         return Again(msgspec.structs.replace(request, attempt=request.attempt + 1), delay)
+
+
+def _is_undone(status: int | None, error: CodedError | None) -> bool:
+    """Whether the server has certainly not done what it was asked for."""
+    return status in _NOT_DONE if error is None else status is None and error.phase in _NOT_SENT

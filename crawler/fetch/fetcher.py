@@ -23,6 +23,7 @@ from crawler.fetch.heads import Heads, Pairs
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
+from crawler.fetch.sending.body import outgoing
 from crawler.fetch.typed import Typed
 from crawler.models import Request, Response
 
@@ -141,7 +142,10 @@ class Fetcher:
     def _envelope(self, request: Request, trace: Trace) -> Envelope:
         url = request.url
         key = Key(url.scheme, url.host, url.port, request.discovered and self._public_only(request))
-        envelope = Envelope(key, request.method, self.heads.of(request), trace)
+        body = None if request.ask is None else outgoing(request.ask, self._clock)
+        envelope = Envelope(key, request.method, self.heads.of(request, body), trace)
+        if body is not None:
+            envelope.body = body.content
         if request.attempt > 1:
             envelope.attempt = request.attempt
         return envelope

@@ -11,15 +11,18 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from crawler.fetch.decode import ACCEPT_ENCODING
-from crawler.models import Request
+from crawler.fetch.sending.body import Outgoing
+from crawler.models import BODY_HEADERS, Request
 
 Pairs = Sequence[tuple[str, str]]
 Source = Callable[[Request, bool], Iterable[tuple[str, str]]]
 """Gives more header fields of one request. It is told whether what is private may go along."""
 
-PUBLIC: Final = frozenset(("user-agent", "accept", "accept-language"))
+PUBLIC: Final = frozenset(("user-agent", "accept", "accept-language", "range"))
 """The user's headers that go to every server."""
 _SECURE: Final = frozenset(("https", "wss"))
+_MAY_HAVE_A_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
+_NO_CODING: Final = ("Accept-Encoding", "identity")  # a part of what is compressed cannot be read (Fetch, section 5.6)
 
 
 class Heads:
@@ -44,38 +47,63 @@ class Heads:
         self.sources = list(sources)
         self._login = login
         named = {name.lower() for name, _ in headers}
-        common = [("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING)]
+        codings = _NO_CODING if "range" in named else ("Accept-Encoding", ACCEPT_ENCODING)
+        common = [("User-Agent", user_agent), ("Accept", "*/*"), codings]
         self._safe = [pair for pair in common if pair[0].lower() not in named]
         self._safe += [pair for pair in headers if pair[0].lower() in PUBLIC]
         self._private = [pair for pair in headers if pair not in self._safe]
         self._may_authorize = "authorization" not in named  # there is one credential in a request; as curl has it
         self._safe_block = _lines(self._safe) + b"\r\n"
-        self._full_block = _lines([*self._private, *self._safe]) + b"\r\n"
+        self._host, full = _host_of([*self._private, *self._safe])
+        self._full_block = _lines(full) + b"\r\n"
 
-    def of(self, request: Request) -> bytes:
-        """Everything from the request line to the empty line."""
+    def of(self, request: Request, body: Outgoing | None = None) -> bytes:
+        """Everything from the request line to the empty line. With its `body` go the fields that tell of it."""
         url = request.url
+        host = None
         login = self._login(request) if request.discovered else url.userinfo
         of_host = () if self._headers_at is None else self._headers_at(url.host_key)
         if request.ask is None and not self.sources and not of_host:
-            block = self._safe_block if login is None else self._full_block
+            block = self._safe_block
+            if login is not None:
+                block, host = self._full_block, self._host
         else:
-            block = _lines(self._fields(request, login is not None, of_host)) + b"\r\n"
+            host, fields = _host_of(self._fields(request, login is not None, of_host, body))
+            block = _lines(fields) + b"\r\n"
+        if body is not None:
+            block = b"Content-Length: %d\r\n%b" % (body.length, block)
+        elif request.method in _MAY_HAVE_A_BODY:  # RFC 9110 section 8.6
+            block = b"Content-Length: 0\r\n" + block
         if login and self._may_authorize and not _named(of_host, "authorization"):
             block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
-        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
+        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {host or url.authority}\r\n"
         return line.encode("ascii") + block
 
-    def _fields(self, request: Request, private: bool, of_host: Pairs) -> list[tuple[str, str]]:
+    def _fields(self, request: Request, private: bool, of_host: Pairs, body: Outgoing | None) -> list[tuple[str, str]]:
         fields = [*self._private, *self._safe] if private else self._safe
         ask = request.ask
         secure = private or request.url.scheme in _SECURE
-        for pairs, may in ((of_host, secure), (() if ask is None else ask.headers, private)):
-            own = [pair for pair in pairs if may or pair[0].lower() in PUBLIC]
+        goes = PUBLIC if body is None else PUBLIC | BODY_HEADERS
+        kind = () if body is None or body.content_type is None else (("Content-Type", body.content_type),)
+        for pairs, may in ((of_host, secure), (kind, True), (() if ask is None else ask.headers, private)):
+            own = [pair for pair in pairs if may or pair[0].lower() in goes]
             if own:
-                named = {name.lower() for name, _ in own}
-                fields = [*own, *(pair for pair in fields if pair[0].lower() not in named)]
+                if _named(own, "range") and not _named(own, "accept-encoding"):
+                    own.append(_NO_CODING)
+                fields = _over(own, fields)
         return [*(pair for source in self.sources for pair in source(request, private)), *fields]
+
+
+def _over(own: list[tuple[str, str]], fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """These, and the fields of other names."""
+    named = {name.lower() for name, _ in own}
+    return [*own, *(pair for pair in fields if pair[0].lower() not in named)]
+
+
+def _host_of(fields: list[tuple[str, str]]) -> tuple[str | None, list[tuple[str, str]]]:
+    """The Host that is asked for, if any, and the other fields: there is one, and it comes first (RFC 9110, 7.2)."""
+    host = next((value for name, value in fields if name.lower() == "host"), None)
+    return host, fields if host is None else [pair for pair in fields if pair[0].lower() != "host"]
 
 
 def _named(pairs: Pairs, name: str) -> bool:

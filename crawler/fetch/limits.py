@@ -31,5 +31,6 @@ class Limits:
             "dns": ("dns_timeout", self.dns),
             "connect": ("connect_timeout", self.connect),
             "tls": ("timeout_tls", self.tls),
+            "send": ("timeout_send", self.idle),
             "headers": ("timeout_headers", self.headers),
         }[phase]

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.models import Redirect, Request, Response
+from crawler.models import Ask, Redirect, Request, Response
 from crawler.redaction import scrub
 from crawler.urls import SOCKETS, join
 
@@ -42,12 +42,14 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
         raise CodedError(code, f"Location {scrub(location)[:200]!r}: {error.message}") from None
     if https_only and request.url.scheme == "https" and url.scheme == "http":
         raise CodedError("redirect_downgrade", f"to {url.href[:200]}")
-    chain = (*request.redirects, Redirect(request.url.href, response.status, response.broken))
+    method, ask = _as_redirected(request, response.status)
+    chain = (*request.redirects, Redirect(request.url.href, response.status, response.broken, request.method))
     # Who looks whether the client came with a cookie, or counts, may answer the same URL otherwise the second time.
     set_cookie = "set-cookie" in response.headers
     again = 1 if set_cookie or url.href != request.url.href else 0
+    # What was sent to a URL, and what is there afterwards, are two things: POST, 303, GET.
     set_cookie = set_cookie or request.set_cookie
-    if sum(hop.url == url.href for hop in chain) > again:
+    if sum(hop.url == url.href and hop.method == method for hop in chain) > again:
         words = f"back to {url.href[:200]} after {len(chain)} redirects"
         if set_cookie:
             words += "; a cookie was set on the way, and cookies are not kept"
@@ -58,7 +60,18 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
     login = request.url.userinfo if url.origin == request.url.origin else ""
     if url.userinfo != login:
         url = msgspec.structs.replace(url, userinfo=login)
-    return msgspec.structs.replace(request, url=url, redirects=chain, set_cookie=set_cookie)
+    return msgspec.structs.replace(request, url=url, redirects=chain, set_cookie=set_cookie, method=method, ask=ask)
+
+
+def _as_redirected(request: Request, status: int) -> tuple[str, Ask | None]:
+    """The method, and what comes with it, after a redirect: the Fetch Standard's HTTP-redirect fetch, step 12.
+
+    A body is sent again where the method is kept: every body here can be.
+    """
+    method, ask = request.method, request.ask
+    if (status in {301, 302} and method == "POST") or (status == 303 and method not in {"GET", "HEAD"}):
+        return "GET", None if ask is None else ask.without_body()
+    return method, ask
 
 
 def _as_text(location: str) -> str:

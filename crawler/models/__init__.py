@@ -3,6 +3,7 @@
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
 from crawler.models.record import SCHEMA_VERSION, ErrorInfo, FetchError, Outcome, Record
 from crawler.models.request import (
+    BODY_HEADERS,
     GUESS_SOURCE,
     INDEX_SOURCE,
     ROBOTS,
@@ -19,6 +20,7 @@ from crawler.models.request import (
 from crawler.models.response import Findings, Response, Timings
 
 __all__ = [
+    "BODY_HEADERS",
     "GUESS_SOURCE",
     "INDEX_SOURCE",
     "ROBOTS",

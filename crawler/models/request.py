@@ -65,6 +65,10 @@ class FormBody(msgspec.Struct, frozen=True, tag="form"):
 Body = bytes | FileBody | FormBody
 
 
+BODY_HEADERS: Final = frozenset({"content-type", "content-encoding", "content-language", "content-location"})
+"""What is said of a body goes where that goes (the Fetch Standard's request-body-header names)."""
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked for beside a URL and its method; None in place of it where that is nothing.
 
@@ -76,6 +80,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: bytes | FileBody | FormBody | None = None
     content_type: str | None = None
     meta: Any = None
+
+    def without_body(self) -> Ask | None:
+        """What is left of it when the body is not sent: neither is what is said about that (Fetch, HTTP-redirect)."""
+        headers = tuple(pair for pair in self.headers if pair[0].lower() not in BODY_HEADERS)
+        ask = msgspec.structs.replace(self, headers=headers, body=None, content_type=None)
+        return None if ask == Ask() else ask
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -186,3 +186,20 @@ def test_a_shortage_of_this_machine_is_free(code):
         assert again.request == asked
         assert 0 < again.delay <= LOCAL_PAUSE
         assert not again.park
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE"])
+def test_what_is_idempotent_is_tried_again_as_get_is(method):
+    """RFC 9110 section 9.2.2: done twice it is as done once."""
+    assert decide(request(method=method), status=503) is not None
+    assert decide(request(method=method), code="timeout_headers") is not None
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK"])
+def test_what_was_certainly_not_done_is_tried_again(method):
+    """It has not left, or the server counts requests and sends them back; of all else nobody knows."""
+    sure = {code for code, entry in CODES.items() if entry.phase in {"dns", "connect", "tls"} and entry.transient}
+    again = {code for code in CODES if decide(request(method=method), code=code) is not None}
+    assert again == sure
+    assert {status for status in range(200, 600) if decide(request(method=method), status=status)} == {429}
+    assert decide(request(method=method), status=429, code="body_truncated") is None

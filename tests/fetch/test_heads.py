@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from crawler.fetch.heads import Heads
+from crawler.fetch.sending.body import Outgoing
 from crawler.models import Ask, Input, Request
 from crawler.urls import parse
 
 
-def request(url: str, *, ask: Ask | None = None, parent: str | None = None) -> Request:
-    return Request(0, parse(url), url, Input(parent=parent), 0.0, ask=ask)
+def request(url: str, *, ask: Ask | None = None, parent: str | None = None, method: str = "GET") -> Request:
+    return Request(0, parse(url), url, Input(parent=parent), 0.0, method, ask=ask)
 
 
 def heads(*headers: tuple[str, str], login: str | None = "") -> Heads:
@@ -84,3 +87,59 @@ def test_one_credential_in_a_request() -> None:
     ours = Heads(user_agent="me", login=lambda _: "u:p", headers_at=lambda _: (("authorization", "Bearer x"),))
     head = ours.of(request("https://u:p@b.example/"))
     assert head.lower().count(b"authorization") == 1 and b"Bearer x" in head
+
+
+BODY = Outgoing(b"a=1", 3, "text/x")
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "SEARCH"])
+def test_what_tells_of_a_body(method: str) -> None:
+    got = fields(heads().of(request("http://a.example/", ask=Ask(body=b"a=1"), method=method), BODY))
+    assert (got["Content-Length"], got["Content-Type"]) == ("3", "text/x")
+
+
+def test_a_header_that_a_request_brings_names_the_type() -> None:
+    ask = Ask(headers=(("content-type", "text/mine"),), body=b"a=1")
+    got = fields(heads(("Content-Type", "text/run")).of(request("http://a.example/", ask=ask, method="POST"), BODY))
+    assert {name: value for name, value in got.items() if "type" in name.lower()} == {"content-type": "text/mine"}
+    plain = fields(
+        heads(("Content-Type", "text/run")).of(request("http://a.example/", ask=Ask(body=b"a=1"), method="POST"), BODY)
+    )
+    assert plain["Content-Type"] == "text/x"
+
+
+def test_what_tells_of_a_body_goes_wherever_that_goes() -> None:
+    """A redirect with 307 to another host takes both, and no other header of the request."""
+    ask = Ask(headers=(("Content-Encoding", "gzip"), ("X-Key", "secret")), body=b"a=1")
+    asked = request("http://a.example/", ask=ask, method="POST", parent="http://b.example/")
+    got = fields(heads(login=None).of(asked, BODY))
+    assert (got["Content-Encoding"], got["Content-Type"], got["Content-Length"]) == ("gzip", "text/x", "3")
+    assert "X-Key" not in got
+    assert "Content-Encoding" not in fields(heads(login=None).of(asked))
+
+
+@pytest.mark.parametrize(("method", "length"), [("POST", "0"), ("PUT", "0"), ("PATCH", "0"), ("DELETE", None)])
+def test_no_body_where_one_might_be(method: str, length: str | None) -> None:
+    """RFC 9110 section 8.6."""
+    assert fields(heads().of(request("http://a.example/", method=method))).get("Content-Length") == length
+
+
+def test_another_host_than_that_of_the_url() -> None:
+    """One line of it, in its place; where the user's headers do not go the URL tells."""
+    head = heads(("host", "b.example")).of(request("http://a.example/"))
+    assert head.startswith(b"GET / HTTP/1.1\r\nHost: b.example\r\n")
+    assert head.lower().count(b"host:") == 1
+    away = heads(("Host", "b.example"), login=None).of(request("http://a.example/", parent="http://c.example/"))
+    assert fields(away)["Host"] == "a.example"
+    own = heads(("host", "b.example")).of(request("http://a.example/", ask=Ask(headers=(("HOST", "c.example"),))))
+    assert (fields(own)["Host"], own.lower().count(b"host:")) == ("c.example", 1)
+
+
+def test_a_part_is_asked_for_as_it_is() -> None:
+    """What is cut out of a compressed body cannot be read; the range goes to whoever has the file."""
+    for head in (
+        heads(("Range", "bytes=0-9"), login=None).of(request("http://a.example/", parent="http://b.example/")),
+        heads().of(request("http://a.example/", ask=Ask(headers=(("range", "bytes=0-9"),)))),
+    ):
+        got = {name.lower(): value for name, value in fields(head).items()}
+        assert (got["range"], got["accept-encoding"]) == ("bytes=0-9", "identity")

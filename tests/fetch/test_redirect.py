@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.fetch.redirect import next_hop
-from crawler.models import Input, Redirect, Request, Response, Timings
+from crawler.models import Ask, Input, Redirect, Request, Response, Timings
 from crawler.urls import parse
 
 
@@ -49,9 +49,51 @@ class TestWhichAnswers:
         asked = request(method="HEAD", attempt=2)
         hop = follow(answer("/next", status=status), asked)
         expected = msgspec.structs.replace(
-            asked, url=parse("https://a.example/next"), redirects=(Redirect("https://a.example/dir/page", status),)
+            asked,
+            url=parse("https://a.example/next"),
+            redirects=(Redirect("https://a.example/dir/page", status, None, "HEAD"),),
         )
         assert hop == expected
+
+    @pytest.mark.parametrize(
+        ("method", "status", "then", "with_body"),
+        [
+            ("POST", 301, "GET", False),
+            ("POST", 302, "GET", False),
+            ("POST", 303, "GET", False),
+            ("POST", 307, "POST", True),
+            ("POST", 308, "POST", True),
+            ("PUT", 301, "PUT", True),
+            ("PUT", 302, "PUT", True),
+            ("PUT", 303, "GET", False),
+            ("DELETE", 302, "DELETE", True),
+            ("PATCH", 308, "PATCH", True),
+            ("GET", 302, "GET", True),
+            ("GET", 303, "GET", True),
+            ("HEAD", 303, "HEAD", True),
+        ],
+    )
+    def test_the_method_after_it(self, method, status, then, with_body):
+        """The Fetch Standard's table: a body goes along with its method, or is dropped with all that tells of it."""
+        headers = (("X-Mine", "1"), ("content-encoding", "gzip"), ("Content-Language", "de"))
+        ask = Ask(headers=headers, body=b"a=1", content_type="text/plain", meta=[1])
+        hop = follow(answer("/next", status=status), request(method=method, ask=ask))
+        left = ask if with_body else Ask(headers=headers[:1], meta=[1])
+        assert (hop.method, hop.ask) == (then, left)
+        assert hop.redirects[-1].method == method
+
+    def test_nothing_is_left_of_a_body_alone(self):
+        """Then the hop is as any plain one."""
+        hop = follow(answer("/next", status=303), request(method="POST", ask=Ask(body=b"", content_type="text/plain")))
+        assert (hop.method, hop.ask) == ("GET", None)
+
+    def test_back_to_where_it_was_posted_to_is_no_circle(self):
+        """Post, redirect, get: the usual end of a form. Posting there again is one."""
+        asked = request("https://a.example/form", method="POST", ask=Ask(body=b"a=1"))
+        hop = follow(answer("/form", status=303), asked)
+        assert (hop.method, hop.url.href) == ("GET", "https://a.example/form")
+        assert refused(answer("/form", status=303), hop).code == "redirect_loop"
+        assert refused(answer("/form", status=307), asked).code == "redirect_loop"
 
     @pytest.mark.parametrize("status", [200, 201, 300, 304, 305, 306, 310, 404, 503])
     def test_others_do_not(self, status):

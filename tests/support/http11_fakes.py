@@ -27,6 +27,7 @@ class FakeTransport:
 
     def __init__(self) -> None:
         self.written = b""
+        self.producer: Any = None
         self.aborted = False
         self.reading = True
 
@@ -36,6 +37,14 @@ class FakeTransport:
 
     def abortConnection(self) -> None:
         self.aborted = True
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert self.producer is None, "one at a time"
+        assert streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
 
     def pauseProducing(self) -> None:
         assert not self.aborted, "paused after the end"
@@ -136,6 +145,19 @@ def pieces(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
             yield data[start:cut]
             start = cut
     yield data[start:]
+
+
+class TurningClock(Clock):
+    """A Clock in which each turn of the reactor takes its time: what is called later is not called in the same one."""
+
+    turn = 0.001
+
+    def callLater(self, when: float, *call: Any, **named: Any) -> Any:
+        return super().callLater(max(when, self.turn), *call, **named)
+
+    def turns(self, count: int) -> None:
+        for _ in range(count):
+            self.advance(self.turn)
 
 
 def outcome_of(deferred: Deferred[Any]) -> list[Any]:

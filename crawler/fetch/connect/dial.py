@@ -60,6 +60,7 @@ class _Adapter(asyncio.Protocol):
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
+        self._producer: Any = None
         # The loop calls the protocol itself: no frame of ours in between.
         self.data_received = protocol.dataReceived  # type: ignore[method-assign]
 
@@ -70,6 +71,21 @@ class _Adapter(asyncio.Protocol):
         self.pauseProducing = transport.pause_reading
         self.resumeProducing = transport.resume_reading
         self._protocol.makeConnection(self)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: ARG002 - Twisted's signature
+        """A push producer, which is paused while more than the high-water mark waits to be written."""
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def pause_writing(self) -> None:
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resume_writing(self) -> None:
+        if self._producer is not None:
+            self._producer.resumeProducing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None:

@@ -19,6 +19,9 @@ from crawler.fetch.http11.response import WireResponse
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))  # RFC 9110 section 9.2.2
 
+FRESH_SECONDS = 1.0
+"""A connection that was idle for longer carries no request that may not be sent twice: its server may be closing it."""
+
 
 @implementer(IAgent)
 class Agent:
@@ -32,16 +35,20 @@ class Agent:
     def request(self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None) -> Deferred[IResponse]:
         """Fire with a WireResponse once its head has arrived.
 
-        `headers` must be an Envelope, which holds the whole request head; `bodyProducer` None (bodies are not sent
-        yet). Fails with CodedError. Cancelling closes the socket.
+        `headers` must be an Envelope, which holds the whole request head and the body; `bodyProducer` None. Fails with
+        CodedError. Cancelling closes the socket.
         """
         if not isinstance(headers, Envelope) or bodyProducer is not None:
-            raise TypeError(f"{method!r} {uri!r}: this agent sends Envelopes without a body")
+            raise TypeError(f"{method!r} {uri!r}: this agent sends Envelopes, which have their bodies")
         connection = None if headers.trace.fresh else self._pool.take(headers.key)
         if connection is None:
             return self._connect(headers)
+        once = headers.method not in IDEMPOTENT
+        if once and not connection.shared and self._clock.seconds() - connection.idle_since > FRESH_SECONDS:
+            connection.abort()
+            return self._connect(headers)
         sent: Deferred[Any] = connection.send(headers)
-        return sent if headers.method in IDEMPOTENT else sent.addErrback(_not_twice, headers.method)
+        return sent.addErrback(_not_twice, headers.method) if once else sent
 
     def _connect(self, envelope: Envelope) -> Deferred[Any]:
         envelope.trace.enter("dns", self._clock.seconds())

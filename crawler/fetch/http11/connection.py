@@ -19,11 +19,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
+from twisted.web.iweb import IBodyProducer
 
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.http11.answer import SOME, AnswerReader
 from crawler.fetch.http11.envelope import Envelope, Key, Now
 from crawler.fetch.http11.response import DONE, WireResponse
+from crawler.fetch.sending.producing import Producing
 
 LARGE_HEAD: Final = 4096  # smaller ones are not worth counting
 LINES: Final = 512  # of chunks, that are read before others have their turn: under a millisecond
@@ -85,6 +87,7 @@ class Connection(AnswerReader, Protocol):
         self._envelope: Envelope | None = None
         self._deferred: Deferred[WireResponse] | None = None
         self._response: WireResponse | None = None
+        self._producing: Producing | None = None  # what is still to be sent
         self._lost = False
         self._why_lost = Failure(_stale())
         self._reused = False
@@ -112,8 +115,43 @@ class Connection(AnswerReader, Protocol):
             self._envelope = self._deferred = None
             deferred.errback(self._why_lost)
             return deferred
-        self.transport.write(envelope.head)  # type: ignore[union-attr]
+        if envelope.body is None:
+            self.transport.write(envelope.head)  # type: ignore[union-attr]
+        else:
+            self._send_body(envelope, envelope.body)
         return deferred
+
+    def _send_body(self, envelope: Envelope, body: bytes | IBodyProducer) -> None:
+        transport: Any = self.transport
+        if isinstance(body, bytes):
+            transport.write(envelope.head + body)
+            return
+        transport.write(envelope.head)
+        trace, now = envelope.trace, self._now
+        trace.enter("send", now())
+
+        def wrote() -> None:
+            trace.wrote(now())
+
+        self._producing = Producing(body, transport, wrote=wrote, done=self._sent)
+        self._producing.start()
+
+    def _sent(self, error: CodedError | None) -> None:
+        """The whole body is written, or cannot be."""
+        self._producing = None
+        envelope = self._envelope
+        if error is not None:
+            self._fail(error)
+        elif envelope is not None and envelope.trace.phase == "send":
+            envelope.trace.enter("headers", self._now())
+
+    def _stop_sending(self) -> bool:
+        """Whether some of the body was still to be sent, which now is not: nothing else can be sent after that."""
+        producing, self._producing = self._producing, None
+        if producing is None:
+            return False
+        producing.stop()
+        return True
 
     def abort(self) -> None:
         """Close the socket now; the exchange in progress, if any, is forgotten."""
@@ -139,6 +177,7 @@ class Connection(AnswerReader, Protocol):
         self.abort()
 
     def _drop(self) -> None:
+        self._stop_sending()
         if not self._lost:
             self._lost = True
             self.transport.abortConnection()  # type: ignore[union-attr]
@@ -173,6 +212,7 @@ class Connection(AnswerReader, Protocol):
 
     def connectionLost(self, reason: Failure = DONE) -> None:
         was_lost, self._lost = self._lost, True
+        self._stop_sending()
         if not was_lost:
             self._owner.gone(self)
         envelope = self._envelope
@@ -210,7 +250,9 @@ class Connection(AnswerReader, Protocol):
             return reason.value
         if reason.check(ConnectionDone):
             return CodedError("empty_reply")
-        return cut_off(reason, CodedError("conn_reset", f"before the answer: {reason.getErrorMessage()}"))
+        sending = self._envelope is not None and self._envelope.trace.phase == "send"
+        when = "while the body was sent" if sending else "before the answer"
+        return cut_off(reason, CodedError("conn_reset", f"{when}: {reason.getErrorMessage()}"))
 
     def _left_over(self) -> StaleConnection | None:
         """Whether what has come is no answer but the rest of the one before: a body after HEAD, 204 or 304, say.
@@ -235,6 +277,9 @@ class Connection(AnswerReader, Protocol):
         response = self._response
         if response is None:
             envelope.trace.enter("body", envelope.trace.last_byte)
+            # RFC 9112 section 9.3: who has refused the request reads on for politeness only, or not at all.
+            if self._producing is not None and self._status >= 300 and self._stop_sending():
+                self._warnings.append("body_unsent")
             response = self._response = WireResponse(
                 self, self._version, self._status, self._fields, self._length, self._warnings
             )
@@ -296,6 +341,8 @@ class Connection(AnswerReader, Protocol):
             self.resumeProducing()
 
     def _end(self, response: WireResponse) -> None:
+        if self._producing is not None and self._stop_sending():
+            self._warnings.append("body_unsent")
         if self._extra:
             self._warnings.append("extra_bytes")
         reusable = not (self._extra or self._close or self._lost or self._warnings)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from treq.cookies import IndexableCookieJar
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer
 
 from crawler.fetch.connect.proxy import Proxy
 
@@ -34,8 +35,9 @@ class Trace:
     """When the phases of one attempt ended, in monotonic seconds; None where a phase did not happen (yet).
 
     Written by the agent, the endpoint and the connection as things happen; read by whoever keeps the deadlines.
-    `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "headers" or "body". `on_sent` is
-    called when the request is sent: it may have waited long for its connection. What is `fresh` is sent over a new one.
+    `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "send" (a long body), "headers" or
+    "body". `on_sent` is called when the request is sent: it may have waited long for its connection. What is `fresh` is
+    sent over a new one.
     """
 
     __slots__ = (
@@ -73,6 +75,13 @@ class Trace:
         self.phase = phase
         self.phase_started = now
 
+    def wrote(self, now: float) -> None:
+        """A piece of a long body has been written: neither that nor an answer meanwhile stalls."""
+        if self.phase == "send":
+            self.phase_started = now
+        else:
+            self.last_byte = now
+
     def sent(self, now: float) -> None:
         self.enter("headers", now)
         if self.on_sent is not None:
@@ -87,6 +96,7 @@ class Envelope(Headers):
     """
 
     attempt = 1
+    body: bytes | IBodyProducer | None = None
 
     def __init__(self, key: Key, method: str, head: bytes, trace: Trace) -> None:
         self.key = key

@@ -208,6 +208,13 @@ class TLSLayer(Protocol):
     def resumeProducing(self) -> None:
         self._raw.resumeProducing()
 
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """What is written here is written there at once, sealed: it has the same buffer."""
+        self._raw.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._raw.unregisterProducer()
+
 
 def _names_host(certificate: Mapping[str, Any], host: str) -> bool:
     """RFC 9525 section 6.3: the whole name, or `*` for its first label; never `*.example`."""
