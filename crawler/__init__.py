@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from crawler.config.sources import ConfigError
     from crawler.errors import CODES, CodedError
     from crawler.models import FetchError, Record
+    from crawler.sinks.tables.arrow import records_table
 
 __all__ = [
     "CODES",
@@ -43,6 +44,7 @@ __all__ = [
     "crawl",
     "fetch_all",
     "fetch_all_async",
+    "records_table",
     "stream",
 ]
 
@@ -57,6 +59,7 @@ _HOME = {
     "crawl": "api",
     "fetch_all": "api",
     "fetch_all_async": "api",
+    "records_table": "sinks.tables.arrow",
     "stream": "api",
 }
 

@@ -332,8 +332,9 @@ def test_treq_has_one_importer() -> None:
     [
         (
             "crawler.sinks",
-            {"writer", "fields", "naming"},
+            {"writer", "fields", "formats", "naming"},
             {
+                "crawler",  # its public names
                 "crawler.run.composition",
                 "crawler.run.outputs",
                 "crawler.api",

@@ -12,6 +12,7 @@ import pytest
 import crawler
 from crawler import api, errors, models
 from crawler.config import config, sources
+from crawler.sinks.tables import arrow
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +27,7 @@ HOMES = {
     "crawl": api,
     "fetch_all": api,
     "fetch_all_async": api,
+    "records_table": arrow,
     "stream": api,
 }
 

@@ -163,7 +163,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
             if place in taken:
                 raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[place]})")
             taken[place] = origins[name]
-    for name in ("bodies", "stats", "report", "token_file"):
+    for name in ("items", "bodies", "stats", "report", "token_file"):
         path = getattr(config, name)
         if path is not None and taken.setdefault(_place(path), origins[name]) != origins[name]:
             raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[_place(path)]})")

@@ -35,6 +35,7 @@ from crawler.redaction import scrub
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
+from crawler.sinks.formats import kept_at
 from crawler.sinks.writer import Output, Writer, open_output
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
@@ -179,7 +180,7 @@ class Job:
                 self._store.queue_failed(("budget_exceeded",), omits_skips=config.omits_skips)
         elif not path.exists() or path.read_text("utf-8", "replace") != text:
             # Nothing was accepted yet: it may still become another job.
-            self._store.keep_outputs(map(os.path.realpath, (*config.output, *config.overwrite_output)))
+            self._store.keep_outputs(kept_at(config))
         # Before the file: whenever the process is killed, what the file holds is known.
         self._store.keep(CONFIG, of_text(text))
         if config.bodies is not None:

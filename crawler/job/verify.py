@@ -21,6 +21,7 @@ from crawler.job.job import OPTIONS_FILE
 from crawler.job.status import open_tables, read_options
 from crawler.job.verify_bodies import Bodies
 from crawler.job.verify_records import SHOWN, UNREADABLE, Rows, compare
+from crawler.sinks.formats import holds_items
 from crawler.store import seals
 from crawler.store.rows import FIRST_ENDED, STATES
 from crawler.store.seals import BODIES, CONFIG
@@ -57,7 +58,8 @@ def verify(folder: str) -> Verdict:
             bodies = _bodies(db, config, found)
             rows = Rows(db, config)
             for number, path, committed in db.execute("SELECT id, path, committed FROM outputs ORDER BY id").fetchall():
-                _output(rows, bodies, (number, path, committed), first, found)
+                items = holds_items(path, config)
+                _output(rows, bodies, (number, path, committed), first, found, records=not items)
             if bodies is not None:
                 bodies.tell(found.problems, found.notes)
         except (msgspec.MsgspecError, TypeError, ValueError, UnicodeDecodeError) as error:
@@ -156,8 +158,10 @@ def _bodies(db: sqlite3.Connection, config: Config, found: Verdict) -> Bodies | 
     return Bodies(db, known[-1] if known else config.bodies)
 
 
-def _output(rows: Rows, bodies: Bodies | None, output: tuple[int, str, int], first: int, found: Verdict) -> None:
-    """One output against its seals, and its records against the rows that they are of."""
+def _output(
+    rows: Rows, bodies: Bodies | None, output: tuple[int, str, int], first: int, found: Verdict, *, records: bool
+) -> None:
+    """One output against its seals, and its `records`, if it has such, against the rows that they are of."""
     _number, path, committed = output
     try:
         with open_plain(path, links=True) as file:
@@ -171,6 +175,8 @@ def _output(rows: Rows, bodies: Bodies | None, output: tuple[int, str, int], fir
                     "a run that goes on moves them away"
                 )
             _sealed(rows.db, output, cast(BinaryIO, file), first, found)
+            if not records:
+                return
             file.seek(0)
             whole = cast(BinaryIO, io.BufferedReader(Beginning(file, committed)))
             found.problems.extend(compare(rows, path, whole, None if bodies is None else bodies.look))

@@ -223,7 +223,7 @@ def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[RecordFac
 def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[RecordFacts]:
     limit = csv.field_size_limit(rows.longest)
     try:
-        for row in csv.DictReader((text.decode() for text in lines), delimiter=delimiter):
+        for row in csv.DictReader((text.decode("utf-8-sig") for text in lines), delimiter=delimiter):
             told: dict[str, object] = {**row}
             if told.get("redirects") == "[]":
                 told["redirects"] = None

@@ -21,13 +21,14 @@ from crawler.files import bounded_lines, open_plain
 from crawler.job.status import open_tables, read_options
 from crawler.job.verify import Beginning
 from crawler.models import Redirect
+from crawler.sinks.formats import LOG
 from crawler.store.database import BOOKS_QUERY, Books
 from crawler.store.rows import UNWRITTEN
 
 LONGEST_LINE: Final = 64 << 20  # a body may be in it
 EXAMPLES: Final = 5
 STDIN: Final = "-"
-_SUFFIXES: Final = {"", ".jsonl", ".ndjson"}
+_SUFFIXES: Final = {"", ".jsonl", ".ndjson", LOG}
 _GZIP: Final = b"\x1f\x8b"
 _BUFFER: Final = 1 << 20
 

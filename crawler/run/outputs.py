@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
@@ -13,8 +14,13 @@ from crawler.redaction import scrub
 from crawler.sinks import Sink
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
-from crawler.sinks.jsonl import JsonLines
+from crawler.sinks.formats import SEPARATED, Target, targets
+from crawler.sinks.jsonl import JsonLines, RecordLine, item_lines
 from crawler.sinks.ordered import Ordered
+from crawler.sinks.tables import making
+from crawler.sinks.tables.columns import of_records
+from crawler.sinks.tables.logged import Logged, MadeAtTheEnd, Table
+from crawler.sinks.tables.sqlite import SqliteTable
 from crawler.sinks.tee import Tee
 from crawler.sinks.wanted import Wanted
 from crawler.sinks.writer import Output, open_output
@@ -52,21 +58,22 @@ def open_outputs(
     All outputs are opened or none: one that cannot be leaves no empty file of another, and no old one emptied. `bodies`
     says whether `sinks` want the body that rides along. Raises ValueError for a suffix without a format.
     """
-    paths = [*((path, False) for path in config.output), *((path, True) for path in config.overwrite_output)]
-    formats = [_format(path) for path, _ in paths]
+    outputs = targets(config)
+    formats = [output.suffix for output in outputs]
     saved = [] if config.bodies is None else [Bodies(config.bodies, durable=config.durable and job is not None)]
     opened: list[Output] = []
     try:
-        for path, overwrite in paths:
-            if job is None:
-                opened.append(Output(open_output(path, reactor, overwrite=overwrite), begun=False))
-            else:
-                opened.append(job.output(path, overwrite=overwrite))
+        for output in outputs:
+            opened.append(_opened(output, reactor, job))  # noqa: PERF401 - those before a bad one must be known
     except BaseException:
-        for output in opened:
-            output.writer.discard()
+        for open_one in opened:
+            open_one.writer.discard()
         raise
-    lines = [_lines(config, output, suffix) for output, suffix in zip(opened, formats, strict=True)]
+    keeps_logs = job is not None
+    lines = [
+        _sink(config, output, suffix, open_one, reactor, keeps_log=keeps_logs)
+        for output, suffix, open_one in zip(outputs, formats, opened, strict=True)
+    ]
     records: Sink = Tee([*lines, *sinks])
     if config.omits_skips:
         records = Wanted(records)
@@ -85,20 +92,49 @@ def open_outputs(
     return Outputs(Tee([stats, *saved, in_order]), in_order.admit)
 
 
-def _lines(config: Config, output: Output, suffix: str) -> Sink:
-    if suffix in {".csv", ".tsv"}:
-        delimiter = "," if suffix == ".csv" else "\t"
+def _opened(output: Target, reactor: Any, job: KeepsOutputs | None) -> Output:
+    """Open the file that grows. Raises ValueError where the table that is made of it would replace what is there."""
+    place, overwrite = output.grows, output.overwrite
+    is_new = output.logged and not os.path.exists(place)  # noqa: PTH110
+    if is_new and not overwrite and os.path.exists(output.path):  # noqa: PTH110
+        raise ValueError(f"{scrub(output.path)} exists already: -O/--overwrite-output replaces it")
+    if job is None:
+        return Output(open_output(place, reactor, overwrite=overwrite), begun=False)
+    return job.output(place, overwrite=overwrite)
+
+
+def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: Any, *, keeps_log: bool) -> Sink:
+    encode = item_lines if output.items else RecordLine(config.fields)
+    if output.logged:
+        return Logged(
+            opened.writer,
+            _table(config, output, suffix, fresh=output.overwrite and not opened.begun),
+            path=output.path,
+            log=output.grows,
+            encode=encode,
+            reactor=reactor,
+            keeps_log=keeps_log,
+        )
+    if suffix in SEPARATED:
         return Csv(
-            output.writer, fields=config.fields, delimiter=delimiter, raw=config.csv_raw, header=not output.begun
+            opened.writer,
+            fields=config.fields,
+            delimiter=SEPARATED[suffix],
+            raw=config.csv_raw,
+            header=not opened.begun,
+            bom=config.csv_bom,
         )
-    return JsonLines(output.writer, fields=config.fields)
+    return JsonLines(opened.writer, encode=encode)
 
 
-def _format(path: str) -> str:
-    suffix = Path(path.lower().removesuffix(".gz")).suffix
-    if suffix not in {"", ".jsonl", ".ndjson", ".csv", ".tsv"}:
-        raise ValueError(
-            f"{scrub(path)}: no format is known for {scrub(suffix)!r} "
-            "(allowed: .jsonl, .ndjson, .csv, .tsv; also .gz of them)"
-        )
-    return suffix
+def _table(config: Config, output: Target, suffix: str, *, fresh: bool) -> Table:
+    columns, unseen = (None, ()) if output.items else of_records(config.fields)
+    name = "items" if output.items else "records"
+    if suffix == ".sqlite":
+        return SqliteTable(output.path, name, output.grows, columns, fresh=fresh, many=output.items)
+    write: making.Write = making.parquet
+    if suffix == ".duckdb":
+        write = partial(making.duckdb, table=name)
+    elif suffix in SEPARATED:
+        write = partial(making.csv, delimiter=SEPARATED[suffix], raw=config.csv_raw, bom=config.csv_bom)
+    return MadeAtTheEnd(partial(making.make, output.grows, output.path, write, columns, unseen))

@@ -15,6 +15,7 @@ is 64 KiB.
   `.json`: the same, or one array of such values. Both are known by how they begin, too.
 - Sitemaps, indexes of sitemaps, RSS and Atom are known by what they begin with, which is a tag or an XML declaration.
   Every entry gives one Seed or one BadLine, however many there are; those of an index are URLs of sitemaps.
+- `.xlsx`: the first sheet of an Excel workbook, as a table.
 - gzip is known by the suffix `.gz` or by its first two bytes.
 """
 
@@ -34,6 +35,7 @@ from typing import Any, BinaryIO, Final, cast
 from crawler.config.kinds import shown
 from crawler.models import Input
 from crawler.redaction import scrub
+from crawler.seeds import workbook
 from crawler.seeds.formats import (
     LINE_LIMIT,
     ROW_LIMIT,
@@ -90,7 +92,7 @@ def check(inputs: Sequence[str], column: str | None) -> None:
     if column is not None and not any(map(_structure, files)):
         problems.append(
             f"column {shown(column)}: no input has columns "
-            "(allowed: .csv, .tsv, .json, .jsonl, .ndjson; also .gz of them)"
+            "(allowed: .csv, .tsv, .xlsx, .json, .jsonl, .ndjson; also .gz of text)"
         )
     if problems:
         raise InputError("\n".join(problems))
@@ -140,11 +142,17 @@ def _is_url(text: str) -> bool:
 def _structure(name: str) -> str:
     """The suffix that says how the lines of a file are built; empty for a plain file."""
     suffix = Path(name.lower().removesuffix(".gz")).suffix
+    if suffix == workbook.SUFFIX and workbook.is_one(name):
+        return ".csv"
     return suffix if suffix in STRUCTURED else ""
 
 
 @contextmanager
 def _opened(name: str, stdin: BinaryIO | None = None) -> Iterator[Stream]:
+    if name.lower().endswith(workbook.SUFFIX) and workbook.is_one(name):
+        with workbook.opened(name) as rows:
+            yield rows
+        return
     with _standard_input(stdin) if name == STDIN else Path(name).open("rb") as stream:
         if name.lower().endswith(".gz") or stream.peek(len(_GZIP)).startswith(_GZIP):
             with gzip.GzipFile(fileobj=stream) as unzipped:

@@ -24,7 +24,7 @@ ITEM_LIMIT: Final = 16 * 1024 * 1024
 
 # What people take for a list, by its first bytes, and what to do about it.
 _OTHERS: Final = (
-    (b"PK\x03\x04", "an Excel workbook or another ZIP archive (save the sheet as CSV, or unpack the archive)"),
+    (b"PK\x03\x04", "an Excel workbook or another ZIP archive (name a workbook .xlsx, or unpack the archive)"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook or another Office file (save the sheet as CSV)"),
     (b"%PDF-", "a PDF file (copy its URLs into a text file)"),
     (b"{\\rtf", "an RTF file (save it as plain text)"),

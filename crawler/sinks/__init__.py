@@ -8,7 +8,21 @@ from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
 
-__all__ = ["Sink", "bodies", "csv", "human", "jsonl", "memory", "naming", "ordered", "tee", "wanted", "writer"]
+__all__ = [
+    "Sink",
+    "bodies",
+    "csv",
+    "formats",
+    "human",
+    "jsonl",
+    "memory",
+    "naming",
+    "ordered",
+    "tables",
+    "tee",
+    "wanted",
+    "writer",
+]
 
 
 class Sink(Protocol):

@@ -7,6 +7,7 @@ reader takes a part of it for a cell.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,6 +23,7 @@ from crawler.sinks.writer import Writer
 _FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
 # In many locales `;` parts cells. Then the quotes of all but the first cell count for nothing, and lines end rows.
 _PARTS: Final = re.compile("[;\t\r\n]")
+_PLAIN: Final = re.compile(r"\w[\w.\[\]-]*", re.ASCII)
 _INNER: Final = re.compile("(?<=[;\t\r\n])[=+\\-@＝＋－＠]")  # noqa: RUF001
 
 
@@ -29,8 +31,8 @@ class Csv:
     """Writes records as rows to `writer`; `fields` picks columns (`error` stands for all its parts), in that order.
 
     Text that a spreadsheet would run as a formula gets an apostrophe before what it would run, unless `raw`; numbers
-    stay numbers. Without `header` there is no header row: when a table goes on that has one. Raises ValueError for a
-    field that does not exist.
+    stay numbers. Without `header` there is no header row: when a table goes on that has one. With `bom` the file begins
+    with a byte order mark, by which Excel knows UTF-8. Raises ValueError for a field that does not exist.
     """
 
     def __init__(
@@ -41,19 +43,16 @@ class Csv:
         delimiter: str = ",",
         raw: bool = False,
         header: bool = True,
+        bom: bool = False,
     ) -> None:
         self._writer = writer
-        self._raw = raw
+        self._cells = Cells(delimiter, raw=raw)
         self._select = Selection([column for name in fields or COLUMNS for column in _columns(name)])
-        self._join = delimiter.join
         if header:
-            writer.write(self._line(self._select.names))
+            writer.write((codecs.BOM_UTF8 if bom else b"") + self._cells.header(self._select.names))
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
-        # Most cells are null: only the rest is worth a call.
-        return self._writer.write(
-            self._line(["" if value is None else self._cell(value) for value in self._select(record)])
-        )
+        return self._writer.write(self._cells.line(self._select(record)))
 
     def flush(self) -> Deferred[None] | None:
         return self._writer.flush()
@@ -61,12 +60,20 @@ class Csv:
     def close(self) -> Deferred[None] | None:
         return self._writer.close()
 
-    def _line(self, cells: Sequence[str]) -> bytes:
-        text = self._join(cells) + "\n"
-        try:
-            return text.encode()
-        except UnicodeEncodeError:  # a lone surrogate somewhere
-            return str(well_formed(text)).encode()
+
+class Cells:
+    """Writes rows: text in quotes and, unless `raw`, guarded against spreadsheets that would run it."""
+
+    def __init__(self, delimiter: str, *, raw: bool) -> None:
+        self._join = delimiter.join
+        self._raw = raw
+
+    def header(self, names: Sequence[str]) -> bytes:
+        return _encoded(self._join([name if _PLAIN.fullmatch(name) else self._cell(name) for name in names]))
+
+    def line(self, values: Sequence[Any]) -> bytes:
+        # Most cells are null: only the rest is worth a call.
+        return _encoded(self._join(["" if value is None else self._cell(value) for value in values]))
 
     def _cell(self, value: Any) -> str:
         if isinstance(value, str):
@@ -84,6 +91,13 @@ class Csv:
         if ";" in text and not self._raw:  # it only stands in JSON's strings, where all may be escaped
             text = _INNER.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
         return _quoted(text)
+
+
+def _encoded(line: str) -> bytes:
+    try:
+        return f"{line}\n".encode()
+    except UnicodeEncodeError:  # a lone surrogate somewhere
+        return f"{well_formed(line)}\n".encode()
 
 
 def _quoted(text: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
-from crawler.printable import well_formed
+from crawler.printable import json_bytes, well_formed
 from crawler.sinks.fields import Selection
 from crawler.sinks.writer import Lines
 
@@ -17,19 +17,22 @@ from crawler.sinks.writer import Lines
 _LINE_ENDS: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 
 
-class JsonLines:
-    """Writes records to `writer`: whole, or only the `fields` given, in that order.
+Encode = Callable[[Record, int], bytes]
+"""Gives the lines that stand for a record; the number is that of its input."""
+
+
+class RecordLine:
+    """A record as a line: whole, or only the `fields` given, in that order.
 
     Raises ValueError for a field that does not exist.
     """
 
-    def __init__(self, writer: Lines, *, fields: Sequence[str] = ()) -> None:
-        self._writer = writer
+    def __init__(self, fields: Sequence[str] = ()) -> None:
         self._encode_into = msgspec.json.Encoder().encode_into
         self._line = bytearray()
         self._select = Selection(fields) if fields else None
 
-    def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
+    def __call__(self, record: Record, number: int) -> bytes:  # noqa: ARG002
         select = self._select
         value = record if select is None else dict(zip(select.names, select(record), strict=True))
         line = self._line
@@ -38,11 +41,37 @@ class JsonLines:
         except UnicodeEncodeError:  # a lone surrogate somewhere
             self._encode_into(well_formed(msgspec.to_builtins(value)), line)
         line.append(0x0A)
-        data = bytes(line)
-        if b"\xe2" in data or b"\xc2" in data:  # looking for one byte is ten times as fast as for two
-            for raw, escaped in _LINE_ENDS:
-                data = data.replace(raw, escaped)
-        return self._writer.write(data)
+        return _whole(bytes(line))
+
+
+def item_lines(record: Record, number: int) -> bytes:  # noqa: ARG001
+    """What a page gave, a line for each item, with the `_url` of its page. What is no object stands under `value`."""
+    items = record.data if isinstance(record.data, list) else () if record.data is None else (record.data,)
+    url = record.final_url or record.url
+    lines = [json_bytes({"_url": url, **(item if isinstance(item, dict) else {"value": item})}) for item in items]
+    return _whole(b"".join([line + b"\n" for line in lines]))
+
+
+def _whole(data: bytes) -> bytes:
+    if b"\xe2" in data or b"\xc2" in data:  # looking for one byte is ten times as fast as for two
+        for raw, escaped in _LINE_ENDS:
+            data = data.replace(raw, escaped)
+    return data
+
+
+class JsonLines:
+    """Writes records to `writer`, as `encode` has it, or whole, or only the `fields` given, in that order.
+
+    Raises ValueError for a field that does not exist.
+    """
+
+    def __init__(self, writer: Lines, *, fields: Sequence[str] = (), encode: Encode | None = None) -> None:
+        self._writer = writer
+        self._encode = encode or RecordLine(fields)
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
+        data = self._encode(record, sequence)
+        return self._writer.write(data) if data else None
 
     def flush(self) -> Deferred[None] | None:
         return self._writer.flush()

@@ -106,7 +106,7 @@ class TestFormats:
         write(reactor, open_outputs(Config.build(output=str(path)), reactor=reactor, stats=Kept()), fetched(1))
         assert path.read_bytes().startswith(start)
 
-    @pytest.mark.parametrize("name", ["out.xml", "out.jsonl.zip", "out.csv.bak", "out.xlsx.gz"])
+    @pytest.mark.parametrize("name", ["out.xml", "out.jsonl.zip", "out.csv.bak", "out.docx.gz"])
     def test_one_that_is_not_known(self, tmp_path, reactor, name):
         """It is refused with what is known, and nothing is opened."""
         config = Config.build(output=[str(tmp_path / "good.jsonl"), str(tmp_path / name)])

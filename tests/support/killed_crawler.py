@@ -12,13 +12,16 @@ import csv
 import gzip
 import json
 import os
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
 from job_victim import AT_REST, LEFTOVER, Doom, kill_loop
 from wide_server import ELSEWHERE, distances, wide_server
 
@@ -33,7 +36,8 @@ from crawler.store import database
 HOSTS = 8
 DELAY = 0.06
 JITTER = 0.01  # the kernel tells when a request came in its ticks of 4 ms
-OUTPUTS = ("out.jsonl", "out.csv", "out.jsonl.gz")
+OUTPUTS = ("out.jsonl", "out.csv", "out.jsonl.gz", "out.sqlite", "out.parquet", "out.duckdb")
+ITEMS = "items.sqlite"
 
 Found = tuple[object, str, str]  # the line of a list or None; the URL; its status, or the code for which there is none
 
@@ -46,6 +50,8 @@ def options(folder: Path, mode: str, inputs: list[str]) -> dict[str, object]:
         "job": str(folder / "job"),
         "output": [str(folder / name) for name in OUTPUTS],
         "bodies": str(folder / "bodies"),
+        "extract": ["size=xpath:string-length(/)"],
+        "items": str(folder / ITEMS),
         "delay": DELAY,
         **(crawling if mode == "crawl" else listed),
     }
@@ -112,7 +118,7 @@ def written(folder: Path, mode: str) -> dict[str, list[Found]]:
             line["error"]["code"] if line["error"] else str(line["status"]),
         )
 
-    plain, table, zipped = (folder / name for name in OUTPUTS)
+    plain, table, zipped, database, *columns = (folder / name for name in OUTPUTS)
     with table.open(newline="") as rows:
         cells = [
             (int(row["input_line"]) if mode == "list" else None, row["url"], row["error_code"] or row["status"])
@@ -122,7 +128,38 @@ def written(folder: Path, mode: str) -> dict[str, list[Found]]:
         plain.name: [found(json.loads(line)) for line in plain.read_bytes().splitlines()],
         table.name: cells,
         zipped.name: [found(json.loads(line)) for line in gzip.decompress(zipped.read_bytes()).splitlines()],
+        **{
+            path.name: [
+                (line if mode == "list" else None, url, code or str(status)) for line, url, code, status in rows
+            ]
+            for path, rows in ((database, of_sqlite(database)), *((path, of_duckdb(path)) for path in columns))
+        },
     }
+
+
+ROWS = "SELECT input_line, url, error_code, status FROM"
+
+
+def of_sqlite(path: Path) -> list[tuple]:
+    """In the order of the inputs, which its rows have the numbers of."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"{ROWS} records ORDER BY _id").fetchall()
+
+
+def of_duckdb(path: Path) -> list[tuple]:
+    """Of a database, or of a Parquet file."""
+    if path.suffix == ".parquet":
+        return duckdb.sql(f"{ROWS} '{path}'").fetchall()
+    with duckdb.connect(str(path), read_only=True) as db:
+        return db.sql(f"{ROWS} records").fetchall()
+
+
+def items(folder: Path) -> tuple[Counter, Counter]:
+    """The items that records hold, and those that were written: URL and what was found."""
+    with closing(sqlite3.connect(folder / ITEMS)) as db:
+        rows = Counter(db.execute("SELECT _url, size FROM items").fetchall())
+    records = [json.loads(line) for line in (folder / OUTPUTS[0]).read_bytes().splitlines()]
+    return Counter((line["final_url"], line["data"]["size"]) for line in records if line["data"]), rows
 
 
 def problems(folder: Path, mode: str, wanted: list[Found], apart: list[float]) -> Iterable[str]:
@@ -132,6 +169,9 @@ def problems(folder: Path, mode: str, wanted: list[Found], apart: list[float]) -
             yield f"{name}: {len(difference)} records too many or too few: {difference.most_common(3)}"
         elif mode == "list" and found != wanted:
             yield f"{name}: not in order"
+    held, rows = items(folder)
+    if held != rows or not rows:
+        yield f"{ITEMS}: {rows.total()} items, and the records hold {held.total()}"
     yield from (str(problem) for problem in verify(str(folder / "job")).problems)
     if soon := [distance for distance in apart if distance < DELAY - JITTER]:
         yield f"{len(soon)} requests too soon, the first after {soon[0]:.4f} s"

@@ -46,7 +46,8 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
         Option(
             Many(Path("a file or -")),
             OUTPUT,
-            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv); - is standard output",
+            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv, .parquet, .sqlite, .duckdb); "
+            "- is standard output",
             ("-o",),
             "FILE",
         ),
@@ -64,6 +65,15 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
             metavar="NAMES",
         ),
     ] = ()
+    items: Annotated[
+        str | None,
+        Option(
+            Path("a file"),
+            OUTPUT,
+            "Write what pages gave (--extract, parse functions) to FILE, a row for each item, with its _url",
+            metavar="FILE",
+        ),
+    ] = None
     include_body: Annotated[
         bool,
         Option(Flag(), OUTPUT, "Write the body into the record, as text or base64"),
@@ -85,4 +95,8 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     csv_raw: Annotated[
         bool,
         Option(Flag(), OUTPUT, "Write CSV cells as they are, even those a spreadsheet would run as formulas"),
+    ] = False
+    csv_bom: Annotated[
+        bool,
+        Option(Flag(), OUTPUT, "Begin CSV with a byte order mark, by which Excel knows that it is UTF-8"),
     ] = False

@@ -1,0 +1,80 @@
+"""The formats of outputs, by the suffixes of their names, and which file it is that grows while a run goes on."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from crawler.config.config import Config
+from crawler.redaction import scrub
+
+LINES: Final = frozenset(("", ".jsonl", ".ndjson"))
+SEPARATED: Final = {".csv": ",", ".tsv": "\t"}
+_LOGGED: Final = {".parquet": ("pyarrow",), ".duckdb": ("pyarrow", "duckdb"), ".sqlite": ()}
+"""Tables that are made of a log; and what makes them."""
+LOG: Final = ".rows"
+ITEMS_LOG: Final = ".items"
+
+
+class Target(NamedTuple):
+    """An output that is asked for: of records, or of the `items` in them. `grows` is the file that is appended to."""
+
+    path: str
+    overwrite: bool
+    items: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """The format. Raises ValueError for a suffix without one, and for a format that needs what is not installed."""
+        name = self.path.lower()
+        suffix = Path(name.removesuffix(".gz")).suffix
+        if suffix in _LOGGED:
+            if name.endswith(".gz"):
+                raise ValueError(f"{scrub(self.path)}: {suffix} is packed by itself (leave out .gz)")
+            absent = [package for package in _LOGGED[suffix] if find_spec(package) is None]
+            if absent:
+                words = f"{suffix} needs {' and '.join(absent)}: pip install 'everyurl[tables]'"
+                raise ValueError(f"{scrub(self.path)}: {words}")
+            return suffix
+        if suffix in {".xlsx", ".xls"}:
+            words = "Excel workbooks are read, not written (Excel opens .csv, best with --csv-bom)"
+            raise ValueError(f"{scrub(self.path)}: {words}")
+        if suffix not in LINES and suffix not in SEPARATED:
+            allowed = ", ".join((*sorted(LINES - {""}), *SEPARATED, *_LOGGED))
+            raise ValueError(
+                f"{scrub(self.path)}: no format is known for {scrub(suffix)!r} (allowed: {allowed}; also .gz of text)"
+            )
+        if self.items and suffix in SEPARATED and name.endswith(".gz"):
+            raise ValueError(f"{scrub(self.path)}: a table of items is not packed (leave out .gz)")
+        return suffix
+
+    @property
+    def logged(self) -> bool:
+        """Whether it is made of a log. The columns of items are only known when all are seen."""
+        suffix = Path(self.path.lower()).suffix
+        return suffix in _LOGGED or (self.items and suffix in SEPARATED)
+
+    @property
+    def grows(self) -> str:
+        return self.path + (ITEMS_LOG if self.items else LOG) if self.logged else self.path
+
+
+def targets(config: Config) -> list[Target]:
+    """The outputs of a run, in the order in which they are opened."""
+    outputs = [Target(path, overwrite=False) for path in config.output]
+    outputs += [Target(path, overwrite=True) for path in config.overwrite_output]
+    if config.items is not None:
+        outputs.append(Target(config.items, overwrite=bool(config.overwrite_output), items=True))
+    return outputs
+
+
+def holds_items(path: str, config: Config) -> bool:
+    """Whether the file that grows at this path holds items, no records."""
+    return any(output.items and os.path.realpath(output.grows) == path for output in targets(config))
+
+
+def kept_at(config: Config) -> list[str]:
+    """Where the files lie that grow: what a job knows of its outputs."""
+    return [os.path.realpath(output.grows) for output in targets(config)]
