@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crawler.config.config import Config
@@ -16,13 +16,15 @@ from crawler.sinks import Sink
 from crawler.sinks.memory import ListSink, QueueSink
 
 if TYPE_CHECKING:
-    from crawler.engine.reading import Parse
+    from crawler.page.callbacks import Parse
 
 __all__ = ["DRAIN_SECONDS", "OUTPUT_SECONDS", "Crawler", "crawl", "fetch_all", "fetch_all_async", "stream"]
 
 
 def fetch_all(urls: Iterable[Any], **options: Any) -> list[Record]:
     """Fetch the URLs and return one Record each, in their order. Blocks; `options` are those of Config, by name.
+
+    An item is text, a `Request`, or a dict with the keys of one (`url`, `method`, `headers`, `json`, `meta` ...).
 
     Works again and again, in several threads at once, and in a notebook. Ctrl-C drains and raises KeyboardInterrupt.
     Raises ConfigError for a bad option, CodedError when an output cannot be written, RuntimeError in the thread of a
@@ -46,21 +48,23 @@ def stream(urls: Iterable[Any], **options: Any) -> Iterator[Record]:
     return _stream(config, urls)
 
 
-def crawl(seeds: Iterable[Any], *, parse: Parse | None = None, **options: Any) -> Iterator[Record]:
+def crawl(seeds: Iterable[Any], *, parse: Parse | Sequence[Parse] | None = None, **options: Any) -> Iterator[Record]:
     """Crawl from the seeds and yield a Record for each page as it comes: `stream` with `recursive=True`.
 
     Without `parse` all links in scope are followed. With it, the function gets each page that arrived whole with a
     status of 2xx (`crawler.page.page.Page`: `.css`, `.xpath`, `.json()`, `.text`, `.url`, `.record`) and yields items
-    (dicts), which become the list `Record.data`, and URLs to follow: text as it stands in links, or absolute. They are
-    followed once each and if in scope. It runs in the thread of the run; what it raises fails its page with
-    `parse_error`, and nothing else.
+    (dicts), which become the list `Record.data`, and what to follow: text as it stands in links, or absolute, and
+    `Request` for more than that: another method, a body, headers, `meta`, the `callback` that gets the page in its
+    place. All is followed once each and if in scope. Several functions may be given: the first is the default, the
+    others are found again by a later run of a job. They run in the thread of the run; what one raises fails its page
+    with `parse_error`, and nothing else.
     """
     config = Config.build(**{"recursive": True, **options})
     _refuse_to_block()
     return _stream(config, seeds, parse)
 
 
-def _stream(config: Config, urls: Iterable[Any], parse: Parse | None = None) -> Iterator[Record]:
+def _stream(config: Config, urls: Iterable[Any], parse: Parse | Sequence[Parse] | None = None) -> Iterator[Record]:
     session = Session()
     records = QueueSink(session)
     session.outcome.add_done_callback(lambda _: records.close())
@@ -92,7 +96,7 @@ async def fetch_all_async(urls: Iterable[Any], **options: Any) -> list[Record]:
 
 
 def _crawler(
-    config: Config, urls: Iterable[Any], sink: Sink, parse: Parse | None = None
+    config: Config, urls: Iterable[Any], sink: Sink, parse: Parse | Sequence[Parse] | None = None
 ) -> Callable[[Any, Dial], Crawler]:
     return lambda reactor, dial: Crawler(config, reactor=reactor, urls=urls, sinks=[sink], dial=dial, parse=parse)
 

@@ -24,6 +24,12 @@ CODES: Final[dict[str, Code]] = {
     # input: the line or the link itself
     "url_invalid": Code("input", False, "the URL cannot be parsed, or names an impossible host or port"),
     "scheme_unsupported": Code("input", False, "only http and https are fetched, and ws and wss that were typed"),
+    "request_invalid": Code(
+        "input", False, "what is asked for beside the URL cannot be sent: a method, headers, a body"
+    ),
+    "credentials_withheld": Code(
+        "input", False, "a header with credentials came with it, which a job does not keep, and the run was another"
+    ),
     "duplicate": Code(
         "input", False, "the same URL came before, or has its own record where a redirect led to it (in a crawl)"
     ),

@@ -16,6 +16,17 @@ _ADDRESSES: Final = ("mailto:", "sip:", "sips:", "xmpp:")
 # In words: the userinfo of a URL, and "user:password@host" without a scheme.
 _LOGIN: Final = re.compile(r"(?<=//)[^/?#\s'\"]*@|(?<![^\s'\"(=/])[^\s/@'\":?#]+:[^\s/@'\"]+@(?=[\w\[])")
 
+_CREDENTIAL: Final = re.compile(
+    r"(?:.*[-_])?(?:authorization|cookie2?|api[-_]?key|apikey|token|secret|password|passwd|session(?:[-_]?id)?|signature"
+    r"|credentials?|auth|access[-_]key|private[-_]key|csrf|jwt)",
+    re.IGNORECASE,
+)
+
+
+def is_credential(header: str) -> bool:
+    """Whether the value of a header of this name lets its bearer in: Authorization, Cookie, X-Api-Key and the like."""
+    return _CREDENTIAL.fullmatch(header) is not None
+
 
 def redact(text: str) -> str:
     """The text of a URL without its userinfo: what may be shown, logged and recorded."""

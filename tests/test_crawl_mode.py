@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from crawler.config.config import Config
-from crawler.engine.reading import Parse
 from crawler.models import Input, Record, Response
+from crawler.page.callbacks import Parse
 from crawler.page.page import Page
 from crawler.run.composition import Crawler
 from crawler.stats.stats import Snapshot

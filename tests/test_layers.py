@@ -266,7 +266,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.charset.guess", {"crawler.charset.encodings"}),
         ("crawler.charset", {"crawler.charset.guess", "crawler.charset.encodings"}),
         ("crawler.models.request", {"crawler.urls"}),
-        ("crawler.models.response", {"crawler.errors", "crawler.urls"}),
+        ("crawler.models.response", {"crawler.errors", "crawler.models.request", "crawler.urls"}),
         ("crawler.models.record", {"crawler.charset", "crawler.models.headers", "crawler.models.request"}),
         ("crawler.engine.retry", {"crawler.errors", "crawler.fetch.http11.agent", "crawler.models"}),
         ("crawler.politeness.rate_headers", {"crawler.models"}),

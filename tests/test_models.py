@@ -34,7 +34,7 @@ FIELDS = [
     "url", "final_url", "input", "outcome", "error", "warnings", "method", "status", "http_version", "headers",
     "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "duplicate_of",
     "redirects", "attempts", "remote_ip", "reused", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
-    "time_starttransfer", "time_total", "title", "links", "data", "body", "body_encoding",
+    "time_starttransfer", "time_total", "title", "links", "data", "meta", "body", "body_encoding",
 ]  # fmt: skip
 
 
@@ -110,6 +110,7 @@ class TestRecordOf:
             "title": None,
             "links": None,
             "data": None,
+            "meta": None,
             "body": None,
             "body_encoding": None,
         }

@@ -12,6 +12,7 @@ import pytest
 import crawler
 from crawler import api, errors, models
 from crawler.config import config, sources
+from crawler.seeds import asked
 from crawler.sinks.tables import arrow
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,7 @@ HOMES = {
     "ConfigError": sources,
     "Crawler": api,
     "Record": models,
+    "Request": asked,
     "FetchError": models,
     "crawl": api,
     "fetch_all": api,

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
 from crawler.frontier.seen import Seen
-from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Input, Record, Request, Response, unfetched
+from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Ask, Input, Record, Request, Response, Wanted, unfetched
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
@@ -127,7 +127,7 @@ class Admission:
         self.pending += 1
         if line.input.parent is None:
             self._seeds_open += 1
-        self.write(unfetched(line.text, line.input, line.error), number)
+        self.write(unfetched(line.text, line.input, line.error, line.meta), number)
 
     def read_on(self, now: float, may_go_on: Callable[[], bool]) -> None:
         """Accept seeds until the window is full or one turn's share is read. Raises what the feed raises."""
@@ -157,11 +157,12 @@ class Admission:
             return
         if self._scope is not None:
             self._scope.add_seed(seed.url)
-        method = "GET" if seed.url.scheme in SOCKETS else self._rules.method
-        request = Request(number, seed.url, seed.written, seed.input, now, method)
+        method = seed.method or ("GET" if seed.url.scheme in SOCKETS else self._rules.method)
+        request = Request(number, seed.url, seed.written, seed.input, now, method, ask=seed.ask)
         if not self._frontier.add(request):
             error = CodedError("duplicate", "the same URL came before")
-            self._refuse(number, BadLine(seed.written, seed.input, error))
+            meta = None if seed.ask is None else seed.ask.meta
+            self._refuse(number, BadLine(seed.written, seed.input, error, meta))
 
     def accept_typed(self, text: str, source: str, now: float) -> CodedError | None:
         """Accept a URL that somebody types in while the run goes on. Gives why not, if it is none."""
@@ -178,8 +179,10 @@ class Admission:
         if self._scope is not None:
             self._scope.traps.saw(request.url, response.body)
 
-    def accept_links(self, request: Request, links: Iterable[Url], now: float, *, is_index: bool = False) -> None:
-        """Queue what a page links to, each once and if it is in scope. Those of an index are sitemaps."""
+    def accept_links(
+        self, request: Request, links: Iterable[Url | Wanted], now: float, *, is_index: bool = False
+    ) -> None:
+        """Queue what a page leads to, each once and if it is in scope. Those of an index are sitemaps."""
         source = INDEX_SOURCE if is_index else None
         self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source, page=request.url)
 
@@ -207,7 +210,7 @@ class Admission:
             self._scope.add_seed(onward.url)
         elif (error := self._scope.judge(onward.url, request.input.depth or 0)) is not None:
             return error
-        if self._frontier.leads(onward) or self._waits_for(onward):
+        if self._frontier.leads(onward) or _wants_the_answer(request) or self._waits_for(onward):
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
 
@@ -233,43 +236,52 @@ class Admission:
         return False
 
     def _accept(
-        self, links: Iterable[Url], parent: str, depth: int, now: float, source: str | None, page: Url | None = None
+        self,
+        links: Iterable[Url | Wanted],
+        parent: str,
+        depth: int,
+        now: float,
+        source: str | None,
+        page: Url | None = None,
     ) -> None:
         scope = self._scope
         if scope is None:
             return
+        ask: Ask | None
         recent = self._recent
         if len(recent) > RECENT or self._recent_size > _RECENT_SIZE:
             recent.clear()
             self._recent_size = 0
         place: Input | None = None
-        for url in links:
-            href = url.href
-            if href in recent:
+        for link in links:
+            href = link.href
+            if isinstance(link, Wanted):
+                url, method, ask = link
+            elif href in recent:
                 continue
+            else:
+                url, method, ask = link, "GET", None
             error = scope.judge(url, depth)
-            if error is None and page is not None:
-                error = scope.traps.judge(url, page)
-                if error is not None and self._frontier.knows(url):
-                    continue
             if place is None:
                 place = Input(source, parent=parent, depth=depth)
+            request = Request(self._next, url, href, place, now, method, ask=ask)
+            if error is None and page is not None:
+                error = scope.traps.judge(url, page)
+                if error is not None and self._frontier.knows(request):
+                    continue
+            # Another page may link to it from less deep: what is too deep now is not forgotten.
+            if ask is None and (error is None or error.code != "depth_limit"):
+                recent.add(href)
+                self._recent_size += len(href)
             if error is not None:
-                # Another page may link to it from less deep: what is too deep now is not forgotten.
-                if error.code != "depth_limit":
-                    recent.add(href)
-                    self._recent_size += len(href)
-                self._skip(Request(self._next, url, href, place, now), error)
-                continue
-            recent.add(href)
-            self._recent_size += len(href)
-            if self._frontier.add(Request(self._next, url, href, place, now)):
+                self._skip(request, error)
+            elif self._frontier.add(request):
                 self._next += 1
                 self.pending += 1
 
     def _skip(self, request: Request, error: CodedError) -> None:
         records_skips, for_good = self._rules.records_skips, error.code != "depth_limit"
-        if not for_good and self._frontier.knows(request.url):
+        if not for_good and self._frontier.knows(request):
             return  # some other way to it was not too deep
         if not (records_skips and for_good) and not self._skips.add(canonical_key(request.url)):
             return
@@ -278,8 +290,14 @@ class Admission:
         elif self._frontier.refuse(request, error, for_good=for_good):
             self._next += 1
             self.pending += 1
-            self.write(unfetched(request.written, request.input, error), request.id)
+            meta = None if request.ask is None else request.ask.meta
+            self.write(unfetched(request.written, request.input, error, meta), request.id)
 
     def _refuse(self, number: int, line: BadLine) -> None:
         self._refused(number, line)
-        self.write(unfetched(line.text, line.input, line.error), number)
+        self.write(unfetched(line.text, line.input, line.error, line.meta), number)
+
+
+def _wants_the_answer(request: Request) -> bool:
+    """Whether more than a URL was asked for: a login leads to a page that is known, and no less to what comes next."""
+    return request.ask is not None or any(hop.method not in {"GET", "HEAD"} for hop in request.redirects)

@@ -77,6 +77,11 @@ class Gate:
     def check(self, request: Request) -> Ruling | Deferred[Ruling | None] | None:
         """None: go on. The Deferred fails with CancelledError, or CodedError where a job cannot be kept."""
         number = request.id
+        if request.ask is not None and request.ask.withheld:
+            names = ", ".join(request.ask.withheld)
+            return self._refused(
+                request, CodedError("credentials_withheld", f"the job keeps no {names}: ask for it anew")
+            )
         if self._max_pages is not None and number not in self._begun and self._pages >= self._max_pages:
             return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
         refusal = self._politeness.refusal(request.url.host_key)

@@ -6,7 +6,7 @@ pages of its size is tried, a few milliseconds in each turn of the reactor; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ from crawler.charset import extract_type
 from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.models import Findings, Request, Response, record_of
+from crawler.page.callbacks import Callbacks
 from crawler.page.convert import is_json, json_fault
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content, is_quick
@@ -26,13 +27,9 @@ from crawler.page.links import Costly
 from crawler.page.page import Document, Extracted, Page, gather
 from crawler.page.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots.rules import product_token
-from crawler.urls import Url
 
 if TYPE_CHECKING:
     from crawler.page.extract import Extraction
-
-Parse = Callable[[Page], Iterable[Any] | None]
-"""A user's function: it gets a page, and yields items (dicts) and URLs to follow."""
 
 _KEPT_MESSAGE: Final = 300
 _TURN: Final = 0.01  # seconds
@@ -54,9 +51,9 @@ _NOTHING: Final = Prepared()
 class PageReader:
     """Implements `disposition.Reader`. Each part may be missing.
 
-    - `discovery` finds the links, and with `parse` everything but those: then what the function yields is followed.
+    - `discovery` finds the links, and for a page that a function gets all but those: then what that yields is followed.
     - `extraction` is done in this process where that cannot take long, else in one of the `worker`'s.
-    - `parse` runs in this process. A page with which parsers take long is first tried out in the worker's.
+    - `callbacks` run in this process. A page with which parsers take long is first tried out in the worker's.
     """
 
     def __init__(
@@ -66,13 +63,13 @@ class PageReader:
         turns: Cooperator,
         discovery: Discovery | None = None,
         extraction: Extraction | None = None,
-        parse: Parse | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._worker = worker
         self._turns = turns
         self._discovery = discovery
         self._extraction = extraction
-        self._parse = parse
+        self._callbacks = callbacks or Callbacks()
         self._log = Logger()
 
     def close(self) -> None:
@@ -94,7 +91,7 @@ class PageReader:
             answer = Answered.of(request, response)
         is_whole = response.error is None
         extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
-        probes = is_whole and not extracts and self._parse is not None and not LINEAR.covers(response.body)
+        probes = is_whole and not extracts and self._is_parsed(request) and not LINEAR.covers(response.body)
         if answer is None and not extracts and not probes:
             return None
         return self._prepare(response, answer, _document(request, response) if extracts or probes else None)
@@ -144,14 +141,15 @@ class PageReader:
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
         found, extracted = prepared or _NOTHING
+        is_parsed = self._is_parsed(request)
         failure = None
         if isinstance(found, CodedError):
             failure, found = found, Findings(error=found)
         if self._discovery is None:
             findings = Findings()
         else:
-            findings = self._discovery.read(request, response, follow=self._parse is None, found=found)
-        if self._extraction is None and self._parse is None:
+            findings = self._discovery.read(request, response, follow=not is_parsed, found=found)
+        if self._extraction is None and not is_parsed:
             return findings
         if findings.is_sitemap or failure is not None or response.error is not None or not has_content(response):
             return findings
@@ -162,14 +160,19 @@ class PageReader:
             extracted = extracted or self._extraction(_document(request, response))
             findings.data = extracted.data
             findings.warnings = [*findings.warnings, *dict.fromkeys(extracted.warnings)]
-        if self._parse is not None:
-            self._call(self._parse, request, response, findings)
+        if is_parsed:
+            self._call(request, response, findings)
         return findings
 
-    def _call(self, parse: Parse, request: Request, response: Response, findings: Findings) -> None:
-        page = Page(record_of(request, response, 0.0))
+    def _is_parsed(self, request: Request) -> bool:
+        return self._callbacks.default is not None or (request.ask is not None and request.ask.callback is not None)
+
+    def _call(self, request: Request, response: Response, findings: Findings) -> None:
+        ask = request.ask
+        page = Page(record_of(request, response, 0.0), ask)
         try:
-            yielded = gather(page, parse(page))
+            parse = self._callbacks.find(None if ask is None else ask.callback)
+            yielded = gather(page, None if parse is None else parse(page), self._callbacks.name)
         except Exception as error:  # the function's own; the page it fails on has to be found again
             self._log.failure("the parse function failed: {url}", url=page.url)
             findings.error = CodedError(
@@ -185,10 +188,10 @@ class PageReader:
                 findings.follow = []
                 return
         findings.data = items if findings.data is None else [{**findings.data, **item} for item in items]
-        findings.follow = [what if isinstance(what, Url) else what.url for what in yielded.follow]
+        findings.follow = yielded.follow
 
 
-def make_reader(config: Config, reactor: ParseReactor, *, parse: Parse | None) -> PageReader:
+def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks | None = None) -> PageReader:
     """The reader of a run. Raises ValueError for a declaration that is none."""
     discovery = extraction = None
     if config.recursive:
@@ -200,7 +203,7 @@ def make_reader(config: Config, reactor: ParseReactor, *, parse: Parse | None) -
         extraction = compile_extraction(config.extract, config.extract_all)
     worker = ParseWorker(reactor, config.parse_timeout, processes=_PROCESSES)
     turns = Cooperator(lambda: _Until(reactor, _TURN), partial(reactor.callLater, 0.0))
-    return PageReader(worker=worker, turns=turns, discovery=discovery, extraction=extraction, parse=parse)
+    return PageReader(worker=worker, turns=turns, discovery=discovery, extraction=extraction, callbacks=callbacks)
 
 
 class _Until:

@@ -85,13 +85,23 @@ class Heads:
         secure = private or request.url.scheme in _SECURE
         goes = PUBLIC if body is None else PUBLIC | BODY_HEADERS
         kind = () if body is None or body.content_type is None else (("Content-Type", body.content_type),)
-        for pairs, may in ((of_host, secure), (kind, True), (() if ask is None else ask.headers, private)):
+        for pairs, may in (
+            (of_host, secure),
+            (kind, True),
+            (() if ask is None else ask.headers, private or _is_at_home(request)),
+        ):
             own = [pair for pair in pairs if may or pair[0].lower() in goes]
             if own:
                 if _named(own, "range") and not _named(own, "accept-encoding"):
                     own.append(_NO_CODING)
                 fields = _over(own, fields)
         return [*(pair for source in self.sources for pair in source(request, private)), *fields]
+
+
+def _is_at_home(request: Request) -> bool:
+    """Whether no redirect has led away: what was written for this very request goes where that was sent."""
+    origin = f"{request.url.scheme}://{request.url.authority}/"
+    return all(hop.url.startswith(origin) for hop in request.redirects)
 
 
 def _over(own: list[tuple[str, str]], fields: list[tuple[str, str]]) -> list[tuple[str, str]]:

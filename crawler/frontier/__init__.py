@@ -9,7 +9,6 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.models import Outcome, Request
 from crawler.politeness.host import Binding
-from crawler.urls import Url
 
 __all__ = ["Frontier", "HostView", "memory", "seen", "spilling", "sqlite"]
 
@@ -57,8 +56,8 @@ class Frontier(Protocol):
     def add(self, request: Request) -> bool:
         """Queue a new request. False when its URL is known already (crawl mode); then nothing changed."""
 
-    def knows(self, url: Url) -> bool:
-        """Whether `add` would refuse the URL."""
+    def knows(self, request: Request) -> bool:
+        """Whether `add` would refuse it."""
 
     def leads(self, onward: Request) -> bool:
         """Know the URL that a redirect has led a leased request to. False when it is known already (crawl mode).

@@ -35,7 +35,8 @@ _NEVER: Final = float("inf")
 
 def size_of(request: Request) -> int:
     """About how many bytes of memory a queued request takes."""
-    return _OF_A_REQUEST + 2 * len(request.url.href)
+    size = _OF_A_REQUEST + 2 * len(request.url.href)
+    return size if request.ask is None else size + request.ask.size
 
 
 class HostQueue:
@@ -95,16 +96,22 @@ class MemoryFrontier:
         self._order = count()
 
     def add(self, request: Request) -> bool:
-        if self._key is not None and not self._known.add(self._key(request.url)):
+        if self._key is not None and not self._known.add(self._key_of(request)):
             return False
         self._stock(self._enter(request), (request,))
         return True
 
-    def knows(self, url: Url) -> bool:
-        return self._key is not None and self._key(url) in self._known
+    def knows(self, request: Request) -> bool:
+        return self._key is not None and self._key_of(request) in self._known
 
     def leads(self, onward: Request) -> bool:
-        return self._key is None or self._known.add(self._key(onward.url)) or self._is_its_own(onward)
+        return self._key is None or self._known.add(self._key_of(onward)) or self._is_its_own(onward)
+
+    def _key_of(self, request: Request) -> bytes:
+        """Of a plain URL that of the URL; what is asked for with a body, or by another method, is something else."""
+        assert self._key is not None
+        key = self._key(request.url)
+        return key if request.ask is None else request.ask.key(key, request.method)
 
     def _is_its_own(self, onward: Request) -> bool:
         assert self._key is not None
@@ -113,9 +120,9 @@ class MemoryFrontier:
 
     def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:  # noqa: ARG002
         if not for_good:
-            if self.knows(request.url):
+            if self.knows(request):
                 return False
-        elif self._key is not None and not self._known.add(self._key(request.url)):
+        elif self._key is not None and not self._known.add(self._key_of(request)):
             return False
         self._ended["skipped"] += 1
         return True

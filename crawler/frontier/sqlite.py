@@ -16,11 +16,14 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Final
 
+from msgspec.structs import replace
+
 from crawler.errors import CodedError
 from crawler.frontier.memory import IN_MEMORY, HostQueue, MemoryFrontier, size_of
-from crawler.models import Request
+from crawler.models import Ask, Request
 from crawler.politeness.controller import Politeness
 from crawler.seeds.inputs import BadLine
+from crawler.store.asks import has_credentials
 from crawler.store.batch import Batch
 from crawler.store.database import Store
 from crawler.store.journal import Journal
@@ -67,6 +70,7 @@ class SqliteFrontier(MemoryFrontier):
         self._delays: dict[str, float] = {}
         self._spilled = 0
         self._size = 0  # bytes of what is queued in memory
+        self._withheld: dict[int, Ask] = {}  # of what waits in the store, which keeps no credentials
         self._load(now)
 
     def _load(self, now: float) -> None:
@@ -99,7 +103,7 @@ class SqliteFrontier(MemoryFrontier):
     def add(self, request: Request) -> bool:
         key = None
         if self._key is not None:
-            key = self._key(request.url)
+            key = self._key_of(request)
             if not self._known.add(key):
                 self._journal.known()
                 return False
@@ -113,6 +117,8 @@ class SqliteFrontier(MemoryFrontier):
                 return True
             backlog = self._backlogs[queue.key] = _Backlog(request.id - 1)
         backlog.tail.append(request)
+        if request.ask is not None and has_credentials(request.ask):
+            self._withheld[request.id] = request.ask
         self._spilled += 1
         self._size -= size_of(request)
         self._journal.spilled(backlog, request.id)
@@ -121,7 +127,7 @@ class SqliteFrontier(MemoryFrontier):
     def leads(self, onward: Request) -> bool:
         if self._key is None:
             return True
-        key = self._key(onward.url)
+        key = self._key_of(onward)
         if not self._known.add(key):
             return self._is_its_own(onward)
         self._journal.led(onward.id, key)
@@ -130,8 +136,9 @@ class SqliteFrontier(MemoryFrontier):
     def refuse(self, request: Request, error: CodedError, *, for_good: bool = True) -> bool:
         if not super().refuse(request, error, for_good=for_good):
             return False
-        key = self._key(request.url) if for_good and self._key is not None else None
-        self._journal.refused(request.id, BadLine(request.written, request.input, error), key)
+        key = self._key_of(request) if for_good and self._key is not None else None
+        meta = None if request.ask is None else request.ask.meta
+        self._journal.refused(request.id, BadLine(request.written, request.input, error, meta), key)
         return True
 
     def claim(self, now: float) -> Request | None:
@@ -197,9 +204,15 @@ class SqliteFrontier(MemoryFrontier):
             missing = wanted - len(fresh)
             fresh += backlog.tail[:missing]
             del backlog.tail[:missing]
+        if self._withheld:
+            fresh = [self._whole(request) for request in fresh]
         backlog.loaded = fresh[-1].id
         self._spilled -= len(fresh)
         self._size += sum(map(size_of, fresh))
         if not backlog.stored and not backlog.tail:
             del self._backlogs[queue.key]
         self._stock(queue, fresh)
+
+    def _whole(self, request: Request) -> Request:
+        ask = self._withheld.pop(request.id, None)
+        return request if ask is None else replace(request, ask=ask)

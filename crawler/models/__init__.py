@@ -16,6 +16,7 @@ from crawler.models.request import (
     Part,
     Redirect,
     Request,
+    Wanted,
 )
 from crawler.models.response import Findings, Response, Timings
 
@@ -41,6 +42,7 @@ __all__ = [
     "Request",
     "Response",
     "Timings",
+    "Wanted",
     "error_info",
     "record_of",
     "timestamp",

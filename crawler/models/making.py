@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from crawler.charset import extract_type
 from crawler.errors import SKIPS, CodedError
@@ -95,6 +95,7 @@ def record_of(
         title=findings.title,
         links=findings.links,
         data=findings.data if response.data is None else response.data,
+        meta=None if request.ask is None else request.ask.meta,
         wire_body=text,
         body_encoding=encoding,
     )
@@ -104,9 +105,9 @@ def record_of(
 _NO_FINDINGS: Final = Findings()
 
 
-def unfetched(written: str, source: Input, error: CodedError) -> Record:
+def unfetched(written: str, source: Input, error: CodedError, meta: Any = None) -> Record:
     """The record of an input for which no request was made: a bad line, or a URL that policy skipped."""
-    return Record(url=written, input=source, outcome=_outcome(error), error=error_info(error))
+    return Record(url=written, input=source, outcome=_outcome(error), error=error_info(error), meta=meta)
 
 
 def untried(request: Request, error: CodedError) -> Record:
@@ -121,6 +122,7 @@ def untried(request: Request, error: CodedError) -> Record:
         method=request.method,
         redirects=redirects,
         attempts=request.attempt - 1 or min(1, len(redirects)),  # a hop belongs to a try that had begun
+        meta=None if request.ask is None else request.ask.meta,
     )
 
 

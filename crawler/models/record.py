@@ -69,6 +69,7 @@ class Record(
     title: str | None = None
     links: int | None = None
     data: Any = None
+    meta: Any = None
     wire_body: str | None = None
     body_encoding: Literal["base64"] | None = None
 

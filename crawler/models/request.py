@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +17,9 @@ GUESS_SOURCE: Final = "--sitemaps"
 """The `source` of one that a robots.txt, its `parent`, does not name, and that is where sitemaps mostly are."""
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
+
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -70,16 +74,38 @@ BODY_HEADERS: Final = frozenset({"content-type", "content-encoding", "content-la
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is asked for beside a URL and its method; None in place of it where that is nothing.
+    """What is asked for beside a URL; None in place of it where that is nothing, and the method is the run's.
 
     `headers` are sent with this request; `body` is, as `content_type`, which a header of that name overrules. `meta`
-    goes along into the record.
+    goes along into the record. `callback` is the name of the function that gets the page. `withheld` are the names of
+    headers that a job has not kept: without them the request is not what was asked for.
     """
 
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | FileBody | FormBody | None = None
     content_type: str | None = None
     meta: Any = None
+    callback: str | None = None
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        size = 300 + 200 * len(self.headers)
+        if self.body is not None:
+            size += len(_bytes(self.body))
+        return size if self.meta is None else size + 4 * len(_encode(self.meta))
+
+    def key(self, of_url: bytes, method: str) -> bytes:
+        """By what a crawl knows such a request again: 16 bytes, those of its URL if that is all that is asked for."""
+        if self.body is None and method in {"GET", "HEAD"}:
+            return of_url
+        digest = blake2b(of_url, digest_size=16)
+        digest.update(method.encode("ascii"))
+        if self.body is not None:
+            digest.update(b"\0")
+            digest.update(_bytes(self.body))
+        return digest.digest()
 
     def without_body(self) -> Ask | None:
         """What is left of it when the body is not sent: neither is what is said about that (Fetch, HTTP-redirect)."""
@@ -88,8 +114,25 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None if ask == Ask() else ask
 
 
+def _bytes(body: Body) -> bytes:
+    return body if isinstance(body, bytes) else _encode(body)
+
+
+class Wanted(NamedTuple):
+    """What a page leads to that is more than a URL."""
+
+    url: Url
+    method: str
+    ask: Ask
+
+    @property
+    def href(self) -> str:
+        return self.url.href
+
+
 class Request(msgspec.Struct, frozen=True):
-    """One accepted input on its way. A hop or another try is a new Request with the same `id`.
+    """One accepted input on its way (not `crawler.Request`, which people write). A hop or another try is a new Request
+    with the same `id`.
 
     `id` counts accepted inputs from 0; `written` is the URL as it was given (without userinfo); `url` is what is
     fetched next; `attempt` counts tries from 1; `accepted` is the monotonic time at which it was accepted.

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from crawler.errors import CodedError
+from crawler.models.request import Wanted
 from crawler.urls import Url
 
 
@@ -68,7 +69,7 @@ class Findings(msgspec.Struct, kw_only=True):
 
     title: str | None = None
     links: int | None = None
-    follow: list[Url] = []
+    follow: list[Url | Wanted] = []
     data: Any = None
     duplicate_of: str | None = None
     warnings: list[str] = []

@@ -201,7 +201,7 @@ def _read_page(
         if page.nofollow:
             kept = [reference for reference in page.links if reference not in page.nofollow]
             links = resolve(msgspec.structs.replace(page, links=kept), url)
-    findings.follow = links
+    findings.follow = [*links]
     if page.refresh and "refresh" in rules.kinds:
         base = base_of(page, url)
         if base is not None:

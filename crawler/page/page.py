@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from crawler.charset import decode_text
 from crawler.charset.encodings import query_in
 from crawler.errors import CodedError
-from crawler.models import Record, Request
+from crawler.models import Ask, Record, Wanted
+from crawler.seeds import asked
 from crawler.urls import Url, join, parse
 
 if TYPE_CHECKING:
@@ -76,6 +77,12 @@ class Document:
         return self._text
 
     @property
+    def encoding(self) -> str:
+        """The WHATWG name of the charset of the text."""
+        _ = self.text  # that tells
+        return self._encoding
+
+    @property
     def selector(self) -> parsel.Selector:
         """A parsel Selector over the body, of type "html", "xml" or "json"."""
         if self._selector is None:
@@ -117,8 +124,7 @@ class Document:
     def joined(self, reference: str) -> Url:
         """As urljoin, to go on with."""
         if not reference.isascii() and "?" in reference:
-            _ = self.text  # that tells the charset
-            reference = query_in(reference, self._encoding)
+            reference = query_in(reference, self.encoding)
         return join(self.base, reference)
 
     def _decoded(self, body: bytes) -> str:
@@ -170,16 +176,17 @@ class Extracted(NamedTuple):
 
 
 class Page(Document):
-    """A fetched page, for the function that a user gives to crawl(): it yields items (dicts) and URLs to follow.
+    """A fetched page, for the functions that a user gives to crawl(): they yield items (dicts), URLs and requests.
 
     `url` is where it was found in the end, after redirects; `record` is its record.
     """
 
-    __slots__ = ("record",)
+    __slots__ = ("_ask", "record")
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, ask: Ask | None = None) -> None:
         super().__init__(record.final_url or record.url, record.body, record.charset, record.content_type)
         self.record = record
+        self._ask = ask
 
     def __repr__(self) -> str:
         return f"<Page {self.status} {self.url}>"
@@ -194,35 +201,83 @@ class Page(Document):
         """The response's headers: lower-case name -> values. Empty when the records leave them out."""
         return self.record.headers or {}
 
+    @property
+    def meta(self) -> Any:
+        """What came along with the request; an empty dict where that was nothing."""
+        return {} if self.record.meta is None else self.record.meta
+
+    @property
+    def request(self) -> asked.Request:
+        """What was asked for to get the page, behind the last redirect."""
+        return asked.of_ask(self.record.url, self.record.method, self._ask or Ask(meta=self.record.meta))
+
+    def form(
+        self,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        css: str = "form",
+        click: str | bool = True,
+        headers: asked.Pairs | None = None,
+        meta: Any = None,
+        callback: Any = None,
+    ) -> asked.Request:
+        """The request that a browser makes when these fields of a form are filled in, and it is sent.
+
+        See `crawler.page.forms.submitted`.
+        """
+        from crawler.page.forms import submitted  # only for those who fill in forms
+
+        sent = submitted(self, fields or {}, css=css, click=click)
+        return asked.Request(
+            sent.url,
+            method=sent.method,
+            headers=headers,
+            data=sent.data,
+            form=sent.parts,
+            files=None if sent.parts is None else {},
+            meta=meta,
+            callback=callback,
+        )
+
 
 class Yielded(NamedTuple):
-    """What a parse function made of a page; `follow` has URLs and requests in their order."""
+    """What a parse function made of a page; `follow` has what it leads to, in that order."""
 
     items: list[dict[str, Any]]
-    follow: list[Url | Request]
+    follow: list[Url | Wanted]
 
 
-def gather(page: Page, results: Iterable[Any] | None) -> Yielded:
-    """Sort what a parse function gives for a page: dicts, and URLs (text as it stands in links, Url, Request).
+def gather(page: Page, results: Iterable[Any] | None, name: asked.Namer | None = None) -> Yielded:
+    """Sort what a parse function gives for a page: dicts, and what to follow: text as it stands in links, Url, Request.
 
-    Text that is no http or https URL (mailto:, javascript:) is left out, as in links. Raises TypeError, with a sentence
-    for the function's author, for anything else, and whatever the function raises.
+    A URL that is none of http or https (mailto:, javascript:) is left out, as in links. `name` names the functions that
+    requests are for. Raises TypeError or ValueError, with a sentence for the function's author, for anything else, and
+    whatever the function raises.
     """
     yielded = Yielded([], [])
-    if isinstance(results, (str, bytes, Mapping)):
+    if isinstance(results, (str, bytes, Mapping, asked.Request)):
         raise TypeError(f"the parse function gives {_shown(results)}: it is to yield it (or return a list)")
     for result in () if results is None else results:
         if isinstance(result, dict):
             yielded.items.append(result)
-        elif isinstance(result, (Url, Request)):
+        elif isinstance(result, Url):
             yielded.follow.append(result)
         elif isinstance(result, str):
             try:
                 yielded.follow.append(page.joined(result))
             except CodedError:
                 continue
+        elif isinstance(result, asked.Request):
+            method, ask = result.wanted(name)
+            try:
+                url = page.joined(result.url)
+            except CodedError:
+                continue
+            yielded.follow.append(url if ask is None else Wanted(url, method or "GET", ask))
         elif result is not None:
-            raise TypeError(f"the parse function yields {_shown(result)}: neither an item (dict) nor a URL (str)")
+            raise TypeError(
+                f"the parse function yields {_shown(result)}: neither an item (dict), nor a URL (str), nor a Request"
+            )
     return yielded
 
 

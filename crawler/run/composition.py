@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,7 @@ from crawler.stats.stats import Snapshot, Stats
 
 # Not every run has a job or writes about itself: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
-    from crawler.engine.reading import Parse
+    from crawler.page.callbacks import Callbacks, Parse
     from crawler.run.artifacts import Artifacts
     from crawler.store.database import Books
 
@@ -37,10 +37,10 @@ class Crawler:
     Records go to the outputs of the config and to `sinks`, which are closed in the end; `bodies` says whether the sinks
     want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
     the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
-    a crawl that reads each page. `stats` may be read at any time; `notes` has sentences about a job that goes on, and
-    `books` what became of all its inputs, once this run has ended. `control` is there once it has begun; `parts` are
-    what fetches, and no promise to anybody outside. `say` is told where the monitors of the config are; without it that
-    goes to stderr.
+    a crawl that reads each page, or several, of which the first is the default. `stats` may be read at any time;
+    `notes` has sentences about a job that goes on, and `books` what became of all its inputs, once this run has ended.
+    `control` is there once it has begun; `parts` are what fetches, and no promise to anybody outside. `say` is told
+    where the monitors of the config are; without it that goes to stderr.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Crawler:
         sinks: Iterable[Sink] = (),
         dial: Dial | None = None,
         bodies: bool = True,
-        parse: Parse | None = None,
+        parse: Parse | Sequence[Parse] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config
@@ -145,15 +145,24 @@ class Crawler:
     def _open(self, resources: ExitStack) -> tuple[Inputs, Outputs]:
         """What the run reads and where it writes. Raises ValueError for what cannot be used."""
         config, parts = self.config, self.parts
-        source, direct = open_inputs(config, self._urls, parts.typed)
+        callbacks = self._callbacks()
+        source, direct = open_inputs(config, self._urls, parts.typed, None if callbacks is None else callbacks.name)
         self._urls = None  # let go with the feed
-        parts.open(resources, self._parse)
+        parts.open(resources, callbacks)
         if parts.job is not None:
             source = parts.job.unread(source)
         outputs = open_outputs(
             config, reactor=self._reactor, stats=self.stats, sinks=self._sinks, bodies=self._bodies, job=parts.job
         )
         return Inputs(source, direct), outputs
+
+    def _callbacks(self) -> Callbacks | None:
+        """The functions that get pages, where pages are read."""
+        if not self.config.recursive and self._parse is None:
+            return None
+        from crawler.page.callbacks import Callbacks
+
+        return Callbacks(self._parse, kept=self.config.job is not None)
 
     def _make_control(self) -> Control:
         parts = self.parts

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from crawler.config.config import Config
 from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE
+from crawler.seeds.asked import Namer
 from crawler.seeds.inputs import STDIN, BadLine, Seed, check, from_iterable, read
 
 
@@ -21,18 +22,19 @@ class Inputs(NamedTuple):
     direct: bool
 
 
-def open_inputs(config: Config, urls: Iterable[Any] | None, typed: Typed) -> Inputs:
+def open_inputs(config: Config, urls: Iterable[Any] | None, typed: Typed, name: Namer | None = None) -> Inputs:
     """The seeds of `urls`, else of the config's inputs. Raises ValueError for an input that cannot be read.
 
-    While they are read, `typed` is told of each.
+    While they are read, `typed` is told of each. `name` names the functions that get pages, where there are pages.
     """
+    keep = config.keep_columns
     scheme = None if config.default_scheme == "none" else config.default_scheme
     if urls is None:
         check(config.inputs, config.column)
-        source = read(config.inputs, column=config.column, scheme=scheme)
+        source = read(config.inputs, column=config.column, scheme=scheme, keep=keep)
         direct = not any(map(_may_block, config.inputs))
     else:
-        source = from_iterable(urls, scheme=scheme)
+        source = from_iterable(urls, scheme=scheme, keep=keep, name=name)
         direct = isinstance(urls, (list, tuple, set, frozenset))
     if config.sitemap:
         source = chain(source, from_iterable(config.sitemap, SITEMAP_SOURCE, scheme))

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from crawler.config.config import Config
 from crawler.redaction import scrub
+from crawler.seeds.inputs import columns
 from crawler.sinks import Sink
 from crawler.sinks.bodies import Bodies
 from crawler.sinks.csv import Csv
@@ -123,6 +124,7 @@ def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: 
             raw=config.csv_raw,
             header=not opened.begun,
             bom=config.csv_bom,
+            kept=columns(config.inputs, config.column) if config.keep_columns else (),
         )
     return JsonLines(opened.writer, encode=encode)
 

@@ -33,9 +33,10 @@ from crawler.urls import Url, canonical_key
 
 # Not every run crawls, reads robots.txt or has a job: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
-    from crawler.engine.reading import PageReader, Parse
+    from crawler.engine.reading import PageReader
     from crawler.engine.scope import Scope
     from crawler.job.job import Job
+    from crawler.page.callbacks import Callbacks
     from crawler.robots.policy import Robots
 
 SPARE_DESCRIPTORS: Final = 64
@@ -80,11 +81,11 @@ class Parts:
         parsing = 0 if self._reader is None else self._reader.waiting()
         return Load(counts.leased, counts.queued, counts.parked, wait, parsing)
 
-    def open(self, resources: ExitStack, parse: Parse | None) -> None:
+    def open(self, resources: ExitStack, callbacks: Callbacks | None) -> None:
         """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""
         config = self._config
         self._scope = self._make_scope()
-        self._reader = self._make_reader(parse)
+        self._reader = self._make_reader(callbacks)
         if self._reader is not None:
             resources.callback(self._reader.close)
         if config.job is not None:
@@ -182,13 +183,13 @@ class Parts:
 
         return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
 
-    def _make_reader(self, parse: Parse | None) -> PageReader | None:
+    def _make_reader(self, callbacks: Callbacks | None) -> PageReader | None:
         config = self._config
-        if not (config.recursive or config.extract or config.extract_all or parse):
+        if not (config.recursive or config.extract or config.extract_all or callbacks):
             return None
         from crawler.engine.reading import make_reader
 
-        return make_reader(config, self._reactor, parse=parse)
+        return make_reader(config, self._reactor, callbacks=callbacks)
 
     def _open_job(self, folder: str) -> Job:
         from crawler.job.job import Job

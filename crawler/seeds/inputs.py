@@ -12,7 +12,8 @@ is 64 KiB.
   the first two rows. Capitals in names do not matter. The first row is a header if it names the column, or if its cell
   there has none of the characters `.:/`.
 - `.jsonl`, `.ndjson`: the string under the key `column` (default `url`; `a.b` reaches into objects), or a bare string.
-  `.json`: the same, or one array of such values. Both are known by how they begin, too.
+  `.json`: the same, or one array of such values. Both are known by how they begin, too. An object may also say how to
+  ask: under `method`, `headers`, `data`, `json`, `form`, and `meta`, which goes along into the record.
 - Sitemaps, indexes of sitemaps, RSS and Atom are known by what they begin with, which is a tag or an XML declaration.
   Every entry gives one Seed or one BadLine, however many there are; those of an index are URLs of sitemaps.
 - `.xlsx`: the first sheet of an Excel workbook, as a table.
@@ -27,31 +28,32 @@ import io
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from crawler.config.kinds import shown
+from crawler.errors import CodedError
 from crawler.models import Input
 from crawler.redaction import scrub
-from crawler.seeds import workbook
-from crawler.seeds.formats import (
-    LINE_LIMIT,
-    ROW_LIMIT,
-    STRUCTURED,
+from crawler.seeds import asked, workbook
+from crawler.seeds.formats import LINE_LIMIT, ROW_LIMIT, STRUCTURED, check_stream, columns_of, read_stream
+from crawler.seeds.seed import (
     TEXT_LIMIT,
     BadLine,
     InputError,
     Seed,
     bad,
-    check_stream,
+    of_object,
     parses,
-    read_stream,
     reason,
     recordable,
+    refused,
     seed,
     unreadable,
+    with_request,
 )
 from crawler.seeds.streams import Stream
 from crawler.urls import Url, meant
@@ -65,6 +67,7 @@ __all__ = [
     "InputError",
     "Seed",
     "check",
+    "columns",
     "from_iterable",
     "read",
 ]
@@ -99,37 +102,84 @@ def check(inputs: Sequence[str], column: str | None) -> None:
 
 
 def read(
-    inputs: Sequence[str], *, column: str | None = None, scheme: str | None = None, stdin: BinaryIO | None = None
+    inputs: Sequence[str],
+    *,
+    column: str | None = None,
+    scheme: str | None = None,
+    stdin: BinaryIO | None = None,
+    keep: bool = False,
 ) -> Iterator[Seed | BadLine]:
     """The seeds of all inputs, in order, read as they are asked for, in the calling thread.
 
-    `scheme` is put before lines that are plainly hosts; without one they are bad.
+    `scheme` is put before lines that are plainly hosts; without one they are bad. With `keep` what stands beside a URL,
+    in the other columns of its row, goes along as meta.
     """
     for position, name in enumerate(inputs, 1):
         if name != STDIN and _is_url(name):
             yield seed(name.strip(), Input(source="arguments", line=position))
         else:
-            yield from _read_input(name, column, scheme, stdin)
+            yield from _read_input(name, column, scheme, stdin, keep=keep)
 
 
-def from_iterable(urls: Iterable[object], source: str = "urls", scheme: str | None = None) -> Iterator[Seed | BadLine]:
-    """The seeds of a Python iterable of `str` and `Url`; every item of another type gives a BadLine."""
-    if isinstance(urls, (str, bytes)):
+def columns(inputs: Sequence[str], column: str | None) -> list[str]:
+    """The names under which the cells of tables go along as meta, in their order, without reading on.
+
+    What is no plain file, and what cannot be read, has none; of JSON the first object says which keys there are.
+    """
+    names: dict[str, None] = {}
+    for name in inputs:
+        if name != STDIN and not _is_url(name) and Path(name).is_file():
+            with suppress(OSError, EOFError, ValueError, zlib.error, CodedError), _opened(name) as stream:
+                names.update(dict.fromkeys(columns_of(stream, _structure(name), column)))
+    return list(names)
+
+
+def from_iterable(
+    urls: Iterable[object],
+    source: str = "urls",
+    scheme: str | None = None,
+    *,
+    keep: bool = False,
+    name: asked.Namer | None = None,
+) -> Iterator[Seed | BadLine]:
+    """The seeds of a Python iterable: `str`, `Url`, `Request`, and dicts like the lines of JSON.
+
+    Every item of another type gives a BadLine. `name` names the functions that requests are for; see also `read`.
+    """
+    if isinstance(urls, (str, bytes, asked.Request)):
         raise TypeError(f"an iterable of URLs is wanted, not one {type(urls).__name__}")
-    return _from_items(urls, source, scheme)
+    return _from_items(urls, source, scheme, keep, name)
 
 
-def _from_items(urls: Iterable[object], source: str, scheme: str | None) -> Iterator[Seed | BadLine]:
+def _from_items(
+    urls: Iterable[object],
+    source: str,
+    scheme: str | None,
+    keep: bool,
+    name: asked.Namer | None,
+) -> Iterator[Seed | BadLine]:
     for line, item in enumerate(urls, 1):
         place = Input(source=source, line=line)
         if isinstance(item, str):
             yield seed(item.strip(), place, scheme)
         elif isinstance(item, Url):
             yield Seed(item, item.href, place)
+        elif isinstance(item, asked.Request):
+            try:
+                yield with_request(seed(item.url, place, scheme), item, name)
+            except ValueError as error:
+                yield refused(item.url, place, error)
+        elif isinstance(item, Mapping):
+            url = item.get("url")
+            if isinstance(url, Url):
+                url = asked.Request(url).url
+            if isinstance(url, str):
+                yield of_object(url.strip(), item, "url", place, scheme, keep=keep, name=name)
+            else:
+                yield bad("<dict>", place, asked.not_a_url(url) if "url" in item else "the dict has no key 'url'")
         else:
-            kind = type(item).__name__
-            text = item.decode("utf-8", "replace") if isinstance(item, bytes) else f"<{kind}>"
-            yield bad(text, place, f"a URL must be a str, not {kind}")
+            text = item.decode("utf-8", "replace") if isinstance(item, bytes) else f"<{type(item).__name__}>"
+            yield bad(text, place, asked.not_a_url(item))
 
 
 def _is_url(text: str) -> bool:
@@ -179,11 +229,13 @@ def _standard_input(stream: BinaryIO | None) -> Iterator[io.BufferedReader]:
         buffered.detach()
 
 
-def _read_input(name: str, column: str | None, scheme: str | None, stdin: BinaryIO | None) -> Iterator[Seed | BadLine]:
+def _read_input(
+    name: str, column: str | None, scheme: str | None, stdin: BinaryIO | None, *, keep: bool
+) -> Iterator[Seed | BadLine]:
     source = recordable(name)
     try:
         with _opened(name, stdin) as stream:
-            yield from read_stream(stream, _structure(name), source, column, scheme)
+            yield from read_stream(stream, _structure(name), source, column, scheme, keep=keep)
     except (OSError, ValueError) as error:  # while it is opened: read_stream has words for its own
         yield unreadable(source, None, error)
 

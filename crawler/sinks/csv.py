@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from crawler.models import Record, Response
@@ -31,8 +32,10 @@ class Csv:
     """Writes records as rows to `writer`; `fields` picks columns (`error` stands for all its parts), in that order.
 
     Text that a spreadsheet would run as a formula gets an apostrophe before what it would run, unless `raw`; numbers
-    stay numbers. Without `header` there is no header row: when a table goes on that has one. With `bom` the file begins
-    with a byte order mark, by which Excel knows UTF-8. Raises ValueError for a field that does not exist.
+    stay numbers. `kept` are keys of the record's meta that have columns of their own, before all others; one that is
+    called like another column has `meta_` before its name. Without `header` there is no header row: when a table goes
+    on that has one. With `bom` the file begins with a byte order mark, by which Excel knows UTF-8. Raises ValueError
+    for a field that does not exist.
     """
 
     def __init__(
@@ -44,15 +47,30 @@ class Csv:
         raw: bool = False,
         header: bool = True,
         bom: bool = False,
+        kept: Sequence[str] = (),
     ) -> None:
         self._writer = writer
         self._cells = Cells(delimiter, raw=raw)
         self._select = Selection([column for name in fields or COLUMNS for column in _columns(name)])
+        self._kept = tuple(kept)
         if header:
-            writer.write((codecs.BOM_UTF8 if bom else b"") + self._cells.header(self._select.names))
+            own = self._select.names
+            names = [*(f"meta_{name}" if name in own else name for name in self._kept), *own]
+            writer.write((codecs.BOM_UTF8 if bom else b"") + self._cells.header(names))
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
-        return self._writer.write(self._cells.line(self._select(record)))
+        return self._writer.write(self._cells.line(self._with_kept(record) if self._kept else self._select(record)))
+
+    def _with_kept(self, record: Record) -> list[Any]:
+        """The values of the columns that were kept, then those of the record, whose meta is what else there is."""
+        meta = record.meta
+        if isinstance(meta, dict):
+            cells = [meta.get(name) for name in self._kept]
+            rest = {name: value for name, value in meta.items() if name not in self._kept}
+            record = replace(record, meta=rest or None)
+        else:
+            cells = [None] * len(self._kept)
+        return [*cells, *self._select(record)]
 
     def flush(self) -> Deferred[None] | None:
         return self._writer.flush()

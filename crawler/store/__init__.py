@@ -3,4 +3,4 @@
 Imports seeds, for what an input is, and the vocabulary.
 """
 
-__all__ = ["batch", "database", "file", "journal", "rows", "seals", "spill"]
+__all__ = ["asks", "batch", "database", "file", "journal", "rows", "seals", "spill"]

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.models import Record
 from crawler.store import seals
+from crawler.store.asks import text_of
 from crawler.store.rows import (
     AGAIN_COLUMNS,
     CHUNK,
@@ -26,6 +27,7 @@ from crawler.store.rows import (
     New,
     Row,
     encodable,
+    hop_row,
     insert,
     update,
     update_chunk,
@@ -47,14 +49,15 @@ class Batch:
     """
 
     __slots__ = (
-        "again", "delays", "ended", "hosts", "led", "new", "number", "offsets", "seals", "seeds", "spilled", "tries",
-        "unfetched",
+        "again", "delays", "ended", "hops", "hosts", "led", "new", "number", "offsets", "seals", "seeds", "spilled",
+        "tries", "unfetched",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.new: list[New] = []
         self.again: list[Row] = []
+        self.hops: list[Row] = []
         self.ended: list[Row] = []
         self.unfetched: list[tuple[int, Record, Row]] = []
         self.tries: list[Row] = []
@@ -90,6 +93,11 @@ def write_batch(
         db.execute("INSERT INTO known (batch, keys) VALUES (?, ?)", (batch.number, keys))
     led = batch.led + [(key, entry.id) for entry in batch.new for key in entry.led]
     db.executemany("INSERT OR REPLACE INTO led (key, id) VALUES (?, ?)", led)
+    asks = [(entry.id, text) for entry in batch.new if (text := text_of(entry.what)) is not None]
+    db.executemany("INSERT INTO asks (id, ask) VALUES (?, ?)", asks)
+    again = [hop_row(entry.again) for entry in batch.new if entry.again is not None and entry.ended is None]
+    hops = batch.hops + [row for row in again if row is not None]
+    db.executemany("INSERT OR REPLACE INTO hops (id, method, ask) VALUES (?, ?, ?)", hops)
     db.executemany("INSERT OR REPLACE INTO hosts (key, not_before) VALUES (?, ?)", batch.hosts)
     db.executemany("INSERT OR REPLACE INTO delays (key, delay) VALUES (?, ?)", batch.delays)
     states = [row[1] for row in new] + [row[0] for row in ended]
@@ -110,7 +118,13 @@ def write_batch(
     )
     for number, digest in batch.seals.items():
         seals.put(db, batch.number, str(number), digest)
-    for table, written in (("led", led), ("hosts", batch.hosts), ("delays", batch.delays)):
+    for table, written in (
+        ("led", led),
+        ("hosts", batch.hosts),
+        ("delays", batch.delays),
+        ("asks", asks),
+        ("hops", hops),
+    ):
         if written:
             seals.put(db, 0, table, 1)
     added = {"origins": bool(origins), "tries": bool(batch.tries), "known": bool(keys)}
@@ -142,6 +156,8 @@ def queue_ended(db: sqlite3.Connection, condition: str, values: tuple[object, ..
     # Whoever comes there first has the record now.
     db.execute(f"DELETE FROM led WHERE id IN (SELECT id FROM urls WHERE {condition})", values)
     seals.forget_empty(db, "led")
+    db.execute(f"DELETE FROM hops WHERE id IN (SELECT id FROM urls WHERE {condition})", values)
+    seals.forget_empty(db, "hops")
     return db.execute(
         f"UPDATE urls SET state = iif(host IS NULL, {OWED}, {QUEUED}), host = iif(host IS NULL, NULL, host_key(url)), "
         "error = iif(host IS NULL, error, NULL), message = iif(host IS NULL, message, NULL), status = NULL, "

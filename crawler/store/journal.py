@@ -15,7 +15,7 @@ from zlib import crc32
 from crawler.models import Record, Request, Response
 from crawler.seeds.inputs import BadLine
 from crawler.store.batch import Batch
-from crawler.store.rows import BEGUN, PARKED, Mark, New, again_row, ended_row, try_row
+from crawler.store.rows import BEGUN, PARKED, Mark, New, again_row, ended_row, hop_row, try_row
 
 WAIT: Final = 1.0  # how long an input of a list may wait for its record; twice that at most
 
@@ -108,6 +108,9 @@ class Journal:
         new = self._new.get(request.id)
         if new is None:
             self._batch.again.append(again_row(request, state, when + self._epoch()))
+            hop = hop_row(request)
+            if hop is not None:
+                self._batch.hops.append(hop)
             self.size += 1
         else:
             new.again, new.state, new.not_before = request, state, when + self._epoch()

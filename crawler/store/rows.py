@@ -11,10 +11,11 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.models import Input, Outcome, Record, Redirect, Request, Response
 from crawler.seeds.inputs import BadLine
+from crawler.store.asks import ask_of, meta_of, text_of
 from crawler.urls import parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
-VERSION: Final = 4
+VERSION: Final = 5
 
 # The state of a URL. Leases are not among them: they live in memory, and what was leased is queued when a run died.
 QUEUED: Final = 0  # fresh
@@ -105,6 +106,12 @@ CREATE TABLE led (key BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;  -- 
     """
 CREATE TABLE delays (key TEXT PRIMARY KEY, delay REAL NOT NULL) WITHOUT ROWID;
 """,
+    # 5: what is asked for beside the URL, and how behind a redirect
+    """
+CREATE TABLE asks (id INTEGER PRIMARY KEY, ask TEXT NOT NULL);  -- urls.id; JSON, see asks.py
+CREATE TABLE hops (id INTEGER PRIMARY KEY, method TEXT NOT NULL, ask TEXT);  -- the same for urls.hop, if not GET alone
+INSERT INTO hops SELECT id, method, NULL FROM urls WHERE hop IS NOT NULL AND method IS NOT NULL;
+""",
 )
 """What each version has more than the one before it; a job of an older one gets it when it goes on."""
 
@@ -132,9 +139,11 @@ TRY_COLUMNS: Final = (
     "namelookup", "connect", "appconnect", "starttransfer", "total", "remote_ip",
 )  # fmt: skip
 REQUEST_QUERY: Final = """
-SELECT urls.id, url, userinfo, written, method, sources.text, line, parents.text, depth, accepted, attempt, hop,
-       redirects, state, not_before, error, message
+SELECT urls.id, url, userinfo, written, iif(hop IS NULL, urls.method, hops.method), sources.text, line, parents.text,
+       depth, accepted, attempt, hop, redirects, state, not_before, error, message, iif(hop IS NULL, asks.ask, hops.ask)
 FROM urls
+LEFT JOIN asks ON asks.id = urls.id
+LEFT JOIN hops ON hops.id = urls.id
 LEFT JOIN origins AS sources ON sources.id = urls.source
 LEFT JOIN origins AS parents ON parents.id = urls.parent
 """
@@ -149,7 +158,7 @@ WHERE key IS NOT NULL AND remote_ip IS NOT NULL
 CHUNK: Final = 32  # rows a statement: SQLite before 3.32 takes 999 values
 REQUEST_ROW: Final = tuple[
     int, str, str | None, str | None, str | None, str | None, int | None, str | None, int | None, float | None,
-    int, str | None, str | None, int, float | None, str | None, str | None,
+    int, str | None, str | None, int, float | None, str | None, str | None, str | None,
 ]  # fmt: skip
 """What the columns of REQUEST_QUERY hold."""
 
@@ -278,6 +287,13 @@ def _where(request: Request, not_before: float | None) -> Row:
     return (request.attempt, not_before, request.url.href, _encode(redirects).decode())
 
 
+def hop_row(request: Request) -> Row | None:
+    """What the hop of a request that was queued again asks for, unless that is a plain URL."""
+    if not request.redirects or (request.ask is None and request.method == "GET"):
+        return None
+    return (request.id, request.method, text_of(request))
+
+
 def try_row(request: Request, response: Response) -> Row:
     """The values of TRY_COLUMNS: a try after which another one or a hop follows."""
     error, timings = response.error, response.timings
@@ -319,12 +335,13 @@ def request_of(row: Row, epoch: float) -> Request:
         attempt,
         chain,
         state == PARKED,
+        ask=ask_of(row[17]),
     )
 
 
 def line_of(row: Row) -> BadLine:
     """The bad line that a row of REQUEST_QUERY stands for."""
-    return BadLine(row[1], Input(*row[5:9]), CodedError(row[15], row[16]))
+    return BadLine(row[1], Input(*row[5:9]), CodedError(row[15], row[16]), meta_of(row[17]))
 
 
 def encodable(rows: list[Row]) -> list[Row]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 DIGEST: Final = 16
-FILLED: Final = ("led", "hosts", "delays")
+FILLED: Final = ("led", "hosts", "delays", "asks", "hops")
 """Tables whose rows are replaced: it is kept that they are not empty."""
 GROWING: Final = ("origins", "tries", "known")
 """The tables to which rows are added, and of which none is changed or taken away."""

@@ -14,13 +14,15 @@ from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
 
 from crawler.config.config import Config
-from crawler.engine.reading import PageReader, Parse, make_reader
+from crawler.engine.reading import PageReader, make_reader
 from crawler.errors import CodedError
 from crawler.models import Findings, Input, Request, Response, Timings
+from crawler.page.callbacks import Callbacks, Parse
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
 from crawler.page.extract import compile as compile_extraction
 from crawler.page.page import Extracted, Page
+from crawler.seeds import asked
 from crawler.urls import parse as parse_url
 
 URL = "http://a.example/folder/"
@@ -86,7 +88,7 @@ class Rig:
             turns=Cooperator(scheduler=lambda call: self.clock.callLater(0, call)),
             discovery=Discovery(RULES) if links else None,
             extraction=compile_extraction(extract, ()) if extract else None,
-            parse=parse,
+            callbacks=Callbacks(parse),
         )
 
     def read(self, got: Response, *ends: Extracted | Findings | CodedError) -> Findings:
@@ -256,7 +258,7 @@ class TestFunction:
             yield "z"
             yield {"n": 2}
             yield parse_url(URL + "u")
-            yield request(url=parse_url(URL + "r"))
+            yield asked.Request("r")
             yield None
             yield "mailto:x@a.example"
 
@@ -369,10 +371,10 @@ class TestMakeReader:
     def test_what_the_config_asks_for(self):
         """Links in a crawl alone; data if declared; each page that was read keeps to that."""
         reactor: Any = Clock()
-        reader = make_reader(Config.build(recursive=True, extract=["t=title::text"]), reactor, parse=None)
+        reader = make_reader(Config.build(recursive=True, extract=["t=title::text"]), reactor)
         findings = reader.read(request(), response(), None)
         assert (paths(findings), findings.data) == (["x", "y"], {"t": "T"})
-        reader = make_reader(Config.build(extract_all=["t=a::text"]), reactor, parse=None)
+        reader = make_reader(Config.build(extract_all=["t=a::text"]), reactor)
         findings = reader.read(request(), response(), None)
         assert (findings.follow, findings.links, findings.data) == ([], None, {"t": ["1", "2"]})
 
@@ -380,7 +382,7 @@ class TestMakeReader:
         """It is refused before anything is fetched."""
         reactor: Any = Clock()
         with pytest.raises(ValueError, match="t=a::nonsense"):
-            make_reader(Config.build(extract=["t=a::nonsense()"]), reactor, parse=None)
+            make_reader(Config.build(extract=["t=a::nonsense()"]), reactor)
 
     def test_closing(self):
         """It ends the processes."""

@@ -8,12 +8,15 @@ import pytest
 
 from crawler.fetch.heads import Heads
 from crawler.fetch.sending.body import Outgoing
-from crawler.models import Ask, Input, Request
+from crawler.models import Ask, Input, Redirect, Request
 from crawler.urls import parse
 
 
-def request(url: str, *, ask: Ask | None = None, parent: str | None = None, method: str = "GET") -> Request:
-    return Request(0, parse(url), url, Input(parent=parent), 0.0, method, ask=ask)
+def request(
+    url: str, *, ask: Ask | None = None, parent: str | None = None, method: str = "GET", via: str | None = None
+) -> Request:
+    hops = () if via is None else (Redirect(via, 307, method=method),)
+    return Request(0, parse(url), url, Input(parent=parent), 0.0, method, redirects=hops, ask=ask)
 
 
 def heads(*headers: tuple[str, str], login: str | None = "") -> Heads:
@@ -49,9 +52,21 @@ def test_what_is_private_stays_at_home() -> None:
 
     ours.sources.append(source)
     ask = Ask(headers=(("X-Own", "secret"), ("Accept-Language", "de")))
-    got = fields(ours.of(request("http://b.example/", ask=ask, parent="http://a.example/")))
+    got = fields(ours.of(request("http://b.example/", ask=ask, via="http://a.example/")))
     assert told == [False]
     assert got.keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "X-Source"}
+
+
+def test_what_was_written_for_a_request_goes_where_that_was_sent() -> None:
+    """A spider that yields a request for another host, with headers, has chosen the host; a redirect has not."""
+    ask = Ask(headers=(("X-Own", "secret"),))
+    ours = heads(("X-Key", "run"), login=None)
+    got = fields(ours.of(request("http://b.example/", ask=ask, parent="http://a.example/")))
+    assert got["X-Own"] == "secret"
+    assert "X-Key" not in got
+    home, away = "http://b.example/before", "http://c.example/"
+    assert "X-Own" in fields(ours.of(request("http://b.example/", ask=ask, parent=away, via=home)))
+    assert "X-Own" not in fields(ours.of(request("http://b.example/", ask=ask, parent=away, via=away)))
 
 
 KEY = {"b.example:443": (("X-Key", "host"),), "b.example:80": (("X-Key", "host"), ("Accept-Language", "de"))}
@@ -111,7 +126,7 @@ def test_a_header_that_a_request_brings_names_the_type() -> None:
 def test_what_tells_of_a_body_goes_wherever_that_goes() -> None:
     """A redirect with 307 to another host takes both, and no other header of the request."""
     ask = Ask(headers=(("Content-Encoding", "gzip"), ("X-Key", "secret")), body=b"a=1")
-    asked = request("http://a.example/", ask=ask, method="POST", parent="http://b.example/")
+    asked = request("http://a.example/", ask=ask, method="POST", via="http://b.example/")
     got = fields(heads(login=None).of(asked, BODY))
     assert (got["Content-Encoding"], got["Content-Type"], got["Content-Length"]) == ("gzip", "text/x", "3")
     assert "X-Key" not in got

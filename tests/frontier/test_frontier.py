@@ -188,9 +188,9 @@ class TestKnown:
         """It is known from then on, counts as skipped, and never comes up; what was known before is not refused."""
         frontier = make(Politeness(), canonical_key)
         frontier.add(req(0))
-        assert not frontier.knows(req(1).url)
+        assert not frontier.knows(req(1))
         assert frontier.refuse(req(1), CodedError("out_of_scope"))
-        assert frontier.knows(req(1).url)
+        assert frontier.knows(req(1))
         assert not frontier.refuse(msgspec.structs.replace(req(1), id=2), CodedError("out_of_scope"))
         assert not frontier.refuse(msgspec.structs.replace(req(0), id=2), CodedError("out_of_scope"))
         assert not frontier.add(msgspec.structs.replace(req(1), id=2))
@@ -201,7 +201,7 @@ class TestKnown:
         """It counts as skipped, but the same URL may still be added: then it is known, and is not refused any more."""
         frontier = make(Politeness(), canonical_key)
         assert frontier.refuse(req(0), CodedError("depth_limit"), for_good=False)
-        assert not frontier.knows(req(0).url)
+        assert not frontier.knows(req(0))
         assert frontier.add(msgspec.structs.replace(req(0), id=1))
         assert not frontier.refuse(msgspec.structs.replace(req(0), id=2), CodedError("depth_limit"), for_good=False)
         assert frontier.counts() == Counts(queued=1, skipped=1)
@@ -212,7 +212,7 @@ class TestKnown:
         frontier = make(Politeness())
         for number in range(2):
             assert frontier.refuse(msgspec.structs.replace(req(0), id=number), CodedError("dry_run"))
-        assert not frontier.knows(req(0).url)
+        assert not frontier.knows(req(0))
         assert frontier.counts() == Counts(skipped=2)
 
 

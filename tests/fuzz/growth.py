@@ -29,7 +29,8 @@ from crawler.politeness.rate_headers import retry_after
 from crawler.redaction import redact, scrub
 from crawler.robots.rules import parse as parse_robots
 from crawler.robots.rules import product_token
-from crawler.seeds.formats import read_stream, seed
+from crawler.seeds.formats import read_stream
+from crawler.seeds.seed import seed
 from crawler.seeds.sitemaps import parse as parse_sitemap
 from crawler.urls import canonical_key, join, parse
 

@@ -7,7 +7,8 @@ import io
 from typing import Any
 
 from crawler.redaction import redact
-from crawler.seeds.formats import TEXT_LIMIT, BadLine, InputError, Seed, check_stream, read_stream
+from crawler.seeds.formats import check_stream, read_stream
+from crawler.seeds.seed import TEXT_LIMIT, BadLine, InputError, Seed
 
 from .tools import check_error
 

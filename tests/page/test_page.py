@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.models import Input, Record, Request
+from crawler.models import Ask, Input, Record, Wanted
 from crawler.page.page import MAX_PARSED, Document, Page, Yielded, gather
+from crawler.seeds.asked import Request
 from crawler.urls import parse
 
 URL = "http://h/a/b"
@@ -139,7 +140,7 @@ def test_a_page_of_a_record():
 
 def test_gather_sorts_items_and_links():
     """Dicts are items; text is a link of this page; what cannot be fetched is no link; None is nothing."""
-    request = Request(1, parse("http://h/r"), "http://h/r", Input(), 0.0)
+    request = Request("r", json={"n": 1})
 
     def function(asked):
         for link in asked.css("a"):
@@ -148,10 +149,11 @@ def test_gather_sorts_items_and_links():
         yield parse("http://h/u")
         yield request
 
+    ask = Ask(body=b'{"n":1}', content_type="application/json")
     asked = page("<base href=/c/><a href=x>1</a><a href=mailto:x>2</a><a href='http://['>3</a><a>4</a>")
     assert gather(asked, function(asked)) == Yielded(
         [{"text": "1"}, {"text": "2"}, {"text": "3"}, {"text": "4"}],
-        [parse("http://h/c/x"), parse("http://h/u"), request],
+        [parse("http://h/c/x"), parse("http://h/u"), Wanted(parse("http://h/c/r"), "POST", ask)],
     )
 
 

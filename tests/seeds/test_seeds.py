@@ -801,7 +801,10 @@ class TestIterables:
         assert [seed.input for seed in seeds] == [Input(source="urls", line=n) for n in range(1, 10)]
         assert (seeds[1].url, seeds[1].written) == (url, B)
         assert seeds[5].error.message == "a URL must be a str, not NoneType"
-        assert (seeds[6].text, seeds[6].error.message) == ("http://a/\ufffd", "a URL must be a str, not bytes")
+        assert (seeds[6].text, seeds[6].error.message) == (
+            "http://a/\ufffd",
+            "a URL must be a str, not bytes (write url.decode())",
+        )
         assert seeds[8].text == "x?"
 
     def test_lazily(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from crawler.config.kinds import Choice, Line, Many, Option, Path
+from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path
 from crawler.config.options.crawl import CrawlOptions
 from crawler.config.options.groups import INPUT
 
@@ -22,6 +22,10 @@ class InputOptions(CrawlOptions, frozen=True, kw_only=True):
         str | None,
         Option(Line(), INPUT, "Take URLs from this column of CSV, or key of JSON Lines", metavar="NAME"),
     ] = None
+    keep_columns: Annotated[
+        bool,
+        Option(Flag(), INPUT, "Keep the other columns of CSV, or keys of JSON Lines: in meta, and as columns of CSV"),
+    ] = False
     default_scheme: Annotated[
         DefaultScheme,
         Option(

@@ -1,0 +1,95 @@
+"""The functions that get pages, and the names under which a request carries one. Pure.
+
+A name has to mean the same function in a later run of a job, and must mean no other: who can write into the folder of a
+job shall not choose what is called. So it is looked up only in what the program itself has given: the functions of the
+crawl, the methods of their objects, and what stands in their modules.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+from crawler.page.page import Page
+
+Parse = Callable[[Page], Iterable[Any] | None]
+"""A user's function: it gets a page, and yields items (dicts), URLs and requests to follow."""
+
+_MOST: Final = 10_000
+
+
+class Callbacks:
+    """Those of a run. `parse` is what is given for its pages: a function, or several of which the first is the default.
+
+    With `kept` the run is a job, in which a name must be found again.
+    """
+
+    def __init__(self, parse: Parse | Sequence[Parse] | None = None, *, kept: bool = False) -> None:
+        given: list[Parse] = [] if parse is None else list(parse) if isinstance(parse, Sequence) else [parse]
+        for function in given:
+            if not callable(function):
+                raise TypeError(f"parse: {type(function).__name__} is not a function")
+        self.default: Parse | None = given[0] if given else None
+        self._kept = kept
+        self._given = given
+        self._names: dict[Parse, str] = {}
+        self._functions: dict[str, Parse] = {}
+        for function in given:
+            self._enter(function)
+
+    def name(self, function: Parse) -> str:
+        """The name of a function. Raises ValueError for one that has none, with what to do."""
+        known = self._names.get(function)
+        if known is not None:
+            return known
+        if self._kept and self._look_up(_label(function)) != function:
+            raise ValueError(
+                f"callback: a job cannot find {_label(function)} again in a later run (write it beside parse in its "
+                "module, or as a method of the same object, or give parse a list with both)"
+            )
+        if len(self._names) >= _MOST:
+            raise ValueError(f"callback: {_MOST:,} different functions were given (what differs belongs into meta)")
+        return self._enter(function)
+
+    def find(self, name: str | None) -> Parse | None:
+        """The function of this name; the default for None. Raises LookupError for one that an earlier run knew."""
+        if name is None:
+            return self.default
+        function = self._functions.get(name) or self._look_up(name)
+        if function is None:
+            raise LookupError(f"the callback {name} of an earlier run is not there any more")
+        return function
+
+    def _enter(self, function: Parse) -> str:
+        label = name = _label(function)
+        again = 2
+        while name in self._functions:
+            name, again = f"{label}#{again}", again + 1
+        self._names[function] = name
+        self._functions[name] = function
+        return name
+
+    def _look_up(self, name: str) -> Parse | None:
+        return next((found for found in self._candidates(name) if _label(found) == name), None)
+
+    def _candidates(self, name: str) -> Iterator[Parse]:
+        module, _, path = name.partition(":")
+        for function in self._given:
+            owner = getattr(function, "__self__", None)
+            if owner is not None:
+                method = getattr(owner, path.rpartition(".")[2], None)
+                if isinstance(method, MethodType):
+                    yield method
+            if getattr(function, "__module__", None) == module:
+                found: Any = sys.modules.get(module)
+                for part in path.split("."):
+                    found = getattr(found, part, None)
+                if isinstance(found, FunctionType):
+                    yield found
+
+
+def _label(function: Parse) -> str:
+    qualname = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', None) or type(function).__module__}:{qualname}"
