@@ -15,10 +15,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.iweb import IAgent
 
+from crawler.fetch.auth.logins import Logins
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads, Pairs
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
@@ -51,17 +51,23 @@ class Fetcher:
         headers: Sequence[tuple[str, str]] = (),
         public_only: Callable[[Request], bool],
         login: Callable[[Request], str | None] | None = None,
+        logins: Logins | None = None,
         budget: Budget | None = None,
         wall_clock: Callable[[], float] = time.time,
         stalls: Stalls | None = None,
         timeout_at: Callable[[str], float | None] | None = None,
         headers_at: Callable[[str], Pairs] | None = None,
-        throttle: Throttle | None = None,
     ) -> None:
         self._clock = clock
         self._was_late = False
         self._public_only = public_only
-        self.heads = Heads(user_agent=user_agent, headers=headers, login=login or Typed().login, headers_at=headers_at)
+        self.heads = Heads(
+            user_agent=user_agent,
+            headers=headers,
+            login=login or Typed().login,
+            logins=logins,
+            headers_at=headers_at,
+        )
         self._timeout_at = timeout_at
         self._parts_of: dict[float, Parts] = {}
         self._wall_clock = wall_clock
@@ -76,7 +82,6 @@ class Fetcher:
             turns=Turns(clock),
             budget=self.budget,
             ended=self._ended,
-            throttle=throttle,
         )
         self.budget.sources.append(self._largest)
 
@@ -138,8 +143,6 @@ class Fetcher:
     def _ended(self, flight: Flight) -> None:
         self._flights.pop(flight, None)
         flight.let_go()
-        if self.parts.throttle is not None:
-            self.parts.throttle.forget(flight)
         if not self._flights and self._watch is not None and self._watch.active():
             self._watch.cancel()
             self._watch = None

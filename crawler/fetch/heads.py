@@ -5,14 +5,13 @@ What is private (the user's headers, logins, cookies) goes only where `Typed.log
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
+from crawler.fetch.auth.logins import Logins
 from crawler.fetch.decode import ACCEPT_ENCODING
 from crawler.fetch.sending.body import Outgoing
-from crawler.models import BODY_HEADERS, Request
+from crawler.models import BODY_HEADERS, Request, Response
 
 Pairs = Sequence[tuple[str, str]]
 Source = Callable[[Request, bool], Iterable[tuple[str, str]]]
@@ -40,19 +39,21 @@ class Heads:
         user_agent: str,
         headers: Pairs = (),
         login: Callable[[Request], str | None],
+        logins: Logins | None = None,
         sources: Sequence[Source] = (),
         headers_at: Callable[[str], Pairs] | None = None,
     ) -> None:
         self._headers_at = headers_at
         self.sources = list(sources)
         self._login = login
+        self._logins = logins or Logins()
         named = {name.lower() for name, _ in headers}
         codings = _NO_CODING if "range" in named else ("Accept-Encoding", ACCEPT_ENCODING)
         common = [("User-Agent", user_agent), ("Accept", "*/*"), codings]
         self._safe = [pair for pair in common if pair[0].lower() not in named]
         self._safe += [pair for pair in headers if pair[0].lower() in PUBLIC]
         self._private = [pair for pair in headers if pair not in self._safe]
-        self._may_authorize = "authorization" not in named  # there is one credential in a request; as curl has it
+        self._authorizes = "authorization" in named
         self._safe_block = _lines(self._safe) + b"\r\n"
         self._host, full = _host_of([*self._private, *self._safe])
         self._full_block = _lines(full) + b"\r\n"
@@ -74,10 +75,31 @@ class Heads:
             block = b"Content-Length: %d\r\n%b" % (body.length, block)
         elif request.method in _MAY_HAVE_A_BODY:  # RFC 9110 section 8.6
             block = b"Content-Length: 0\r\n" + block
-        if login and self._may_authorize and not _named(of_host, "authorization"):
-            block = b"Authorization: Basic %b\r\n%b" % (base64.b64encode(unquote_to_bytes(login)), block)
+        if (login or self._logins.active) and not self._names_its_own(request, login, of_host):
+            value = self._logins.authorization(request, login)
+            if value is not None:
+                block = b"Authorization: %b\r\n%b" % (value, block)
         line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {host or url.authority}\r\n"
         return line.encode("ascii") + block
+
+    def challenged(self, request: Request, response: Response, answers: int) -> bool:
+        """Whether a request that got 401 is worth sending once more: `Logins.challenged`."""
+        userinfo = self._userinfo(request)
+        of_host = () if self._headers_at is None else self._headers_at(request.url.host_key)
+        if self._names_its_own(request, userinfo, of_host):
+            return False
+        return self._logins.challenged(request, userinfo, response, answers)
+
+    def _userinfo(self, request: Request) -> str | None:
+        return self._login(request) if request.discovered else request.url.userinfo
+
+    def _names_its_own(self, request: Request, userinfo: str | None, of_host: Pairs) -> bool:
+        """Whether the user's headers have an Authorization: there is one in a request, and it is that; as in curl."""
+        if _named(of_host, "authorization"):
+            return True
+        if userinfo is None:
+            return False
+        return self._authorizes or (request.ask is not None and _named(request.ask.headers, "authorization"))
 
     def _fields(self, request: Request, private: bool, of_host: Pairs, body: Outgoing | None) -> list[tuple[str, str]]:
         fields = [*self._private, *self._safe] if private else self._safe
