@@ -13,9 +13,10 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from crawler.config.hosts import HostOptions
-from crawler.config.kinds import Flag, Option, Path, pair, shown
+from crawler.config.kinds import Flag, Option, Path, shown
 from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
 from crawler.config.options.request import Method
+from crawler.config.secrets import check_secrets, presentable, revealed
 from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
 
 __all__ = [
@@ -58,13 +59,19 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def header_pairs(self) -> tuple[tuple[str, str], ...]:
-        """The request headers as (name, value)."""
-        return tuple(pair(header) for header in self.headers)
+        """The request headers as (name, value), with what is in the environment or a file. Raises ValueError."""
+        return tuple(revealed(header) for header in self.headers)
 
     @property
     def omits_skips(self) -> bool:
         """Whether links that are skipped without a request have no records."""
         return self.recursive and not self.skipped and not self.dry_run
+
+    def __repr__(self) -> str:
+        """What is not as it is without options, and no secrets: a Config is an argument of much that may fail."""
+        values = ((option, getattr(self, name)) for name, option in OPTIONS.items())
+        given = [f"{o.name}={shown(presentable(o.kind, value))}" for o, value in values if value != o.default]
+        return f"Config({', '.join(given)})"
 
     @classmethod
     def build(cls, **keywords: object) -> Config:
@@ -78,6 +85,11 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def from_toml(cls, path: str) -> Config:
         """Make a Config of a file. Raises ConfigError."""
         return resolve(from_file(path, OPTIONS)).config
+
+    @classmethod
+    def kept(cls, path: str) -> Config:
+        """Make a Config of what `to_toml` has written: its secrets are not there, and none is looked for."""
+        return resolve(from_file(path, OPTIONS), reads_secrets=False).config
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -118,10 +130,10 @@ class Settings(NamedTuple):
     origins: Mapping[str, str]
 
 
-def resolve(*sources: Source) -> Settings:
+def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
     """Make the Config of these sources, the strongest first; a `config` in one names a file that is weaker than all.
 
-    Raises ConfigError.
+    Raises ConfigError, also for secrets that cannot be had now, unless these are not to be read.
     """
     naming = next((source for source in sources if CONFIG_FILE.name in source.values), None)
     if naming is not None:
@@ -135,14 +147,30 @@ def resolve(*sources: Source) -> Settings:
             if option.recursive is not None:
                 values.setdefault(option.name, option.recursive)
     config = msgspec.convert(values, Config)
+    if reads_secrets:
+        _check_secrets(config, origins)
     _check_together(config, origins)
     return Settings(config, origins)
+
+
+def _check_secrets(config: Config, origins: Mapping[str, str]) -> None:
+    for name, origin in origins.items():
+        try:
+            if name == "hosts":
+                for table in config.hosts:
+                    table.check()
+            elif name in OPTIONS:
+                check_secrets(OPTIONS[name].kind, getattr(config, name))
+        except ValueError as error:
+            raise ConfigError(f"{origin}: {error}") from None
 
 
 def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     """Refuse options that are good each by itself but not with one another."""
     if config.quiet and config.verbose:
         raise ConfigError(f"{origins['quiet']}: cannot be combined with {origins['verbose']}")
+    if config.user is not None and config.bearer is not None:
+        raise ConfigError(f"{origins['user']}: cannot be combined with {origins['bearer']} (one of them is sent)")
     for option in OPTIONS.values():
         given = option.name in origins and getattr(config, option.name) != option.default
         if given and option.group == CRAWL and not config.recursive and option.name not in {"max_pages", "dry_run"}:

@@ -17,6 +17,7 @@ import msgspec
 from crawler.config.kinds import Kind, Option, shown, suggestion
 from crawler.config.options.groups import POLITENESS
 from crawler.config.options.politeness import PolitenessOptions
+from crawler.config.secrets import Secret, check_secrets, presentable
 
 WILDCARD: Final = "*."
 _MOST: Final = 10_000
@@ -30,6 +31,7 @@ KEYS: Final = {
     "robots": "robots",
     "timeout": "timeout",
     "headers": "headers",
+    "auth": "user",
 }
 """The keys of a table, and the option of a run that each stands for."""
 
@@ -43,6 +45,23 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     robots: bool | None = None
     timeout: float | None = None
     headers: tuple[str, ...] | None = None
+    auth: Secret | None = None
+
+    def shown(self) -> Iterator[tuple[str, object]]:
+        """What is said, by key, as it may be shown."""
+        for key, value in self.items():
+            yield key, presentable(KINDS[key], value)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.shown()))
+
+    def check(self) -> None:
+        """Raise ValueError for a secret that cannot be had or used."""
+        for key, value in self.items():
+            try:
+                check_secrets(KINDS[key], value)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
 
     def items(self) -> Iterator[tuple[str, object]]:
         """What is said, by key."""
@@ -57,6 +76,13 @@ class HostTable(msgspec.Struct, frozen=True):
 
     pattern: str
     settings: HostSettings
+
+    def check(self) -> None:
+        """Raise ValueError for a secret that cannot be had or used."""
+        try:
+            self.settings.check()
+        except ValueError as error:
+            raise ValueError(f"table {shown(self.pattern)}: {error}") from None
 
 
 class Pattern(NamedTuple):
@@ -156,13 +182,16 @@ def _kinds() -> dict[str, Kind]:
     return {key: options[name].kind for key, name in KEYS.items()}
 
 
+KINDS: Final = _kinds()
+
+
 class HostOptions(PolitenessOptions, frozen=True, kw_only=True):
     """What is otherwise for some hosts."""
 
     hosts: Annotated[
         tuple[HostTable, ...],
         Option(
-            HostTables(_kinds()),
+            HostTables(KINDS),
             POLITENESS,
             f"Of a file: what is otherwise for one host, or for all under a domain; keys: {', '.join(KEYS)}",
             metavar='[hosts."HOST"]',

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from crawler.config.config import OPTIONS, Config, ConfigError
 from crawler.config.hosts import KEYS, Hosts
 from crawler.config.kinds import pair, shown
+from crawler.config.secrets import presentable
 from crawler.printable import printable, printable_toml
 from crawler.version import __version__
 
@@ -25,7 +26,7 @@ def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
         if option.group != group:
             group = option.group
             lines += ["", "", f"# === {group} ==="]
-        value = getattr(config, option.name)
+        value = presentable(option.kind, getattr(config, option.name))
         default = option.kind.show(option.default) if option.default not in {None, ()} else "none"
         origin = (origins or {}).get(option.name)
         lines += [
@@ -48,7 +49,7 @@ def _host_tables(config: Config, origins: Mapping[str, str]) -> Iterator[str]:
         yield f"# from {printable(origins['hosts'])}"
     for table in config.hosts:
         yield from ("", f"[hosts.{_toml(table.pattern, 'hosts')}]")
-        yield from (f"{key} = {_toml(value, 'hosts')}" for key, value in table.settings.items())
+        yield from (f"{key} = {_toml(value, 'hosts')}" for key, value in table.settings.shown())
 
 
 def at_host(config: Config, host_key: str, origins: Mapping[str, str] | None = None) -> Iterator[str]:

@@ -32,6 +32,7 @@ from crawler.printable import printable
 from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5
+UNAUTHORIZED: Final = 401
 HEAVY: Final = 32 << 20  # bytes of the bodies of visits without a record yet
 
 
@@ -73,6 +74,7 @@ class Crawl:
         self._reader = reader
         self._side_requests = side_requests
         self._tried = tried
+        self._answers: dict[int, int] = {}  # to challenges, by the URLs whose requests are sent again for that
         self._stale: set[int] = set()  # what is sent again, over a fresh connection
         self._slots = Slots(rules.concurrency)
         self._flights: dict[int, Deferred[None]] = {}
@@ -251,6 +253,7 @@ class Crawl:
             asked = True
             fresh = request.id in self._stale
             self._stale.discard(request.id)
+            answers = self._answers.pop(request.id, 0) if self._answers else 0
             response: Response = yield self._fetcher.fetch(request, self._on_sent(request, started), fresh=fresh)
             now = self._clock.seconds()
             if isinstance(response.error, StaleConnection):
@@ -258,11 +261,11 @@ class Crawl:
                 self._frontier.retry(request, now)
                 return
             wait = self._politeness.observe(key, response, started=started, now=now)
-            onward = self._hop(request, response)
+            onward = self._hop(request, response, answers)
             if onward is not None:
                 if self._tried is not None:
                     self._tried(request, response)
-                refusal = self._admission.refuses_hop(request, onward)
+                refusal = None if onward is request else self._admission.refuses_hop(request, onward)
                 if refusal is None:
                     self._frontier.retry(onward, now)
                 else:
@@ -325,9 +328,13 @@ class Crawl:
         self._politeness.sent(request.url.host_key, request.id, self._clock.seconds())
         self.wake()
 
-    def _hop(self, request: Request, response: Response) -> Request | None:
+    def _hop(self, request: Request, response: Response, answers: int) -> Request | None:
+        """The request that goes on from here: where a redirect leads, or the same, when its login answers a 401."""
         if response.error is not None:
             return None
+        if response.status == UNAUTHORIZED and self._fetcher.heads.challenged(request, response, answers):
+            self._answers[request.id] = answers + 1
+            return request
         rules = self._rules
         try:
             return next_hop(request, response, max_redirects=rules.max_redirects, https_only=rules.https_only)

@@ -174,7 +174,7 @@ class Job:
         path = self._folder / OPTIONS_FILE
         text = to_toml(config)
         if self.resumed:
-            before = Config.from_toml(str(path))
+            before = Config.kept(str(path))
             self.notes += changes(before, config, path)
             if before.max_pages is not None and (config.max_pages is None or config.max_pages > before.max_pages):
                 self._store.queue_failed(("budget_exceeded",), omits_skips=config.omits_skips)

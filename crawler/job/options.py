@@ -7,10 +7,11 @@ from typing import Final
 
 from crawler.config.config import OPTIONS, Config, ConfigError
 from crawler.config.kinds import Option
-from crawler.config.options.groups import LIMITS, MONITORS, PEOPLE, POLITENESS, REQUEST
+from crawler.config.options.groups import LIMITS, LOGIN, MONITORS, PEOPLE, POLITENESS, REQUEST
+from crawler.config.secrets import Hidden, presentable
 
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
-_FREE: Final = frozenset({REQUEST, POLITENESS, LIMITS, PEOPLE, MONITORS})
+_FREE: Final = frozenset({REQUEST, LOGIN, POLITENESS, LIMITS, PEOPLE, MONITORS})
 _UNTOLD: Final = frozenset({PEOPLE, MONITORS})  # nor does it matter to the job what they were
 _FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
 _WHERE: Final = frozenset({"job", "durable"})
@@ -25,14 +26,24 @@ def changes(before: Config, after: Config, path: Path) -> list[str]:
     changed = [
         option
         for option in OPTIONS.values()
-        if option.name not in _WHERE and getattr(before, option.name) != getattr(after, option.name)
+        if option.name not in _WHERE and _shown(before, option) != _shown(after, option)
     ]
     bound = [option for option in changed if option.group not in _FREE and option.name not in _FREE_TOO]
     refused = [_name(option) for option in bound]
     if refused:
         raise JobError(f"{', '.join(refused)} must be what this job began with (see {path}), or begin another job")
     told = [option for option in changed if option.group not in _UNTOLD]
-    return [f"{_name(option)} is no longer what it was in the run before" for option in told]
+    return [_told(option, after) for option in told]
+
+
+def _shown(config: Config, option: Option) -> object:
+    return presentable(option.kind, getattr(config, option.name))
+
+
+def _told(option: Option, after: Config) -> str:
+    if isinstance(option.kind, Hidden) and getattr(after, option.name) is None:
+        return f"{_name(option)} was given in the run before and is not now: a job keeps no secrets"
+    return f"{_name(option)} is no longer what it was in the run before"
 
 
 def _name(option: Option) -> str:

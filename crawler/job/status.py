@@ -257,7 +257,7 @@ def read_seeds(folder: str) -> list[Url]:
 def read_options(folder: str) -> Config:
     """The options of the latest run. Raises JobError, ConfigError."""
     refuse_others(Path(folder))
-    return Config.from_toml(str(Path(folder) / OPTIONS_FILE))
+    return Config.kept(str(Path(folder) / OPTIONS_FILE))
 
 
 def _checked(answer: Answer) -> Answer:

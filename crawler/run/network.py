@@ -8,12 +8,11 @@ from typing import Any
 
 from crawler.config.config import Config
 from crawler.config.hosts import Hosts
-from crawler.config.kinds import pair
+from crawler.config.secrets import revealed
 from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
@@ -21,6 +20,7 @@ from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import LateContext
 from crawler.fetch.limits import Limits
 from crawler.fetch.typed import Typed
+from crawler.run.logins import make_logins
 
 
 class Network:
@@ -35,14 +35,13 @@ class Network:
         typed: Typed,
         own_ports: Container[int] = (),
         hosts: Hosts | None = None,
-        throttle: Throttle | None = None,
     ) -> None:
         self._config = config
         self._hosts = hosts
-        self._throttle = throttle
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
+        self._logins = make_logins(config, hosts)
         self._resolver = Resolver(reactor)
         self._stalls = Stalls()
         self._pool = Pool(
@@ -84,10 +83,10 @@ class Network:
             headers=config.header_pairs,
             public_only=self._typed.public_only,
             login=self._typed.login,
+            logins=self._logins,
             stalls=self._stalls,
             budget=self.budget,
             timeout_at=None if self._hosts is None else self._timeout_at,
-            throttle=self._throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
         )
 
@@ -97,7 +96,7 @@ class Network:
 
     def _headers_at(self, host_key: str) -> Sequence[tuple[str, str]]:
         settings = None if self._hosts is None else self._hosts.of(host_key)
-        return () if settings is None or settings.headers is None else tuple(map(pair, settings.headers))
+        return () if settings is None or settings.headers is None else tuple(map(revealed, settings.headers))
 
     def close(self) -> None:
         """Close every socket."""

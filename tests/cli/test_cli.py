@@ -267,7 +267,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
     titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
     assert titles[0] == "Examples:"
-    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Concurrency and politeness:", "Limits:", "Output:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
+    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Concurrency and politeness:", "Limits:", "Output:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
     for option in FLAGS:
         flag = option.flags[-1] if option.flags else option.metavar
         if option.default is True:
@@ -603,7 +603,7 @@ def test_a_program_keeps_its_folder(tmp_path, how):
     assert done.stdout.startswith("['url_invalid'] <function parse"), done.stderr
 
 
-@pytest.mark.parametrize("flag", ["-d", "-u", "-x", "-L"])
+@pytest.mark.parametrize("flag", ["-d", "-x", "-L"])
 def test_one_letter_is_no_hint(capfd, flag):
     """Of an option of another program that begins like one of ours nothing is guessed."""
     assert main([flag, "x"]) == 2

@@ -7,6 +7,7 @@ from typing import Final
 INPUT: Final = "Input"
 CRAWL: Final = "Crawl"
 REQUEST: Final = "Request"
+LOGIN: Final = "Login and TLS"
 POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
@@ -15,4 +16,4 @@ EXTRACTION: Final = "Extraction"
 PEOPLE: Final = "People"
 MONITORS: Final = "Monitors"
 
-GROUPS: Final = (INPUT, CRAWL, REQUEST, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)
+GROUPS: Final = (INPUT, CRAWL, REQUEST, LOGIN, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)

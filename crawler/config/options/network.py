@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from crawler.config.kinds import Flag, Option
-from crawler.config.options.groups import REQUEST
+from crawler.config.options.groups import LOGIN, REQUEST
 from crawler.config.options.output import OutputOptions
 
 
@@ -14,7 +14,7 @@ class NetworkOptions(OutputOptions, frozen=True, kw_only=True):
 
     insecure: Annotated[
         bool,
-        Option(Flag(), REQUEST, "Accept any TLS certificate", ("-k",)),
+        Option(Flag(), LOGIN, "Accept any TLS certificate", ("-k",)),
     ] = False
     https_only: Annotated[
         bool,

@@ -6,14 +6,14 @@ from typing import Annotated, Final, Literal, get_args
 
 from crawler.config.kinds import Choice, Header, Headers, Line, Option, Seconds, Whole
 from crawler.config.options.groups import REQUEST
-from crawler.config.options.network import NetworkOptions
+from crawler.config.options.login import LoginOptions
 from crawler.version import __version__
 
 Method = Literal["GET", "HEAD"]
 _DAY: Final = 86_400.0
 
 
-class RequestOptions(NetworkOptions, frozen=True, kw_only=True):
+class RequestOptions(LoginOptions, frozen=True, kw_only=True):
     """What is in a request."""
 
     method: Annotated[
