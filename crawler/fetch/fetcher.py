@@ -19,6 +19,7 @@ from crawler.fetch.auth.logins import Logins
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads, Pairs
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
@@ -57,6 +58,7 @@ class Fetcher:
         stalls: Stalls | None = None,
         timeout_at: Callable[[str], float | None] | None = None,
         headers_at: Callable[[str], Pairs] | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._clock = clock
         self._was_late = False
@@ -82,6 +84,7 @@ class Fetcher:
             turns=Turns(clock),
             budget=self.budget,
             ended=self._ended,
+            throttle=throttle,
         )
         self.budget.sources.append(self._largest)
 
@@ -143,6 +146,8 @@ class Fetcher:
     def _ended(self, flight: Flight) -> None:
         self._flights.pop(flight, None)
         flight.let_go()
+        if self.parts.throttle is not None:
+            self.parts.throttle.forget(flight)
         if not self._flights and self._watch is not None and self._watch.active():
             self._watch.cancel()
             self._watch = None

@@ -20,6 +20,7 @@ from crawler.errors import CodedError
 from crawler.fetch.budget import Budget, Growing
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.throttle import Pauses, Throttle
 from crawler.fetch.decode import Decoder, parse_encodings
 from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
@@ -49,14 +50,15 @@ class Parts:
     turns: Turns
     budget: Budget
     ended: Callable[[Flight], None]
+    throttle: Throttle | None = None
 
 
 class Flight(Growing):
     """One attempt. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_parts", "_request", "_response", "_sent", "_unpacking",
-        "_wall", "done", "trace",
+        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_parts", "_pauses", "_request", "_response", "_sent",
+        "_unpacking", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
@@ -74,6 +76,7 @@ class Flight(Growing):
         self._end: tuple[CodedError | None] | None = None
         self._leads_on = False
         self._limit = parts.limits.max_size
+        self._pauses: Pauses | None = None  # that we made ourselves
 
     def start(self, envelope: Envelope) -> None:
         """Send the request. The envelope is made of it and of `trace`."""
@@ -88,7 +91,7 @@ class Flight(Growing):
         limits, trace = self._parts.limits, self.trace
         if trace.phase == "closing":  # of a WebSocket: all that was asked for is there, and that phase ends by itself
             return None
-        free = self._parts.stalls.free
+        free = self._parts.stalls.free if self._pauses is None else self._pauses.without(self._parts.stalls.free)
         if free(trace.started, now) > limits.total:
             return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
         waited = free(trace.phase_started, now)
@@ -178,6 +181,9 @@ class Flight(Growing):
         """The response itself is our handle on the transport."""
 
     def dataReceived(self, data: bytes) -> None:
+        throttle = self._parts.throttle
+        if throttle is not None:
+            self._pause(throttle, len(data))
         beyond = self.trace.received - self._limit
         if beyond > 0:
             data = data[: len(data) - beyond]
@@ -196,12 +202,28 @@ class Flight(Growing):
         if not self.done.called:
             self._ended(None if reason is DONE else _coded(reason))
 
+    def _pause(self, throttle: Throttle, size: int) -> None:
+        if self._pauses is None:
+            self._pauses = Pauses()
+        self._pauses.begin(self._parts.clock.seconds())
+        throttle.took(self, size)
+        if self._response is not None:
+            self._response.pauseProducing()
+
+    def go_on(self) -> None:
+        """The throttle lets more come."""
+        assert self._pauses is not None
+        self.trace.last_byte = now = self._parts.clock.seconds()
+        self._pauses.end(now)
+        if self._response is not None and not (self._unpacking is not None and self._unpacking.busy):
+            self._response.resumeProducing()
+
     def _unpacked(self) -> None:
         """All that has come is decoded, after the server had to wait for that, or had ended meanwhile."""
         self.trace.last_byte = self._parts.clock.seconds()
         if self._end is not None:
             self._ended(*self._end)
-        elif self._response is not None:
+        elif self._response is not None and (self._pauses is None or not self._pauses.lasting):
             self._response.resumeProducing()
 
     def _ended(self, error: CodedError | None) -> None:

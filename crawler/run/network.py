@@ -13,6 +13,7 @@ from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
@@ -35,9 +36,11 @@ class Network:
         typed: Typed,
         own_ports: Container[int] = (),
         hosts: Hosts | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._config = config
         self._hosts = hosts
+        self._throttle = throttle
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
@@ -87,6 +90,7 @@ class Network:
             stalls=self._stalls,
             budget=self.budget,
             timeout_at=None if self._hosts is None else self._timeout_at,
+            throttle=self._throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
         )
 

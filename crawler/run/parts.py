@@ -24,7 +24,7 @@ from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.run.network import Network
-from crawler.run.pacing import make_politeness
+from crawler.run.pacing import make_politeness, make_throttle
 from crawler.run.reactors import descriptor_limit
 from crawler.seeds.feed import Feed
 from crawler.sinks import Sink
@@ -118,7 +118,13 @@ class Parts:
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
         network = Network(
-            config, reactor=reactor, dial=self._dial, typed=self.typed, own_ports=self.own_ports, hosts=self._hosts
+            config,
+            reactor=reactor,
+            dial=self._dial,
+            typed=self.typed,
+            own_ports=self.own_ports,
+            hosts=self._hosts,
+            throttle=make_throttle(config, reactor, self.politeness),
         )
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
