@@ -3,4 +3,4 @@
 Imports the vocabulary alone.
 """
 
-__all__ = ["auth", "budget", "connect", "decode", "fetcher", "http11", "limits", "redirect", "typed"]
+__all__ = ["auth", "budget", "connect", "decode", "fetcher", "http11", "limits", "proxied", "redirect", "typed"]

@@ -60,6 +60,7 @@ class Fetcher:
         headers_at: Callable[[str], Pairs] | None = None,
         throttle: Throttle | None = None,
     ) -> None:
+        self.takes_turns = False  # whether proxies do: each try of a URL is another turn, its redirects are none
         self._clock = clock
         self._was_late = False
         self._public_only = public_only
@@ -131,7 +132,7 @@ class Fetcher:
         self._was_late = late
         for flight in list(self._flights):
             error = flight.overdue(now)
-            if error is not None:
+            if error is not None and not flight.goes_on(error):
                 flight.stop(error)
         self._watch = None
         if self._flights:
@@ -148,6 +149,8 @@ class Fetcher:
         flight.let_go()
         if self.parts.throttle is not None:
             self.parts.throttle.forget(flight)
+        if flight.trace.on_end is not None:
+            flight.trace.on_end()
         if not self._flights and self._watch is not None and self._watch.active():
             self._watch.cancel()
             self._watch = None
@@ -161,4 +164,6 @@ class Fetcher:
             envelope.body = body.content
         if request.attempt > 1:
             envelope.attempt = request.attempt
+        if self.takes_turns:
+            envelope.turn = request.id + request.attempt
         return envelope

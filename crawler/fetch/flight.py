@@ -19,6 +19,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget, Growing
 from crawler.fetch.client import Client
+from crawler.fetch.connect.proxy import ProxyFailed
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.connect.throttle import Pauses, Throttle
 from crawler.fetch.decode import Decoder, parse_encodings
@@ -35,6 +36,7 @@ _log = Logger()
 MIN_RATE_GRACE: Final = 30.0
 REDIRECT_SIZE: Final = 64 * 1024  # so much of the body of a redirect is read, that its connection may be kept
 REDIRECT_SECONDS: Final = 2.0
+_UNSENT: Final = frozenset(("dns", "connect"))
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _BROKEN_OFF: Final = frozenset(("body_truncated", "http_bad_chunk", "timeout_idle", "timeout_total", "too_slow"))
 
@@ -106,7 +108,15 @@ class Flight(Growing):
                 return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")
             return None
         code, limit = limits.of(trace.phase)
-        return CodedError(code, f"no result after {limit:g} s") if waited > limit else None
+        if waited <= limit:
+            return None
+        if trace.proxy is not None and trace.phase == "connect":
+            return ProxyFailed("proxy_connect", f"{trace.proxy}: no way through it after {limit:g} s", blame="proxy")
+        return CodedError(code, f"no result after {limit:g} s")
+
+    def goes_on(self, error: CodedError) -> bool:
+        """Whether there is another way to try when this deadline has passed: another proxy."""
+        return self.trace.on_overdue is not None and self.trace.on_overdue(error)
 
     def stop(self, error: CodedError) -> None:
         """End the fetch with an error of ours and close its socket."""
@@ -276,7 +286,8 @@ class Flight(Growing):
             truncated=(error is not None or broken is not None) and response is not None,
             warnings=warnings,
             remote_ip=trace.remote_ip,
-            reused=None if trace.remote_ip is None else trace.reused,
+            reused=None if trace.phase in _UNSENT else trace.reused,
+            proxy=None if trace.proxy is None else str(trace.proxy),
             error=error,
             broken=broken,
             data=None if response is None else response.data,
