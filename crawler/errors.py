@@ -84,6 +84,11 @@ CODES: Final[dict[str, Code]] = {
     "http_too_many_1xx": Code("headers", False, "more than 100 interim answers"),
     "http_desync": Code("headers", True, "bytes arrived that no request had asked for"),
     "http_protocol": Code("headers", False, "the server switched protocols unasked"),
+    "http2_protocol": Code("headers", False, "the server does not keep to HTTP/2"),
+    "http2_reset": Code("headers", True, "the server reset the stream before the answer (HTTP/2)"),
+    "http2_refused": Code("headers", True, "the server refused the request unseen, and again on another try (HTTP/2)"),
+    "http2_goaway": Code("headers", True, "the server closed the HTTP/2 connection before the answer"),
+    "http2_enhance_your_calm": Code("headers", True, "the server finds that we ask for too much (HTTP/2)"),
     "ws_protocol": Code("body", False, "the server does not keep to the WebSocket protocol"),
     # redirect
     "too_many_redirects": Code("headers", False, "more redirects than --max-redirects"),
@@ -106,9 +111,8 @@ CODES: Final[dict[str, Code]] = {
     "disk_full": Code("store", True, "no space left to write"),
     "write_error": Code("store", True, "an output cannot be written"),
     # proxy
-    "proxy_connect": Code("connect", True, "the proxy cannot be reached, or it cannot reach the server"),
+    "proxy_connect": Code("connect", True, "the proxy cannot be reached"),
     "proxy_auth": Code("connect", False, "the proxy refuses our credentials"),
-    "proxy_refused": Code("connect", False, "the proxy does not let us through to this server"),
     "proxy_protocol": Code("connect", False, "the proxy's answer makes no sense"),
     # other
     "interrupted": Code("internal", True, "the run was stopped before this URL was fetched"),
@@ -183,7 +187,12 @@ class StaleConnection(CodedError):  # noqa: N818 - an event of a kept connection
     """A request on a kept connection got no answer, and may be sent again on a fresh one at no cost.
 
     The server had closed the connection (RFC 9112 section 9.3.1), or what was left of the answer before came instead.
+    What is `unprocessed` was not looked at (RFC 9113 section 8.7): it may be sent again whatever its method is.
     """
+
+    def __init__(self, code: str, message: str = "", *, unprocessed: bool = False) -> None:
+        super().__init__(code, message)
+        self.unprocessed = unprocessed
 
 
 def errno_of(error: BaseException) -> int | None:

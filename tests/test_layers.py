@@ -313,9 +313,14 @@ def test_what_a_leaf_may_import(module: str, allowed: set[str]) -> None:
     assert OURS[module] <= allowed
 
 
-def test_http11_stands_alone() -> None:
-    """The engine under treq, with what it connects and sends by, imports nothing of crawler but the error codes."""
-    inside = ("crawler.fetch.http11", "crawler.fetch.connect", "crawler.fetch.sending.producing")
+HTTP11 = ("crawler.fetch.http11", "crawler.fetch.connect", "crawler.fetch.sending.producing")
+
+
+@pytest.mark.parametrize("inside", [HTTP11, ("crawler.fetch.http2", *HTTP11)])
+def test_http_stands_alone(inside: tuple[str, ...]) -> None:
+    """The engine under treq, with what it connects and sends by, imports nothing of crawler but the error codes; and
+    HTTP/1.1 does not know HTTP/2, which is put before it.
+    """
     for module in SOURCES:
         if module.startswith(inside):
             strangers = {name for name in OURS[module] if not name.startswith(inside)}

@@ -20,6 +20,7 @@ RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 522, 524})
 # Nothing was done, whatever was asked for: the request has not left, or was counted and sent back (RFC 6585 section 4).
 _NOT_SENT: Final = frozenset({"dns", "connect", "tls"})
 _NOT_DONE: Final = frozenset({429})
+_UNSEEN: Final = frozenset({"http2_refused"})  # RFC 9113 section 8.7
 # This machine ran short of something: no news about the URL, so not one of its tries.
 LOCAL_CODES: Final = frozenset({"local_fd_limit", "local_port_exhausted"})
 # Transient for a later run, not for this one: our own decisions, the end of the run, our own disk.
@@ -78,4 +79,6 @@ class Retry:
 
 def _is_undone(status: int | None, error: CodedError | None) -> bool:
     """Whether the server has certainly not done what it was asked for."""
-    return status in _NOT_DONE if error is None else status is None and error.phase in _NOT_SENT
+    if error is None:
+        return status in _NOT_DONE
+    return status is None and (error.phase in _NOT_SENT or error.code in _UNSEEN)

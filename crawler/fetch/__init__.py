@@ -1,6 +1,6 @@
 """One request becomes one response: deadlines, limits, decoding, redirects; http11 is the agent under treq.
 
-Imports the vocabulary alone.
+Where a server chooses it, http2 carries the requests of that agent. Imports the vocabulary alone.
 """
 
-__all__ = ["auth", "budget", "connect", "decode", "fetcher", "http11", "limits", "proxied", "redirect", "typed"]
+__all__ = ["auth", "budget", "connect", "decode", "fetcher", "http2", "http11", "limits", "redirect", "typed"]

@@ -61,7 +61,11 @@ class FakeOwner:
     def __init__(self, clock: Clock | None = None) -> None:
         self._turns = None if clock is None else Turns(clock)
         self.free: list[Connection] = []
+        self.retirees: list[Any] = []
         self.lost: list[Connection] = []
+
+    def retired(self, connection: Any) -> None:
+        self.retirees.append(connection)
 
     def released(self, connection: Connection) -> None:
         self.free.append(connection)

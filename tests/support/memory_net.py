@@ -20,14 +20,12 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget
-from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.limits import Limits
-from crawler.fetch.proxied import ProxiedAgent
 from crawler.models import Input, Request
 from crawler.urls import parse
 
@@ -272,7 +270,6 @@ class Client:
         public_only: Callable[[Request], bool] = lambda _: False,
         stalls: Stalls | None = None,
         budget: Budget | None = None,
-        routes: Routes | None = None,
         **endpoint_options: Any,
     ) -> None:
         self.network = network
@@ -288,10 +285,9 @@ class Client:
             pool=self.pool,
             **endpoint_options,
         )
-        agent = Agent(clock=clock, pool=self.pool, endpoint=endpoint)
         self.fetcher = Fetcher(
             clock=clock,
-            agent=agent if routes is None else ProxiedAgent(agent, routes, clock),
+            agent=Agent(clock=clock, pool=self.pool, endpoint=endpoint),
             limits=limits or Limits(),
             user_agent="test/1",
             headers=headers,
@@ -300,7 +296,6 @@ class Client:
             budget=budget,
             wall_clock=lambda: WALL + clock.seconds(),
         )
-        self.fetcher.takes_turns = routes is not None
 
     def assert_quiet(self) -> None:
         """Once the pool is closed, no socket is open and no timer runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -12,10 +13,8 @@ from zope.interface import implementer
 
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.http11.connection import Carrier
-from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope
 from crawler.fetch.http11.pool import Pool
-from crawler.fetch.http11.response import WireResponse
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))  # RFC 9110 section 9.2.2
 
@@ -23,11 +22,17 @@ FRESH_SECONDS = 1.0
 """A connection that was idle for longer carries no request that may not be sent twice: its server may be closing it."""
 
 
+class Connects(Interface):
+    """An Endpoint, or what stands before it."""
+
+    def connect(self, envelope: Envelope) -> Deferred[Carrier]: ...
+
+
 @implementer(IAgent)
 class Agent:
     """Sends the request of an Envelope, once. StaleConnection tells that it may be sent again: an idempotent one."""
 
-    def __init__(self, *, clock: IReactorTime, pool: Pool, endpoint: Endpoint) -> None:
+    def __init__(self, *, clock: IReactorTime, pool: Pool, endpoint: Connects) -> None:
         self._clock = clock
         self._pool = pool
         self._endpoint = endpoint
@@ -47,8 +52,7 @@ class Agent:
         if once and not connection.shared and self._clock.seconds() - connection.idle_since > FRESH_SECONDS:
             connection.abort()
             return self._connect(headers)
-        sent: Deferred[Any] = connection.send(headers)
-        return sent.addErrback(_not_twice, headers.method) if once else sent
+        return _send(connection, headers)
 
     def _connect(self, envelope: Envelope) -> Deferred[Any]:
         envelope.trace.enter("dns", self._clock.seconds())
@@ -60,10 +64,11 @@ class Agent:
 def _not_twice(failure: Failure, method: str) -> Failure:
     """RFC 9110 section 9.2.2: only an idempotent request may be repeated if no answer to it has come."""
     error = failure.value
-    if isinstance(error, StaleConnection):
+    if isinstance(error, StaleConnection) and not error.unprocessed:
         raise CodedError(error.code, f"{error.message}; {method} is not sent twice", transient=False)
     return failure
 
 
-def _send(connection: Carrier, envelope: Envelope) -> Deferred[WireResponse]:
-    return connection.send(envelope)
+def _send(connection: Carrier, envelope: Envelope) -> Deferred[Any]:
+    sent: Deferred[Any] = connection.send(envelope)
+    return sent if envelope.method in IDEMPOTENT else sent.addErrback(_not_twice, envelope.method)
