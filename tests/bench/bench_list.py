@@ -20,8 +20,10 @@ NAMES = {
     "site-tls": "built-in site, https",
     "nginx": "nginx, http",
     "nginx-tls": "nginx, https",
+    "nginx-h2": "nginx, https or h2",
 }
 OURS = "crawler"
+OVER_HTTP2 = "crawler --http2"
 
 
 def commands(peers: list[str], urls: Path, output: Path, authority: str) -> dict[str, list[str]]:
@@ -43,6 +45,8 @@ def measure(name: str, base: str, running: Servers, options: argparse.Namespace,
     urls, output = folder / "urls.txt", folder / "records.jsonl"
     urls.write_text("".join(f"{base}/p/{n % PAGES}.html?{n // PAGES}\n" for n in range(options.urls)))
     contenders = commands(options.peer, urls, output, running.authority)
+    if name == "nginx-h2":
+        contenders[OVER_HTTP2] = [*contenders[OURS], "--http2"]
     costs: dict[str, list[Cost]] = {contender: [] for contender in contenders}
     for number in range(options.rounds + 1):
         for contender, command in contenders.items():

@@ -38,6 +38,7 @@ http {{
   uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
   server {{
     listen 127.0.0.1:{plain} backlog=4096; listen 127.0.0.1:{secure} ssl backlog=4096;
+    listen 127.0.0.1:{both} ssl http2 backlog=4096;
     ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key; root {folder}/www;
   }}
 }}
@@ -61,14 +62,15 @@ def nginx(program: str, folder: Path) -> Generator[dict[str, str]]:
         pages.joinpath(f"{number}.html").write_bytes(answer.partition(b"\r\n\r\n")[2])
     if DOCS.is_dir():
         (folder / "www" / "docs").symlink_to(DOCS)
-    plain, secure = free_port(), free_port()
+    plain, secure, both = free_port(), free_port(), free_port()
     user = "user root; " if os.geteuid() == 0 else ""  # its workers must be allowed to read the pages
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(user=user, folder=folder, plain=plain, secure=secure))
+    config.write_text(NGINX.format(user=user, folder=folder, plain=plain, secure=secure, both=both))
     process = subprocess.Popen([program, "-c", config], stderr=subprocess.DEVNULL)
     try:
         wait_for(plain, process)
-        yield {"nginx": f"http://127.0.0.1:{plain}", "nginx-tls": f"https://127.0.0.1:{secure}"}
+        names = {"nginx": ("http", plain), "nginx-tls": ("https", secure), "nginx-h2": ("https", both)}
+        yield {name: f"{scheme}://127.0.0.1:{port}" for name, (scheme, port) in names.items()}
     finally:
         process.terminate()
         process.wait()

@@ -6,15 +6,19 @@ from typing import Annotated
 
 from crawler.config.kinds import Flag, Option
 from crawler.config.options.groups import LOGIN, REQUEST
-from crawler.config.options.proxy import ProxyOptions
+from crawler.config.options.output import OutputOptions
 
 
-class NetworkOptions(ProxyOptions, frozen=True, kw_only=True):
+class NetworkOptions(OutputOptions, frozen=True, kw_only=True):
     """From a URL to a connection."""
 
     insecure: Annotated[
         bool,
         Option(Flag(), LOGIN, "Accept any TLS certificate", ("-k",)),
+    ] = False
+    http2: Annotated[
+        bool,
+        Option(Flag(), REQUEST, "Speak HTTP/2 with https servers that choose it"),
     ] = False
     https_only: Annotated[
         bool,

@@ -1,3 +1,0 @@
-"""What a Config says of how servers are reached, and as whom: proxies, logins. Made into parts of fetch."""
-
-__all__ = ["logins", "routing"]
