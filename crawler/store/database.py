@@ -270,7 +270,8 @@ class Store:
     def owed(self) -> list[tuple[int, BadLine]]:
         """The inputs that are not fetched, whose records are not written."""
         rows = self._read(f"{REQUEST_QUERY} WHERE state = {OWED} AND {_PENDING} ORDER BY urls.id", row=REQUEST_ROW)
-        return [(row[0], line_of(row)) for row in rows]
+        with value_errors(self._path):
+            return [(row[0], line_of(row)) for row in rows]
 
     def backlog(self) -> list[tuple[str, int]]:
         """How many fresh requests there are for each host; the host with the oldest comes first."""

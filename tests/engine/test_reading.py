@@ -16,7 +16,7 @@ from twisted.logger import globalLogPublisher
 from crawler.config.config import Config
 from crawler.engine.reading import PageReader, make_reader
 from crawler.errors import CodedError
-from crawler.models import Findings, Input, Request, Response, Timings
+from crawler.models import Ask, Findings, Input, Request, Response, Timings
 from crawler.page.callbacks import Callbacks, Parse
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import QUICK, TRIED, Answered, Discovery, LinkRules
@@ -80,7 +80,14 @@ CYCLE["self"] = [CYCLE]
 
 
 class Rig:
-    def __init__(self, *, links: bool = False, extract: Sequence[str] = (), parse: Parse | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        links: bool = False,
+        extract: Sequence[str] = (),
+        parse: Parse | None = None,
+        callbacks: Callbacks | None = None,
+    ) -> None:
         self.worker = Worker()
         self.clock = Clock()
         self.reader = PageReader(
@@ -88,12 +95,15 @@ class Rig:
             turns=Cooperator(scheduler=lambda call: self.clock.callLater(0, call)),
             discovery=Discovery(RULES) if links else None,
             extraction=compile_extraction(extract, ()) if extract else None,
-            callbacks=Callbacks(parse),
+            callbacks=callbacks or Callbacks(parse),
         )
 
-    def read(self, got: Response, *ends: Extracted | Findings | CodedError) -> Findings:
+    def read(
+        self, got: Response, *ends: Extracted | Findings | CodedError, asked_for: Request | None = None
+    ) -> Findings:
         """Prepare, let the worker end with these one after another, and read."""
-        prepared: Any = self.reader.prepare(request(), got)
+        asked_for = asked_for or request()
+        prepared: Any = self.reader.prepare(asked_for, got)
         if prepared is not None:
             results: list[Any] = []
             prepared.addCallback(results.append)
@@ -105,7 +115,7 @@ class Rig:
             (prepared,) = results
         else:
             assert not ends, "the worker was not needed"
-        return self.reader.read(request(), got, prepared)
+        return self.reader.read(asked_for, got, prepared)
 
 
 def paths(findings: Findings) -> list[str]:
@@ -266,6 +276,26 @@ class TestFunction:
         assert findings.data == [{"title": "T"}, {"n": 2}]
         assert paths(findings) == ["z", "u", "r"]
         assert findings.links == 2
+
+    def test_a_function_that_a_job_cannot_keep(self):
+        """It fails the page that asks for it, in words for its author."""
+
+        def parse(_: Page) -> Iterable[Any]:
+            yield asked.Request("z", callback=lambda _: None)
+
+        findings = Rig(links=True, callbacks=Callbacks(parse, kept=True)).read(response())
+        assert findings.error is not None
+        assert findings.error.code == "parse_error"
+        assert "a job cannot find" in findings.error.message
+        assert findings.follow == []
+
+    def test_a_callback_of_an_earlier_run_that_is_gone(self):
+        """Its page was fetched; that nobody can read it is said in its record."""
+        ask = Ask(callback="my_spider:parse_item")
+        findings = Rig(links=True, parse=lambda _: ["z"]).read(response(), asked_for=request(ask=ask))
+        assert findings.error is not None
+        assert findings.error.code == "parse_error"
+        assert "my_spider:parse_item of an earlier run is not there any more" in findings.error.message
 
     @pytest.mark.parametrize("nothing", [None, [], ()])
     def test_it_may_yield_nothing(self, nothing):

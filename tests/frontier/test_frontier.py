@@ -25,7 +25,7 @@ from crawler.frontier import Counts, Frontier, HostView
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.models import Input, Outcome, Request, Response, Timings
+from crawler.models import Ask, FileBody, FormBody, Input, Outcome, Part, Request, Response, Timings
 from crawler.politeness.controller import Politeness
 from crawler.store.database import Store
 from crawler.store.journal import Journal
@@ -175,6 +175,34 @@ class TestKnown:
         assert frontier.counts() == Counts(queued=3)
         frontier.finish(claim(frontier), "ok", 0.0)
         assert not frontier.add(msgspec.structs.replace(req(0), id=6))
+
+    def test_what_is_asked_for_beside_a_url_makes_it_another(self, make):
+        """By method and body, not by what comes along; a plain GET is known by its URL, as ever."""
+        frontier = make(Politeness(), canonical_key)
+        asks = [
+            ("GET", None),
+            ("POST", Ask(body=b"1")),
+            ("POST", Ask(body=b"2")),
+            ("PUT", Ask(body=b"2")),
+            ("POST", Ask()),
+            ("POST", Ask(body=FormBody((Part("a", b"1"),)))),
+            ("POST", Ask(body=FileBody("/a", 1, 1))),
+            ("POST", Ask(body=FileBody("/a", 1, 2))),
+        ]
+        known = [
+            ("GET", Ask(meta=1)),
+            ("HEAD", Ask()),
+            ("POST", Ask(body=b"1", meta=2, headers=(("A", "b"),), callback="m:f")),
+        ]
+        requests = [
+            msgspec.structs.replace(req(0), id=number, method=method, ask=ask)
+            for number, (method, ask) in enumerate((*asks, *known))
+        ]
+        assert [frontier.knows(request) for request in requests] == [False] * 11
+        assert [frontier.add(request) for request in requests] == [True] * len(asks) + [False] * len(known)
+        assert [frontier.knows(request) for request in requests] == [True] * 11
+        assert requests[0].ask is None
+        assert frontier._key_of(requests[0]) == canonical_key(requests[0].url)
 
     def test_known_is_what_the_key_says(self, make):
         """Of two URLs with the same key the first one is fetched."""

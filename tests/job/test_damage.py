@@ -75,8 +75,10 @@ def test_other_tables(tmp_path):
         "UPDATE urls SET attempt = 'many'",
         "UPDATE urls SET url = CAST(x'687474703A2F2FFF' AS TEXT)",
         "UPDATE urls SET state = 1, hop = 'http://b.example/', redirects = '[{'",
+        "INSERT INTO asks SELECT id, '{\"body\":5}' FROM urls",
+        "INSERT INTO asks SELECT id, x'FF' FROM urls",
     ],
-    ids=["no URL", "bytes", "words", "not UTF-8", "not JSON"],
+    ids=["no URL", "bytes", "words", "not UTF-8", "not JSON", "no Ask", "an Ask of bytes"],
 )
 def test_values_that_are_none_of_ours(tmp_path, statement):
     """A row that cannot be read ends the run with the code of a disk that fails, and says which file is damaged."""

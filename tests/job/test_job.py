@@ -20,6 +20,7 @@ from pathlib import Path
 
 import job_victim
 import killed_crawler
+import killed_spider
 import msgspec
 import pytest
 from job_tools import WALL, HandReactor, Work, bad_line, bad_record, link, record, req, working
@@ -613,4 +614,19 @@ def test_a_whole_crawler_killed(mode):
     assert sum(found["deaths"].values()) == 9
     assert len(found["deaths"]) >= 5, "they died in different ways"
     assert found["delays"] > 50
+    assert victim.returncode == 0
+
+
+def test_a_spider_killed():
+    """Forms and searches by POST, each with its function and its meta: every record once, whatever the kills."""
+    victim = subprocess.run(
+        [sys.executable, killed_spider.__file__, "3", "9"],
+        env={**os.environ, "PYTHONPATH": str(Path(killed_spider.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        timeout=120,
+    )
+    found = json.loads(victim.stdout)
+    assert found["wrong"] == []
+    assert sum(found["deaths"].values()) == 9
+    assert len(found["deaths"]) >= 5, "they died in different ways"
     assert victim.returncode == 0

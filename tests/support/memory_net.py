@@ -60,6 +60,7 @@ class Asked(NamedTuple):
 
     line: str
     headers: dict[str, str]
+    body: bytes = b""
 
     @property
     def target(self) -> str:
@@ -87,11 +88,15 @@ class Wire:
             self._server.raw(self, data)
             return
         self._received += data
-        head, end, self._received = self._received.partition(b"\r\n\r\n")
+        head, end, rest = self._received.partition(b"\r\n\r\n")
         assert end, "a request is written whole"
         line, *fields = head.decode("ascii").split("\r\n")
-        asked = Asked(line, {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)})
-        assert len(asked.headers) == len(fields), "no header twice"
+        headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
+        assert len(headers) == len(fields), "no header twice"
+        length = int(headers.get("content-length", "0"))
+        asked = Asked(line, headers, rest[:length])
+        assert len(asked.body) == length, "with its body"
+        self._received = rest[length:]
         self._set_answering(answering=True)
         self._server.asked.append((self._network.clock.seconds(), asked))
         self._server.script(self, asked)
