@@ -111,8 +111,9 @@ CODES: Final[dict[str, Code]] = {
     "disk_full": Code("store", True, "no space left to write"),
     "write_error": Code("store", True, "an output cannot be written"),
     # proxy
-    "proxy_connect": Code("connect", True, "the proxy cannot be reached"),
+    "proxy_connect": Code("connect", True, "the proxy cannot be reached, or it cannot reach the server"),
     "proxy_auth": Code("connect", False, "the proxy refuses our credentials"),
+    "proxy_refused": Code("connect", False, "the proxy does not let us through to this server"),
     "proxy_protocol": Code("connect", False, "the proxy's answer makes no sense"),
     # other
     "interrupted": Code("internal", True, "the run was stopped before this URL was fetched"),

@@ -1,4 +1,4 @@
-"""What all tests share: an environment in which nothing is set for the crawler or for terminals, and the built-in site."""
+"""What all tests share: an environment in which nothing is set for the crawler, for terminals or by way of proxies, and the built-in site."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 @pytest.fixture(autouse=True)
 def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("CRAWLER_") or name in _TERMINAL:
+        if name.startswith("CRAWLER_") or name in _TERMINAL or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

@@ -33,7 +33,7 @@ from crawler.urls import parse
 FIELDS = [
     "url", "final_url", "input", "outcome", "error", "warnings", "method", "status", "http_version", "headers",
     "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "duplicate_of",
-    "redirects", "attempts", "remote_ip", "reused", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
+    "redirects", "attempts", "remote_ip", "reused", "proxy", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
     "time_starttransfer", "time_total", "title", "links", "data", "meta", "body", "body_encoding",
 ]  # fmt: skip
 
@@ -64,6 +64,7 @@ def response(body: bytes = b"hello", **fields: object) -> Response:
             "size_download": len(body),
             "remote_ip": "192.0.2.1",
             "reused": False,
+            "proxy": None,
             **fields,
         }
     )
@@ -100,6 +101,7 @@ class TestRecordOf:
             "attempts": 1,
             "remote_ip": "192.0.2.1",
             "reused": False,
+            "proxy": None,
             "started": "2025-06-15T15:06:40.123Z",
             "time_queue": 1.25,
             "time_namelookup": 0.1,

@@ -41,7 +41,6 @@ FAILED: Final = 3
 FAILED_FOR_NOW: Final = 4
 NOT_WRITTEN: Final = 5
 _STDERR: Final = 2
-_PROXIES: Final = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")  # those that curl goes by
 
 
 def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
@@ -109,9 +108,10 @@ class Terminal:
         )
         if not config.quiet:
             self._voice.begin(config)
-            if proxies := [name for name in _PROXIES if os.environ.get(name)]:
-                words = f"Not used: {' and '.join(proxies)} of the environment. Every server is connected to directly."
-                self._voice.say(Said("note", words, "warning", {"variables": proxies}))
+            if variables := self._crawler.variables:
+                said = " and ".join(f"{proxy}, as {name} says" for name, proxy in variables.items())
+                words = f"Through the proxy {said} (--noproxy '*' goes straight)."
+                self._voice.say(Said("note", words, "info", {"variables": [*variables]}))
         running = self._crawler.run()
         # What was imported until now stays: the collector need not look at it again and again (10 % of a fast run).
         gc.freeze()

@@ -175,6 +175,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         given = option.name in origins and getattr(config, option.name) != option.default
         if given and option.group == CRAWL and not config.recursive and option.name not in {"max_pages", "dry_run"}:
             raise ConfigError(f"{origins[option.name]}: is for crawls (add -r)")
+    if config.proxy is not None and config.proxy_file is not None:
+        raise ConfigError(f"{origins['proxy_file']}: cannot be combined with {origins['proxy']} (put it into the file)")
     if config.dry_run and config.job is not None:
         raise ConfigError(f"{origins['dry_run']}: cannot be combined with {origins['job']} (it would be written there)")
     if config.recursive:

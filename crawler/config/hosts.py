@@ -18,6 +18,7 @@ from crawler.config.kinds import Kind, Option, shown, suggestion
 from crawler.config.options.groups import POLITENESS
 from crawler.config.options.politeness import PolitenessOptions
 from crawler.config.secrets import Secret, check_secrets, presentable
+from crawler.fetch.connect.proxy import Proxy
 
 WILDCARD: Final = "*."
 _MOST: Final = 10_000
@@ -32,6 +33,7 @@ KEYS: Final = {
     "timeout": "timeout",
     "headers": "headers",
     "auth": "user",
+    "proxy": "proxy",
 }
 """The keys of a table, and the option of a run that each stands for."""
 
@@ -46,6 +48,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     timeout: float | None = None
     headers: tuple[str, ...] | None = None
     auth: Secret | None = None
+    proxy: Proxy | None = None
 
     def shown(self) -> Iterator[tuple[str, object]]:
         """What is said, by key, as it may be shown."""

@@ -48,6 +48,7 @@ RESERVED_HEADERS: Final = {
     "connection": _CONNECTION,
     "keep-alive": _CONNECTION,
     "proxy-connection": _CONNECTION,
+    "proxy-authorization": "the URL of a proxy has its login (--proxy)",
     "te": _CONNECTION,
     "upgrade": _CONNECTION,
     "user-agent": "--user-agent sets it",

@@ -14,6 +14,7 @@ import msgspec
 
 from crawler.config.kinds import Header, Headers, Kind, Many, pair, shown
 from crawler.errors import CodedError
+from crawler.fetch.connect.proxy import Proxy
 from crawler.redaction import scrub
 
 HIDDEN: Final = "***"
@@ -142,7 +143,7 @@ def concealed(header: str) -> str:
 
 def presentable(kind: Kind, value: object) -> object:
     """A value of this kind as it may be shown and kept: without secrets, but for where they come from."""
-    if isinstance(value, Secret):
+    if isinstance(value, (Secret, Proxy)):
         return str(value)
     if isinstance(kind, Headers) and isinstance(value, tuple):
         return tuple(map(concealed, value))

@@ -3,4 +3,16 @@
 Where a server chooses it, http2 carries the requests of that agent. Imports the vocabulary alone.
 """
 
-__all__ = ["auth", "budget", "connect", "decode", "fetcher", "http2", "http11", "limits", "redirect", "typed"]
+__all__ = [
+    "auth",
+    "budget",
+    "connect",
+    "decode",
+    "fetcher",
+    "http2",
+    "http11",
+    "limits",
+    "proxied",
+    "redirect",
+    "typed",
+]

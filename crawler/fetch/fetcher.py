@@ -19,6 +19,7 @@ from crawler.fetch.auth.logins import Logins
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads, Pairs
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
@@ -57,7 +58,9 @@ class Fetcher:
         stalls: Stalls | None = None,
         timeout_at: Callable[[str], float | None] | None = None,
         headers_at: Callable[[str], Pairs] | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
+        self.takes_turns = False  # whether proxies do: each try of a URL is another turn, its redirects are none
         self._clock = clock
         self._was_late = False
         self._public_only = public_only
@@ -82,6 +85,7 @@ class Fetcher:
             turns=Turns(clock),
             budget=self.budget,
             ended=self._ended,
+            throttle=throttle,
         )
         self.budget.sources.append(self._largest)
 
@@ -128,7 +132,7 @@ class Fetcher:
         self._was_late = late
         for flight in list(self._flights):
             error = flight.overdue(now)
-            if error is not None:
+            if error is not None and not flight.goes_on(error):
                 flight.stop(error)
         self._watch = None
         if self._flights:
@@ -143,6 +147,10 @@ class Fetcher:
     def _ended(self, flight: Flight) -> None:
         self._flights.pop(flight, None)
         flight.let_go()
+        if self.parts.throttle is not None:
+            self.parts.throttle.forget(flight)
+        if flight.trace.on_end is not None:
+            flight.trace.on_end()
         if not self._flights and self._watch is not None and self._watch.active():
             self._watch.cancel()
             self._watch = None
@@ -156,4 +164,6 @@ class Fetcher:
             envelope.body = body.content
         if request.attempt > 1:
             envelope.attempt = request.attempt
+        if self.takes_turns:
+            envelope.turn = request.id + request.attempt
         return envelope

@@ -19,7 +19,9 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget, Growing
 from crawler.fetch.client import Client
+from crawler.fetch.connect.proxy import ProxyFailed
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.throttle import Pauses, Throttle
 from crawler.fetch.decode import Decoder, parse_encodings
 from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
@@ -34,6 +36,7 @@ _log = Logger()
 MIN_RATE_GRACE: Final = 30.0
 REDIRECT_SIZE: Final = 64 * 1024  # so much of the body of a redirect is read, that its connection may be kept
 REDIRECT_SECONDS: Final = 2.0
+_UNSENT: Final = frozenset(("dns", "connect"))
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _BROKEN_OFF: Final = frozenset(("body_truncated", "http_bad_chunk", "timeout_idle", "timeout_total", "too_slow"))
 
@@ -49,14 +52,15 @@ class Parts:
     turns: Turns
     budget: Budget
     ended: Callable[[Flight], None]
+    throttle: Throttle | None = None
 
 
 class Flight(Growing):
     """One attempt. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_parts", "_request", "_response", "_sent", "_unpacking",
-        "_wall", "done", "trace",
+        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_parts", "_pauses", "_request", "_response", "_sent",
+        "_unpacking", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
@@ -74,6 +78,7 @@ class Flight(Growing):
         self._end: tuple[CodedError | None] | None = None
         self._leads_on = False
         self._limit = parts.limits.max_size
+        self._pauses: Pauses | None = None  # that we made ourselves
 
     def start(self, envelope: Envelope) -> None:
         """Send the request. The envelope is made of it and of `trace`."""
@@ -88,7 +93,7 @@ class Flight(Growing):
         limits, trace = self._parts.limits, self.trace
         if trace.phase == "closing":  # of a WebSocket: all that was asked for is there, and that phase ends by itself
             return None
-        free = self._parts.stalls.free
+        free = self._parts.stalls.free if self._pauses is None else self._pauses.without(self._parts.stalls.free)
         if free(trace.started, now) > limits.total:
             return CodedError("timeout_total", f"not done after {limits.total:g} s", phase=trace.phase)
         waited = free(trace.phase_started, now)
@@ -103,7 +108,15 @@ class Flight(Growing):
                 return CodedError("too_slow", f"{trace.received / waited:.0f} bytes/s, less than {limits.min_rate:g}")
             return None
         code, limit = limits.of(trace.phase)
-        return CodedError(code, f"no result after {limit:g} s") if waited > limit else None
+        if waited <= limit:
+            return None
+        if trace.proxy is not None and trace.phase == "connect":
+            return ProxyFailed("proxy_connect", f"{trace.proxy}: no way through it after {limit:g} s", blame="proxy")
+        return CodedError(code, f"no result after {limit:g} s")
+
+    def goes_on(self, error: CodedError) -> bool:
+        """Whether there is another way to try when this deadline has passed: another proxy."""
+        return self.trace.on_overdue is not None and self.trace.on_overdue(error)
 
     def stop(self, error: CodedError) -> None:
         """End the fetch with an error of ours and close its socket."""
@@ -178,6 +191,9 @@ class Flight(Growing):
         """The response itself is our handle on the transport."""
 
     def dataReceived(self, data: bytes) -> None:
+        throttle = self._parts.throttle
+        if throttle is not None:
+            self._pause(throttle, len(data))
         beyond = self.trace.received - self._limit
         if beyond > 0:
             data = data[: len(data) - beyond]
@@ -196,12 +212,28 @@ class Flight(Growing):
         if not self.done.called:
             self._ended(None if reason is DONE else _coded(reason))
 
+    def _pause(self, throttle: Throttle, size: int) -> None:
+        if self._pauses is None:
+            self._pauses = Pauses()
+        self._pauses.begin(self._parts.clock.seconds())
+        throttle.took(self, size)
+        if self._response is not None:
+            self._response.pauseProducing()
+
+    def go_on(self) -> None:
+        """The throttle lets more come."""
+        assert self._pauses is not None
+        self.trace.last_byte = now = self._parts.clock.seconds()
+        self._pauses.end(now)
+        if self._response is not None and not (self._unpacking is not None and self._unpacking.busy):
+            self._response.resumeProducing()
+
     def _unpacked(self) -> None:
         """All that has come is decoded, after the server had to wait for that, or had ended meanwhile."""
         self.trace.last_byte = self._parts.clock.seconds()
         if self._end is not None:
             self._ended(*self._end)
-        elif self._response is not None:
+        elif self._response is not None and (self._pauses is None or not self._pauses.lasting):
             self._response.resumeProducing()
 
     def _ended(self, error: CodedError | None) -> None:
@@ -254,7 +286,8 @@ class Flight(Growing):
             truncated=(error is not None or broken is not None) and response is not None,
             warnings=warnings,
             remote_ip=trace.remote_ip,
-            reused=None if trace.remote_ip is None else trace.reused,
+            reused=None if trace.phase in _UNSENT else trace.reused,
+            proxy=None if trace.proxy is None else str(trace.proxy),
             error=error,
             broken=broken,
             data=None if response is None else response.data,

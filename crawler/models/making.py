@@ -85,6 +85,7 @@ def record_of(
         attempts=request.attempt,
         remote_ip=response.remote_ip,
         reused=response.reused,
+        proxy=response.proxy,
         started=timestamp(response.started),
         time_queue=round(queued, 6),
         time_namelookup=_micros(timings.namelookup),

@@ -59,6 +59,7 @@ class Record(
     attempts: int = 0
     remote_ip: str | None = None
     reused: bool | None = None
+    proxy: str | None = None
     started: str | None = None
     time_queue: float | None = None
     time_namelookup: float | None = None

@@ -43,6 +43,7 @@ class Response(msgspec.Struct):
     warnings: list[str] = []
     remote_ip: str | None = None
     reused: bool | None = None
+    proxy: str | None = None
     error: CodedError | None = None
     broken: str | None = None
     data: Any = None

@@ -108,6 +108,11 @@ class Crawler:
         return self.parts.notes
 
     @property
+    def variables(self) -> dict[str, str]:
+        """The variables of the environment that name proxies, those that count, and which."""
+        return self.parts.routing.variables
+
+    @property
     def pending(self) -> int:
         """How many inputs were accepted and have no record yet."""
         return 0 if self.parts.admission is None else self.parts.admission.pending

@@ -7,13 +7,17 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Any
 
+from twisted.web.iweb import IAgent
+
 from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.secrets import revealed
 from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
+from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http2.origins import FirstAlone, Origins
 from crawler.fetch.http11.agent import Agent
@@ -21,12 +25,15 @@ from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import HTTP2, HTTP11, LateContext, client_context
 from crawler.fetch.limits import Limits
+from crawler.fetch.proxied import ProxiedAgent
 from crawler.fetch.typed import Typed
-from crawler.run.logins import make_logins
+from crawler.run.access.logins import make_logins
 
 
 class Network:
-    """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors."""
+    """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors. Without `routes`
+    every server is connected to directly.
+    """
 
     def __init__(
         self,
@@ -37,9 +44,12 @@ class Network:
         typed: Typed,
         own_ports: Container[int] = (),
         hosts: Hosts | None = None,
+        throttle: Throttle | None = None,
+        routes: Routes | None = None,
     ) -> None:
         self._config = config
         self._hosts = hosts
+        self._throttle = throttle
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
@@ -55,6 +65,7 @@ class Network:
             dial=dial,
             resolver=self._resolver,
             tls_context=self._context(HTTP11),
+            proxy_tls=LateContext(),
             pool=self._pool,
             own_ports=own_ports,
             may_be_private=typed.may_be_private,
@@ -65,7 +76,9 @@ class Network:
         )
         if origins is not None:
             self._endpoint = FirstAlone(self._endpoint, origins=origins, pool=self._pool, clock=reactor)
-        self._agent = Agent(clock=reactor, pool=self._pool, endpoint=self._endpoint)
+        agent = Agent(clock=reactor, pool=self._pool, endpoint=self._endpoint)
+        self._takes_turns = routes is not None
+        self._agent: IAgent = agent if routes is None else ProxiedAgent(agent, routes, reactor)
 
     def _origins(self, config: Config) -> Origins | None:
         if not config.http2:
@@ -81,7 +94,7 @@ class Network:
     def fetcher(self, max_size: int, *, partial: bool = False) -> Fetcher:
         """A Fetcher with the limits of the config, but for the size; see Limits."""
         config = self._config
-        return Fetcher(
+        fetcher = Fetcher(
             clock=self._reactor,
             agent=self._agent,
             limits=Limits(
@@ -104,8 +117,11 @@ class Network:
             stalls=self._stalls,
             budget=self.budget,
             timeout_at=None if self._hosts is None else self._timeout_at,
+            throttle=self._throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
         )
+        fetcher.takes_turns = self._takes_turns
+        return fetcher
 
     def _timeout_at(self, host_key: str) -> float | None:
         settings = None if self._hosts is None else self._hosts.of(host_key)

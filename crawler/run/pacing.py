@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import IReactorTime
+
 from crawler.config.config import Config
 from crawler.config.hosts import Hosts
 from crawler.config.options.politeness import window
+from crawler.fetch.connect.throttle import Throttle
 from crawler.politeness.controller import HostLimits, Politeness
 from crawler.politeness.pace import Pace, Rate
 
@@ -25,8 +28,22 @@ def make_politeness(config: Config, hosts: Hosts | None) -> Politeness:
         adaptive=config.adaptive,
         retry_after_cap=config.retry_after_cap,
         limits=None if hosts is None else limits,
-        pace=None if config.rate is None else Pace(Rate(*window(config.rate))),
+        pace=_pace(config),
     )
+
+
+def make_throttle(config: Config, clock: IReactorTime, politeness: Politeness) -> Throttle | None:
+    """What keeps --limit-rate, if it is set: nothing is started before what has come is paid off."""
+    if config.limit_rate is None or politeness.pace is None:
+        return None
+    return Throttle(clock, config.limit_rate, politeness.pace.hold)
+
+
+def _pace(config: Config) -> Pace | None:
+    """That of the run, if there is one; --limit-rate holds it up."""
+    if config.rate is not None:
+        return Pace(Rate(*window(config.rate)))
+    return None if config.limit_rate is None else Pace()
 
 
 def _distance(rate: str | None) -> float | None:

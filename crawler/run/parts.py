@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,8 +24,9 @@ from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
+from crawler.run.access.routing import make_routing
 from crawler.run.network import Network
-from crawler.run.pacing import make_politeness
+from crawler.run.pacing import make_politeness, make_throttle
 from crawler.run.reactors import descriptor_limit
 from crawler.seeds.feed import Feed
 from crawler.sinks import Sink
@@ -63,6 +65,7 @@ class Parts:
         self.politeness = make_politeness(config, self._hosts)
         kind = SpillingFrontier if config.recursive else MemoryFrontier  # a list is read as it is fetched
         self.frontier: Frontier = kind(self.politeness, self._key)
+        self.routing = make_routing(config, os.environ, now=reactor.seconds, hosts=self._hosts)
         self.typed = Typed(allow_private=config.allow_private)
         self.own_ports: set[int] = set()  # those of the monitors
         self.notes: list[str] = []  # about a job that goes on
@@ -118,7 +121,14 @@ class Parts:
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
         network = Network(
-            config, reactor=reactor, dial=self._dial, typed=self.typed, own_ports=self.own_ports, hosts=self._hosts
+            config,
+            reactor=reactor,
+            dial=self._dial,
+            typed=self.typed,
+            own_ports=self.own_ports,
+            routes=self.routing.routes,
+            hosts=self._hosts,
+            throttle=make_throttle(config, reactor, self.politeness),
         )
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)

@@ -355,16 +355,35 @@ PROXY = "http://user17:secret17@127.0.0.1:1"
 
 @pytest.mark.parametrize("options", [[], ["-q"], ["--log-format", "json"]])
 def test_proxies_of_the_environment(site, crawl, monkeypatch, options):
-    """They are not used; that is said once, by their names and not by what may be secret in them."""
-    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    """They are gone through; that is said once, and nothing that is secret in them."""
     monkeypatch.setenv("http_proxy", PROXY)
     monkeypatch.setenv("ALL_PROXY", PROXY)
     monkeypatch.setenv("HTTPS_PROXY", "")
-    done = crawl(site.url("/plain.txt"), *options)
-    assert (done.code, [record["status"] for record in done.records]) == (0, [200])
-    assert done.err.count("http_proxy and ALL_PROXY") == ("-q" not in options)
+    done = crawl(site.url("/plain.txt"), "--retries", "0", *options)
+    (record,) = done.records
+    assert (record["error"]["code"], record["proxy"]) == ("proxy_connect", "http://127.0.0.1:1")
+    assert done.err.count("http://127.0.0.1:1, as http_proxy says") == ("-q" not in options)
     assert "HTTPS_PROXY" not in done.err
+    assert "secret17" not in done.err + done.out
+
+
+@pytest.mark.parametrize("options", [["--noproxy", "*"], ["-x", ""], ["--noproxy", "127.0.0.0/8"]])
+def test_around_the_proxies_of_the_environment(site, crawl, monkeypatch, options):
+    """A word of ours turns them off, for all or for some."""
+    monkeypatch.setenv("http_proxy", PROXY)
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    done = crawl(site.url("/plain.txt"), *options)
+    assert [(record["status"], record["proxy"]) for record in done.records] == [(200, None)]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert crawl(site.url("/plain.txt")).records[0]["status"] == 200
+
+
+def test_a_proxy_of_the_environment_that_is_none(crawl, monkeypatch):
+    """A variable that cannot be used is an error, with its name and without its password."""
+    monkeypatch.setenv("https_proxy", "ftp://user:secret17@127.0.0.1:1")
+    done = crawl("https://127.0.0.1:1/")
+    assert done.code == 2
+    assert "https_proxy of the environment has the scheme ftp" in done.err
     assert "secret17" not in done.err
 
 

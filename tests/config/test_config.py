@@ -20,6 +20,7 @@ from crawler.config.options.crawl import Pattern
 from crawler.config.options.monitor import LoopbackPort
 from crawler.config.options.output import Fields
 from crawler.config.options.politeness import Rate
+from crawler.config.options.proxy import Hosts, ProxyUrl
 from crawler.config.secrets import Hidden, OriginLogin
 from crawler.config.sources import from_environment
 from crawler.config.text import to_toml
@@ -58,6 +59,7 @@ def test_every_option_is_described(option: Option) -> None:
         "Crawl",
         "Request",
         "Login and TLS",
+        "Proxies",
         "Concurrency and politeness",
         "Limits",
         "Output",
@@ -423,6 +425,10 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.just("https://example.org=env:PATH")
         case Hidden():
             return st.just("env:PATH")  # one line with a colon
+        case ProxyUrl():
+            return st.sampled_from(["", "proxy.example", "https://[::1]:3128", "socks5h://proxy.example:9"])
+        case Hosts():
+            return st.sampled_from(["", "*", "a.example,.b.example 192.0.2.0/24"])
         case LoopbackPort():
             return st.integers(0, 65_535).map("127.0.0.1:{}".format)
         case Rate():
@@ -450,6 +456,8 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
     """What --print-config writes is TOML that gives the same Config again."""
     keywords.pop("verbose", None)  # not beside quiet
     keywords.pop("bearer", None)  # not beside user
+    if keywords.get("proxy") is not None:
+        keywords.pop("proxy_file", None)
     crawls = keywords.get("recursive")
     for name in ("ordered", "method") if crawls else [name for name in keywords if OPTIONS[name].group == "Crawl"]:
         keywords.pop(name, None)

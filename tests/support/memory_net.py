@@ -20,12 +20,14 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.fetch.budget import Budget
+from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.limits import Limits
+from crawler.fetch.proxied import ProxiedAgent
 from crawler.models import Input, Request
 from crawler.urls import parse
 
@@ -275,6 +277,7 @@ class Client:
         public_only: Callable[[Request], bool] = lambda _: False,
         stalls: Stalls | None = None,
         budget: Budget | None = None,
+        routes: Routes | None = None,
         **endpoint_options: Any,
     ) -> None:
         self.network = network
@@ -290,9 +293,10 @@ class Client:
             pool=self.pool,
             **endpoint_options,
         )
+        agent = Agent(clock=clock, pool=self.pool, endpoint=endpoint)
         self.fetcher = Fetcher(
             clock=clock,
-            agent=Agent(clock=clock, pool=self.pool, endpoint=endpoint),
+            agent=agent if routes is None else ProxiedAgent(agent, routes, clock),
             limits=limits or Limits(),
             user_agent="test/1",
             headers=headers,
@@ -301,6 +305,7 @@ class Client:
             budget=budget,
             wall_clock=lambda: WALL + clock.seconds(),
         )
+        self.fetcher.takes_turns = routes is not None
 
     def assert_quiet(self) -> None:
         """Once the pool is closed, no socket is open and no timer runs."""

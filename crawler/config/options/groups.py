@@ -7,6 +7,7 @@ from typing import Final
 INPUT: Final = "Input"
 CRAWL: Final = "Crawl"
 REQUEST: Final = "Request"
+PROXIES: Final = "Proxies"
 LOGIN: Final = "Login and TLS"
 POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
@@ -16,4 +17,4 @@ EXTRACTION: Final = "Extraction"
 PEOPLE: Final = "People"
 MONITORS: Final = "Monitors"
 
-GROUPS: Final = (INPUT, CRAWL, REQUEST, LOGIN, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)
+GROUPS: Final = (INPUT, CRAWL, REQUEST, LOGIN, PROXIES, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)

@@ -42,6 +42,15 @@ class LimitOptions(RequestOptions, frozen=True, kw_only=True):
         int,
         Option(Size(0, GIB), LIMITS, "Fewest bytes per second after the first 30 s; 0 is off", metavar="SIZE"),
     ] = 100
+    limit_rate: Annotated[
+        int | None,
+        Option(
+            Size(1, TIB),
+            LIMITS,
+            "Take at most so many bytes of bodies per second, of all hosts together",
+            metavar="SIZE",
+        ),
+    ] = None
     max_redirects: Annotated[
         int,
         Option(Whole(0, 100), LIMITS, "Follow at most N redirects", metavar="N"),

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from crawler.config.kinds import Flag, Option
 from crawler.config.options.groups import LOGIN, REQUEST
-from crawler.config.options.output import OutputOptions
+from crawler.config.options.proxy import ProxyOptions
 
 
-class NetworkOptions(OutputOptions, frozen=True, kw_only=True):
+class NetworkOptions(ProxyOptions, frozen=True, kw_only=True):
     """From a URL to a connection."""
 
     insecure: Annotated[

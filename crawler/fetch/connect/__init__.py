@@ -1,6 +1,8 @@
-"""Where connections lead: names, addresses, dialing, and how long the reactor was not free to look.
+"""Where connections lead: names, addresses, dialing, proxies; how long the reactor was busy, how fast bytes may come.
 
 Imports the error codes alone.
 """
 
-__all__ = ["address", "dial", "proxy", "resolver", "stalls"]
+__all__ = [
+    "address", "bypass", "dial", "proxy", "race", "resolver", "routes", "socks", "stalls", "throttle", "tunnel",
+]  # fmt: skip

@@ -50,3 +50,14 @@ def forbidden(address: str) -> str | None:
         if ip.version == network.version and ip in network:
             return f"{address} is in {network}, which is not public"
     return None
+
+
+def addresses_in(host: str) -> list[str]:
+    """The addresses that a host of a URL stands for by itself: an IP address, or localhost (RFC 6761 section 6.3)."""
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return ["127.0.0.1", "::1"]
+    try:
+        return [str(ipaddress.ip_address(name))]
+    except ValueError:
+        return []

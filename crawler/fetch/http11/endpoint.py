@@ -1,6 +1,8 @@
 """From an origin to a ready connection: resolve, apply the address policy to the exact IP, dial, TLS.
 
-Addresses are raced as RFC 8305 says: the next attempt starts 250 ms after the last one, or at once when that failed.
+Through a proxy: dial that one (with TLS where it is https), open a tunnel, TLS with the server inside; a plain http URL
+needs no tunnel where the proxy takes URLs. The policy then sees addresses where we resolve (socks5), else those alone
+that stand in the URL.
 """
 
 from __future__ import annotations
@@ -8,26 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from importlib.util import find_spec
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from typing import Protocol as Interface
 
-from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_connect
-from crawler.fetch.connect.address import BAD_PORTS, forbidden
+from crawler.fetch.connect.address import BAD_PORTS, addresses_in, forbidden
 from crawler.fetch.connect.dial import Dial
+from crawler.fetch.connect.proxy import Proxy, ProxyFailed
+from crawler.fetch.connect.race import Race
 from crawler.fetch.connect.resolver import Addresses, Resolver
+from crawler.fetch.connect.socks import SocksTalk, socks_missing
 from crawler.fetch.connect.stalls import Stalls
+from crawler.fetch.connect.tunnel import ConnectTalk, Tunnel
 from crawler.fetch.http11.connection import Carrier, Connection
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import Context, TLSLayer
 
-ATTEMPT_DELAY: Final = 0.25  # RFC 8305 section 5
-MAX_ATTEMPTS: Final = 32  # a name may be given any number of addresses
 _SOCKETS: Final = frozenset(("ws", "wss"))
 _SECURE: Final = frozenset(("https", "wss"))
 
@@ -51,7 +55,7 @@ class Endpoint:
 
     `own_ports` are ports of this machine that no URL may lead to, typed or not. `may_be_private` is asked with host,
     port and addresses whenever a host was resolved: it may except it from `public_only` in the key. Of a WebSocket
-    `ws_messages` messages are taken, for `ws_timeout` seconds at most.
+    `ws_messages` messages are taken, for `ws_timeout` seconds at most. Proxies of https are met with `proxy_tls`.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Endpoint:
         may_be_private: Callable[[str, int, Addresses], bool] = lambda *_: False,
         stalls: Stalls | None = None,
         http2: Http2 | None = None,
+        proxy_tls: Context | None = None,
         ws_messages: int = 1,
         ws_timeout: float = 10.0,
     ) -> None:
@@ -78,11 +83,12 @@ class Endpoint:
         self._may_be_private = may_be_private
         self._stalls = stalls or Stalls()
         self._http2 = http2
+        self._proxy_tls = proxy_tls or tls_context
         self._ws_messages = ws_messages
         self._ws_timeout = ws_timeout
 
     def connect(self, envelope: Envelope) -> Deferred[Carrier]:
-        scheme, host, port, public_only, _ = envelope.key
+        scheme, host, port, public_only, proxy = envelope.key
         if public_only and port in BAD_PORTS:
             words = f"port {port} is blocked for discovered URLs (--allow-private opens it)"
             return fail(CodedError("address_blocked", words))
@@ -90,11 +96,16 @@ class Endpoint:
             words = f"{scheme} URLs need one more package: pip install 'everyurl[websocket]'"
             return fail(CodedError("scheme_unsupported", words))
 
+        if proxy is not None and proxy.resolves:
+            return maybeDeferred(self._unresolved, envelope).addCallback(self._through, proxy, envelope)
+
         def on_queue(waits: bool) -> None:
             trace.enter("dns", inf if waits else self._clock.seconds())
 
         trace = envelope.trace
         addresses: Deferred[Any] = self._resolver.resolve(host, envelope.attempt, on_queue)
+        if proxy is not None:
+            return addresses.addCallback(self._resolved, envelope).addCallback(self._through, proxy, envelope)
         return addresses.addCallback(self._race, envelope)
 
     def _race(self, addresses: Addresses, envelope: Envelope) -> Deferred[Carrier]:
@@ -102,7 +113,14 @@ class Endpoint:
         trace = envelope.trace
         trace.resolved = now
         trace.enter("connect", now)
-        _, host, port, public_only, _ = envelope.key
+        allowed = self._allowed(addresses, envelope.key)
+        won = Race(self._clock, allowed, lambda address: self._attempt(address, envelope)).start()
+        won.addCallback(self._secure, envelope)
+        return won
+
+    def _allowed(self, addresses: Addresses, key: Key) -> Addresses:
+        """Those of the addresses that a request may go to. Raises CodedError `address_blocked` if there is none."""
+        _, host, port, public_only, _ = key
         if port in self._own_ports and any(map(forbidden, addresses)):
             raise CodedError("address_blocked", f"{host}:{port} is a monitor of this run")
         excepted = self._may_be_private(host, port, addresses)
@@ -110,11 +128,8 @@ class Endpoint:
             allowed = [address for address in addresses if not forbidden(address)]
             if not allowed:
                 raise CodedError("address_blocked", f"{host}: {forbidden(addresses[0])} (--allow-private lets it)")
-            addresses = allowed
-        race = _Race(self._clock, addresses, lambda address: self._attempt(address, envelope))
-        won = race.start()
-        won.addCallback(self._secure, envelope)
-        return won
+            return allowed
+        return addresses
 
     def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
         scheme, host, port, _, proxy = envelope.key
@@ -175,68 +190,106 @@ class Endpoint:
 
         return wire.ready.addCallback(secured)
 
+    # Through a proxy.
 
-class _Race:
-    """Happy Eyeballs over a list of addresses: the first attempt that connects wins, the others are closed."""
+    def _unresolved(self, envelope: Envelope) -> str:
+        """The host for a proxy that resolves it: of the addresses behind it we know those that stand there."""
+        host = envelope.key.host
+        if here := addresses_in(host):
+            self._allowed(here, envelope.key)
+        return host
 
-    def __init__(self, clock: IReactorTime, addresses: Addresses, attempt: Any) -> None:
-        self._clock = clock
-        self._left = _interleave(addresses)[:MAX_ATTEMPTS]
-        self._attempt = attempt
-        self._running: dict[Deferred[Any], None] = {}
-        self._next: IDelayedCall | None = None
-        self._first_error: Failure | None = None
-        self._over = False
-        self._result: Deferred[Any] = Deferred(lambda _: self._stop())
+    def _resolved(self, addresses: Addresses, envelope: Envelope) -> str:
+        """The address for a proxy that is told one: another for each try, first those that every proxy can reach."""
+        envelope.trace.resolved = self._clock.seconds()
+        allowed = sorted(self._allowed(addresses, envelope.key), key=lambda address: ":" in address)
+        return allowed[(envelope.attempt - 1) % len(allowed)]
 
-    def start(self) -> Deferred[Any]:
-        self._start_next()
-        return self._result
+    def _through(self, host: str, proxy: Proxy, envelope: Envelope) -> Deferred[Carrier]:
+        """Connect to the proxy, and through it to the server. `host` is what it is told, a name or an address."""
+        if not proxy.takes_urls and (missing := socks_missing()):
+            raise missing
+        trace = envelope.trace
 
-    def _start_next(self) -> None:
-        self._next = None
-        attempt = self._attempt(self._left.pop(0))
-        self._running[attempt] = None
-        if self._left:
-            self._next = self._clock.callLater(ATTEMPT_DELAY, self._start_next)
-        attempt.addCallbacks(self._won, self._lost, callbackArgs=(attempt,), errbackArgs=(attempt,))
+        def on_queue(waits: bool) -> None:
+            trace.enter("connect", inf if waits else self._clock.seconds())
 
-    def _won(self, winner: Any, attempt: Deferred[Any]) -> None:
-        self._running.pop(attempt, None)
-        if self._over:
-            winner[1].abort()
-            return
-        self._stop()
-        self._result.callback(winner)
+        def raced(addresses: Addresses) -> Deferred[Any]:
+            return Race(self._clock, addresses, lambda address: self._attempt_through(address, host, envelope)).start()
 
-    def _lost(self, failure: Failure, attempt: Deferred[Any]) -> None:
-        self._running.pop(attempt, None)
-        if self._over:
-            return
-        self._first_error = self._first_error or failure
-        if self._left:
-            if self._next is not None:
-                self._next.cancel()
-            self._start_next()
-        elif not self._running:
-            self._over = True
-            self._result.errback(self._first_error)
+        on_queue(waits=False)
+        won: Deferred[Any] = self._resolver.resolve(proxy.host, envelope.attempt, on_queue)
+        won.addCallback(raced).addErrback(_unreachable, proxy)
+        return won.addCallback(self._shake_hands, envelope)
 
-    def _stop(self) -> None:
-        self._over = True
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
-        self._left = []
-        for attempt in list(self._running):
-            attempt.cancel()
+    def _attempt_through(self, address: str, host: str, envelope: Envelope) -> Deferred[Any]:
+        """Dial one address of the proxy, with all the layers up to the connection."""
+        key, proxy = envelope.key, envelope.key.proxy
+        assert proxy is not None
+        connection = self._connection(key)
+        connection.remote_ip = None if proxy.resolves else host
+        wire: Any = connection
+        outer = tunnel = inner = None
+        if key.scheme in _SECURE:
+            wire = inner = self._tls_layer(connection)
+        if key.scheme != "http" or not proxy.takes_urls:
+            talk = (ConnectTalk if proxy.takes_urls else SocksTalk)(proxy, host, key.port)
+            wire = tunnel = Tunnel(wire, talk, proxy)
+        if proxy.scheme == "https":
+            wire = outer = TLSLayer(wire, self._proxy_tls, proxy.host)
+
+        def refused(failure: Failure) -> Any:
+            if wire is not connection:  # connected after all, and closed again before we could hear of either
+                wire.ready.addErrback(lambda _: None)
+            if failure.check(CancelledError):
+                return failure
+            assert failure.value is not None
+            raise from_connect(failure.value, address) from None
+
+        way = _Way(outer, tunnel, inner, connection)
+        return self._dial(address, proxy.port, wire).addCallbacks(lambda _: (address, wire, way), refused)
+
+    def _shake_hands(self, winner: tuple[str, Protocol, _Way], envelope: Envelope) -> Deferred[Carrier]:
+        """Wait for one layer after the other. The deadline of the phase connect holds up to the TLS with the server."""
+        way, trace, clock = winner[2], envelope.trace, self._clock
+        trace.connected = clock.seconds()
+        opened: Deferred[Any] = Deferred()  # fired at once: to cancel it is to cancel what it waits for
+        opened.callback(way.connection)
+        if way.outer is not None:
+            opened.addCallback(_wait_for, way.outer).addErrback(_unreachable, envelope.key.proxy)
+        if way.tunnel is not None:
+            opened.addCallback(_wait_for, way.tunnel)
+        if way.inner is not None:
+            opened.addCallback(lambda _: trace.enter("tls", clock.seconds()))
+            opened.addCallback(_wait_for, way.inner)
+
+        def ready(above: Any) -> Carrier:
+            carrier: Carrier = way.connection
+            if way.inner is not None:
+                trace.secured = clock.seconds()
+                carrier = above  # what speaks the protocol that the server chose
+            self._pool.opened(carrier)
+            return carrier
+
+        return opened.addCallback(ready)
 
 
-def _interleave(addresses: Addresses) -> Addresses:
-    """Alternate the families, starting with that of the first address (RFC 8305 section 4)."""
-    first = [a for a in addresses if (":" in a) == (":" in addresses[0])]
-    second = [a for a in addresses if (":" in a) != (":" in addresses[0])]
-    mixed: Addresses = []
-    for index in range(max(len(first), len(second))):
-        mixed += first[index : index + 1] + second[index : index + 1]
-    return mixed
+class _Way(NamedTuple):
+    """The layers between the transport to a proxy and the connection to a server, from below."""
+
+    outer: TLSLayer | None
+    tunnel: Tunnel | None
+    inner: TLSLayer | None
+    connection: Connection
+
+
+def _wait_for(_: object, layer: TLSLayer | Tunnel) -> Deferred[Any]:
+    return layer.ready
+
+
+def _unreachable(failure: Failure, proxy: Proxy | None) -> Failure:
+    """What has kept us from a proxy, as its failure: not as one of the server, of which nobody knows anything."""
+    error = failure.value
+    if not isinstance(error, CodedError) or error.code.startswith("local_"):
+        return failure
+    raise ProxyFailed("proxy_connect", f"{proxy}: {error.message}", transient=error.transient) from None

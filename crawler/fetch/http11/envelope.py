@@ -14,6 +14,7 @@ from treq.cookies import IndexableCookieJar
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 
+from crawler.errors import CodedError
 from crawler.fetch.connect.proxy import Proxy
 
 
@@ -38,6 +39,8 @@ class Trace:
     `received` counts body bytes on the wire; `phase` is "dns", "connect", "tls", "send" (a long body), "headers" or
     "body". `on_sent` is called when the request is sent: it may have waited long for its connection. What is `fresh` is
     sent over a new one.
+    `proxy` is the one that it went through. `on_end` is called when the attempt is over, `on_overdue` when a deadline
+    has passed: where it gives True, something else is tried.
     """
 
     __slots__ = (
@@ -45,9 +48,12 @@ class Trace:
         "first_byte",
         "fresh",
         "last_byte",
+        "on_end",
+        "on_overdue",
         "on_sent",
         "phase",
         "phase_started",
+        "proxy",
         "received",
         "remote_ip",
         "resolved",
@@ -65,7 +71,10 @@ class Trace:
         self.secured: float | None = None
         self.first_byte: float | None = None
         self.last_byte = started
+        self.on_end: Callable[[], None] | None = None
+        self.on_overdue: Callable[[CodedError], bool] | None = None
         self.on_sent: Callable[[], None] | None = None
+        self.proxy: Proxy | None = None
         self.fresh = False
         self.received = 0
         self.remote_ip: str | None = None
@@ -92,11 +101,12 @@ class Envelope(Headers):
     """One request as our agent wants it, dressed as the Headers that treq hands down untouched.
 
     `key` is what a connection must match to carry it. `head` is everything from the request line to the empty line.
-    `attempt` counts the tries of one request.
+    `attempt` counts the tries of one request; `turn` is a number by which proxies take turns.
     """
 
     attempt = 1
     body: bytes | IBodyProducer | None = None
+    turn = 0
 
     def __init__(self, key: Key, method: str, head: bytes, trace: Trace) -> None:
         self.key = key

@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
+from crawler.fetch.connect.race import ATTEMPT_DELAY, MAX_ATTEMPTS
 from crawler.fetch.http11.connection import Connection
-from crawler.fetch.http11.endpoint import ATTEMPT_DELAY, MAX_ATTEMPTS, Endpoint
+from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import TLSLayer

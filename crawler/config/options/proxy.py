@@ -1,0 +1,76 @@
+"""The options that say through which proxies servers are reached."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from crawler.config.kinds import Option, Path, Whole
+from crawler.config.options.groups import PROXIES
+from crawler.config.options.output import OutputOptions
+from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
+
+
+class ProxyUrl(msgspec.Struct, frozen=True):
+    """The URL of a proxy; "" for none, whatever the environment says. Its login is shown nowhere."""
+
+    expected: str = "the URL of a proxy (http://, https://, socks5:// or socks5h://[USER:PASSWORD@]HOST:PORT)"
+
+    def read(self, raw: object) -> Proxy:
+        if isinstance(raw, Proxy):
+            return raw
+        if not isinstance(raw, str):
+            raise ValueError(f"what was given is not {self.expected}")  # noqa: TRY004 - as all kinds do
+        try:
+            return parse_proxy(raw) if raw.strip() else DIRECT
+        except ValueError as error:
+            raise ValueError(f"what was given {error}") from None
+
+    @staticmethod
+    def show(value: object) -> str:
+        return str(value)
+
+
+class Hosts(msgspec.Struct, frozen=True):
+    """A list of hosts in one text, as NO_PROXY has it. It may be empty."""
+
+    expected: str = "a list of hosts (example.com, 192.0.2.0/24, host:8080), or * for all"
+
+    def read(self, raw: object) -> str:
+        if isinstance(raw, (tuple, list)) and all(isinstance(item, str) for item in raw):
+            raw = ",".join(raw)
+        if isinstance(raw, str) and raw.isprintable():
+            return raw.strip()
+        raise ValueError(f"what was given is not {self.expected}")
+
+    @staticmethod
+    def show(value: object) -> str:
+        return str(value)
+
+
+class ProxyOptions(OutputOptions, frozen=True, kw_only=True):
+    """The way to a server."""
+
+    proxy: Annotated[
+        Proxy | None,
+        Option(
+            ProxyUrl(),
+            PROXIES,
+            "Go through this proxy: http, https, socks5 (names are looked up here) or socks5h (there)",
+            ("-x",),
+            "URL",
+        ),
+    ] = None
+    proxy_file: Annotated[
+        str | None,
+        Option(Path("a file"), PROXIES, "Go through these proxies in turn, one a line", metavar="FILE"),
+    ] = None
+    noproxy: Annotated[
+        str | None,
+        Option(Hosts(), PROXIES, "Reach these hosts directly, as with NO_PROXY; '*' is all of them", metavar="HOSTS"),
+    ] = None
+    per_proxy: Annotated[
+        int | None,
+        Option(Whole(1, 10_000), PROXIES, "Use a proxy for at most N requests at once", metavar="N"),
+    ] = None

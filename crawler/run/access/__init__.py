@@ -1,0 +1,3 @@
+"""What a Config says of how servers are reached, and as whom: proxies, logins. Made into parts of fetch."""
+
+__all__ = ["logins", "routing"]
