@@ -208,6 +208,19 @@ def test_tables_of_hosts(server: Peer, proxy: Callable[..., str]) -> None:
     assert [record.proxy for record in fetch(*urls, hosts=hosts)] == [None, proxy("socks5h", "")]
 
 
+def test_where_the_url_is(
+    server: Peer, proxy: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a variable or a file, where other users of the machine do not see it."""
+    monkeypatch.setenv("MY_PROXY", proxy("http"))
+    file = tmp_path / "proxy.txt"
+    file.write_text(f"{proxy('socks5')}\n")
+    for where, scheme in (("env:MY_PROXY", "http"), (f"@{file}", "socks5")):
+        assert told(fetch(server.url("/plain.txt"), proxy=where)[0]) == (200, None, proxy(scheme, ""))
+    with pytest.raises(ConfigError, match=r"^keyword proxy: what was given env:NOT_THERE: there is no such variable"):
+        fetch(server.url("/plain.txt"), proxy="env:NOT_THERE")
+
+
 def test_the_environment(server: Peer, proxy: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In Python, too: by the scheme of the URL; HTTP_PROXY in capitals is left to attackers."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

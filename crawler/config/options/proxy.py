@@ -9,13 +9,14 @@ import msgspec
 from crawler.config.kinds import Option, Path, Whole
 from crawler.config.options.groups import PROXIES
 from crawler.config.options.output import OutputOptions
+from crawler.config.secrets import Secret
 from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
 
 
 class ProxyUrl(msgspec.Struct, frozen=True):
-    """The URL of a proxy; "" for none, whatever the environment says. Its login is shown nowhere."""
+    """The URL of a proxy, or where that is; "" for none, whatever the environment says. Its login is shown nowhere."""
 
-    expected: str = "the URL of a proxy (http://, https://, socks5:// or socks5h://[USER:PASSWORD@]HOST:PORT)"
+    expected: str = "the URL of a proxy (http, https, socks5 or socks5h://[USER:PASSWORD@]HOST:PORT), env:NAME or @FILE"
 
     def read(self, raw: object) -> Proxy:
         if isinstance(raw, Proxy):
@@ -23,7 +24,8 @@ class ProxyUrl(msgspec.Struct, frozen=True):
         if not isinstance(raw, str):
             raise ValueError(f"what was given is not {self.expected}")  # noqa: TRY004 - as all kinds do
         try:
-            return parse_proxy(raw) if raw.strip() else DIRECT
+            text = Secret(raw.strip()).reveal().strip()
+            return parse_proxy(text) if text else DIRECT
         except ValueError as error:
             raise ValueError(f"what was given {error}") from None
 
