@@ -135,7 +135,7 @@ class Terminal:
         lines = self._voice.beside(sys.stdout)
         if lines is None:
             lines = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
-        if config.fields or config.extract or config.extract_all or config.include_body:
+        if config.fields or config.declarations or config.extract_all or config.include_body:
             return JsonLines(SeenLines(lines), fields=config.fields)
         from rich.console import Console
 

@@ -63,6 +63,11 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return tuple(revealed(header) for header in self.headers)
 
     @property
+    def declarations(self) -> tuple[str, ...]:
+        """What is extracted of each page once: --extract and --text."""
+        return self.extract if self.text is None else (*self.extract, f"{self.text}=main:{self.text_format}")
+
+    @property
     def omits_skips(self) -> bool:
         """Whether links that are skipped without a request have no records."""
         return self.recursive and not self.skipped and not self.dry_run

@@ -197,10 +197,10 @@ def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks |
     if config.recursive:
         rules = LinkRules(frozenset(config.links), config.nofollow, product_token(config.user_agent))
         discovery = Discovery(rules)
-    if config.extract or config.extract_all:
+    if config.declarations or config.extract_all:
         from crawler.page.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
 
-        extraction = compile_extraction(config.extract, config.extract_all)
+        extraction = compile_extraction(config.declarations, config.extract_all)
     worker = ParseWorker(reactor, config.parse_timeout, processes=_PROCESSES)
     turns = Cooperator(lambda: _Until(reactor, _TURN), partial(reactor.callLater, 0.0))
     return PageReader(worker=worker, turns=turns, discovery=discovery, extraction=extraction, callbacks=callbacks)

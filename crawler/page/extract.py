@@ -3,7 +3,8 @@
 A declaration is NAME[:TYPE][[]]=SELECTOR. With "[]" the value is the list of all matches, else the first match or None.
 The selector is CSS, unless it starts with "/", "./" or "(", which is XPath, or says what it is: css:, xpath:, re: (a
 regular expression over the body's text; the first group counts, a named one before others), jmespath: or json: (over a
-JSON body; what JMESPath gives is one match, with "[]" each item of a list is).
+JSON body; what JMESPath gives is one match, with "[]" each item of a list is), main: (text or markdown: what the page
+is about, with its title, author, date and language).
 
 Nothing that a page holds raises. A value that does not convert is None, in lists too, so that two lists of a page stay
 side by side; what cannot be had at all is None. The warning `extract_error` tells of both.
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jmespath  # type: ignore[import-untyped]
+import msgspec
 import parsel
 from cssselect import SelectorError
 from jmespath.exceptions import ArityError, JMESPathError, UnknownFunctionError  # type: ignore[import-untyped]
@@ -25,15 +27,16 @@ from parsel.csstranslator import GenericTranslator, HTMLTranslator
 
 from crawler.charset.encodings import is_utf_8
 from crawler.config.kinds import shown, suggestion
+from crawler.page.article import FORMS, NEEDS, is_installed
 from crawler.page.convert import TYPES, Converter, as_found
-from crawler.page.cost import LINEAR, Reach, regex_reach, xpath_reach
+from crawler.page.cost import LINEAR, UNKNOWN, Reach, regex_reach, xpath_reach
 from crawler.page.page import Document, Extracted
 
 MAX_CHARACTERS: Final = 8_000_000
 EXTRACT_ERROR: Final = "extract_error"
 
 _DECLARATION: Final = re.compile(r"([A-Za-z_][\w.-]*)(?::([^=\[\]]*))?(\[\])?=(.*)", re.DOTALL)
-_LANGUAGE: Final = re.compile(r"(css|xpath|re|jmespath|json):(.*)", re.DOTALL)
+_LANGUAGE: Final = re.compile(r"(css|xpath|re|jmespath|json|main):(.*)", re.DOTALL)
 _XPATH_STARTS: Final = ("/", "./", "(")
 _FAULTS: Final = (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError, LxmlError)
 
@@ -147,6 +150,8 @@ def _compiled(selector: str, *, every: bool) -> tuple[Find, Reach]:
             return _in_markup(expression, expression), xpath_reach(expression)
         case "re":
             return _regex(expression)
+        case "main":
+            return _main(expression.strip())
         case _:
             return _jmespath(expression, every=every)
 
@@ -208,6 +213,21 @@ def _regex(expression: str) -> tuple[Find, Reach]:
             yield match[group]
 
     return find, regex_reach(expression)
+
+
+def _main(form: str) -> tuple[Find, Reach]:
+    known = next((one for one in FORMS if one == form), None)
+    if known is None:
+        raise ValueError(f"{shown(form)} is no form of the main text (allowed: {', '.join(FORMS)})")
+    if not is_installed():
+        raise ValueError(f"the main text of a page {NEEDS}")
+
+    def find(document: Document) -> Iterator[Any]:
+        found = document.article(known)
+        if found is not None:
+            yield msgspec.structs.asdict(found)
+
+    return find, UNKNOWN
 
 
 def _jmespath(expression: str, *, every: bool) -> tuple[Find, Reach]:

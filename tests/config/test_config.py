@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
 from crawler.config.hosts import HostTables
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
-from crawler.config.options.crawl import Pattern
+from crawler.config.options.crawl import Name, Pattern
 from crawler.config.options.monitor import LoopbackPort
 from crawler.config.options.output import Fields
 from crawler.config.options.politeness import Rate
@@ -419,6 +419,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.floats(low, high)
         case Choice(words):
             return st.sampled_from(words)
+        case Name():
+            return st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,9}", fullmatch=True)
         case Pattern():
             return st.sampled_from(["a", r"\d+/$", "(?i)[ä-ü]", "x{2}|\"'"])
         case OriginLogin():

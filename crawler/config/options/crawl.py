@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
@@ -12,6 +13,8 @@ from crawler.config.patterns import UrlPattern
 
 ScopeKind = Literal["host", "origin", "domain", "prefix", "any"]
 LinkKind = Literal["a", "area", "link", "iframe", "frame", "img", "script", "form", "header", "refresh"]
+
+TextFormat = Literal["text", "markdown"]
 
 _BILLION: Final = 1_000_000_000
 
@@ -24,6 +27,18 @@ class Pattern(Line, frozen=True):
     def read(self, raw: object) -> str:
         text = super().read(raw)
         UrlPattern(text)  # raises ValueError
+        return text
+
+
+class Name(Line, frozen=True):
+    """What a value in data is called."""
+
+    expected: str = "a name (letters, digits, _, . and -, such as article)"
+
+    def read(self, raw: object) -> str:
+        text = super().read(raw)
+        if not re.fullmatch(r"[A-Za-z_][\w.-]*", text):
+            raise ValueError(f"{shown(raw)} is not {self.expected}")
         return text
 
 
@@ -163,6 +178,19 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
             metavar="NAME=SELECTOR",
         ),
     ] = ()
+    text: Annotated[
+        str | None,
+        Option(
+            Name(),
+            EXTRACTION,
+            "Put what a page is about into data.FIELD: its text, title, author, date and language",
+            metavar="FIELD",
+        ),
+    ] = None
+    text_format: Annotated[
+        TextFormat,
+        Option(Choice(get_args(TextFormat)), EXTRACTION, "The form of that text", metavar="FORM"),
+    ] = "text"
     parse_timeout: Annotated[
         float,
         Option(Seconds(0.001, 86_400.0), EXTRACTION, "Longest time to parse a page", metavar="TIME"),
