@@ -68,6 +68,7 @@ CODES: Final[dict[str, Code]] = {
     "tls_cert_revoked": Code("tls", False, "the certificate was revoked"),
     "tls_host_mismatch": Code("tls", False, "the certificate is not for this host"),
     "tls_client_cert": Code("tls", False, "the server asks for a client certificate"),
+    "tls_pinned_key": Code("tls", False, "the server's public key is not one of --pinnedpubkey"),
     # http: the answer's head and framing
     "empty_reply": Code("headers", True, "the server closed the connection without an answer"),
     "conn_reset": Code("headers", True, "the connection was reset before the answer"),
@@ -242,13 +243,25 @@ def from_tls(error: Exception, host: str) -> CodedError:
 
     if isinstance(error, ssl.SSLCertVerificationError):
         code = _VERIFY.get(error.verify_code, "tls_cert_untrusted")
-        return CodedError(code, f"{host}: {error.verify_message}")
+        return CodedError(code, f"{host}: {error.verify_message} ({_REMEDIES.get(code, _TAKES_IT)})")
     reason = getattr(error, "reason", None) or str(error)
     if "CERTIFICATE_REQUIRED" in reason or "ALERT_BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason:
-        return CodedError("tls_client_cert", f"{host}: {reason}")
+        return CodedError("tls_client_cert", f"{host}: {reason} (--cert FILE names the one to show)")
     if "EOF" in reason:
         return CodedError("tls_handshake", f"{host}: {reason}")
+    if "UNSAFE_LEGACY_RENEGOTIATION" in reason:
+        words = "the server knows no secure renegotiation, RFC 5746 (--tls-legacy talks to it all the same)"
+        return CodedError("tls_protocol", f"{host}: {words}")
+    if "HANDSHAKE_FAILURE" in reason:
+        reason += " (if it wants a client certificate: --cert FILE)"
     return CodedError("tls_protocol", f"{host}: {reason}")
+
+
+_TAKES_IT: Final = "--insecure-host HOST takes it as it is"
+_REMEDIES: Final = {
+    "tls_cert_untrusted": f"--cacert FILE names its authority, {_TAKES_IT}",
+    "tls_cert_self_signed": f"--cacert FILE names it, {_TAKES_IT}",
+}
 
 
 _OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)

@@ -174,6 +174,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     """Refuse options that are good each by itself but not with one another."""
     if config.quiet and config.verbose:
         raise ConfigError(f"{origins['quiet']}: cannot be combined with {origins['verbose']}")
+    if config.key is not None and config.cert is None:
+        raise ConfigError(f"{origins['key']}: is the key of a certificate (add --cert FILE)")
     if config.user is not None and config.bearer is not None:
         raise ConfigError(f"{origins['user']}: cannot be combined with {origins['bearer']} (one of them is sent)")
     for option in OPTIONS.values():

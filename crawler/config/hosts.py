@@ -34,6 +34,7 @@ KEYS: Final = {
     "headers": "headers",
     "auth": "user",
     "proxy": "proxy",
+    "insecure": "insecure",
 }
 """The keys of a table, and the option of a run that each stands for."""
 
@@ -49,6 +50,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     headers: tuple[str, ...] | None = None
     auth: Secret | None = None
     proxy: Proxy | None = None
+    insecure: bool | None = None
 
     def shown(self) -> Iterator[tuple[str, object]]:
         """What is said, by key, as it may be shown."""

@@ -23,6 +23,8 @@ HIDDEN: Final = "***"
 _ENVIRONMENT: Final = "env:"
 _FILE: Final = "@"
 _LONGEST: Final = 1 << 16
+_COLON: Final = re.compile(r"(?<!\\):")
+_DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 _OPENS: Final = re.compile("auth|cookie|key|token|secret|passw|session|signature", re.IGNORECASE)
 
 
@@ -226,3 +228,27 @@ class OriginLogin(Login, frozen=True):
         if url.target != "/" or url.userinfo or origin.endswith(("?", "#")):
             raise ValueError(f"{shown(origin)} is not an origin (scheme, host and port alone: {url.site})")
         return Secret(login, open=f"{url.site}=")
+
+
+class FilePassword(Hidden, frozen=True):
+    r"""FILE[:PASSWORD], as curl has it: a colon in the file's name is written `\:`, but for that of a drive."""
+
+    expected: str = "a file, or FILE:PASSWORD (FILE:env:NAME, FILE:@FILE)"
+
+    def read(self, raw: object) -> Secret:
+        if isinstance(raw, Secret):
+            return raw
+        if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
+            raise ValueError(f"what was given is not {self.expected}")
+        found = _COLON.search(raw, 2 if _DRIVE.match(raw) else 0)
+        end = len(raw) if found is None else found.end()
+        return Secret(raw[end:], open=raw[:end])
+
+    def check(self, secret: Secret) -> None:
+        if secret.open.endswith(":"):
+            super().check(secret)
+
+
+def file_of(secret: Secret) -> str:
+    """The name of the file of a FilePassword."""
+    return secret.open.removesuffix(":").replace("\\:", ":")

@@ -67,6 +67,10 @@ class Typed:
             inside = self._inside[host] = all(map(forbidden, addresses))
         return inside and port in ports
 
+    def has_host(self, host: str) -> bool:
+        """Whether a typed URL is of this host, whatever its port."""
+        return host.rstrip(".") in self._ports
+
     def public_only(self, request: Request) -> bool:
         """Whether a request must go to a public address, as far as is known before its host is resolved."""
         if self._allow_private or not request.discovered:

@@ -28,6 +28,7 @@ from crawler.fetch.limits import Limits
 from crawler.fetch.proxied import ProxiedAgent
 from crawler.fetch.typed import Typed
 from crawler.run.access.logins import make_logins
+from crawler.run.access.trust import make_policy
 
 
 class Network:
@@ -54,6 +55,7 @@ class Network:
         self._reactor = reactor
         self._typed = typed
         self._logins = make_logins(config, hosts)
+        self._policy = make_policy(config, hosts, typed.has_host)
         self._resolver = Resolver(reactor)
         self._stalls = Stalls()
         self._pool = Pool(
@@ -89,7 +91,7 @@ class Network:
 
     def _context(self, protocols: Sequence[str]) -> LateContext:
         """TLS as it was asked for, which offers these protocols."""
-        return LateContext(insecure=self._config.insecure, make=partial(client_context, protocols=protocols))
+        return LateContext(policy=self._policy, make=partial(client_context, protocols=protocols))
 
     def fetcher(self, max_size: int, *, partial: bool = False) -> Fetcher:
         """A Fetcher with the limits of the config, but for the size; see Limits."""

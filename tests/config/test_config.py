@@ -18,10 +18,11 @@ from crawler.config.hosts import HostTables
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.config.options.crawl import Name, Pattern
 from crawler.config.options.monitor import LoopbackPort
+from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields
 from crawler.config.options.politeness import Rate
 from crawler.config.options.proxy import Hosts, ProxyUrl
-from crawler.config.secrets import Hidden, OriginLogin
+from crawler.config.secrets import FilePassword, Hidden, OriginLogin
 from crawler.config.sources import from_environment
 from crawler.config.text import to_toml
 from crawler.models import Record
@@ -400,6 +401,9 @@ LINE = st.text(st.characters(codec="utf-8", min_codepoint=0x20, exclude_characte
 HEADER_NAME = st.from_regex(r"X-[!#$%&'*+.^_`|~0-9A-Za-z-]{1,9}", fullmatch=True)
 
 
+PIN = "sha256//" + "A" * 43 + "="
+
+
 def values(option: Option) -> st.SearchStrategy[object]:
     kind = option.kind
     if isinstance(kind, Fields):
@@ -425,6 +429,12 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["a", r"\d+/$", "(?i)[ä-ü]", "x{2}|\"'"])
         case OriginLogin():
             return st.just("https://example.org=env:PATH")
+        case FilePassword():
+            return st.sampled_from(["x.pem", "C:\\x\\:y.pem:env:PATH"])
+        case HostPort():
+            return st.sampled_from(["a.example", "a.example:8443", "[::1]:443"])
+        case PinnedKeys():
+            return st.sampled_from([PIN, f"a.example={PIN};{PIN}"])
         case Hidden():
             return st.just("env:PATH")  # one line with a colon
         case ProxyUrl():
@@ -460,6 +470,8 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
     keywords.pop("bearer", None)  # not beside user
     if keywords.get("proxy") is not None:
         keywords.pop("proxy_file", None)
+    if not keywords.get("cert"):
+        keywords.pop("key", None)
     crawls = keywords.get("recursive")
     for name in ("ordered", "method") if crawls else [name for name in keywords if OPTIONS[name].group == "Crawl"]:
         keywords.pop(name, None)

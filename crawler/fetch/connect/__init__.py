@@ -4,5 +4,16 @@ Imports the error codes alone.
 """
 
 __all__ = [
-    "address", "bypass", "dial", "proxy", "race", "resolver", "routes", "socks", "stalls", "throttle", "tunnel",
+    "address",
+    "bypass",
+    "dial",
+    "proxy",
+    "race",
+    "resolver",
+    "routes",
+    "socks",
+    "stalls",
+    "throttle",
+    "trust",
+    "tunnel",
 ]  # fmt: skip

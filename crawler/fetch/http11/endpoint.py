@@ -154,14 +154,14 @@ class Endpoint:
     def _tls_layer(self, connection: Connection) -> TLSLayer:
         http2, key = self._http2, connection.key
         if http2 is None or key.scheme != "https" or not http2.may_serve(key):
-            return TLSLayer(connection, self._tls_context, key.host)
+            return TLSLayer(connection, self._tls_context, key.host, port=key.port)
 
         def carrier() -> Carrier:
             many = http2.connection(key)
             many.remote_ip = connection.remote_ip
             return many
 
-        return TLSLayer(connection, http2.context, key.host, carrier)
+        return TLSLayer(connection, http2.context, key.host, carrier, port=key.port)
 
     def _connection(self, key: Key) -> Connection:
         if key[0] not in _SOCKETS:

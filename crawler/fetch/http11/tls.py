@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred
@@ -20,22 +20,30 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_tls
+from crawler.fetch.connect.trust import Certificate, Policy, pin_of
 from crawler.fetch.http11.connection import Carrier, NoCloseNotify
 
 HTTP11: Final = ("http/1.1",)
 HTTP2: Final = ("h2", "http/1.1")
+_LEGACY_SERVER_CONNECT: Final = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT has its name since Python 3.12
 _READ_SIZE: Final = 16 * 1024  # what a record may hold (RFC 8446 section 5.1): more is only allocated, 11 us a time
 
 
 def client_context(
-    *, insecure: bool = False, checks_host: bool = True, protocols: Sequence[str] = HTTP11
+    *,
+    insecure: bool = False,
+    checks_host: bool = True,
+    protocols: Sequence[str] = HTTP11,
+    authorities: str | None = None,
+    certificate: Certificate | None = None,
+    legacy: bool = False,
 ) -> ssl.SSLContext:
     """The policy: TLS 1.2 or later, the system's authorities, host names by subjectAltName only.
 
     `insecure` accepts any certificate. Without `checks_host` a TLSLayer checks the name by itself. `protocols` are
-    offered by ALPN (RFC 7301), the best first.
+    offered by ALPN (RFC 7301), the best first. For the others see Policy.
     """
-    context = ssl.create_default_context()
+    context = ssl.create_default_context(cafile=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
     context.set_alpn_protocols(list(protocols))
@@ -43,6 +51,10 @@ def client_context(
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if certificate is not None:
+        certificate.load(context)
+    if legacy:
+        context.options |= _LEGACY_SERVER_CONNECT
     return context
 
 
@@ -52,20 +64,54 @@ class Context(Interface):
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject: ...
 
 
-class LateContext:
-    """`make`, called when the first connection needs it: to read the authorities takes 40 ms."""
+class Terms(NamedTuple):
+    """On which a server is talked to: with this context, and one of these public keys, if there are any."""
 
-    def __init__(self, *, insecure: bool = False, make: Callable[..., ssl.SSLContext] = client_context) -> None:
+    context: Context
+    pins: frozenset[bytes] = frozenset()
+
+
+class LateContext:
+    """`make`, called when the first connection needs it: to read the authorities takes 40 ms.
+
+    There is one context for all servers of which the `policy` has the same to say.
+    """
+
+    def __init__(
+        self,
+        *,
+        insecure: bool = False,
+        policy: Policy | None = None,
+        make: Callable[..., ssl.SSLContext] = client_context,
+    ) -> None:
         self._insecure = insecure
+        self._policy = policy
         self._make = make
-        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[bool, bool, bool], ssl.SSLContext] = {}
+
+    def at(self, host: str, port: int) -> Terms:
+        """What holds for a server."""
+        policy = self._policy
+        checks_host = "_" not in host.partition(".")[0]
+        if policy is None:
+            return Terms(self._context(self._insecure, checks_host, shows=False))
+        insecure = self._insecure or policy.insecure_at(host, port)
+        shows = policy.certificate is not None and policy.shown_to(host, port)
+        return Terms(self._context(insecure, checks_host, shows=shows), policy.pins_at(host, port))
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject:
-        checks_host = "_" not in server_hostname.partition(".")[0]
-        context = self._contexts.get(checks_host)
+        return self.at(server_hostname, 443).context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+
+    def _context(self, insecure: bool, checks_host: bool, *, shows: bool) -> ssl.SSLContext:
+        context = self._contexts.get((insecure, checks_host, shows))
         if context is None:
-            context = self._contexts[checks_host] = self._make(insecure=self._insecure, checks_host=checks_host)
-        return context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+            policy, more = self._policy, {}
+            if policy is not None:
+                certificate = policy.certificate if shows else None
+                more = {"authorities": policy.authorities, "certificate": certificate, "legacy": policy.legacy}
+            context = self._make(insecure=insecure, checks_host=checks_host, **more)
+            self._contexts[insecure, checks_host, shows] = context
+        return context
 
 
 class TLSLayer(Protocol):
@@ -78,7 +124,13 @@ class TLSLayer(Protocol):
     """
 
     def __init__(
-        self, connection: Carrier, context: Context, host: str, http2: Callable[[], Carrier] | None = None
+        self,
+        connection: Carrier,
+        context: Context,
+        host: str,
+        http2: Callable[[], Carrier] | None = None,
+        *,
+        port: int = 443,
     ) -> None:
         self.ready: Deferred[Carrier] = Deferred(lambda _: self.abort())
         self._above: Carrier | None = connection
@@ -86,7 +138,10 @@ class TLSLayer(Protocol):
         self._host = host
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
+        name = host.rstrip(".")
+        terms = context.at(name, port) if isinstance(context, LateContext) else Terms(context)
+        self._pins = terms.pins
+        self._tls = terms.context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         self._handshaking = True
 
     # Protocol, from below.
@@ -126,6 +181,10 @@ class TLSLayer(Protocol):
         if not self._is_for_host():
             self._refuse(CodedError("tls_host_mismatch", f"{self._host}: the certificate is for other names"))
             return
+        if self._pins and not self._has_pinned_key():
+            words = f"{self._host}: the server's public key is not one of --pinnedpubkey"
+            self._refuse(CodedError("tls_pinned_key", words))
+            return
         self._handshaking = False
         connection = self._above
         if connection is not None:
@@ -140,6 +199,13 @@ class TLSLayer(Protocol):
         if context.check_hostname or context.verify_mode == ssl.CERT_NONE:
             return True
         return _names_host(self._tls.getpeercert() or {}, self._host.rstrip(".").lower())
+
+    def _has_pinned_key(self) -> bool:
+        """Whether the server's certificate has one of the keys that it must have; also where any one is taken."""
+        try:
+            return pin_of(self._tls.getpeercert(binary_form=True) or b"") in self._pins
+        except ValueError:
+            return False
 
     def _refuse(self, error: CodedError) -> None:
         self._handshaking = False
