@@ -320,7 +320,7 @@ def test_options_in_the_text_exist(page):
     """No sentence names an option that is not there. Those of other programs stand in tables, beside ours."""
     known = {flag for option in FLAGS for flag in (*option.flags, *option.opposites)}
     prose = "\n".join(line for line in FENCED.sub("", text_of(page)).splitlines() if not line.startswith("|"))
-    named = set(re.findall(r"`(--?[a-z][a-z-]*)", prose, re.IGNORECASE))
+    named = set(re.findall(r"`(--?[a-z][a-z0-9-]*)", prose, re.IGNORECASE))
     assert named <= known
 
 

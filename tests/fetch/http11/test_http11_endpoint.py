@@ -307,3 +307,40 @@ class CancelTests(EndpointCase):
             self.assertEqual(len(results), 1)
             del connecting, attempt, self.dial.attempts[:]
             self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class Offering:
+    """HTTP/2, with a context that tells whom it was offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[str] = []
+        self.refused: set[str] = set()
+        self.context = self
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject:
+        self.offered.append(server_hostname)
+        return self._context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+
+    def may_serve(self, key: Key) -> bool:
+        return key.host not in self.refused
+
+    def connection(self, key: Key) -> Any:
+        raise AssertionError("nobody answers here")
+
+
+class Http2Tests(EndpointCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.http2 = Offering()
+        self.endpoint._http2 = self.http2  # type: ignore[assignment]
+
+    def test_whom_it_is_offered(self) -> None:
+        """https alone; a WebSocket begins in HTTP/1.1, and so does what a server wants to have so."""
+        for scheme in ("http", "https", "wss", "ws"):
+            self.connect("192.0.2.1", scheme=scheme)
+        self.assertEqual(self.http2.offered, ["a.example"])
+        self.http2.refused.add("a.example")
+        self.connect("192.0.2.1", scheme="https")
+        self.assertEqual(self.http2.offered, ["a.example"])
+        self.assertEqual(len(self.dial.attempts), 5)

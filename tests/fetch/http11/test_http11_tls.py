@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import ssl
 import warnings
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -14,7 +15,7 @@ import trustme
 from certificates import odd_certificate
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
-from http11_fakes import FIN, RST, Exchange, FakeOwner, FakeTransport, lost, outcome_of
+from http11_fakes import FIN, RST, Exchange, FakeOwner, FakeTransport, connected, lost, outcome_of
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
@@ -24,7 +25,7 @@ from twisted.web.client import ResponseDone
 from crawler.errors import CodedError
 from crawler.fetch.http11.connection import Connection
 from crawler.fetch.http11.envelope import Key
-from crawler.fetch.http11.tls import Context, LateContext, TLSLayer, client_context
+from crawler.fetch.http11.tls import HTTP2, HTTP11, Context, LateContext, TLSLayer, client_context
 
 HOST = "www.a.example"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -38,8 +39,8 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def trusting_context(*, insecure: bool, checks_host: bool) -> ssl.SSLContext:
-    context = client_context(insecure=insecure, checks_host=checks_host)
+def trusting_context(*, insecure: bool, checks_host: bool, protocols: Sequence[str] = HTTP11) -> ssl.SSLContext:
+    context = client_context(insecure=insecure, checks_host=checks_host, protocols=protocols)
     authority().configure_trust(context)
     return context
 
@@ -99,13 +100,14 @@ class Peer:
         host: str = HOST,
         client: Context | None = None,
         segment: int | None = None,
+        http2: Callable[[], Any] | None = None,
     ) -> None:
         self.segment = segment
         self.received = b""
         self.error: ssl.SSLError | None = None
         self.owner = FakeOwner()
         self.connection = Connection(Key("https", host, 443, False), self.owner, lambda: 0.0)
-        self.layer = TLSLayer(self.connection, client or trusting(), host)
+        self.layer = TLSLayer(self.connection, client or trusting(), host, http2)
         self.transport = FakeTransport()
         self.ready = outcome_of(self.layer.ready)
         self._incoming = ssl.MemoryBIO()
@@ -320,6 +322,21 @@ class HandshakeTests(SynchronousTestCase):
     def test_alpn(self) -> None:
         """We ask for HTTP/1.1, and get it from a server that would rather speak HTTP/2."""
         self.assertEqual(handshake(serving(good())).tls.selected_alpn_protocol(), "http/1.1")
+
+    def test_alpn_with_http2(self) -> None:
+        """Where both are offered the server chooses, and what speaks its choice is put on the layer."""
+        for theirs, chosen in ((["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), ([], None)):
+            server = serving(good())
+            server.set_alpn_protocols(theirs)
+            many, _ = connected()
+            client = LateContext(make=partial(trusting_context, protocols=HTTP2))
+            peer = Peer(server, client=client, http2=lambda many=many: many)
+            peer.pump()
+            self.assertEqual(peer.tls.selected_alpn_protocol(), chosen)
+            self.assertEqual(peer.ready, [many if chosen == "h2" else peer.connection])
+            Exchange(peer.ready[0])
+            peer.pump()
+            self.assertIn(b"HTTP/1.1", peer.received)
 
     def test_server_name(self) -> None:
         """The host is named without its root dot; an address is not named (RFC 6066 section 3)."""
