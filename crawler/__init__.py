@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from crawler.config.sources import ConfigError
     from crawler.errors import CODES, CodedError
     from crawler.models import FetchError, Record
+    from crawler.seeds.asked import Request
     from crawler.sinks.tables.arrow import records_table
 
 __all__ = [

@@ -37,6 +37,14 @@ Quotes, page 3 SITE/quotes/3.html
 {"text": "No wind is favourable to who does not know the port.", "author": "Seneca"}
 {"text": "It is not that we have a short time to live, but that we waste a lot of it.", "author": "Seneca"}
 """,
+    "login_and_api.py": """\
+GET /api/quotes {'listed': 2}
+POST /api/search {'found': 'While we are postponing, life speeds by.'}
+POST /api/search {'found': 'No wind is favourable to who does not know the port.'}
+GET /api/quotes?page=2 {'listed': 2}
+POST /api/search {'found': 'It is not that we have a short time to live, but that we waste a lot of it.'}
+GET /api/quotes?page=3 {'listed': 2}
+""",
     "downloads.py": """\
 paper.pdf 635 bytes
 data.json 41 bytes

@@ -155,7 +155,7 @@ _CHUNKED: Final = (
 _ETAG: Final = '"the-one-version"'
 
 
-_QUOTES: Final = (
+QUOTES: Final = (
     ("A journey of a thousand miles begins with a single step.", "Laozi", "travel"),
     ("The beginning is half of the whole.", "Aristotle", "work"),
     ("While we are postponing, life speeds by.", "Seneca", "time"),
@@ -170,7 +170,7 @@ def _quotes(page: int) -> Page:
     quotes = "".join(
         f'<div class="quote"><span class="text">{text}</span> <small class="author">{author}</small>'
         f' <a class="tag" href="/quotes/tag/{tag}.html">{tag}</a></div>\n'
-        for text, author, tag in _QUOTES[2 * page - 2 : 2 * page]
+        for text, author, tag in QUOTES[2 * page - 2 : 2 * page]
     )
     onward = f'<ul><li class="next"><a href="/quotes/{page + 1}.html">Next</a></li></ul>' if page < 3 else ""
     return Page("quotes, to be extracted", answer(document(f"Quotes, page {page}", quotes + onward).encode()))

@@ -10,6 +10,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.protocol import Factory
 
+from crawler.site import members
 from crawler.site.faults import FAULTS
 from crawler.site.pages import PAGES, answer, document, small_page
 from crawler.site.wire import Drive, Hit, Wire
@@ -31,6 +32,7 @@ class Site(Factory):
             path.encode(): page.answer for path, page in PAGES.items() if isinstance(page.answer, bytes)
         }
         self.ready[b"/"] = answer(index().encode())
+        self.posts = members.POSTS
         self._wires: set[Wire] = set()
         self._connections = 0
 
@@ -72,6 +74,8 @@ class Site(Factory):
             return FAULTS[name].drive
         if path.startswith("/found/"):
             return PAGES["/found/"].answer
+        if path in members.GETS:
+            return members.GETS[path]
         page = PAGES.get(path)
         return _MISSING if page is None else page.answer
 

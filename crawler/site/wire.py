@@ -3,7 +3,8 @@
 Rules:
 - What goes on the wire is what a page sends: no byte is added, counted or corrected here.
 - Requests are answered one after the other; what a client pipelines waits for its turn.
-- Only GET and HEAD without a body are read. A ready page (plain bytes) never leaves the fast path.
+- Only GET and HEAD without a body are read, and a POST of a few bytes where a page takes one. A ready page (plain
+  bytes) never leaves the fast path.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024
 RESET_AFTER: Final = 0.05  # seconds in which what was sent reaches the client before the reset does
 _CLIENT_HELLO: Final = b"\x16\x03"  # TLS to a plain port: real servers answer in plain HTTP
 _CLOSE: Final = re.compile(rb"\nconnection:[^\r\n]*\bclose\b", re.IGNORECASE)
+_POST: Final = re.compile(
+    rb"POST ([^ ?\r\n]++)[^\r\n]*+\r\n(?s:.*?)\r\ncontent-length:[ \t]*+(\d{1,5})[ \t]*+(?:\r|\Z)", re.IGNORECASE
+)
 _LENGTH: Final = re.compile(rb"\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 
 
@@ -46,6 +51,10 @@ class Shelf(Interface):
     def ready(self) -> Mapping[bytes, bytes]:
         """Whole answers by path, for GET."""
 
+    @property
+    def posts(self) -> Mapping[str, Drive]:
+        """What answers a POST, by path."""
+
     def find(self, path: str) -> Drive | bytes:
         """The answer for a path that is not ready."""
 
@@ -61,8 +70,8 @@ class Wire(Protocol):
     """Reads requests, and lends itself to the page that answers: `reply`, or `send` and then one of
     `done`, `close`, `reset`, `cut`.
 
-    A page that calls none of them leaves the client waiting. `head`, `method`, `path`, `query` are the request's;
-    `count` says how many requests this connection has brought.
+    A page that calls none of them leaves the client waiting. `head`, `method`, `path`, `query`, `body` are the
+    request's; `count` says how many requests this connection has brought.
     """
 
     def __init__(self, shelf: Shelf) -> None:
@@ -70,6 +79,7 @@ class Wire(Protocol):
         self.method = "GET"
         self.path = "/"
         self.query = ""
+        self.body = b""
         self.count = 0
         self.number = 0
         self._shelf = shelf
@@ -87,7 +97,7 @@ class Wire(Protocol):
 
     def reply(self, answer: bytes, *, close: bool = False) -> None:
         """Send a whole answer, of which HEAD gets only the head, and be done."""
-        self.send(answer if self.method == "GET" else _head_of(answer))
+        self.send(answer if self.method != "HEAD" else _head_of(answer))
         self._last = self._last or close
         self.done()
 
@@ -185,6 +195,14 @@ class Wire(Protocol):
                 elif len(head) > MAX_HEAD_BYTES:
                     self._refuse(b"431 Request Header Fields Too Large")
                 break
+            if head.startswith(b"POST ") and (posted := _POST.match(head)) is not None:
+                drive, length = self._shelf.posts.get(posted[1].decode("latin-1")), int(posted[2])
+                if drive is not None and length <= MAX_BODY_BYTES:
+                    if len(rest) < length:
+                        break
+                    self.body, self._received = rest[:length], rest[length:]
+                    self._drive(drive, head)
+                    continue
             self._received = rest
             self._answer(head)
         self._serving = False
@@ -202,10 +220,7 @@ class Wire(Protocol):
             self._refuse(b"413 Content Too Large")
             return
         shelf = self._shelf
-        self.count += 1
-        if shelf.keep_log:
-            now = shelf.clock.seconds()
-            shelf.log.append(Hit(now, self._peer, target.decode("latin-1"), method.decode(), self.number))
+        self._log(method, target)
         self._last = version == b"HTTP/1.0" or _CLOSE.search(head) is not None
         path, _, query = target.partition(b"?")
         answer: Drive | bytes | None = shelf.ready.get(path)
@@ -216,12 +231,30 @@ class Wire(Protocol):
             if self._last:
                 self.close()
             return
+        self._lend(answer, head, method, path, query)
+
+    def _drive(self, drive: Drive, head: bytes) -> None:
+        """Have a page answer a POST."""
+        method, target, version = head.partition(b"\r\n")[0].split(b" ", 2)
+        self._log(method, target)
+        self._last = version == b"HTTP/1.0" or _CLOSE.search(head) is not None
+        path, _, query = target.partition(b"?")
+        self._lend(drive, head, method, path, query)
+
+    def _log(self, method: bytes, target: bytes) -> None:
+        shelf = self._shelf
+        self.count += 1
+        if shelf.keep_log:
+            now = shelf.clock.seconds()
+            shelf.log.append(Hit(now, self._peer, target.decode("latin-1"), method.decode(), self.number))
+
+    def _lend(self, drive: Drive, head: bytes, method: bytes, path: bytes, query: bytes) -> None:
         self.head = head
         self.method = method.decode()
         self.path = path.decode("latin-1")
         self.query = query.decode("latin-1")
         self._busy = True
-        answer(self)
+        drive(self)
 
     def _refuse(self, status: bytes) -> None:
         self.send(b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)

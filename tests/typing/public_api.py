@@ -15,13 +15,16 @@ from crawler import (
     ConfigError,
     Crawler,
     Record,
+    Request,
     __version__,
+    crawl,
     fetch_all,
     fetch_all_async,
     stream,
 )
 from crawler.errors import Code
 from crawler.models import Response
+from crawler.page.page import Page
 from crawler.sinks import Sink
 from crawler.stats.stats import Snapshot
 
@@ -84,3 +87,32 @@ def incorrect(record: Record, reactor: Any) -> None:
     record.status = 200  # type: ignore[misc]
     len(stream([]))  # type: ignore[arg-type]
     Config(concurency=8)  # type: ignore[call-arg]
+
+
+def correct_requests(page: Page) -> Iterator[dict[str, Any] | str | Request]:
+    """A spider, and what it is called with."""
+    request = Request("/x", method="PUT", headers={"A": "b"}, json=[1], meta={"n": 1}, callback=correct_requests)
+    assert_type(request.url, str)
+    assert_type(request.method, str)
+    assert_type(request.headers, tuple[tuple[str, str], ...])
+    assert_type(page.request, Request)
+    yield {"a": page.meta["n"]}
+    yield "http://a.example/"
+    yield Request("http://a.example/", data=b"x")
+    yield Request("http://a.example/", form=[("a", "1")], files={"f": b"x", "g": ("g.png", b"x")})
+    yield page.form({"user": "me"}, click="go", callback=correct_requests)
+    assert_type(crawl([request, {"url": "http://a.example/"}], parse=correct_requests), Iterator[Record])
+    assert_type(crawl(["http://a.example/"], parse=[correct_requests, correct_requests]), Iterator[Record])
+    assert_type(fetch_all([request]), list[Record])
+
+
+def incorrect_requests(page: Page) -> None:
+    Request()  # type: ignore[call-arg]
+    Request(5)  # type: ignore[arg-type]
+    Request("/x", "POST")  # type: ignore[call-arg]
+    Request("/x", metod="POST")  # type: ignore[call-arg]
+    Request("/x", data=5)  # type: ignore[arg-type]
+    Request("/x", callback="parse")  # type: ignore[arg-type]
+    Request("/x").url = "/y"  # type: ignore[misc]
+    crawl([], parse="parse")  # type: ignore[arg-type]
+    page.form(["user"])  # type: ignore[arg-type]
