@@ -15,7 +15,7 @@ import msgspec
 from crawler.config.hosts import HostOptions
 from crawler.config.kinds import Flag, Option, Path, shown
 from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
-from crawler.config.options.request import Method
+from crawler.config.options.request import check_request, implied_method
 from crawler.config.secrets import check_secrets, presentable, revealed
 from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
 
@@ -25,7 +25,6 @@ __all__ = [
     "OPTIONS",
     "Config",
     "ConfigError",
-    "Method",
     "Settings",
     "Source",
     "resolve",
@@ -33,7 +32,7 @@ __all__ = [
 
 
 _WITHOUT_FLAG: Final = frozenset({"inputs", "hosts"})
-_NOT_RECURSIVE: Final = {"ordered": "links have no order", "method": "without bodies there are no links"}
+_NOT_RECURSIVE: Final = {"ordered": "links have no order"}
 _STREAM: Final = "-"
 
 
@@ -59,8 +58,22 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def header_pairs(self) -> tuple[tuple[str, str], ...]:
-        """The request headers as (name, value), with what is in the environment or a file. Raises ValueError."""
-        return tuple(revealed(header) for header in self.headers)
+        """The headers of every request as (name, value), with what is in the environment or a file.
+
+        With a body there are more: see `body_headers`. Raises ValueError.
+        """
+        told = self.body_headers
+        pairs = tuple(header for header in map(revealed, self.headers) if header not in told)
+        return pairs if self.referer is None else (*pairs, ("Referer", self.referer))
+
+    @property
+    def body_headers(self) -> tuple[tuple[str, str], ...]:
+        """Those of the request headers that tell of the body. Raises ValueError."""
+        from crawler.models import BODY_HEADERS  # --help needs no models
+
+        if not self.sent:
+            return ()
+        return tuple(header for header in map(revealed, self.headers) if header[0].lower() in BODY_HEADERS)
 
     @property
     def declarations(self) -> tuple[str, ...]:
@@ -151,6 +164,7 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
         for option in OPTIONS.values():
             if option.recursive is not None:
                 values.setdefault(option.name, option.recursive)
+    values.setdefault("method", implied_method(values))
     config = msgspec.convert(values, Config)
     if reads_secrets:
         _check_secrets(config, origins)
@@ -184,6 +198,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
             raise ConfigError(f"{origins[option.name]}: is for crawls (add -r)")
     if config.proxy is not None and config.proxy_file is not None:
         raise ConfigError(f"{origins['proxy_file']}: cannot be combined with {origins['proxy']} (put it into the file)")
+    check_request(config, origins)
     if config.dry_run and config.job is not None:
         raise ConfigError(f"{origins['dry_run']}: cannot be combined with {origins['job']} (it would be written there)")
     if config.recursive:

@@ -34,12 +34,12 @@ _SIZE_UNITS: Final = {
 _SECONDS: Final = r"([0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h)?"
 _SECONDS_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
+_HOST: Final = r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"  # RFC 3986, 3.2.2
 _NOT_IN_A_LINE: Final = "[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]"
 
 _FRAMING: Final = "it follows from the body"
 _CONNECTION: Final = "it belongs to the connection, which is kept for you"
 RESERVED_HEADERS: Final = {
-    "host": "it follows from the URL",
     "content-length": _FRAMING,
     "transfer-encoding": _FRAMING,
     "trailer": _FRAMING,
@@ -276,6 +276,8 @@ class Header(msgspec.Struct, frozen=True):
             raise ValueError(f"{_beginning(name)} is not the name of a header")
         if reason := RESERVED_HEADERS.get(name.lower()):
             raise _refusal(name, f"is refused: {reason}")
+        if name.lower() == "host" and not re.fullmatch(_HOST, value):
+            raise ValueError(f"{shown(name)} has a value that is no host (example.com, example.com:8080, [::1])")
         # The value may be a secret: only its fault is told.
         if re.search(_NOT_IN_A_LINE, value):
             raise _refusal(name, "has a value with a line end, a NUL or another control character")

@@ -16,7 +16,19 @@ from twisted.internet.defer import Deferred
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
 from crawler.frontier.seen import Seen
-from crawler.models import GUESS_SOURCE, INDEX_SOURCE, ROBOTS, Ask, Input, Record, Request, Response, Wanted, unfetched
+from crawler.models import (
+    GUESS_SOURCE,
+    INDEX_SOURCE,
+    ROBOTS,
+    SITEMAP_SOURCE,
+    Ask,
+    Input,
+    Record,
+    Request,
+    Response,
+    Wanted,
+    unfetched,
+)
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
@@ -33,10 +45,14 @@ USUAL_SITEMAP: Final = "/sitemap.xml"
 
 
 class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """`window` bounds how many seeds are accepted and have no record yet."""
+    """`window` bounds how many seeds are accepted and have no record yet.
+
+    Seeds are asked for with `method` and `ask`; links, sitemaps and WebSockets with GET.
+    """
 
     window: int = 5_000
     method: str = "GET"
+    ask: Ask | None = None
     records_skips: bool = False
 
 
@@ -157,12 +173,21 @@ class Admission:
             return
         if self._scope is not None:
             self._scope.add_seed(seed.url)
-        method = seed.method or ("GET" if seed.url.scheme in SOCKETS else self._rules.method)
-        request = Request(number, seed.url, seed.written, seed.input, now, method, ask=seed.ask)
+        method, ask = seed.method, seed.ask
+        if method is None:
+            method, ask = self._as_the_run_asks(seed)
+        request = Request(number, seed.url, seed.written, seed.input, now, method, ask=ask)
         if not self._frontier.add(request):
             error = CodedError("duplicate", "the same URL came before")
             meta = None if seed.ask is None else seed.ask.meta
             self._refuse(number, BadLine(seed.written, seed.input, error, meta))
+
+    def _as_the_run_asks(self, seed: Seed) -> tuple[str, Ask | None]:
+        """The method, and what comes with it, of a seed that says nothing of the method."""
+        rules = self._rules
+        if seed.url.scheme in SOCKETS or seed.input.source == SITEMAP_SOURCE:
+            return "GET", seed.ask
+        return rules.method, seed.ask if rules.ask is None else rules.ask.under(seed.ask)
 
     def accept_typed(self, text: str, source: str, now: float) -> CodedError | None:
         """Accept a URL that somebody types in while the run goes on. Gives why not, if it is none."""

@@ -28,18 +28,25 @@ from crawler.sinks import Sink
 
 TURN: Final = 0.01  # seconds
 _TURN_BYTES: Final = 1 << 20  # of bodies: they are hashed and may be written
+_PARTS: Final = {200: "range_ignored", 416: "range_refused"}  # RFC 9110 section 14.2
 _LINKS: Final = 256  # between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one run does with each URL."""
+    """What one run does with each URL.
+
+    With `get_for_head` one whose server refuses HEAD is asked for with GET; `asks_for_part` says that a range is asked
+    for.
+    """
 
     concurrency: int = 64
     max_redirects: int = 10
     https_only: bool = False
     headers_in_record: bool = True
     body_in_record: bool = False
+    get_for_head: bool = False
+    asks_for_part: bool = False
 
 
 class Reader(Protocol):
@@ -182,6 +189,8 @@ class Disposition:
             assert visit.refusal is not None
             return untried(visit.request, visit.refusal)
         rules = self._rules
+        if rules.asks_for_part and (warning := _PARTS.get(visit.response.status or 0)):
+            visit.response.warnings = [*visit.response.warnings, warning]
         try:
             return record_of(
                 visit.request,

@@ -37,6 +37,7 @@ MIN_RATE_GRACE: Final = 30.0
 REDIRECT_SIZE: Final = 64 * 1024  # so much of the body of a redirect is read, that its connection may be kept
 REDIRECT_SECONDS: Final = 2.0
 _UNSENT: Final = frozenset(("dns", "connect"))
+PARTIAL: Final = 206
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _BROKEN_OFF: Final = frozenset(("body_truncated", "http_bad_chunk", "timeout_idle", "timeout_total", "too_slow"))
 
@@ -163,7 +164,9 @@ class Flight(Growing):
                 words = f"{response.length:,} bytes are announced, more than {limit:,} (--max-size)"
                 self.stop(CodedError("body_too_large", words))
                 return
-            if "content-encoding" in headers:
+            if "content-encoding" in headers and response.code == PARTIAL:
+                response.warnings.append("unknown_encoding")  # what is cut out of a compressed body is no such body
+            elif "content-encoding" in headers:
                 try:
                     codings = parse_encodings(headers["content-encoding"])
                 except CodedError as error:

@@ -107,6 +107,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             digest.update(_bytes(self.body))
         return digest.digest()
 
+    def under(self, own: Ask | None) -> Ask:
+        """This, which all are asked with, and what one of them has of its own, but for a body."""
+        if own is None:
+            return self
+        named = {name.lower() for name, _ in own.headers}
+        headers = (*own.headers, *(pair for pair in self.headers if pair[0].lower() not in named))
+        return msgspec.structs.replace(own, headers=headers, body=self.body, content_type=self.content_type)
+
     def without_body(self) -> Ask | None:
         """What is left of it when the body is not sent: neither is what is said about that (Fetch, HTTP-redirect)."""
         headers = tuple(pair for pair in self.headers if pair[0].lower() not in BODY_HEADERS)

@@ -24,6 +24,7 @@ from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
+from crawler.models import Ask
 from crawler.run.access.routing import make_routing
 from crawler.run.network import Network
 from crawler.run.pacing import make_politeness, make_throttle
@@ -70,6 +71,7 @@ class Parts:
         self.own_ports: set[int] = set()  # those of the monitors
         self.notes: list[str] = []  # about a job that goes on
         self.job: Job | None = None
+        self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
         self.admission: Admission | None = None
         self.robots_summary: Callable[[str], str] = lambda _: ""
@@ -87,6 +89,10 @@ class Parts:
     def open(self, resources: ExitStack, callbacks: Callbacks | None) -> None:
         """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""
         config = self._config
+        if config.sent or config.range:
+            from crawler.run.sent import ask_of
+
+            self.sent = ask_of(config)
         self._scope = self._make_scope()
         self._reader = self._make_reader(callbacks)
         if self._reader is not None:
@@ -104,6 +110,7 @@ class Parts:
             rules=AdmissionRules(
                 window=CRAWL_WINDOW if config.recursive else LIST_WINDOW,
                 method=config.method,
+                ask=self.sent,
                 records_skips=config.skipped or config.dry_run,
             ),
             following=0 if job is None else job.following,
@@ -154,6 +161,8 @@ class Parts:
                 https_only=config.https_only,
                 headers_in_record=not config.no_headers,
                 body_in_record=config.include_body,
+                get_for_head=config.head,
+                asks_for_part=config.range is not None,
             ),
             reader=self._reader,
             side_requests=side_requests,

@@ -62,7 +62,7 @@ def test_quotes_help(shell: str) -> None:
         (["--no-o"], ["--no-ordered"]),
         (["de"], ["demo"]),
         (["urls.txt", "de"], []),
-        (["-X", ""], ["GET", "HEAD"]),
+        (["-X", ""], ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"]),
         (["--completion", "z"], ["zsh"]),
         (["a"], ["a *.txt", "attach"]),
         (["-o", ""], ["a *.txt", "folder"]),

@@ -22,6 +22,7 @@ from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields
 from crawler.config.options.politeness import Rate
 from crawler.config.options.proxy import Hosts, ProxyUrl
+from crawler.config.options.request import Data, Field, Json, Method, Range, Referer
 from crawler.config.secrets import FilePassword, Hidden, OriginLogin
 from crawler.config.sources import from_environment
 from crawler.config.text import to_toml
@@ -163,7 +164,7 @@ def test_kinds_of_links(given: object) -> None:
         ({"concurency": 8}, "unknown keyword argument 'concurency' (did you mean concurrency?)"),
         ({"zzz": 8}, "unknown keyword argument 'zzz'"),
         ({"concurrency": 0}, "keyword concurrency: 0 is not a whole number from 1 to 10,000"),
-        ({"method": "POST"}, "keyword method: 'POST' is not one of GET, HEAD"),
+        ({"method": "GET /"}, "keyword method: 'GET /' is not a method (GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, or another token)"),
         ({"column": ""}, "keyword column: '' is not one line of text"),
         ({"timeout": None}, "keyword timeout: None is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
         ({"headers": {"Connection": "close"}}, "keyword headers: 'Connection' is refused: it belongs to the connection, which is kept for you"),
@@ -320,7 +321,7 @@ def test_pyproject_is_not_read_unasked(in_tmp: FilePath) -> None:
         ("c.toml", "concurency = 8", "unknown option 'concurency' in c.toml (did you mean concurrency?)"),
         ("c.toml", "per-host = 8", "unknown option 'per-host' in c.toml (did you mean per_host?)"),
         ("c.toml", "config = 'd.toml'", "unknown option 'config' in c.toml"),
-        ("c.toml", "method = 'POST'", "method in c.toml: 'POST' is not one of GET, HEAD"),
+        ("c.toml", "method = 'P OST'", "method in c.toml: 'P OST' is not a method (GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, or another token)"),
         ("c.toml", "delay = -1", "delay in c.toml: -1 is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
         ("c.toml", "delay = nan", "delay in c.toml: nan is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
         ("c.toml", "delay", "'c.toml' is not valid TOML: Expected '=' after a key in a key/value pair (at end of document)"),
@@ -451,6 +452,18 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.dictionaries(patterns, tables, max_size=3)
         case Headers(item):
             return st.lists(one(item), unique=True, max_size=3)
+        case Method():
+            return st.sampled_from(["GET", "POST", "M-SEARCH"])
+        case Json():
+            return st.sampled_from(["{}", "[1, 2]", "@a.json"])
+        case Field():
+            return st.sampled_from(["a=b", "a=@b;type=x/y", 'a=@"b;c"', "ä=\n"])
+        case Data():
+            return TEXT
+        case Range():
+            return st.sampled_from(["0-9", "5-", "-5", "0-1,4-5"])
+        case Referer():
+            return st.sampled_from(["http://a.example/x?y"])
         case Line():
             return LINE.filter(bool)
         case Path():
@@ -473,7 +486,16 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
     if not keywords.get("cert"):
         keywords.pop("key", None)
     crawls = keywords.get("recursive")
-    for name in ("ordered", "method") if crawls else [name for name in keywords if OPTIONS[name].group == "Crawl"]:
+    if keywords.get("head"):
+        keywords.pop("method", None)
+    bodies = [name for name in ("data", "json", "form") if keywords.get(name)]
+    for name in bodies if keywords.get("head") else bodies[1:]:
+        keywords.pop(name)
+    for name in (
+        ("ordered", "method", "head", "range")
+        if crawls
+        else [name for name in keywords if OPTIONS[name].group == "Crawl"]
+    ):
         keywords.pop(name, None)
     if keywords.get("job"):
         keywords.pop("dry_run", None)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from httpbin import app
@@ -22,7 +24,7 @@ def main(certificate: str) -> None:
     from twisted.internet import reactor
 
     reactor.suggestThreadPoolSize(AT_ONCE)
-    site = Site(WSGIResource(reactor, reactor.getThreadPool(), app))
+    site = Site(WSGIResource(reactor, reactor.getThreadPool(), _in_bytes))
     tls = ssl.DefaultOpenSSLContextFactory(certificate, certificate)
     ports = (
         reactor.listenTCP(0, site, interface="127.0.0.1"),
@@ -31,6 +33,12 @@ def main(certificate: str) -> None:
     print(json.dumps([port.getHost().port for port in ports]), flush=True)
     reactor.callInThread(_end_with_input, reactor)
     reactor.run()
+
+
+def _in_bytes(environ: Any, start: Any) -> Iterator[bytes]:
+    """Some of its answers are bytearrays, which Twisted does not take."""
+    with closing(app(environ, start)) as pieces:
+        yield from map(bytes, pieces)
 
 
 def _end_with_input(reactor: Any) -> None:
