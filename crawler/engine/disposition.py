@@ -34,18 +34,13 @@ _LINKS: Final = 256  # between two looks at the clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one run does with each URL.
-
-    With `get_for_head` one whose server refuses HEAD is asked for with GET; `asks_for_part` says that a range is asked
-    for.
-    """
+    """What one run does with each URL. `asks_for_part` says that a range is asked for."""
 
     concurrency: int = 64
     max_redirects: int = 10
     https_only: bool = False
     headers_in_record: bool = True
     body_in_record: bool = False
-    get_for_head: bool = False
     asks_for_part: bool = False
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
@@ -34,7 +33,6 @@ from crawler.sinks import Sink
 
 LOCAL_PAUSE: Final = 0.5
 UNAUTHORIZED: Final = 401
-NO_HEAD: Final = frozenset((403, 405, 501))  # who knows no HEAD says one of these
 HEAVY: Final = 32 << 20  # bytes of the bodies of visits without a record yet
 
 
@@ -273,7 +271,7 @@ class Crawl:
                 else:
                     self._unrecorded.append(EndedVisit(onward, None, 0.0, refusal))
                 return
-            if self._tries_again(request, response, wait, now) or self._asks_with_get(request, response, now):
+            if self._tries_again(request, response, wait, now):
                 return
             prepared = None if self._reader is None else self._reader.prepare(request, response)
             if prepared is not None:
@@ -356,18 +354,6 @@ class Crawl:
         if self._tried is not None:
             self._tried(request, response)
         (self._frontier.park if again.park else self._frontier.retry)(again.request, now, again.delay)
-        return True
-
-    def _asks_with_get(self, request: Request, response: Response, now: float) -> bool:
-        """Queue what was asked for with HEAD, which its server refuses, to be asked for with GET."""
-        if not (self._rules.get_for_head and request.method == "HEAD" and response.status in NO_HEAD):
-            return False
-        if response.error is not None or self._politeness.refusal(request.url.host_key) is not None:
-            return False
-        if self._tried is not None:
-            self._tried(request, response)
-        again = msgspec.structs.replace(request, method="GET", attempt=request.attempt + 1)
-        self._frontier.retry(again, now)
         return True
 
     def _has_room(self) -> None:

@@ -21,6 +21,7 @@ RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 522, 524})
 _NOT_SENT: Final = frozenset({"dns", "connect", "tls"})
 _NOT_DONE: Final = frozenset({429})
 _UNSEEN: Final = frozenset({"http2_refused"})  # RFC 9113 section 8.7
+_NO_HEAD: Final = frozenset({403, 405, 501})  # who does not know it, or keeps robots out, says one of these
 # This machine ran short of something: no news about the URL, so not one of its tries.
 LOCAL_CODES: Final = frozenset({"local_fd_limit", "local_port_exhausted"})
 # Transient for a later run, not for this one: our own decisions, the end of the run, our own disk.
@@ -40,9 +41,16 @@ class Again:
 
 
 class Retry:
-    """Full jitter over a doubling span (up to 1 s, 2 s, 4 s ... `BACKOFF_CAP`), unless the host names its own time."""
+    """Full jitter over a doubling span (up to 1 s, 2 s, 4 s ... `BACKOFF_CAP`), unless the host names its own time.
 
-    def __init__(self, *, retries: int = 2, retry_after_cap: float = 120.0, rng: random.Random) -> None:
+    With `get_for_head` what was asked for with HEAD is asked for with GET where a server refuses that; at once, and
+    however few `retries` there are.
+    """
+
+    def __init__(
+        self, *, retries: int = 2, retry_after_cap: float = 120.0, get_for_head: bool = False, rng: random.Random
+    ) -> None:
+        self._get_for_head = get_for_head
         self._retries = retries
         self._retry_after_cap = retry_after_cap
         self._rng = rng
@@ -57,6 +65,8 @@ class Retry:
         """
         if error is not None and error.code in LOCAL_CODES:
             return Again(request, self._rng.uniform(LOCAL_PAUSE / 2, LOCAL_PAUSE))
+        if self._get_for_head and request.method == "HEAD" and status in _NO_HEAD and error is None:
+            return Again(msgspec.structs.replace(request, method="GET", attempt=request.attempt + 1), 0.0)
         transient = error is not None and error.transient and error.phase not in _OUR_PHASES
         if not (transient or status in RETRY_STATUSES) or request.parked:
             return None

@@ -90,7 +90,7 @@ class Parts:
         """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""
         config = self._config
         if config.sent or config.range:
-            from crawler.run.sent import ask_of
+            from crawler.seeds.sent import ask_of
 
             self.sent = ask_of(config)
         self._scope = self._make_scope()
@@ -152,6 +152,7 @@ class Parts:
             retry=Retry(
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
+                get_for_head=config.head,
                 rng=random.Random(),  # noqa: S311 - it only spreads the tries
             ),
             sink=sink,
@@ -161,7 +162,6 @@ class Parts:
                 https_only=config.https_only,
                 headers_in_record=not config.no_headers,
                 body_in_record=config.include_body,
-                get_for_head=config.head,
                 asks_for_part=config.range is not None,
             ),
             reader=self._reader,

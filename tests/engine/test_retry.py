@@ -203,3 +203,15 @@ def test_what_was_certainly_not_done_is_tried_again(method):
     assert again == sure | {"http2_refused"}  # RFC 9113 section 8.7
     assert {status for status in range(200, 600) if decide(request(method=method), status=status)} == {429}
     assert decide(request(method=method), status=429, code="body_truncated") is None
+
+
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_get_where_head_is_refused(status):
+    """If that is asked for: at once, once, and without a try of those that are for passing trouble."""
+    retry = Retry(retries=0, get_for_head=True, rng=random.Random(1))
+    again = retry.decide(request(method="HEAD"), status=status, error=None, retry_after=None)
+    assert again is not None
+    assert (again.request.method, again.request.attempt, again.delay, again.park) == ("GET", 2, 0.0, False)
+    assert retry.decide(again.request, status=status, error=None, retry_after=None) is None
+    assert decide(request(method="HEAD"), status=status) is None
+    assert retry.decide(request(method="HEAD"), status=404, error=None, retry_after=None) is None

@@ -10,8 +10,8 @@ import pytest
 
 from crawler.config.config import Config, ConfigError
 from crawler.models import Ask, FileBody, FormBody, Part
-from crawler.run import sent
-from crawler.run.sent import ask_of
+from crawler.seeds import sent
+from crawler.seeds.sent import ask_of
 
 FORM = "application/x-www-form-urlencoded"
 
