@@ -111,6 +111,8 @@ def demo(settings: Settings) -> int:
         config = replace(config, timeout=DEMO_TIMEOUT)
     if "retries" not in settings.origins:
         config = replace(config, retries=DEMO_RETRIES)
+    if not settings.origins.keys() & {"proxy", "proxy_file", "noproxy"}:
+        config = replace(config, noproxy="*")  # no proxy of the environment leads to this machine
     with start_demo() as urls:
         return run_command(config, urls)
 

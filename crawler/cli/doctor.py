@@ -5,6 +5,7 @@ Nothing leaves the machine but one look-up of a name that cannot exist.
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from twisted.internet.error import CannotListenError
 
 from crawler.api import stream
+from crawler.fetch.connect.routes import from_environment
 from crawler.models import Record
 from crawler.printable import printable
 from crawler.run.reactors import descriptor_limit, private_reactor
@@ -33,6 +35,7 @@ PATIENCE: Final[dict[str, Any]] = {
     "retry_after_cap": 0.0,  # some faults ask the whole host to wait
     "adaptive": False,
     "per_host": 64,
+    "noproxy": "*",  # the site is on this machine
 }
 OK: Final = "OK"
 BROKEN: Final = "NOT AS PROMISED"
@@ -93,6 +96,7 @@ class Examination:
         yield f"Files and sockets: {limit:,} at most{few}\n"
         yield f"TLS: {ssl.OPENSSL_VERSION}\n"
         yield f"Authorities: {_authorities()}\n"
+        yield f"Proxies: {_proxies()}\n"
         yield from names_line(site)
         yield f"\n{'What the server does':<{_ABOUT}} {'becomes':<{_BECAME}} seconds\n"
 
@@ -194,6 +198,15 @@ def self_signed() -> Any:
 def _authorities() -> str:
     paths = ssl.get_default_verify_paths()
     return paths.cafile or paths.capath or "none found: every https URL will fail (SSL_CERT_FILE names a file of them)"
+
+
+def _proxies() -> str:
+    """Those of the environment."""
+    try:
+        found = dict(from_environment(os.environ).values())
+    except ValueError as error:
+        return f"{error}: no URL is fetched without --proxy or --noproxy"
+    return ", ".join(f"{proxy} ({name})" for name, proxy in found.items()) or "none in the environment"
 
 
 def names_line(site: RunningSite) -> Iterator[str]:

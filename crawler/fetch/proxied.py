@@ -151,9 +151,10 @@ class _Passage:
 
     def _rest(self, proxy: Proxy, error: ProxyFailed | None = None) -> None:
         seconds = self._proxies.failed(proxy)
-        if len(self._proxies.all) > 1:
+        if len(self._proxies.all) > 1 and proxy not in self._proxies.told:
+            self._proxies.told.add(proxy)  # once is enough
             why = "others get through" if error is None else error.message
-            _log.debug("{proxy} rests for {seconds:.0f} s: {why}", proxy=str(proxy), seconds=seconds, why=why)
+            _log.warn("{proxy} rests for {seconds:.0f} s: {why}", proxy=str(proxy), seconds=seconds, why=why)
 
     def _overdue(self, error: CodedError) -> bool:
         """A deadline has passed; whether there is still something to try, and the fetch goes on."""

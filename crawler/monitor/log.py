@@ -29,7 +29,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "progress": "how far the run is: every 10 s; not with `--no-progress`",
     "url": "what became of a URL; with `-v`",
     "monitor": "where a monitor listens",
-    "note": "what is odd about a job that goes on",
+    "note": "what is odd about a job that goes on; which proxy is gone through",
     "stopping": "the run was told to stop",
     "summary": "what the run came to: all that `--stats` has",
     "report": "where the page of `--report` is",

@@ -247,14 +247,23 @@ def _site(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_demo(runs: Runs) -> None:
     """The first word `demo` fetches the list of the built-in site, with limits that suit its slow page."""
     assert main(["demo", "-c", "4"]) == 0
-    assert runs.seen == [(Config(concurrency=4, timeout=1.0, retries=1), ["http://127.0.0.1:1/", "no URL"])]
+    assert runs.seen == [
+        (Config(concurrency=4, timeout=1.0, retries=1, noproxy="*"), ["http://127.0.0.1:1/", "no URL"])
+    ]
 
 
 @pytest.mark.usefixtures("_site")
 def test_demo_with_own_limits(runs: Runs) -> None:
     """What the user says counts in the demo too."""
     assert main(["demo", "--timeout", "60", "--retries", "2"]) == 0
-    assert runs.config == Config(timeout=60.0, retries=2)
+    assert runs.config == Config(timeout=60.0, retries=2, noproxy="*")
+
+
+@pytest.mark.usefixtures("_site")
+def test_demo_through_a_proxy(runs: Runs) -> None:
+    """One of the environment would not find the demo; one that the user names is the user's affair."""
+    assert main(["demo", "--noproxy", "a.example"]) == 0
+    assert runs.config.noproxy == "a.example"
 
 
 # What is printed in place of a run
@@ -267,7 +276,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
     titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
     assert titles[0] == "Examples:"
-    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Concurrency and politeness:", "Limits:", "Output:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
+    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Proxies:", "Concurrency and politeness:", "Limits:", "Output:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
     for option in FLAGS:
         flag = option.flags[-1] if option.flags else option.metavar
         if option.default is True:

@@ -36,6 +36,7 @@ class Proxies:
 
     def __init__(self, proxies: Sequence[Proxy], *, now: Callable[[], float], most: int | None = None) -> None:
         self.all = tuple(dict.fromkeys(proxies))
+        self.told: set[Proxy] = set()  # that somebody was told of, when they failed
         self._now = now
         self._most = most
         self._well = list(self.all)

@@ -1,4 +1,4 @@
-"""Connections, kept for reuse: idle ones newest first, capped per origin and in all, for a short while; shared ones."""
+"""Connections, kept for reuse, a while: idle ones newest first, capped per origin, proxy and in all; shared ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from crawler.fetch.http11.turns import Turns
 
 IDLE_SECONDS: Final = 15.0
 IDLE_TOTAL: Final = 256
+IDLE_PER_PROXY: Final = 32  # with 64 in use that is less than the 100 that small proxies have room for
 
 
 class Pool:
@@ -77,6 +78,10 @@ class Pool:
             idle[0].abort()
         elif len(self._oldest_first) > self._idle_total:
             next(iter(self._oldest_first)).abort()
+        elif connection.key.proxy is not None:
+            same = [kept for kept in self._oldest_first if kept.key.proxy == connection.key.proxy]
+            if len(same) > IDLE_PER_PROXY:
+                same[0].abort()
         if self._expiry is None and not self._closed:
             self._expiry = self._clock.callLater(IDLE_SECONDS, self._expire)
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from crawler.fetch.connect.proxy import Proxy
 from crawler.fetch.http11.connection import Connection
 from crawler.fetch.http11.envelope import Key
-from crawler.fetch.http11.pool import IDLE_SECONDS, Pool
+from crawler.fetch.http11.pool import IDLE_PER_PROXY, IDLE_SECONDS, Pool
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -62,13 +62,13 @@ class PoolTests(SynchronousTestCase):
 
     def test_keys_are_kept_apart(self) -> None:
         """Scheme, host, port, the address policy and the proxy must all be the same."""
-        proxy = Proxy("http", "proxy.example", 3128, "user", "word")
+        proxy = Proxy("http", "proxy.example", 3128, b"user", b"word")
         self.idle()
         _, proxied = self.idle(KEY._replace(proxy=proxy))
         for change in (
             {"scheme": "https"}, {"host": "b.example"}, {"port": 81}, {"public_only": True},
             {"proxy": replace(proxy, port=81)}, {"proxy": replace(proxy, scheme="https")},
-            {"proxy": replace(proxy, user="other")}, {"proxy": replace(proxy, password="other")},
+            {"proxy": replace(proxy, user=b"other")}, {"proxy": replace(proxy, password=b"other")},
         ):  # fmt: skip
             self.assertIsNone(self.take(KEY._replace(**change)), change)
         self.assertIsNone(self.take(KEY._replace(public_only=True, proxy=proxy)))
@@ -95,6 +95,17 @@ class PoolTests(SynchronousTestCase):
         """Beyond the cap of the pool the oldest idle connection of all is closed."""
         transports = [self.idle(Key("http", f"{i}.example", 80, False))[1] for i in range(6)]
         self.assertEqual([transport.aborted for transport in transports], [True, True, False, False, False, False])
+
+    def test_so_many_for_a_proxy(self) -> None:
+        """A proxy has room for so many, wherever they lead: the oldest goes, and those of others stay."""
+        self.pool = Pool(self.clock)
+        proxy, other = Proxy("http", "proxy.example", 3128), Proxy("http", "other.example", 3128)
+        _, stays = self.idle()
+        _, stays_too = self.idle(KEY._replace(proxy=other))
+        keys = [Key("https", f"{number}.example", 443, False, proxy) for number in range(IDLE_PER_PROXY + 2)]
+        transports = [self.idle(key)[1] for key in keys]
+        self.assertEqual([transport.aborted for transport in transports], [True] * 2 + [False] * IDLE_PER_PROXY)
+        self.assertFalse(stays.aborted or stays_too.aborted)
 
     def test_connections_in_use_do_not_count(self) -> None:
         """The caps are for idle ones; whoever limits concurrency limits the others."""
