@@ -484,7 +484,7 @@ COOKIES = [
 
 
 def test_cookies_are_not_kept(web):
-    """There is no cookie jar: whatever a server sets, no later request carries a cookie of it."""
+    """Unless one asks for a session: whatever a page sets, no other URL's request carries a cookie of it."""
     server = web.site({"/": Answer(page("/next").body, (HTML, *(f"Set-Cookie: {cookie}" for cookie in COOKIES))), "/next": moved("/last"), "/last": page()})  # fmt: skip
     result = web.crawl(delay=0.0)
     assert result.of(ROOT).headers["set-cookie"][:2] == COOKIES[:2]

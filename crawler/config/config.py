@@ -14,6 +14,7 @@ import msgspec
 
 from crawler.config.hosts import HostOptions
 from crawler.config.kinds import Flag, Option, Path, shown
+from crawler.config.options.cookies import SESSION
 from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
 from crawler.config.options.request import check_request, implied_method
 from crawler.config.secrets import check_secrets, presentable, revealed
@@ -165,6 +166,8 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
             if option.recursive is not None:
                 values.setdefault(option.name, option.recursive)
     values.setdefault("method", implied_method(values))
+    if values.get("cookie_jar") is not None:
+        values.setdefault("cookies", SESSION)
     config = msgspec.convert(values, Config)
     if reads_secrets:
         _check_secrets(config, origins)
@@ -199,6 +202,10 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     if config.proxy is not None and config.proxy_file is not None:
         raise ConfigError(f"{origins['proxy_file']}: cannot be combined with {origins['proxy']} (put it into the file)")
     check_request(config, origins)
+    if config.cookie_jar is not None and config.cookies != SESSION:
+        raise ConfigError(
+            f"{origins['cookie_jar']}: cannot be combined with {origins['cookies']} {config.cookies} (run keeps)"
+        )
     if config.dry_run and config.job is not None:
         raise ConfigError(f"{origins['dry_run']}: cannot be combined with {origins['job']} (it would be written there)")
     if config.recursive:
@@ -215,7 +222,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
             if place in taken:
                 raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[place]})")
             taken[place] = origins[name]
-    for name in ("items", "bodies", "stats", "report", "token_file"):
+    for name in ("items", "bodies", "stats", "report", "token_file", "cookie_jar"):
         path = getattr(config, name)
         if path is not None and taken.setdefault(_place(path), origins[name]) != origins[name]:
             raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[_place(path)]})")

@@ -15,6 +15,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from crawler.config.kinds import Kind, Option, shown, suggestion
+from crawler.config.options.cookies import Cookies
 from crawler.config.options.groups import POLITENESS
 from crawler.config.options.politeness import PolitenessOptions
 from crawler.config.secrets import Secret, check_secrets, presentable
@@ -35,6 +36,7 @@ KEYS: Final = {
     "auth": "user",
     "proxy": "proxy",
     "insecure": "insecure",
+    "cookies": "cookies",
 }
 """The keys of a table, and the option of a run that each stands for."""
 
@@ -51,6 +53,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     auth: Secret | None = None
     proxy: Proxy | None = None
     insecure: bool | None = None
+    cookies: Cookies | None = None
 
     def shown(self) -> Iterator[tuple[str, object]]:
         """What is said, by key, as it may be shown."""

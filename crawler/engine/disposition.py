@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from crawler.engine.admission import Admission
 from crawler.engine.gate import Gate
 from crawler.errors import CodedError
+from crawler.fetch.redirect import KeepCookies
 from crawler.frontier import Frontier
 from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.printable import printable
@@ -34,11 +35,12 @@ _LINKS: Final = 256  # between two looks at the clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one run does with each URL. `asks_for_part` says that a range is asked for."""
+    """What one run does with each URL. `asks_for_part` says that a range is asked for; for `keep` see next_hop."""
 
     concurrency: int = 64
     max_redirects: int = 10
     https_only: bool = False
+    keep: KeepCookies | None = None
     headers_in_record: bool = True
     body_in_record: bool = False
     asks_for_part: bool = False

@@ -337,7 +337,13 @@ class Crawl:
             return request
         rules = self._rules
         try:
-            return next_hop(request, response, max_redirects=rules.max_redirects, https_only=rules.https_only)
+            return next_hop(
+                request,
+                response,
+                max_redirects=rules.max_redirects,
+                https_only=rules.https_only,
+                keep=rules.keep,
+            )
         except CodedError as error:
             response.error = error
             return None

@@ -7,6 +7,7 @@ __all__ = [
     "auth",
     "budget",
     "connect",
+    "cookies",
     "decode",
     "fetcher",
     "http2",

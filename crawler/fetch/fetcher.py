@@ -20,6 +20,7 @@ from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.connect.throttle import Throttle
+from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads, Pairs
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
@@ -37,7 +38,7 @@ class Fetcher:
     """Fetches. `headers` are the user's (name, value) pairs, for requests that have a `login`: see Typed.
 
     `timeout_at` and `headers_at`, if there are any, tell by `Url.host_key` the time for a fetch as a whole at a host,
-    if that is not `limits.total`, and the headers for it alone: see Heads.
+    if that is not `limits.total`, and the headers for it alone: see Heads. `cookies` are sent and kept as they say.
 
     Bodies count in `budget` while they arrive; whoever gets a Response has to see to it from then on.
     """
@@ -59,6 +60,7 @@ class Fetcher:
         timeout_at: Callable[[str], float | None] | None = None,
         headers_at: Callable[[str], Pairs] | None = None,
         throttle: Throttle | None = None,
+        cookies: Cookies | None = None,
     ) -> None:
         self.takes_turns = False  # whether proxies do: each try of a URL is another turn, its redirects are none
         self._clock = clock
@@ -70,6 +72,8 @@ class Fetcher:
             login=login or Typed().login,
             logins=logins,
             headers_at=headers_at,
+            sources=[cookies.source] if cookies is not None and cookies.sends_always else (),
+            chained=None if cookies is None or cookies.sends_always else cookies.source,
         )
         self._timeout_at = timeout_at
         self._parts_of: dict[float, Parts] = {}
@@ -86,6 +90,7 @@ class Fetcher:
             budget=self.budget,
             ended=self._ended,
             throttle=throttle,
+            heard=cookies.heard if cookies is not None and cookies.keeps_runs else None,
         )
         self.budget.sources.append(self._largest)
 

@@ -44,7 +44,10 @@ _BROKEN_OFF: Final = frozenset(("body_truncated", "http_bad_chunk", "timeout_idl
 
 @dataclass(slots=True, kw_only=True)
 class Parts:
-    """What the flights of one Fetcher share. `ended` is called once with each of them, before its Deferred fires."""
+    """What the flights of one Fetcher share. `ended` is called once with each of them, before its Deferred fires.
+
+    `heard` gets the Set-Cookie lines of every answer as soon as its head is there.
+    """
 
     clock: IReactorTime
     client: Client
@@ -54,14 +57,15 @@ class Parts:
     budget: Budget
     ended: Callable[[Flight], None]
     throttle: Throttle | None = None
+    heard: Callable[[Request, Sequence[str]], bool] | None = None
 
 
 class Flight(Growing):
     """One attempt. It is the Protocol that takes the body."""
 
     __slots__ = (
-        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_parts", "_pauses", "_request", "_response", "_sent",
-        "_unpacking", "_wall", "done", "trace",
+        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_new_cookies", "_parts", "_pauses", "_request",
+        "_response", "_sent", "_unpacking", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
@@ -78,6 +82,7 @@ class Flight(Growing):
         self._unpacking: Unpacking | None = None
         self._end: tuple[CodedError | None] | None = None
         self._leads_on = False
+        self._new_cookies = False
         self._limit = parts.limits.max_size
         self._pauses: Pauses | None = None  # that we made ourselves
 
@@ -149,6 +154,8 @@ class Flight(Growing):
     def _answered(self, response: WireResponse) -> None:
         self._response = response
         self._headers = headers = by_name(response.fields)
+        if self._parts.heard is not None and "set-cookie" in headers:
+            self._new_cookies = self._parts.heard(self._request, headers["set-cookie"])
         if response.head_size:
             self._weigh(2 * response.head_size)  # as it came, and as text
             if self.done.called:
@@ -295,6 +302,8 @@ class Flight(Growing):
             broken=broken,
             data=None if response is None else response.data,
         )
+        if self._new_cookies:
+            result.new_cookies = True
         self._parts.ended(self)
         # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
         self._response = self._sent = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from crawler.fetch.auth.logins import Logins
+from crawler.fetch.cookies.keeping import merged
 from crawler.fetch.decode import ACCEPT_ENCODING
 from crawler.fetch.sending.body import Outgoing
 from crawler.models import BODY_HEADERS, Request, Response
@@ -27,10 +28,10 @@ _NO_CODING: Final = ("Accept-Encoding", "identity")  # a part of what is compres
 class Heads:
     """Writes heads. `headers` are the user's (name, value) pairs; `sources` may be added to before the first request.
 
-    A header that a request brings with it replaces the host's of the same name, that replaces the run's, and those the
-    ones of every request. `headers_at` tells the headers for one host by `Url.host_key`. They go nowhere else; there
-    they go with every request, whoever led to it, for the user has named the host; but in the clear only where the
-    run's would go, too.
+    `chained` is asked only about requests that bring cookies along. A header that a request brings with it replaces the
+    host's of the same name, that replaces the run's, and those the ones of every request; of Cookie there is one field.
+    `headers_at` tells the headers for one host by `Url.host_key`. They go nowhere else; there they go with every
+    request, whoever led to it, for the user has named the host; but in the clear only where the run's would go, too.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Heads:
         logins: Logins | None = None,
         sources: Sequence[Source] = (),
         headers_at: Callable[[str], Pairs] | None = None,
+        chained: Source | None = None,
     ) -> None:
         self._headers_at = headers_at
         self.sources = list(sources)
+        self._chained = chained
         self._login = login
         self._logins = logins or Logins()
         named = {name.lower() for name, _ in headers}
@@ -64,7 +67,7 @@ class Heads:
         host = None
         login = self._login(request) if request.discovered else url.userinfo
         of_host = () if self._headers_at is None else self._headers_at(url.host_key)
-        if request.ask is None and not self.sources and not of_host:
+        if request.ask is None and not request.cookies and not self.sources and not of_host:
             block = self._safe_block
             if login is not None:
                 block, host = self._full_block, self._host
@@ -117,7 +120,10 @@ class Heads:
                 if _named(own, "range") and not _named(own, "accept-encoding"):
                     own.append(_NO_CODING)
                 fields = _over(own, fields)
-        return [*(pair for source in self.sources for pair in source(request, private)), *fields]
+        more = [pair for source in self.sources for pair in source(request, private)]
+        if request.cookies and self._chained is not None:
+            more += self._chained(request, private)
+        return merged(more, fields)
 
 
 def _is_at_home(request: Request) -> bool:

@@ -6,6 +6,7 @@ RFC 9110 section 15.4 and the Fetch Standard's HTTP-redirect fetch.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -15,12 +16,19 @@ from crawler.models import Ask, Redirect, Request, Response
 from crawler.redaction import scrub
 from crawler.urls import SOCKETS, join
 
+KeepCookies = Callable[[Request, Response], tuple[Request, bool]]
+"""Gives a request with the cookies that its redirect has set, and whether it has others now than before."""
+
 STATUSES: Final = frozenset((301, 302, 303, 307, 308))
 _NOT_ASCII: Final = re.compile("[\x80-\xff]")
 
 
-def next_hop(request: Request, response: Response, *, max_redirects: int, https_only: bool) -> Request | None:
+def next_hop(
+    request: Request, response: Response, *, max_redirects: int, https_only: bool, keep: KeepCookies | None = None
+) -> Request | None:
     """The request that follows a redirect, or None when the response is final (then perhaps with a warning).
+
+    Without `keep` no cookies are kept. A URL that comes up again is a loop, unless the cookies are others by then.
 
     The answer to a WebSocket's handshake is always final, as it is for browsers (WebSockets Standard section 2).
 
@@ -42,17 +50,24 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
         raise CodedError(code, f"Location {scrub(location)[:200]!r}: {error.message}") from None
     if https_only and request.url.scheme == "https" and url.scheme == "http":
         raise CodedError("redirect_downgrade", f"to {url.href[:200]}")
-    method, ask = _as_redirected(request, response.status)
     chain = (*request.redirects, Redirect(request.url.href, response.status, response.broken, request.method))
     # Who looks whether the client came with a cookie, or counts, may answer the same URL otherwise the second time.
+    # With other cookies it is another request: then what came before does not count.
     set_cookie = "set-cookie" in response.headers
+    since = request.since
+    if set_cookie and keep is not None:
+        request, changed = keep(request, response)
+        since = len(chain) if changed else since
+    method, ask = _as_redirected(request, response.status)
     again = 1 if set_cookie or url.href != request.url.href else 0
     # What was sent to a URL, and what is there afterwards, are two things: POST, 303, GET.
     set_cookie = set_cookie or request.set_cookie
-    if sum(hop.url == url.href and hop.method == method for hop in chain) > again:
+    if sum(hop.url == url.href and hop.method == method for hop in chain[since:]) > again:
         words = f"back to {url.href[:200]} after {len(chain)} redirects"
-        if set_cookie:
+        if set_cookie and keep is None:
             words += "; a cookie was set on the way, and cookies are not kept"
+        elif set_cookie:
+            words += "; the cookies that were set on the way made no difference"
         raise CodedError("redirect_loop", words)
     if len(chain) > max_redirects:
         raise CodedError("too_many_redirects", f"more than {max_redirects} redirects")
@@ -60,7 +75,9 @@ def next_hop(request: Request, response: Response, *, max_redirects: int, https_
     login = request.url.userinfo if url.origin == request.url.origin else ""
     if url.userinfo != login:
         url = msgspec.structs.replace(url, userinfo=login)
-    return msgspec.structs.replace(request, url=url, redirects=chain, set_cookie=set_cookie, method=method, ask=ask)
+    return msgspec.structs.replace(
+        request, url=url, redirects=chain, set_cookie=set_cookie, since=since, method=method, ask=ask
+    )
 
 
 def _as_redirected(request: Request, status: int) -> tuple[str, Ask | None]:

@@ -36,6 +36,20 @@ class CommitReactor(Protocol):
     def callFromThread(self, function: Callable[..., object], /, *args: object) -> None: ...
 
 
+class Synced(Protocol):
+    """What a job that is durable has to bring to the disk before records count: bodies."""
+
+    def sync(self) -> None: ...
+
+
+class Beside(Protocol):
+    """What is written with each commit, beside the outputs: `take` in the reactor's thread, then `write` in another."""
+
+    def take(self) -> None: ...
+
+    def write(self) -> None: ...
+
+
 class Committing:
     """A sink around the outputs of a job: `sink` gets the records, the journal hears of each, and batches are committed
     every 50 ms or 256 events. A thread calls `write`; `committed` is called with the same batch when that is done.

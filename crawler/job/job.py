@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -26,7 +26,7 @@ from crawler.config.text import to_toml
 from crawler.fetch.typed import Typed
 from crawler.files import coded, is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.job.commit import CommitReactor, Committing
+from crawler.job.commit import Beside, CommitReactor, Committing, Synced
 from crawler.job.lock import Lock, LockedError, NoLocksError
 from crawler.job.options import JobError, changes
 from crawler.models import Request
@@ -49,12 +49,6 @@ DATABASE: Final = "frontier.sqlite"
 LOCK: Final = "lock"
 OPTIONS_FILE: Final = "config.toml"
 _COPIED: Final = 1 << 20
-
-
-class Synced(Protocol):
-    """What a job that is durable has to bring to the disk before records count: bodies."""
-
-    def sync(self) -> None: ...
 
 
 class _File(NamedTuple):
@@ -101,6 +95,7 @@ class Job:
         self._durable = durable
         self._wall = wall
         self._files: list[_File] = []
+        self.beside: Beside | None = None
         self._synced: tuple[Synced, ...] = ()
         self._sealed: dict[int, int] = {}  # how much of each output is sealed
         self._committing: Committing | None = None
@@ -294,11 +289,17 @@ class Job:
             sink,
             reactor=self._reactor,
             journal=self.journal,
-            sizes=lambda: {file.number: os.fstat(file.fd).st_size for file in self._files},
+            sizes=self._cut_here,
             write=self._write,
             committed=self.frontier.committed,
         )
         return self._committing
+
+    def _cut_here(self) -> dict[int, int]:
+        """The sizes of the outputs, as a batch ends: with it counts what is written up to here."""
+        if self.beside is not None:
+            self.beside.take()
+        return {file.number: os.fstat(file.fd).st_size for file in self._files}
 
     def _cut(self, file: _File) -> None:
         """Take away what was written behind the committed size; it is fetched again. Keep it in the job's folder."""
@@ -317,6 +318,8 @@ class Job:
 
     def _write(self, batch: Batch) -> None:
         """Commit a batch. Runs in the sink's thread."""
+        if self.beside is not None:
+            self.beside.write()
         if self._durable:
             for bodies in self._synced:
                 bodies.sync()

@@ -1,5 +1,6 @@
 """The values that travel: Request, Response and Record (the wire schema). Nothing here does I/O."""
 
+from crawler.models.cookie import Cookie
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
 from crawler.models.record import SCHEMA_VERSION, ErrorInfo, FetchError, Outcome, Record
 from crawler.models.request import (
@@ -29,6 +30,7 @@ __all__ = [
     "SITEMAP_SOURCE",
     "Ask",
     "Body",
+    "Cookie",
     "ErrorInfo",
     "FetchError",
     "FileBody",

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from crawler.models.cookie import Cookie
 from crawler.urls import Url
 
 SITEMAP_SOURCE: Final = "--sitemap"
@@ -156,6 +157,8 @@ class Request(msgspec.Struct, frozen=True):
     redirects: tuple[Redirect, ...] = ()
     parked: bool = False
     set_cookie: bool = False  # some redirect did, in vain
+    since: int = 0  # so many redirects came before the cookies were what they are now
+    cookies: tuple[Cookie, ...] = ()  # those that its redirects have set; lost with it, and in no job
     ask: Ask | None = None
 
     @property

@@ -28,7 +28,7 @@ class Response(msgspec.Struct):
     `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
     (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
     the epoch. `data` is what came of it beside the body: the messages of a WebSocket. `broken` is the code of what was
-    wrong with the body of a redirect, which is followed no less.
+    wrong with the body of a redirect, which is followed no less. `new_cookies`: the run keeps some that it had not.
     """
 
     timings: Timings
@@ -48,6 +48,7 @@ class Response(msgspec.Struct):
     broken: str | None = None
     data: Any = None
     sha256: str | None = None
+    new_cookies: bool = False
 
     def digest(self) -> str:
         """The SHA-256 of the body, in hex. Computed when it is asked for, and once."""

@@ -18,6 +18,7 @@ from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.connect.throttle import Throttle
+from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.http2.origins import FirstAlone, Origins
 from crawler.fetch.http11.agent import Agent
@@ -47,10 +48,12 @@ class Network:
         hosts: Hosts | None = None,
         throttle: Throttle | None = None,
         routes: Routes | None = None,
+        cookies: Cookies | None = None,
     ) -> None:
         self._config = config
         self._hosts = hosts
         self._throttle = throttle
+        self._cookies = cookies
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
@@ -94,7 +97,10 @@ class Network:
         return LateContext(policy=self._policy, make=partial(client_context, protocols=protocols))
 
     def fetcher(self, max_size: int, *, partial: bool = False) -> Fetcher:
-        """A Fetcher with the limits of the config, but for the size; see Limits."""
+        """A Fetcher with the limits of the config, but for the size; see Limits.
+
+        A `partial` one is for robots.txt, which is asked for without cookies: they hold for a program, not a login.
+        """
         config = self._config
         fetcher = Fetcher(
             clock=self._reactor,
@@ -121,6 +127,7 @@ class Network:
             timeout_at=None if self._hosts is None else self._timeout_at,
             throttle=self._throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
+            cookies=None if partial else self._cookies,
         )
         fetcher.takes_turns = self._takes_turns
         return fetcher

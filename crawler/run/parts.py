@@ -25,6 +25,7 @@ from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.models import Ask
+from crawler.run.access.cookies import KeptCookies
 from crawler.run.access.routing import make_routing
 from crawler.run.network import Network
 from crawler.run.pacing import make_politeness, make_throttle
@@ -75,6 +76,7 @@ class Parts:
         self.crawl: Crawl | None = None
         self.admission: Admission | None = None
         self.robots_summary: Callable[[str], str] = lambda _: ""
+        self._kept: KeptCookies | None = None
         self._scope: Scope | None = None
         self._reader: PageReader | None = None
 
@@ -100,6 +102,10 @@ class Parts:
         if config.job is not None:
             self.job = self._open_job(config.job)
             resources.callback(self.job.close)
+        self._kept = KeptCookies(config, self._hosts)
+        self.notes = [*self.notes, *self._kept.notes]
+        if self.job is not None:
+            self.job.beside = self._kept
 
     def admit(self, feed: Feed, ask: Callable[[int], Deferred[None] | None] | None, stats: Stats) -> Admission:
         """What accepts the inputs of `feed`; see Admission for `ask`."""
@@ -127,6 +133,9 @@ class Parts:
         assert self.admission is not None
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
+        assert self._kept is not None
+        resources.callback(self._kept.save)
+        cookies = self._kept.cookies
         network = Network(
             config,
             reactor=reactor,
@@ -136,6 +145,7 @@ class Parts:
             routes=self.routing.routes,
             hosts=self._hosts,
             throttle=make_throttle(config, reactor, self.politeness),
+            cookies=cookies,
         )
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
@@ -160,6 +170,7 @@ class Parts:
                 concurrency=self.concurrency,
                 max_redirects=config.max_redirects,
                 https_only=config.https_only,
+                keep=cookies.hop if cookies.keeps_any else None,
                 headers_in_record=not config.no_headers,
                 body_in_record=config.include_body,
                 asks_for_part=config.range is not None,

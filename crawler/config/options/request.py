@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Seconds, Whole, shown
+from crawler.config.options.cookies import CookieOptions
 from crawler.config.options.groups import REQUEST
-from crawler.config.options.login import LoginOptions
 from crawler.config.sources import ConfigError
 from crawler.version import __version__
 
@@ -145,7 +145,7 @@ class Referer(Line, frozen=True):
         return text
 
 
-class RequestOptions(LoginOptions, frozen=True, kw_only=True):
+class RequestOptions(CookieOptions, frozen=True, kw_only=True):
     """What is in a request."""
 
     method: Annotated[

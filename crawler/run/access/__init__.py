@@ -1,3 +1,3 @@
-"""What a Config says of how servers are reached, and as whom: proxies, logins, TLS. Made into parts of fetch."""
+"""What a Config says of how servers are reached, and as whom: proxies, logins, cookies, TLS; made parts of fetch."""
 
-__all__ = ["logins", "routing", "trust"]
+__all__ = ["cookies", "logins", "routing", "trust"]
