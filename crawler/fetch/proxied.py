@@ -7,6 +7,7 @@ code of its own; so is a proxy that is not there, does not speak or says what it
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -89,7 +90,9 @@ class _Passage:
         if waits is None:
             self._give_up()
             return
-        self._envelope.trace.enter("connect", float("inf"))  # nobody keeps us waiting but we ourselves
+        trace = self._envelope.trace
+        trace.enter("connect", inf)  # nobody keeps us waiting but we ourselves: no deadline runs
+        trace.started = inf
         self._going = waits.addCallback(self._next)
 
     def _try(self, proxy: Proxy) -> None:
@@ -98,6 +101,8 @@ class _Passage:
         self._proxy = trace.proxy = proxy
         self._proxies.enter(proxy)
         trace.on_overdue = self._overdue
+        if trace.started == inf:
+            trace.started = self._clock.seconds()
         trace.resolved = trace.connected = trace.secured = None  # those of the one before
         envelope.key = envelope.key._replace(proxy=proxy)
         envelope.head = for_proxy(self._head, envelope, proxy)

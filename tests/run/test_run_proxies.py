@@ -16,6 +16,7 @@ from tls_relay import tls_relay
 from crawler import ConfigError, fetch_all
 from crawler.cli.main import main
 from crawler.models import Record
+from crawler.site import RunningSite
 
 SECRET = "hunter2"
 LOGIN = f"user:{SECRET}"
@@ -149,6 +150,24 @@ def test_tls_inside_tls(server: Peer, http: int) -> None:
         assert told(strange) == (None, "proxy_connect", f"https://127.0.0.3:{other}")
         assert strange.error is not None
         assert not strange.error.transient
+
+
+@KINDS
+def test_http2(server: Peer, proxy: Callable[..., str], scheme: str) -> None:
+    """What speaks through the tunnel is the server's choice, as without one."""
+    pytest.importorskip("h2")
+    records = fetch(*[server.secure(f"/plain.txt?{number}") for number in range(5)], proxy=proxy(scheme), http2=True)
+    assert [(record.status, record.http_version, record.proxy) for record in records] == [
+        (200, "2", proxy(scheme, ""))
+    ] * 5
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_websocket(site: RunningSite, proxy: Callable[..., str], scheme: str) -> None:
+    """Through a tunnel, without TLS."""
+    pytest.importorskip("wsproto")
+    (record,) = fetch(site.url("/talk").replace("http:", "ws:"), proxy=proxy(scheme), ws_timeout=1)
+    assert told(record) == (101, None, proxy(scheme, ""))
 
 
 def test_redirects_and_robots(server: Peer, proxy: Callable[..., str]) -> None:
