@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crawl_world import HTML, ROOT, Answer, Run, World, moved, page, text, urlset
 from fault_tools import accepting, fetch, outcome
 from memory_net import Asked, Wire
-from test_crawl_mode import HTML, ROOT, Answer, Run, World, moved, page, text, urlset
 from twisted.internet.defer import Deferred, fail, succeed
 
 import crawler
