@@ -240,6 +240,55 @@ class TestHeader:
         assert sent(server) == {"/": "b=mine; c=mine", "/2": "a=1; b=mine; c=mine"}
 
 
+class TestGiven:
+    """-b, as curl has it."""
+
+    def test_pairs_go_to_typed_origins(self, world):
+        """To the servers that were typed and what these themselves lead to; the session's own value goes before."""
+        pages = {
+            "/": page("/2", "http://b.example/"),
+            "/2": setting("b=new"),
+            "/3": page(),
+            "/away": hop("http://b.example/x"),
+        }
+        server = world.site(pages)
+        other = world.site({"/": page("http://a.example/3"), "/x": page()}, "b.example")
+        seeds = urls("/", "/2", "/away")
+        world.crawl(*seeds, scope="any", robots=False, cookie=["a=1; b=2", "c="], concurrency=1)
+        got = sent(server)
+        assert got["/"] == "a=1; b=2; c="
+        assert got["/3"] == "b=new"
+        assert set(sent(other).values()) == {None}
+
+    def test_a_file(self, world, tmp_path):
+        """Without a "=" it is one; its cookies go where they belong, whatever was typed, and it is not written."""
+        path = tmp_path / "cookies.txt"
+        path.write_text("b.example\tFALSE\t/\tFALSE\t0\ta\tfrom-file\n")
+        first, second = world.site({"/": page()}), world.site({"/": setting("n=1")}, "b.example")
+        fetch(world, ROOT, "http://b.example/", cookie=[path])
+        assert (sent(first), sent(second)) == ({"/": None}, {"/": "a=from-file"})
+        assert path.read_text() == "b.example\tFALSE\t/\tFALSE\t0\ta\tfrom-file\n"
+
+    def test_a_file_that_is_not_there(self, world):
+        """What has no "=" is a file, and one that is not there is no run."""
+        world.site({"/": page()})
+        with pytest.raises(ConfigError, match="--cookie: cannot read 'not-there': No such file"):
+            fetch(world, ROOT, cookie=["not-there"])
+
+    def test_it_turns_a_session_on(self, monkeypatch):
+        """As in curl, where a file does; said otherwise, it is otherwise."""
+        assert Config.build(cookie="a=b").cookies == "run"
+        assert Config.build(cookie="a=b", cookies="off").cookies == "off"
+        monkeypatch.setenv("SESSION", "a=s3cret")
+        assert "s3cret" not in repr(Config.build(cookie=["env:SESSION", "a=s3cret"]))
+
+    def test_without_a_session(self, world):
+        """They are sent, and nothing is kept."""
+        server = world.site({"/": setting("n=1"), "/2": page()})
+        fetch(world, *urls("/", "/2"), cookie="a=b", cookies="off")
+        assert sent(server) == {"/": "a=b", "/2": "a=b"}
+
+
 class TestFiles:
     LINE = "a.example\tFALSE\t/\tFALSE\t0\ta\tfrom-file\n"
 

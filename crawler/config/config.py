@@ -166,7 +166,7 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
             if option.recursive is not None:
                 values.setdefault(option.name, option.recursive)
     values.setdefault("method", implied_method(values))
-    if values.get("cookie_jar") is not None:
+    if values.get("cookie") or values.get("cookie_jar") is not None:
         values.setdefault("cookies", SESSION)
     config = msgspec.convert(values, Config)
     if reads_secrets:

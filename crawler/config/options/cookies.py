@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Final, Literal, get_args
 
-from crawler.config.kinds import Choice, Option, Path
+from crawler.config.kinds import Choice, Many, Option, Path
 from crawler.config.options.groups import REQUEST
 from crawler.config.options.login import LoginOptions
+from crawler.config.secrets import Hidden, Secret
 
 Cookies = Literal["chain", "run", "off"]
 SESSION: Final = "run"
+
+
+class Given(Hidden, frozen=True):
+    """As curl has it: with a "=" cookies, else the name of a file, which stands as @FILE from then on."""
+
+    expected: str = "NAME=VALUE, or a file of cookies (or env:NAME, @FILE)"
+
+    def read(self, raw: object) -> Secret:
+        if isinstance(raw, os.PathLike):
+            raw = f"@{os.fspath(raw)}"
+        if isinstance(raw, str) and raw.strip() and "=" not in raw and not raw.startswith(("@", "env:")):
+            raw = f"@{raw}"
+        return super().read(raw)
+
+    def check(self, secret: Secret) -> None:
+        """A file is read when the run begins."""
+        if file_of(secret) is None:
+            super().check(secret)
+
+
+def file_of(secret: Secret) -> str | None:
+    """The file of cookies that is meant, if one is."""
+    text = str(secret)
+    return text.removeprefix("@") if text.startswith("@") and not secret.is_typed else None
 
 
 class CookieOptions(LoginOptions, frozen=True, kw_only=True):
@@ -24,6 +50,16 @@ class CookieOptions(LoginOptions, frozen=True, kw_only=True):
             metavar="HOW",
         ),
     ] = "chain"
+    cookie: Annotated[
+        tuple[Secret, ...],
+        Option(
+            Many(Given()),
+            REQUEST,
+            "Begin with these cookies: NAME=VALUE for the servers of the URLs that you give, or those in FILE",
+            ("-b",),
+            "NAME=VALUE|FILE",
+        ),
+    ] = ()
     cookie_jar: Annotated[
         str | None,
         Option(

@@ -12,12 +12,13 @@ from typing import Final
 from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.kinds import shown
-from crawler.config.options.cookies import SESSION
+from crawler.config.options.cookies import SESSION, file_of
 from crawler.fetch.cookies.jar import Jar
 from crawler.fetch.cookies.keeping import Cookies, Keep
 from crawler.fetch.cookies.netscape import MAX_FILE, read, write
 from crawler.files import coded, is_stream, open_plain, put
 from crawler.models import Cookie
+from crawler.run.access.logins import revealed
 
 JOB_FILE: Final = "cookies.txt"
 """In the folder of a job. Whoever can read it has the logins of the run."""
@@ -55,6 +56,13 @@ class KeptCookies:
                 raise ConfigError(f"--cookie-jar: {shown(config.cookie_jar)} is no plain file: it is read and written")
             self._read(config.cookie_jar, "--cookie-jar", if_there=True)
             self._places[config.cookie_jar] = os.path.realpath(config.cookie_jar)
+        given = []
+        for secret in config.cookie:
+            path = file_of(secret)
+            if path is None:
+                given.append(revealed(secret, "--cookie").encode().decode("latin-1"))
+            else:
+                self._read(path, "--cookie", if_there=False)
         if config.job is not None and _keeps_a_session(config):
             path = str(Path(config.job) / JOB_FILE)
             self._read(path, "--job", if_there=True)
@@ -63,6 +71,7 @@ class KeptCookies:
         self.cookies = Cookies(
             config.cookies,
             jar=self._jar,
+            given=given,
             keep_of=None if hosts is None else partial(_kept_at, hosts),
             wall_clock=wall,
         )
