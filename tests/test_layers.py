@@ -366,6 +366,7 @@ FOREIGN = {
     "_registerAsIOThread",
     "_internalReaders",
     "_temporaryObserver",
+    "_has_negative_number_optionals",
     "_color_system",
 }
 """Of the standard library, of Twisted and rich: what they have no public name for, each used in one place."""

@@ -13,7 +13,17 @@ from crawler.cli.answers import complain, put, version_text
 from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown, suggestion
-from crawler.config.options.groups import LIMITS, LOGIN, MONITORS, OUTPUT, PEOPLE, POLITENESS, REQUEST
+from crawler.config.options.groups import (
+    ADDRESSES,
+    LIMITS,
+    LOGIN,
+    MONITORS,
+    OUTPUT,
+    PEOPLE,
+    POLITENESS,
+    PROXIES,
+    REQUEST,
+)
 
 
 class Command(NamedTuple):
@@ -175,7 +185,7 @@ def about_job(command: str, settings: Settings) -> int:
     return put(text) or exit_code
 
 
-_FETCHING: Final = (REQUEST, LOGIN, POLITENESS, LIMITS)
+_FETCHING: Final = (REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS)
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command(

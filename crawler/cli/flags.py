@@ -115,6 +115,7 @@ def parse(arguments: Sequence[str]) -> Written:
         if option.opposites:
             parser.add_argument(*option.opposites, dest=option.name, action=_Note, nargs=0, const=False)
     parser.add_argument("inputs", nargs="*")
+    parser._has_negative_number_optionals.clear()
     # Versions of argparse differ in what -- means between inputs and options.
     end = end_of_options(arguments)
     written, unknown = parser.parse_known_intermixed_args(arguments[:end], Written())

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from crawler.api import fetch_all
 from crawler.config.config import OPTIONS, Config, ConfigError, Settings
-from crawler.config.options.groups import LIMITS, LOGIN, POLITENESS, PROXIES, REQUEST
+from crawler.config.options.groups import ADDRESSES, LIMITS, LOGIN, POLITENESS, PROXIES, REQUEST
 from crawler.errors import CodedError
 from crawler.models import Record
 from crawler.page.page import Page
@@ -36,7 +36,7 @@ BANNER: Final = """\
   fetch(url)                fetch another page, or a link of this one
 """
 # Crawling, outputs and jobs have no part in this.
-_GROUPS: Final = (REQUEST, LOGIN, PROXIES, POLITENESS, LIMITS)
+_GROUPS: Final = (REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS)
 
 
 def run_shell(settings: Settings) -> int:

@@ -3,4 +3,4 @@
 Imports the vocabulary alone.
 """
 
-__all__ = ["config", "fields", "hosts", "kinds", "options", "patterns", "secrets", "sources", "text"]
+__all__ = ["addresses", "config", "fields", "hosts", "kinds", "options", "patterns", "secrets", "sources", "text"]

@@ -195,6 +195,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError(f"{origins['key']}: is the key of a certificate (add --cert FILE)")
     if config.user is not None and config.bearer is not None:
         raise ConfigError(f"{origins['user']}: cannot be combined with {origins['bearer']} (one of them is sent)")
+    if config.ipv4 and config.ipv6:
+        raise ConfigError(f"{origins['ipv4']}: cannot be combined with {origins['ipv6']} (without: both families)")
     for option in OPTIONS.values():
         given = option.name in origins and getattr(config, option.name) != option.default
         if given and option.group == CRAWL and not config.recursive and option.name not in {"max_pages", "dry_run"}:

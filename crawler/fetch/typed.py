@@ -9,6 +9,7 @@ themselves lead to: where another origin has chosen the URL they stay at home, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from crawler.fetch.connect.address import forbidden
@@ -21,11 +22,13 @@ MOST_HOSTS: Final = 50_000
 class Typed:
     """Knows the typed URLs' servers, the first 50,000 of a long list. With `allow_private` all may be private.
 
-    May be added to while it is asked, in another thread, too.
+    May be added to while it is asked, in another thread, too. `pinned` says of host and port whether somebody wrote
+    their addresses: those may be private, too.
     """
 
-    def __init__(self, *, allow_private: bool = False) -> None:
+    def __init__(self, *, allow_private: bool = False, pinned: Callable[[str, int], bool] | None = None) -> None:
         self._allow_private = allow_private
+        self._pinned = pinned
         self._ports: dict[str, set[int]] = {}
         self._inside: dict[str, bool] = {}  # of the names above that were resolved: whether they led inside
         self._logins: dict[str, str] = {}  # by origin, as hrefs begin: the userinfo that was typed first
@@ -58,6 +61,8 @@ class Typed:
 
     def may_be_private(self, host: str, port: int, addresses: list[str]) -> bool:
         """Whether this server may be inside though nobody typed this very URL; `addresses` are all that it has now."""
+        if self._pinned is not None and self._pinned(host, port):
+            return True
         host = host.rstrip(".")
         ports = self._ports.get(host)
         if ports is None:
@@ -76,6 +81,8 @@ class Typed:
         if self._allow_private or not request.discovered:
             return False
         url = request.url
+        if self._pinned is not None and self._pinned(url.host, url.port):
+            return False
         host = url.host.rstrip(".")
         ports = self._ports.get(host)
         return ports is None or url.port not in ports or not self._inside.get(host)

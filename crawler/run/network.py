@@ -13,6 +13,9 @@ from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.secrets import revealed
 from crawler.fetch.budget import Budget, default_limit
+from crawler.fetch.connect.chosen.name_servers import NameServers
+from crawler.fetch.connect.chosen.pins import Pins
+from crawler.fetch.connect.chosen.source import SourceAddress, from_source
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.routes import Routes
@@ -32,6 +35,23 @@ from crawler.run.access.logins import make_logins
 from crawler.run.access.trust import make_policy
 
 
+class Ways:
+    """How names become addresses, and from where we connect: looked at before a run begins.
+
+    Raises ValueError for what this machine does not have.
+    """
+
+    def __init__(self, config: Config, dial: Dial) -> None:
+        self.family = 4 if config.ipv4 else 6 if config.ipv6 else None
+        self.dial = dial if config.interface is None else from_source(dial, SourceAddress(config.interface))
+        self.name_servers = NameServers(config.dns_servers, config.dns_timeout) if config.dns_servers else None
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        if self.name_servers is not None:
+            self.name_servers.close()
+
+
 class Network:
     """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors. Without `routes`
     every server is connected to directly.
@@ -42,10 +62,11 @@ class Network:
         config: Config,
         *,
         reactor: Any,
-        dial: Dial,
+        ways: Ways,
         typed: Typed,
         own_ports: Container[int] = (),
         hosts: Hosts | None = None,
+        pins: Pins | None = None,
         throttle: Throttle | None = None,
         routes: Routes | None = None,
         cookies: Cookies | None = None,
@@ -59,7 +80,7 @@ class Network:
         self._typed = typed
         self._logins = make_logins(config, hosts)
         self._policy = make_policy(config, hosts, typed.has_host)
-        self._resolver = Resolver(reactor)
+        self._resolver = Resolver(reactor, look_up=ways.name_servers, family=ways.family)
         self._stalls = Stalls()
         self._pool = Pool(
             reactor, idle_per_key=max([config.per_host, *(table.settings.concurrency or 0 for table in config.hosts)])
@@ -67,7 +88,8 @@ class Network:
         origins = self._origins(config)
         self._endpoint: Endpoint | FirstAlone = Endpoint(
             clock=reactor,
-            dial=dial,
+            dial=ways.dial,
+            pins=pins,
             resolver=self._resolver,
             tls_context=self._context(HTTP11),
             proxy_tls=LateContext(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 
+from crawler.config.addresses import pinned
 from crawler.config.config import Config
 from crawler.config.hosts import Hosts
 from crawler.engine.admission import Admission, AdmissionRules
@@ -19,6 +20,7 @@ from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
 from crawler.engine.side_requests import SideRequests
+from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
@@ -27,7 +29,7 @@ from crawler.frontier.spilling import SpillingFrontier
 from crawler.models import Ask
 from crawler.run.access.cookies import KeptCookies
 from crawler.run.access.routing import make_routing
-from crawler.run.network import Network
+from crawler.run.network import Network, Ways
 from crawler.run.pacing import make_politeness, make_throttle
 from crawler.run.reactors import descriptor_limit
 from crawler.seeds.feed import Feed
@@ -68,7 +70,9 @@ class Parts:
         kind = SpillingFrontier if config.recursive else MemoryFrontier  # a list is read as it is fetched
         self.frontier: Frontier = kind(self.politeness, self._key)
         self.routing = make_routing(config, os.environ, now=reactor.seconds, hosts=self._hosts)
-        self.typed = Typed(allow_private=config.allow_private)
+        self._pins = Pins(map(pinned, config.resolve)) if config.resolve else None
+        self._ways: Ways | None = None
+        self.typed = Typed(allow_private=config.allow_private, pinned=None if self._pins is None else self._pins.named)
         self.own_ports: set[int] = set()  # those of the monitors
         self.notes: list[str] = []  # about a job that goes on
         self.job: Job | None = None
@@ -95,6 +99,8 @@ class Parts:
             from crawler.seeds.sent import ask_of
 
             self.sent = ask_of(config)
+        self._ways = Ways(config, self._dial)
+        resources.callback(self._ways.close)
         self._scope = self._make_scope()
         self._reader = self._make_reader(callbacks)
         if self._reader is not None:
@@ -131,6 +137,7 @@ class Parts:
     def assemble(self, sink: Sink, resources: ExitStack) -> Crawl:
         """The crawl that writes to `sink`."""
         assert self.admission is not None
+        assert self._ways is not None
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
         assert self._kept is not None
@@ -139,11 +146,12 @@ class Parts:
         network = Network(
             config,
             reactor=reactor,
-            dial=self._dial,
+            ways=self._ways,
             typed=self.typed,
             own_ports=self.own_ports,
             routes=self.routing.routes,
             hosts=self._hosts,
+            pins=self._pins,
             throttle=make_throttle(config, reactor, self.politeness),
             cookies=cookies,
         )

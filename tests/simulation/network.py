@@ -273,7 +273,7 @@ class Network:
         self._wires += 1
         return self._wires
 
-    def resolver(self, reactor: Any) -> Resolver:
+    def resolver(self, reactor: Any, **_: object) -> Resolver:
         """The real one, but for its threads: the look-ups take virtual time."""
         resolver = Resolver(reactor, getaddrinfo=self._getaddrinfo)
         resolver._threads = MOST_THREADS  # so that none is started

@@ -103,7 +103,7 @@ class World:
         class Names:
             """The resolver of this network: the real one asks the system, in threads."""
 
-            def __init__(self, _: object) -> None:
+            def __init__(self, _: object, **__: object) -> None:
                 self.resolve = network.resolve
 
             def close(self) -> None: ...

@@ -9,6 +9,7 @@ CRAWL: Final = "Crawl"
 REQUEST: Final = "Request"
 PROXIES: Final = "Proxies"
 LOGIN: Final = "Login and TLS"
+ADDRESSES: Final = "Names and addresses"
 POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
@@ -17,4 +18,18 @@ EXTRACTION: Final = "Extraction"
 PEOPLE: Final = "People"
 MONITORS: Final = "Monitors"
 
-GROUPS: Final = (INPUT, CRAWL, REQUEST, LOGIN, PROXIES, POLITENESS, LIMITS, OUTPUT, JOB, EXTRACTION, PEOPLE, MONITORS)
+GROUPS: Final = (
+    INPUT,
+    CRAWL,
+    REQUEST,
+    LOGIN,
+    PROXIES,
+    ADDRESSES,
+    POLITENESS,
+    LIMITS,
+    OUTPUT,
+    JOB,
+    EXTRACTION,
+    PEOPLE,
+    MONITORS,
+)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
+from crawler.config.addresses import AddressOptions
 from crawler.config.kinds import Flag, Line, Many, Option, Path, shown
 from crawler.config.options.groups import LOGIN, REQUEST
-from crawler.config.options.proxy import ProxyOptions
 from crawler.config.secrets import FilePassword, Secret
 from crawler.errors import CodedError
 
@@ -53,7 +53,7 @@ class PinnedKeys(Line, frozen=True):
         return f"{host}{';'.join(hashes)}"
 
 
-class NetworkOptions(ProxyOptions, frozen=True, kw_only=True):
+class NetworkOptions(AddressOptions, frozen=True, kw_only=True):
     """From a URL to a connection."""
 
     insecure: Annotated[

@@ -6,6 +6,7 @@ Imports the error codes alone.
 __all__ = [
     "address",
     "bypass",
+    "chosen",
     "dial",
     "proxy",
     "race",

@@ -18,8 +18,11 @@ from twisted.python.failure import Failure
 
 
 class Dial(Interface):
-    def __call__(self, address: str, port: int, protocol: Protocol) -> Deferred[Any]:
-        """Connect `protocol` to this IP address. Fires when connected; cancelling gives up and closes the socket."""
+    def __call__(self, address: str, port: int, protocol: Protocol, own: str = "", /) -> Deferred[Any]:
+        """Connect `protocol` to this IP address. Fires when connected; cancelling gives up and closes the socket.
+
+        `own` is given where an address of ours was asked for (--interface): the one to connect from.
+        """
 
 
 class _OneProtocol(Factory):
@@ -37,9 +40,10 @@ class _OneProtocol(Factory):
 def reactor_dial(reactor: Any) -> Dial:
     """Dial with Twisted's own transports. Without a time limit: whoever waits keeps the deadline."""
 
-    def dial(address: str, port: int, protocol: Protocol) -> Deferred[Any]:
+    def dial(address: str, port: int, protocol: Protocol, own: str = "") -> Deferred[Any]:
         kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-        endpoint = kind(reactor, address, port, timeout=None)  # type: ignore[arg-type]  # as for connectTCP
+        bind = (own, 0) if own else None
+        endpoint = kind(reactor, address, port, timeout=None, bindAddress=bind)  # type: ignore[arg-type]  # as connectTCP
         return endpoint.connect(_OneProtocol(protocol))
 
     return dial
@@ -48,8 +52,9 @@ def reactor_dial(reactor: Any) -> Dial:
 def loop_dial(loop: asyncio.AbstractEventLoop) -> Dial:
     """Dial with the transports of the asyncio loop that the reactor runs on."""
 
-    def dial(address: str, port: int, protocol: Protocol) -> Deferred[Any]:
-        task = loop.create_task(loop.create_connection(lambda: _Adapter(protocol), address, port))
+    def dial(address: str, port: int, protocol: Protocol, own: str = "") -> Deferred[Any]:
+        bind = (own, 0) if own else None
+        task = loop.create_task(loop.create_connection(lambda: _Adapter(protocol), address, port, local_addr=bind))
         return Deferred.fromFuture(task)
 
     return dial

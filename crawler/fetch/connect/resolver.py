@@ -1,4 +1,4 @@
-"""Host names to addresses: the system's resolver on our own daemon threads, shared look-ups, a short cache.
+"""Host names to addresses: the system's resolver, or another, on our own daemon threads, shared look-ups, a cache.
 
 Twisted's resolver shares ten threads with everything else and cannot be given up on; a look-up that hangs here blocks
 one of our threads and nobody waits for it at exit.
@@ -24,11 +24,15 @@ from twisted.python.failure import Failure
 from crawler.errors import CodedError, from_dns
 
 Addresses = list[str]
+Found = tuple[Addresses, float | None]
+"""Addresses, and for how many seconds they hold, where that is known."""
 GetAddrInfo = Callable[..., list[tuple[Any, ...]]]
 
 THREADS: Final = 32
 MOST_THREADS: Final = 128  # with those that hang
 CACHE_SECONDS: Final = 60.0  # getaddrinfo does not tell the TTL
+LEAST_SECONDS: Final = 5.0  # that an answer is kept, however short it says to hold
+MOST_SECONDS: Final = 3_600.0
 FAILURE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
 
@@ -49,12 +53,24 @@ class LookUp:
 class Resolver:
     """Looks host names up. `resolve` may be called as often as wanted: one name is looked up once at a time.
 
-    `threads` is how many look-ups there are at once that somebody waits for.
+    `look_up` finds addresses in a thread of ours, blocking, and raises CodedError or anything else; without it the
+    system's getaddrinfo does. `family` 4 or 6 leaves out the addresses of the other one. `threads` is how many look-ups
+    there are at once that somebody waits for.
     """
 
-    def __init__(self, reactor: Any, *, getaddrinfo: GetAddrInfo = socket.getaddrinfo, threads: int = THREADS) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        getaddrinfo: GetAddrInfo = socket.getaddrinfo,
+        look_up: Callable[[str], Found] | None = None,
+        family: int | None = None,
+        threads: int = THREADS,
+    ) -> None:
         self._reactor = reactor
         self._getaddrinfo = getaddrinfo
+        self._find = look_up or self._ask_system
+        self._family = family
         self._places = threads
         self._share = max(1, threads // 4)
         self._most_threads = threads * MOST_THREADS // THREADS
@@ -72,25 +88,26 @@ class Resolver:
     def resolve(
         self, host: str, attempt: int = 1, on_queue: Callable[[bool], None] = lambda _: None
     ) -> Deferred[Addresses]:
-        """The addresses of a host, as the system orders them (RFC 6724). An IP address is its own.
+        """The addresses of a host, as who was asked orders them (RFC 6724). An IP address is its own.
 
         A failure is remembered for a moment; for the third try of a request only if it was the third in a row, so that
         another try asks anew. `on_queue` is called with True when the look-up has to wait for a place, and with False
         when it begins.
 
-        Fails with CodedError `dns_nxdomain`, `dns_nodata`, `dns_error` or `local_fd_limit`. Cancelling stops waiting;
-        the look-up goes on for whoever else waits. There is no deadline here: the caller keeps it.
+        Fails with CodedError `dns_nxdomain`, `dns_nodata`, `dns_timeout`, `dns_error` or `local_fd_limit`. Cancelling
+        stops waiting; the look-up goes on for whoever else waits. There is no deadline here: the caller keeps it.
         """
         try:
-            return succeed([str(ipaddress.ip_address(host))])
+            return self.known(host, [str(ipaddress.ip_address(host))])
         except ValueError:
             pass  # a name
         now = self._reactor.seconds()
         known = self._cache.get(host)
         if known is not None:
-            if known[0] > now:
-                return succeed(known[1])
             del self._cache[host]
+            if known[0] > now:
+                self._cache[host] = known  # what was asked for last is kept longest
+                return succeed(known[1])
         failed = self._failures.get(host)
         if failed is not None and failed[0] > now and failed[2] >= attempt:
             return fail(failed[1])
@@ -105,6 +122,11 @@ class Resolver:
             if not look_up.running and not deferred.called:
                 on_queue(True)
         return deferred
+
+    def known(self, host: str, addresses: Addresses) -> Deferred[Addresses]:
+        """The addresses that somebody wrote for a host, as far as they are wanted. Fails with CodedError."""
+        wanted = [address for address in addresses if self._wants(address)]
+        return succeed(wanted) if wanted else fail(none_left(host, self._family))
 
     def close(self) -> None:
         """Let the threads go; answers that are still on their way are dropped."""
@@ -181,29 +203,42 @@ class Resolver:
                     return
                 self._reactor.callFromThread(self._answered, look_up, answer)
 
-    def _look_up(self, host: str) -> Addresses | CodedError:
+    def _look_up(self, host: str) -> Found | CodedError:
         try:
-            rows = self._getaddrinfo(_loopback(host) or host, None, socket.AF_UNSPEC, socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
+            addresses, seconds = self._find(_loopback(host) or host)
+        except CodedError as error:
+            return error
         except Exception as error:  # whatever the resolver raises becomes the answer
             return from_dns(error, host)
-        return addresses or CodedError("dns_nodata", f"{host} has no address")
+        if not addresses:
+            return CodedError("dns_nodata", f"{host} has no address")
+        wanted = [address for address in addresses if self._wants(address)]
+        return (wanted, seconds) if wanted else none_left(host, self._family)
 
-    def _answered(self, look_up: LookUp, answer: Addresses | CodedError) -> None:
+    def _ask_system(self, host: str) -> Found:
+        rows = self._getaddrinfo(host, None, socket.AF_UNSPEC, socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(row[4][0]) for row in rows)), None
+
+    def _wants(self, address: str) -> bool:
+        return self._family is None or (6 if ":" in address else 4) == self._family
+
+    def _answered(self, look_up: LookUp, answer: Found | CodedError) -> None:
         host = look_up.host
         del self._look_ups[host]
         self._running -= 1
         self._free(look_up)
         self._start()
         self._remember(host, answer)
-        self._tell(look_up, answer)
+        self._tell(look_up, answer if isinstance(answer, CodedError) else answer[0])
 
-    def _remember(self, host: str, answer: Addresses | CodedError) -> None:
+    def _remember(self, host: str, answer: Found | CodedError) -> None:
         now = self._reactor.seconds()
         before = self._failures.pop(host, None)
         if not isinstance(answer, CodedError):
+            addresses, seconds = answer
+            holds = CACHE_SECONDS if seconds is None else min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
             _make_room(self._cache)
-            self._cache[host] = (now + CACHE_SECONDS, answer)
+            self._cache[host] = (now + holds, addresses)
         elif answer.code != "local_fd_limit":
             _make_room(self._failures)
             self._failures[host] = (now + FAILURE_SECONDS, answer, before[2] + 1 if before else 1)
@@ -221,6 +256,11 @@ class Resolver:
 def _make_room(cache: dict[str, Any]) -> None:
     if len(cache) >= CACHE_SIZE:
         del cache[next(iter(cache))]
+
+
+def none_left(host: str, family: int | None) -> CodedError:
+    """What is said when a host has addresses, but none of the family that was asked for."""
+    return CodedError("dns_nodata", f"{host} has no IPv{family} address (-{family})")
 
 
 def zone_of(host: str) -> str:

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_connect
 from crawler.fetch.connect.address import BAD_PORTS, addresses_in, forbidden
+from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.proxy import Proxy, ProxyFailed
 from crawler.fetch.connect.race import Race
@@ -54,8 +55,9 @@ class Endpoint:
     Deadlines are the caller's: the trace in the envelope says which phase is running.
 
     `own_ports` are ports of this machine that no URL may lead to, typed or not. `may_be_private` is asked with host,
-    port and addresses whenever a host was resolved: it may except it from `public_only` in the key. Of a WebSocket
-    `ws_messages` messages are taken, for `ws_timeout` seconds at most. Proxies of https are met with `proxy_tls`.
+    port and addresses whenever a host was resolved: it may except it from `public_only` in the key. Where `pins` know a
+    server its name is not resolved. Of a WebSocket `ws_messages` messages are taken, for `ws_timeout` seconds at most.
+    Proxies of https are met with `proxy_tls`.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Endpoint:
         stalls: Stalls | None = None,
         http2: Http2 | None = None,
         proxy_tls: Context | None = None,
+        pins: Pins | None = None,
         ws_messages: int = 1,
         ws_timeout: float = 10.0,
     ) -> None:
@@ -84,6 +87,7 @@ class Endpoint:
         self._stalls = stalls or Stalls()
         self._http2 = http2
         self._proxy_tls = proxy_tls or tls_context
+        self._pins = pins
         self._ws_messages = ws_messages
         self._ws_timeout = ws_timeout
 
@@ -103,7 +107,12 @@ class Endpoint:
             trace.enter("dns", inf if waits else self._clock.seconds())
 
         trace = envelope.trace
-        addresses: Deferred[Any] = self._resolver.resolve(host, envelope.attempt, on_queue)
+        pinned = None if self._pins is None else self._pins.of(host, port)
+        addresses: Deferred[Any] = (
+            self._resolver.resolve(host, envelope.attempt, on_queue)
+            if pinned is None
+            else self._resolver.known(host, pinned)
+        )
         if proxy is not None:
             return addresses.addCallback(self._resolved, envelope).addCallback(self._through, proxy, envelope)
         return addresses.addCallback(self._race, envelope)

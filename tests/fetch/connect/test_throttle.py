@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from crawl_world import World, page
 from memory_net import Asked, Network, Wire, advance_to
-from test_crawl_mode import World, page
 from twisted.internet.task import Clock
 
 from crawler.fetch.connect.throttle import Pauses, Throttle
