@@ -52,7 +52,7 @@ class Reader(Protocol):
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
         """What takes so long that the reactor must not wait for it; never fails but by CancelledError."""
 
-    def read(self, request: Request, response: Response, prepared: Any) -> Findings:
+    def read(self, request: Request, response: Response, prepared: Any) -> Findings | None:
         """The rest; `prepared` is what came of that."""
 
 
@@ -210,7 +210,7 @@ class Disposition:
             else:
                 self._admission.ended(request.input)
                 self._gate.ended(request.id)
-                self._frontier.finish(request, record.outcome, now)
+                self._frontier.finish(request, record.ending, now)
 
     def _write(self, record: Record, response: Response | None, number: int) -> Deferred[None] | None:
         """Hand a record to the sink; its failure ends the run."""

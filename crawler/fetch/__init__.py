@@ -10,6 +10,7 @@ __all__ = [
     "cookies",
     "decode",
     "fetcher",
+    "heads",
     "http2",
     "http11",
     "limits",

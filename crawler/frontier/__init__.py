@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.models import Outcome, Request
+from crawler.models import Ending, Request
 from crawler.politeness.host import Binding
 
 __all__ = ["Frontier", "HostView", "memory", "seen", "spilling", "sqlite"]
@@ -89,7 +89,7 @@ class Frontier(Protocol):
         The last pass begins when nothing is queued or leased; then all that is parked counts as queued again.
         """
 
-    def finish(self, request: Request, outcome: Outcome, now: float) -> None:
+    def finish(self, request: Request, outcome: Ending, now: float) -> None:
         """End the lease for good."""
 
     def send(self, request: Request, now: float) -> None:

@@ -22,7 +22,7 @@ from typing import Final
 from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView
 from crawler.frontier.seen import Seen
-from crawler.models import Outcome, Request
+from crawler.models import Ending, Request
 from crawler.politeness.controller import Politeness
 from crawler.politeness.host import HostControl
 from crawler.urls import Url, parse
@@ -92,7 +92,7 @@ class MemoryFrontier:
         self._parked: list[tuple[float, Request]] = []
         self._leases: dict[int, HostQueue] = {}
         self._queued = 0
-        self._ended: dict[Outcome, int] = {"ok": 0, "failed": 0, "skipped": 0}
+        self._ended: dict[Ending, int] = {"ok": 0, "failed": 0, "skipped": 0}
         self._order = count()
 
     def add(self, request: Request) -> bool:
@@ -183,7 +183,7 @@ class MemoryFrontier:
         self._parked.append((now + delay, request))
         self._settle(left, now)
 
-    def finish(self, request: Request, outcome: Outcome, now: float) -> None:
+    def finish(self, request: Request, outcome: Ending, now: float) -> None:
         left = self._end(request)
         self._ended[outcome] += 1
         self._settle(left, now)

@@ -18,6 +18,7 @@ from crawler.job.lock import Lock, LockedError, NoLocksError, holder
 from crawler.job.options import JobError
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub
+from crawler.sinks.formats import LINES, LOG
 from crawler.store.database import BOOKS_QUERY, Books, Store
 from crawler.store.file import StoreError, check_version, database_errors, open_to_read, value_errors
 from crawler.store.rows import BEGUN, FIRST_ENDED, PARKED, STATES, TRY_COLUMNS
@@ -239,6 +240,18 @@ def _came(db: sqlite3.Connection, source: str | None, line: int | None, parent: 
     if source is not None:
         came.append(source if line is None else f"{source}:{line}")
     return came
+
+
+def lines_of_job(folder: str) -> tuple[Path, int] | None:
+    """The first output of a job that is JSON Lines (the log of a table is, too), and how many bytes of it count."""
+    with open_tables(folder) as db:
+        outputs = msgspec.convert(
+            db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall(), list[tuple[str, int]]
+        )
+    for path, committed in outputs:
+        if Path(path.lower().removesuffix(".gz")).suffix in {*LINES, LOG}:
+            return Path(path), committed
+    return None
 
 
 def read_books(folder: str) -> Books:

@@ -213,6 +213,7 @@ def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[RecordFac
         if line.error is not None:
             told |= {"error_code": line.error.code, "error_message": line.error.message}
         told["redirects"] = _encode(line.redirects).decode() if line.redirects else None
+        _as_in_the_books(told)
         yield RecordFacts(
             _name(line.url, place.source, place.line, place.parent),
             _digest(facts, told),
@@ -227,6 +228,7 @@ def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[Re
             told: dict[str, object] = {**row}
             if told.get("redirects") == "[]":
                 told["redirects"] = None
+            _as_in_the_books(told)
             size = row.get("size_body") or ""
             yield RecordFacts(
                 _name(*(row.get(name) for name in _NAMES)),
@@ -235,6 +237,11 @@ def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[Re
             )
     finally:
         csv.field_size_limit(limit)
+
+
+def _as_in_the_books(told: dict[str, object]) -> None:
+    if told.get("outcome") == "unchanged":
+        told["outcome"] = "ok"
 
 
 def _digest(facts: Sequence[str], told: Mapping[str, object]) -> bytes:

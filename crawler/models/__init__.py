@@ -2,7 +2,7 @@
 
 from crawler.models.cookie import Cookie
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
-from crawler.models.record import SCHEMA_VERSION, ErrorInfo, FetchError, Outcome, Record
+from crawler.models.record import SCHEMA_VERSION, Ending, ErrorInfo, FetchError, Outcome, Record
 from crawler.models.request import (
     BODY_HEADERS,
     GUESS_SOURCE,
@@ -19,7 +19,7 @@ from crawler.models.request import (
     Request,
     Wanted,
 )
-from crawler.models.response import Findings, Response, Timings
+from crawler.models.response import Findings, Kept, Response, Timings
 
 __all__ = [
     "BODY_HEADERS",
@@ -31,12 +31,14 @@ __all__ = [
     "Ask",
     "Body",
     "Cookie",
+    "Ending",
     "ErrorInfo",
     "FetchError",
     "FileBody",
     "Findings",
     "FormBody",
     "Input",
+    "Kept",
     "Outcome",
     "Part",
     "Record",

@@ -11,10 +11,11 @@ from crawler.charset import extract_type
 from crawler.errors import SKIPS, CodedError
 from crawler.models.record import ErrorInfo, Outcome, Record
 from crawler.models.request import Input, Request
-from crawler.models.response import Findings, Response
+from crawler.models.response import Findings, Kept, Response
 from crawler.urls import was_repaired
 
 _LARGE: Final = 1 << 16
+_NOT_MODIFIED: Final = 304
 _SHORT: Final = b'"\\\b\t\n\f\r'  # what has an escape of two characters (RFC 8259 section 7)
 _CONTROLS: Final = bytes(octet for octet in range(0x20) if octet not in _SHORT)
 _ESCAPED: Final = _SHORT + _CONTROLS
@@ -63,23 +64,30 @@ def record_of(
         warnings = [*warnings, "redirect_body"]
     if findings.warnings:
         warnings = [*warnings, *(code for code in findings.warnings if code not in warnings)]
+    headers_kept = response.headers
+    kept = findings.kept if error is None else None
+    size, digest = len(body), response.digest() if response.status is not None else None
+    if kept is not None and response.status == _NOT_MODIFIED:
+        # A 304 has no content: what it says of the content is what was said before.
+        content_type, charset, size, digest = kept.content_type, kept.charset, kept.size_body, kept.sha256
+        headers_kept = _with_validators(response.headers, kept)
     record = Record(
         url=request.written,
         final_url=request.url.href if response.status is not None or request.redirects else None,
         input=request.input,
-        outcome="ok" if error is None else "failed",
+        outcome="failed" if error is not None else "ok" if kept is None else "unchanged",
         error=None if error is None else error_info(error),
         warnings=warnings,
         method=request.method,
         status=response.status,
         http_version=response.http_version,
-        wire_headers=response.headers if headers and response.status is not None else None,
+        wire_headers=headers_kept if headers and response.status is not None else None,
         content_type=content_type,
         charset=charset,
         size_download=response.size_download,
-        size_body=len(body),
+        size_body=size,
         truncated=response.truncated,
-        sha256=response.digest() if response.status is not None else None,
+        sha256=digest,
         duplicate_of=findings.duplicate_of,
         redirects=request.redirects,
         attempts=request.attempt,
@@ -104,6 +112,12 @@ def record_of(
 
 
 _NO_FINDINGS: Final = Findings()
+
+
+def _with_validators(headers: dict[str, list[str]], kept: Kept) -> dict[str, list[str]]:
+    """Those of a 304, and what the next is asked with where they do not say that again (RFC 9111 section 4.3.4)."""
+    before = {"etag": kept.etag, "last-modified": kept.modified}
+    return {**{name: [value] for name, value in before.items() if value is not None}, **headers}
 
 
 def unfetched(written: str, source: Input, error: CodedError, meta: Any = None) -> Record:

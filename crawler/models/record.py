@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import parsel
 
 SCHEMA_VERSION: Final = 1
-Outcome = Literal["ok", "failed", "skipped"]
+Ending = Literal["ok", "failed", "skipped"]
+"""How a URL ends in the books: what is unchanged is ok there."""
+Outcome = Literal["ok", "failed", "skipped", "unchanged"]
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +79,12 @@ class Record(
     @property
     def ok(self) -> bool:
         """An answer arrived whole and its status is below 400."""
-        return self.outcome == "ok" and self.status is not None and self.status < 400
+        return self.outcome in {"ok", "unchanged"} and self.status is not None and self.status < 400
+
+    @property
+    def ending(self) -> Ending:
+        """How it counts in the books."""
+        return "ok" if self.outcome == "unchanged" else self.outcome
 
     @property
     def headers(self) -> Headers | None:

@@ -62,8 +62,25 @@ class Response(msgspec.Struct):
         return values[0] if values else None
 
 
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What an earlier record said of a page that has not changed; `status` is that of the answer that had a body."""
+
+    status: int | None
+    sha256: str
+    size_body: int
+    content_type: str | None
+    charset: str | None
+    etag: str | None
+    modified: str | None
+    title: str | None
+    links: int | None
+    data: Any
+
+
 class Findings(msgspec.Struct, kw_only=True):
     """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
+
+    `kept` is there if the page is as an earlier run had it.
 
     `links` is how many links were found, `follow` what is to be followed. A sitemap is nothing to take data from; with
     `is_index` what it leads to are sitemaps.
@@ -78,6 +95,7 @@ class Findings(msgspec.Struct, kw_only=True):
     error: CodedError | None = None
     is_sitemap: bool = False
     is_index: bool = False
+    kept: Kept | None = None
 
 
 _SHA256: Final = sha256()

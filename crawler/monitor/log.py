@@ -44,7 +44,7 @@ _PROGRESS: Final = (
     "size_download", "bandwidth", "cpu", "bottleneck",
 )  # fmt: skip
 _URL: Final = ("url", "final_url", "outcome", "status", "attempts", "size_download", "size_body", "time_total")
-_LEVELS: Final[Mapping[str, Level]] = {"ok": "info", "failed": "warning", "skipped": "info"}
+_LEVELS: Final[Mapping[str, Level]] = {"ok": "info", "failed": "warning", "skipped": "info", "unchanged": "info"}
 
 
 def say_now(said: Said, log_format: str) -> None:

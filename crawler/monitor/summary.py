@@ -68,6 +68,8 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
     if snapshot.left:
         lines[0].append(f", stopped with {amount(snapshot.left)} left", "bold yellow")
     counts = Text(f"{amount(snapshot.ok)} ok", "green" if snapshot.ok else "")
+    if snapshot.unchanged:
+        counts.append(f" ({amount(snapshot.unchanged)} unchanged)")
     counts.append(f", {amount(snapshot.failed)} failed", "red" if snapshot.failed else "default")
     skipped = sum(snapshot.skips.values())
     if skipped:

@@ -18,7 +18,7 @@ from msgspec import Meta
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.files import bounded_lines, open_plain
-from crawler.job.status import open_tables, read_options
+from crawler.job.status import lines_of_job, open_tables, read_options
 from crawler.job.verify import Beginning
 from crawler.models import Redirect
 from crawler.sinks.formats import LOG
@@ -55,7 +55,7 @@ class Line(msgspec.Struct, gc=False):
     final_url: str | None = None
     input: From | None = None
     input_parent: str | None = None  # the names that --fields has for parts of `input` and `error`
-    outcome: Literal["ok", "failed", "skipped"] | None = None
+    outcome: Literal["ok", "failed", "skipped", "unchanged"] | None = None
     error: Error | None = None
     error_code: str | None = None
     warnings: list[str] = []
@@ -161,22 +161,16 @@ def _job(folder: str) -> tuple[Job, Path, int]:
     """The job, its first output of JSON Lines, and how many bytes of it count."""
     with open_tables(folder) as db:
         books = Books(*db.execute(BOOKS_QUERY).fetchone())
-        query = "SELECT path, committed FROM outputs ORDER BY id"
-        outputs = msgspec.convert(db.execute(query).fetchall(), list[tuple[str, int]])
         skips = []
         if read_options(folder).omits_skips:
             skips = db.execute(
                 f"SELECT coalesce(host, ''), coalesce(error, ''), count(*) FROM urls WHERE {UNWRITTEN} "  # noqa: S608
                 "GROUP BY host, error ORDER BY 3 DESC LIMIT 1000"
             ).fetchall()
-    for path, committed in outputs:
-        if Path(path.lower().removesuffix(".gz")).suffix in _SUFFIXES:
-            return (
-                Job(books, [Skip(_authority(key), error, count) for key, error, count in skips]),
-                Path(path),
-                committed,
-            )
-    raise ConfigError(f"report: the job {shown(folder)} has no output in JSON Lines (-o records.jsonl)")
+    lines = lines_of_job(folder)
+    if lines is None:
+        raise ConfigError(f"report: the job {shown(folder)} has no output in JSON Lines (-o records.jsonl)")
+    return Job(books, [Skip(_authority(key), error, count) for key, error, count in skips]), *lines
 
 
 def _authority(host_key: str) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ from crawler.errors import CodedError
 from crawler.files import coded, is_stream, replace
 from crawler.printable import json_bytes
 from crawler.redaction import redact
+from crawler.run.work import Work
 from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Artifacts:
         self._config = config
         self._reactor = reactor
         self._wall = wall
-        self._work: _Work | None = None
+        self._work: Work | None = None
         self.counting: Counting | None = None
         for path in (config.stats, config.report):
             _check(path)
@@ -62,7 +62,7 @@ class Artifacts:
 
         Fails with CodedError, also when it was given up, unless the run failed before.
         """
-        self._work = work = _Work(self._reactor, partial(self.write_now, snapshot))
+        self._work = work = Work(self._reactor, partial(self.write_now, snapshot))
         work.done.addErrback(self._not_written)
         return work.done.addBoth(lambda error: outcome if error is None or isinstance(outcome, Failure) else error)
 
@@ -112,31 +112,6 @@ class Artifacts:
             elif not of.records:
                 source.notes.append("Nothing was fetched.")
         return page(of, source, now=self._wall()).encode("utf-8", "backslashreplace")
-
-
-class _Work:
-    """What a thread does, so that signals are heard meanwhile. To cancel `done` is to wait for it no longer."""
-
-    def __init__(self, reactor: Any, work: Callable[[Callable[[], bool]], None]) -> None:
-        self.done: Deferred[None] = Deferred(self._give_up)
-        self._reactor = reactor
-        self._lock = threading.Lock()
-        self._given_up = False  # then there may be no reactor any more
-        threading.Thread(target=self._main, args=(work,), name="artifacts", daemon=True).start()
-
-    def _give_up(self, _: Deferred[None]) -> None:
-        with self._lock:
-            self._given_up = True
-
-    def _main(self, work: Callable[[Callable[[], bool]], None]) -> None:
-        tell: Callable[[], object] = partial(self.done.callback, None)
-        try:
-            work(lambda: self._given_up)
-        except BaseException:  # raised again where it is waited for
-            tell = partial(self.done.errback, Failure())
-        with self._lock:
-            if not self._given_up:
-                self._reactor.callFromThread(tell)
 
 
 def _replace(path: str, data: bytes) -> None:

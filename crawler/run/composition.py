@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
@@ -16,6 +17,7 @@ from crawler.run.closing import Closing
 from crawler.run.inputs import Inputs, open_inputs
 from crawler.run.outputs import Outputs, open_outputs
 from crawler.run.parts import Parts
+from crawler.run.work import Work
 from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
@@ -66,6 +68,7 @@ class Crawler:
         self._say = say
         self._bodies = bodies
         self._begun = False
+        self._reading: Deferred[Any] | None = None  # of what an earlier run has seen
         self._artifacts: Artifacts | None = None
         self._closing = Closing(reactor)
         self.stats = Stats(
@@ -91,6 +94,8 @@ class Crawler:
 
     def drain(self, grace: float = DRAIN_SECONDS) -> None:
         """Start nothing new; after `grace` seconds abort."""
+        if self._reading is not None:
+            self._reading.cancel()
         if self.parts.crawl is not None:
             self.parts.crawl.drain(grace)
             self._closing.within(grace + OUTPUT_SECONDS)
@@ -128,6 +133,11 @@ class Crawler:
                 if config.console or config.dashboard or config.metrics:
                     yield self._open_monitors()
                     sink = Tee(self._sinks)
+                if config.since is not None:
+                    try:
+                        yield self._read_previous(config.since, resources)
+                    except CancelledError:  # it was stopped before anything was accepted
+                        return self.stats.snapshot()
                 try:
                     (source, direct), (sink, admit) = self._open(resources)
                 except ValueError as error:
@@ -146,6 +156,19 @@ class Crawler:
             if parts.job is not None:
                 self.books = parts.job.books()
         return self.stats.snapshot()
+
+    @inlineCallbacks
+    def _read_previous(self, source: str, resources: ExitStack) -> Generator[Deferred[Any], Any, None]:
+        """Read what an earlier run has seen; a million records take some seconds."""
+        from crawler.job.previous import Previous
+
+        self._reading = Work(self._reactor, partial(Previous, source)).done
+        try:
+            self.parts.previous = yield self._reading
+        finally:
+            self._reading = None
+        assert self.parts.previous is not None
+        resources.callback(self.parts.previous.close)
 
     def _open(self, resources: ExitStack) -> tuple[Inputs, Outputs]:
         """What the run reads and where it writes. Raises ValueError for what cannot be used."""

@@ -23,6 +23,7 @@ from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.heads import Source
 from crawler.fetch.http2.origins import FirstAlone, Origins
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
@@ -118,8 +119,8 @@ class Network:
         """TLS as it was asked for, which offers these protocols."""
         return LateContext(policy=self._policy, make=partial(client_context, protocols=protocols))
 
-    def fetcher(self, max_size: int, *, partial: bool = False) -> Fetcher:
-        """A Fetcher with the limits of the config, but for the size; see Limits.
+    def fetcher(self, max_size: int, *, partial: bool = False, sources: Sequence[Source] = ()) -> Fetcher:
+        """A Fetcher with the limits of the config, but for the size; see Limits. `sources` are those of its Heads.
 
         A `partial` one is for robots.txt, which is asked for without cookies: they hold for a program, not a login.
         """
@@ -151,6 +152,7 @@ class Network:
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
             cookies=None if partial else self._cookies,
         )
+        fetcher.heads.sources += sources
         fetcher.takes_turns = self._takes_turns
         return fetcher
 

@@ -15,7 +15,7 @@ from crawler.config.addresses import pinned
 from crawler.config.config import Config
 from crawler.config.hosts import Hosts
 from crawler.engine.admission import Admission, AdmissionRules
-from crawler.engine.disposition import Rules
+from crawler.engine.disposition import Reader, Rules
 from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from crawler.engine.reading import PageReader
     from crawler.engine.scope import Scope
     from crawler.job.job import Job
+    from crawler.job.previous import Previous
     from crawler.page.callbacks import Callbacks
     from crawler.robots.policy import Robots
 
@@ -83,6 +84,7 @@ class Parts:
         self._kept: KeptCookies | None = None
         self._scope: Scope | None = None
         self._reader: PageReader | None = None
+        self.previous: Previous | None = None  # with --since
 
     def load(self) -> Load:
         """How much there is to do now."""
@@ -166,7 +168,9 @@ class Parts:
             frontier=self.frontier,
             politeness=self.politeness,
             gate=self._make_gate(robots),
-            fetcher=network.fetcher(config.max_size),
+            fetcher=network.fetcher(
+                config.max_size, sources=[] if self.previous is None else [self.previous.conditions]
+            ),
             retry=Retry(
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
@@ -183,7 +187,7 @@ class Parts:
                 body_in_record=config.include_body,
                 asks_for_part=config.range is not None,
             ),
-            reader=self._reader,
+            reader=self._make_since_reader(),
             side_requests=side_requests,
             tried=None if job is None else job.journal.tried,
         )
@@ -222,6 +226,13 @@ class Parts:
         from crawler.engine.reading import make_reader
 
         return make_reader(config, self._reactor, callbacks=callbacks)
+
+    def _make_since_reader(self) -> Reader | None:
+        if self.previous is None:
+            return self._reader
+        from crawler.job.previous import SinceReader
+
+        return SinceReader(self.previous, self._reader)
 
     def _open_job(self, folder: str) -> Job:
         from crawler.job.job import Job

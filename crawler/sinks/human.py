@@ -72,8 +72,8 @@ def _size(size: int) -> str:
 
 
 def _kind(record: Record) -> str:
-    if record.outcome != "ok":
-        return record.outcome
+    if record.ending != "ok":
+        return record.ending
     hundreds = (record.status or 0) // 100
     return {3: "redirect", 4: "client", 5: "server"}.get(hundreds, "ok")
 

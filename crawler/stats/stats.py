@@ -47,10 +47,11 @@ class ErrorCount(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The run at one moment. Seconds are float, sizes are bytes, rates are per second; dicts and tuples are sorted.
 
-    `total` and `eta` are None until the input has been read to its end, and in a crawl. `skips` counts by their codes
-    what was skipped, with or without a record. `rate_now` and `bandwidth` are those of the
-    last 5 seconds, `rate_minute` of the last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy.
-    `bottleneck` is what binds now, `bottleneck_overall` what did so longest; both are "" when nothing can be said.
+    `total` and `eta` are None until the input has been read to its end, and in a crawl. `skips` counts by their
+    codes what was skipped, with or without a record. What is `unchanged` is ok, too. `rate_now` and `bandwidth` are
+    those of the last 5 seconds, `rate_minute` of the last 60, `rate_mean` of all. `cpu` is how many cores this
+    process keeps busy. `bottleneck` is what binds now, `bottleneck_overall` what did so longest; both are "" when
+    nothing can be said.
     """
 
     elapsed: float
@@ -59,6 +60,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     ok: int
     failed: int
     skipped: int
+    unchanged: int = 0
     in_flight: int
     queued: int
     parked: int
@@ -120,6 +122,7 @@ class Stats:
         self._total: int | None = None
         self._done = 0
         self._outcomes = {"ok": 0, "failed": 0, "skipped": 0}
+        self._unchanged = 0
         self._statuses: defaultdict[int, int] = defaultdict(int)
         self._errors: dict[str, ErrorCount] = {}
         self._skips: defaultdict[str, int] = defaultdict(int)
@@ -154,7 +157,9 @@ class Stats:
         if now >= self._second_ends:
             self._next_second(now)
         self._done += 1
-        self._outcomes[record.outcome] += 1
+        self._outcomes[record.ending] += 1
+        if record.outcome == "unchanged":
+            self._unchanged += 1
         status = record.status
         if status is not None:
             self._statuses[status] += 1
@@ -225,6 +230,7 @@ class Stats:
             ok=self._outcomes["ok"],
             failed=self._outcomes["failed"],
             skipped=self._outcomes["skipped"],
+            unchanged=self._unchanged,
             in_flight=load.in_flight,
             queued=load.queued,
             parked=load.parked,

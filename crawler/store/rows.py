@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.models import Input, Outcome, Record, Redirect, Request, Response
+from crawler.models import Ending, Input, Record, Redirect, Request, Response
 from crawler.seeds.inputs import BadLine
 from crawler.store.asks import ask_of, meta_of, text_of
 from crawler.urls import parse
@@ -22,7 +22,7 @@ QUEUED: Final = 0  # fresh
 BEGUN: Final = 1  # queued again: a redirect hop or another try
 PARKED: Final = 2
 OWED: Final = 3  # an input that is not fetched, whose record is not written yet
-STATES: Final[dict[Outcome, int]] = {"ok": 4, "failed": 5, "skipped": 6}
+STATES: Final[dict[Ending, int]] = {"ok": 4, "failed": 5, "skipped": 6}
 FIRST_ENDED: Final = 4
 UNWRITTEN: Final = f"(state = {STATES['skipped']} AND parent IS NOT NULL AND attempt = 0)"
 """The rows that have no record in the outputs unless --skipped asks for it, as sinks/wanted.py has it."""
@@ -256,7 +256,7 @@ def ended_row(number: int, record: Record, batch: int) -> Row:
     """The values of ENDED_COLUMNS: what becomes of a URL with its record."""
     error = record.error
     return (
-        STATES[record.outcome],
+        STATES[record.ending],
         record.attempts,
         _encode(record.redirects).decode() if record.redirects else None,
         batch,

@@ -155,6 +155,15 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
         str | None,
         Option(Path("a folder", folder=True), JOB, "Keep the run in DIR: the same command goes on", metavar="DIR"),
     ] = None
+    since: Annotated[
+        str | None,
+        Option(
+            Path("records or the folder of a job"),
+            JOB,
+            "Fetch only what has changed since an earlier run: its RECORDS.jsonl, or its job",
+            metavar="RECORDS",
+        ),
+    ] = None
     durable: Annotated[
         bool,
         Option(Flag(), JOB, "Survive a power failure, too; slower"),

@@ -1,0 +1,206 @@
+"""What an earlier run has seen, for one that is to fetch only what changed: validators, hashes, and what was found.
+
+It is read from its records, once, into a database of its own that is gone with the run: memory stays bounded, however
+many there are. A record counts under the URL that answered; of several the last one does.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import msgspec
+
+from crawler.config.sources import ConfigError
+from crawler.errors import CodedError
+from crawler.files import bounded_lines, open_plain
+from crawler.job.status import lines_of_job
+from crawler.job.verify import Beginning
+from crawler.models import INDEX_SOURCE, Findings, Kept, Request, Response
+from crawler.redaction import scrub
+from crawler.sinks.formats import LINES, LOG
+from crawler.urls import Url, canonical_key, parse
+
+LONGEST_LINE: Final = 64 << 20
+_GZIP: Final = b"\x1f\x8b"
+_BATCH: Final = 1_000
+_NOT_MODIFIED: Final = 304
+_SCHEMA: Final = """
+CREATE TABLE pages (key BLOB PRIMARY KEY, etag TEXT, modified TEXT, kept BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE links (parent BLOB NOT NULL, url TEXT NOT NULL, in_index INTEGER NOT NULL);
+"""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Kept).decode
+
+
+class _Place(msgspec.Struct, gc=False):
+    source: str | None = None
+    parent: str | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    url: str
+    final_url: str | None = None
+    input: _Place | None = None
+    outcome: str | None = None
+    status: int | None = None
+    headers: dict[str, list[str]] | None = None
+    content_type: str | None = None
+    charset: str | None = None
+    size_body: int = 0
+    truncated: bool = False
+    sha256: str | None = None
+    title: str | None = None
+    links: int | None = None
+    data: Any = None
+
+
+class Previous:
+    """Read from `source`: a file of JSON Lines, also gzipped, or the folder of a job.
+
+    Raises ConfigError, with a sentence, for what holds no records. `stopped` is asked now and then: the reading ends
+    when it says so. Not bound to a thread, but for one at a time.
+    """
+
+    def __init__(self, source: str, stopped: Callable[[], bool] = lambda: False) -> None:
+        self._db = db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        db.execute("PRAGMA journal_mode = OFF")
+        db.executescript(_SCHEMA)
+        self.records = 0
+        self.validators = 0
+        try:
+            with _lines(source) as lines:
+                self._read(lines, source, stopped)
+        except (OSError, EOFError, gzip.BadGzipFile, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            db.close()
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(
+                f"--since: {scrub(source)}: record {self.records + 1:,} cannot be read: {error}"
+            ) from None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def conditions(self, request: Request, private: bool) -> Sequence[tuple[str, str]]:  # noqa: ARG002 - see heads.Source
+        """The header fields that ask for the page if it has changed (RFC 9110 section 13.1)."""
+        if request.method != "GET" or (request.ask is not None and request.ask.body is not None):
+            return ()
+        found = self._db.execute(
+            "SELECT etag, modified FROM pages WHERE key = ?", (canonical_key(request.url),)
+        ).fetchone()
+        if found is None:
+            return ()
+        etag, modified = found
+        fields = [] if etag is None else [("If-None-Match", etag)]
+        return fields if modified is None else [*fields, ("If-Modified-Since", modified)]
+
+    def kept(self, url: Url) -> Kept | None:
+        """What the record of this URL said."""
+        found = self._db.execute("SELECT kept FROM pages WHERE key = ?", (canonical_key(url),)).fetchone()
+        return None if found is None else _decode(found[0])
+
+    def findings(self, request: Request, response: Response, found: Findings | None) -> Findings | None:
+        """What is to be said of an answer, if the earlier run knew its page: whether that has changed, and what it
+        led to, which is asked for again.
+        """
+        kept = self.kept(request.url)
+        if kept is None or response.error is not None:
+            return found
+        links, is_index = self._links(request.url)
+        if response.status == _NOT_MODIFIED:
+            return Findings(
+                title=kept.title, links=kept.links, data=kept.data, follow=links, kept=kept, is_index=is_index
+            )
+        if found is None:
+            found = Findings()
+        if links:
+            found.follow = [*found.follow, *links]
+            found.is_index = found.is_index or is_index
+        if kept.status == response.status and kept.sha256 == response.digest():
+            found.kept = kept
+        return found
+
+    def _links(self, page: Url) -> tuple[list[Any], bool]:
+        rows = self._db.execute("SELECT url, in_index FROM links WHERE parent = ?", (canonical_key(page),)).fetchall()
+        return [parse(url) for url, _ in rows], any(in_index for _, in_index in rows)
+
+    # Reading.
+
+    def _read(self, lines: Iterable[bytes | None], source: str, stopped: Callable[[], bool]) -> None:
+        decode = msgspec.json.Decoder(_Line).decode
+        lines = iter(lines)
+        db = self._db
+        while (chunk := list(islice(lines, _BATCH))) and not stopped():
+            db.execute("BEGIN")
+            for line in chunk:
+                if line is None:
+                    raise ValueError(f"it is longer than {LONGEST_LINE >> 20} MiB")
+                self._take(decode(line))
+                self.records += 1
+            db.execute("COMMIT")
+        if not self.records:
+            raise ConfigError(f"--since: {scrub(source)} holds no records")
+        db.execute("CREATE INDEX links_of ON links (parent)")
+
+    def _take(self, line: _Line) -> None:
+        place = line.input
+        try:
+            url = parse(line.final_url or line.url)
+            if place is not None and place.parent is not None:
+                parse(line.url)
+                parent = canonical_key(parse(place.parent))
+                self._db.execute("INSERT INTO links VALUES (?, ?, ?)", (parent, line.url, place.source == INDEX_SOURCE))
+        except CodedError:  # a line of a list that was no URL
+            return
+        if line.outcome not in {"ok", "unchanged"} or line.truncated or line.sha256 is None:
+            return
+        status = 200 if line.status == _NOT_MODIFIED and line.outcome == "unchanged" else line.status
+        headers = line.headers or {}
+        etag, modified = (headers.get(name, [None])[0] if status == 200 else None for name in ("etag", "last-modified"))
+        self.validators += etag is not None or modified is not None
+        of_content = (line.sha256, line.size_body, line.content_type, line.charset)
+        kept = Kept(status, *of_content, etag, modified, line.title, line.links, line.data)
+        self._db.execute(
+            "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?)", (canonical_key(url), etag, modified, _encode(kept))
+        )
+
+
+class SinceReader:
+    """A reader of pages that knows what was there before; `reader` may be none."""
+
+    def __init__(self, previous: Previous, reader: Any) -> None:
+        self._previous = previous
+        self._reader = reader
+
+    def prepare(self, request: Request, response: Response) -> Any:
+        return None if self._reader is None else self._reader.prepare(request, response)
+
+    def read(self, request: Request, response: Response, prepared: Any) -> Findings | None:
+        found = None if self._reader is None else self._reader.read(request, response, prepared)
+        return self._previous.findings(request, response, found)
+
+
+@contextmanager
+def _lines(source: str) -> Iterator[Iterable[bytes | None]]:
+    path, committed = Path(source), None
+    if path.is_dir():
+        of_job = lines_of_job(source)
+        if of_job is None:
+            raise ConfigError(f"--since: the job {scrub(source)} has no output in JSON Lines (-o records.jsonl)")
+        path, committed = of_job
+    elif Path(source.lower().removesuffix(".gz")).suffix not in {*LINES, LOG}:
+        raise ConfigError(f"--since: {scrub(source)} is no JSON Lines and no job (allowed: records.jsonl, also .gz)")
+    with open_plain(str(path), links=True) as file:
+        raw: Any = file if committed is None else Beginning(file, committed)
+        stream: BinaryIO = io.BufferedReader(raw, 1 << 20)
+        if cast(io.BufferedReader, stream).peek(2)[:2] == _GZIP:
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+        yield bounded_lines(stream, LONGEST_LINE)

@@ -1,0 +1,196 @@
+"""Only what changed: validators from earlier records, answers without a body, and links that are asked for again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_peers import Peer, nginx
+
+from crawler import crawl, fetch_all
+from crawler.config.sources import ConfigError
+from crawler.job.previous import Previous
+from crawler.job.status import read_books
+from crawler.job.verify import verify
+from crawler.models import Input, Record, Request
+from crawler.urls import parse
+
+
+def line(url: str, **fields: Any) -> dict[str, Any]:
+    whole = {"url": url, "final_url": url, "outcome": "ok", "status": 200, "sha256": "0" * 64, "size_body": 3}
+    return {**whole, **fields}
+
+
+def written(folder: Path, *lines: dict[str, Any] | str, name: str = "old.jsonl") -> str:
+    path = folder / name
+    text = "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in lines).encode()
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    return str(path)
+
+
+def asked(url: str, method: str = "GET") -> Request:
+    return Request(0, parse(url), url, Input(), 0.0, method)
+
+
+@pytest.mark.parametrize("name", ["old.jsonl", "old.jsonl.gz"])
+def test_validators(tmp_path, name):
+    """Of the last record of a URL that answered with 200; a weak ETag will do (RFC 9110 section 13.1.2)."""
+    date = "Mon, 02 Jan 2006 15:04:05 GMT"
+    path = written(
+        tmp_path,
+        line("http://a.example/", headers={"etag": ['W/"1"'], "last-modified": [date]}),
+        line("http://a.example/only-date", headers={"last-modified": [date]}),
+        line("http://a.example/gone", status=404, headers={"etag": ['"2"']}),
+        line("http://a.example/", headers={"etag": ['"3"']}),
+        line("http://a.example/cut", truncated=True, headers={"etag": ['"4"']}),
+        line("http://a.example/moved", final_url="http://a.example/there", headers={"etag": ['"5"']}),
+        {"url": "this is none", "outcome": "failed", "error": {"code": "url_invalid"}},
+        name=name,
+    )
+    previous = Previous(path)
+    conditions = {
+        url: dict(previous.conditions(asked(f"http://a.example/{url}"), private=True))
+        for url in ("", "only-date", "gone", "cut", "moved", "there", "new")
+    }
+    assert conditions == {
+        "": {"If-None-Match": '"3"'},
+        "only-date": {"If-Modified-Since": date},
+        "gone": {},
+        "cut": {},
+        "moved": {},
+        "there": {"If-None-Match": '"5"'},
+        "new": {},
+    }
+    assert previous.conditions(asked("http://a.example/", "HEAD"), private=True) == ()
+    assert (previous.records, previous.validators) == (7, 4)
+    previous.close()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "holds no records"),
+        (["{}"], "record 1 cannot be read: .*`url`"),
+        (["not json"], "record 1 cannot be read"),
+        ([line("http://a/"), '{"url": 1}'], "record 2 cannot be read"),
+    ],
+)
+def test_what_are_no_records(tmp_path, lines, words):
+    """One sentence, with the place, before the run."""
+    with pytest.raises(ConfigError, match=rf"--since: .*old.jsonl.*{words}"):
+        Previous(written(tmp_path, *lines))
+
+
+def test_other_files(tmp_path):
+    """A table is no JSON Lines, a folder need not be a job."""
+    with pytest.raises(ConfigError, match=r"is no JSON Lines and no job"):
+        Previous(written(tmp_path, name="old.csv"))
+    with pytest.raises(ConfigError, match=r"nowhere.jsonl: record 1 cannot be read: .*No such file"):
+        Previous(str(tmp_path / "nowhere.jsonl"))
+
+
+# A site that is crawled twice, on a server that knows conditions.
+
+
+def page(folder: Path, name: str, *links: str, text: str = "") -> None:
+    anchors = "".join(f'<a href="/{link}.html">x</a>' for link in links)
+    (folder / f"{name}.html").write_text(f"<title>{name}</title>{anchors}{text}")
+
+
+@contextmanager
+def site(tmp_path: Path) -> Iterator[tuple[Peer, Path]]:
+    """index -> a, b; a -> c, d; b -> d. c and d lead nowhere."""
+    with nginx(tmp_path, "location / { root www; }") as server:
+        www = server.folder / "www"
+        www.mkdir(exist_ok=True)
+        for name, links in {"index": ("a", "b"), "a": ("c", "d"), "b": ("d",), "c": (), "d": ()}.items():
+            page(www, name, *links)
+        yield server, www
+
+
+def walked(server: Peer, **options: Any) -> dict[str, Record]:
+    seeds = [server.url("/index.html")]
+    found = crawl(seeds, delay=0, robots=False, overwrite_output=options.pop("output", ()), **options)
+    return {record.url.rpartition("/")[2].removesuffix(".html"): record for record in found}
+
+
+def test_an_unchanged_site_is_walked_again(tmp_path):
+    """Each page is asked once, none has a body, all are found, and what the first run found is said again."""
+    with site(tmp_path) as (server, _):
+        old, new = str(tmp_path / "old.jsonl"), str(tmp_path / "new.jsonl")
+        first = walked(server, output=old, extract=["t=title::text"])
+        again = walked(server, output=new, since=old, extract=["t=title::text"])
+        third = walked(server, since=new)
+    assert again.keys() == third.keys() == first.keys() == {"index", "a", "b", "c", "d"}
+    for name, record in [*again.items(), *third.items()]:
+        before = first[name]
+        assert (record.outcome, record.status, record.size_download, record.ok) == ("unchanged", 304, 0, True)
+        facts = ("title", "links", "sha256", "size_body", "content_type", "data")
+        assert [getattr(record, fact) for fact in facts] == [getattr(before, fact) for fact in facts]
+        assert record.headers is not None and before.headers is not None
+        assert record.headers["etag"] == before.headers["etag"]
+
+
+def test_what_has_changed_is_fetched(tmp_path):
+    """With the links that it has now and those that it had: what nobody links to any more may still be there."""
+    with site(tmp_path) as (server, www):
+        old = str(tmp_path / "old.jsonl")
+        walked(server, output=old)
+        page(www, "a", "new", text="changed")
+        page(www, "new")
+        (www / "d.html").unlink()
+        again = walked(server, since=old)
+    assert {name: (record.outcome, record.status) for name, record in again.items()} == {
+        "index": ("unchanged", 304),
+        "a": ("ok", 200),
+        "b": ("unchanged", 304),
+        "c": ("unchanged", 304),
+        "new": ("ok", 200),
+        "d": ("ok", 404),
+    }
+
+
+def test_the_same_bytes_without_validators(tmp_path):
+    """A server that knows no conditions sends them again: the hash tells."""
+    with nginx(
+        tmp_path, "location / { root www; etag off; if_modified_since off; add_header Last-Modified ''; }"
+    ) as server:
+        www = server.folder / "www"
+        www.mkdir(exist_ok=True)
+        page(www, "x")
+        page(www, "y")
+        urls = [server.url("/x.html"), server.url("/y.html"), server.url("/none.html")]
+        old = str(tmp_path / "old.jsonl")
+        fetch_all(urls, output=old)
+        page(www, "y", text="changed")
+        x, y, none = fetch_all(urls, since=old)
+    assert (x.outcome, x.status) == ("unchanged", 200)
+    assert x.size_download == x.size_body > 0
+    assert (y.outcome, y.status) == ("ok", 200)
+    assert (none.outcome, none.status) == ("unchanged", 404)
+
+
+def test_a_job_as_what_was_before(tmp_path):
+    """Its records are those that count; the job that goes on since has true books, and can be verified."""
+    with site(tmp_path) as (server, www):
+        walked(server, job=str(tmp_path / "one"), output=str(tmp_path / "one.jsonl"))
+        page(www, "c", text="changed")
+        again = walked(server, job=str(tmp_path / "two"), output=str(tmp_path / "two.csv"), since=str(tmp_path / "one"))
+    assert {name for name, record in again.items() if record.outcome == "ok"} == {"c"}
+    assert verify(str(tmp_path / "two")).problems == []
+    books = read_books(str(tmp_path / "two"))
+    assert (books.ok, books.failed, books.balanced) == (5, 0, True)
+    with pytest.raises(ConfigError, match="has no output in JSON Lines"):
+        Previous(str(tmp_path / "two"))
+
+
+def test_an_answer_of_304_that_nobody_asked_for(tmp_path):
+    """Is what it is: an answer without a body."""
+    with nginx(tmp_path, "location / { return 304; }") as server:
+        (record,) = fetch_all([server.url("/")])
+    assert (record.outcome, record.status) == ("ok", 304)
