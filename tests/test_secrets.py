@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import gc
+import os
+import pickle
 import re
+import subprocess
+import sys
+import traceback
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
+from asking_server import Answer, asked
 
 from crawler.cli.main import main
 from crawler.config.config import OPTIONS, ConfigError
@@ -163,3 +172,199 @@ def _refused(header: str) -> Exception:
 
         Config.build(headers=[header])
     return ConfigError(str(caught.value).partition(": ")[2])
+
+
+# What is asked with: each secret in every spelling, in everything that a run leaves.
+
+LOGIN, NAMED, TYPED, KEY, TOKEN = "joe:s3cret/one", "jim:s3cret two", "jane:s3cret+three", "s3cret&four", "s3cret.five"
+CHALLENGE = (401, {"WWW-Authenticate": 'Digest realm="here", qop="auth", nonce="n"'})
+
+
+def spellings(secret: str) -> set[bytes]:
+    """Plain, as URLs and forms have it, in base64 as a whole and its password alone."""
+    password = secret.partition(":")[2] or secret
+    texts = {password, quote(password, safe=""), quote_plus(password)}
+    texts |= {base64.b64encode(text.encode()).decode().rstrip("=") for text in (secret, password)}
+    return {text.encode() for text in texts}
+
+
+def leaks(folder: Path, said: str = "") -> list[str]:
+    """Where a secret stands: in files of whatever sort, but for the inputs, or in what was said."""
+    places = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    places = {place: content for place, content in places.items() if not place.startswith("in/")}
+    places["said"] = said.encode()
+    secrets = [spelling for secret in (LOGIN, NAMED, TYPED, KEY, TOKEN) for spelling in spellings(secret)]
+    return [place for place, content in places.items() for secret in secrets if secret in content]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("way", ["from elsewhere", "typed"])
+def test_of_logins(folder, capfd, monkeypatch, log_format, way):
+    """Logins, tokens and headers, of which each was sent: in no output, log, report, database or message."""
+    (folder / "in").mkdir()
+    for name, secret in {"LOGIN": LOGIN, "NAMED": NAMED, "KEY": KEY, "TOKEN": TOKEN}.items():
+        monkeypatch.setenv(f"MY_{name}", secret)
+        (folder / "in" / name).write_text(f"{secret}\n")
+
+    def answer(path: str, login: str | None, _: int) -> Answer:
+        if path == "/digest" and not (login or "").startswith("Digest"):
+            return CHALLENGE
+        return (302, {"Location": "/there"}) if path == "/moved" else (503 if path == "/down" else 200, {})
+
+    with asked(answer) as server, asked(answer) as other:
+        user, auth, key, token = (
+            ("env:MY_LOGIN", "@in/NAMED", "env:MY_KEY", "@in/TOKEN")
+            if way == "from elsewhere"
+            else (LOGIN, NAMED, KEY, TOKEN)
+        )
+        urls = [*map(server.url, ("/", "/digest", "/moved", "/down")), other.url("/"), "http://127.0.0.1:1/"]
+        common = [
+            *urls,
+            "--retries",
+            "1",
+            "-t",
+            "5",
+            "-v",
+            "--log-format",
+            log_format,
+            "--no-progress",
+            "-H",
+            f"X-Key: {key}",
+        ]
+        outputs = [
+            "-o",
+            "out.jsonl",
+            "-o",
+            "out.csv",
+            "--report",
+            "run.html",
+            "--stats",
+            "stats.json",
+            "--bodies",
+            "bodies",
+        ]
+        logins = ["-u", user, "--auth", f"{other.url('')}={auth}"]
+        assert main([*common, *outputs, *logins, "--job", "job", "--include-body"]) == 0
+        assert main([*common, *logins, "--print-config"]) == 0
+        assert main([*common, "--bearer", token, "-r", "-O", "more.jsonl", "--no-robots"]) == 0
+        for words in (
+            ["status", "job"],
+            ["verify", "job"],
+            ["why", "job", urls[1]],
+            ["report", "job", "-O", "job.html"],
+        ):
+            assert main(words) == 0
+        sent = [login or "" for _, login in (*server.requests, *other.requests)]
+    for login in (f"Basic {base64.b64encode(LOGIN.encode()).decode()}", f"Bearer {TOKEN}"):
+        assert login in sent
+    assert f"Basic {base64.b64encode(NAMED.encode()).decode()}" in sent
+    assert any(login.startswith("Digest") for login in sent)
+    said = "".join(capfd.readouterr())
+    assert leaks(folder, said) == []
+    assert ("***" in said) is (way == "typed")
+    assert ("given stands in the list of processes" in said) is (way == "typed")
+
+
+def test_a_job_asks_for_its_secrets_again(folder, capfd, monkeypatch):
+    """A run that goes on has them from where they are; what is missing is told, and what was typed is not known."""
+    with asked(lambda *_: (200, {})) as server:
+        command = [server.url("/"), "--job", "job", "-o", "out.jsonl"]
+        monkeypatch.setenv("MY_LOGIN", LOGIN)
+        assert main([*command, "-u", "env:MY_LOGIN", "--bearer", TOKEN]) == 2
+        assert main([*command, "-u", "env:MY_LOGIN"]) == 0
+        monkeypatch.setenv("MY_LOGIN", NAMED)
+        assert main([*command, "-u", "env:MY_LOGIN"]) == 0
+        capfd.readouterr()
+        assert main(command) == 0
+        assert "--user was given in the run before and is not now: a job keeps no secrets" in capfd.readouterr().err
+        monkeypatch.delenv("MY_LOGIN")
+        assert main([*command, "-u", "env:MY_LOGIN"]) == 2
+        assert "-u: env:MY_LOGIN: there is no such variable in the environment" in capfd.readouterr().err
+        assert main(["status", "job"]) == 0  # which needs none
+    assert leaks(folder) == []
+
+
+def test_what_cannot_be_had(folder, capfd, monkeypatch):
+    """One sentence with the place, what was given if that is no secret, and what would be right."""
+    (folder / "in").mkdir()
+    (folder / "in" / "empty").write_text("\n")
+    (folder / "in" / "lines").write_text("hunter2\nhunter2\n")
+    (folder / "in" / "binary").write_bytes(b"hunter2\xff")
+    (folder / "in" / "large").write_bytes(b"hunter2" * 10_000)
+    monkeypatch.setenv("EMPTY", "")
+    for given, words in {
+        "env:NOT_THERE": "env:NOT_THERE: there is no such variable",
+        "env:EMPTY": "env:EMPTY: the variable is empty",
+        "@in/none": "@in/none: cannot be read: No such file or directory",
+        "@in": "@in: cannot be read: Is a directory",
+        "@in/empty": "@in/empty: is empty",
+        "@in/lines": "@in/lines: has more than one line",
+        "@in/binary": "@in/binary: is not UTF-8",
+        "@in/large": "@in/large: is larger",
+        "hunter2": "what was given has no password",
+        "hunter2:\n": "what was given has more than one line",
+        "": "what was given is not USER:PASSWORD",
+        "***": "*** is shown in place of a secret",
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr("crawler.cli.answers._has_terminal", lambda: False)
+            assert main(["http://127.0.0.1:1/", "-u", given]) == 2
+        error = capfd.readouterr().err
+        assert error.startswith(f"crawler: error: -u: {words}")
+        assert SECRET not in error
+    for given in (
+        "hunter2",
+        "joe:hunter2",
+        "https://joe:hunter2@h.example/=a:b",
+        "https://h.example/hunter2=",
+        "hunter2=x:y",
+    ):
+        assert main(["http://127.0.0.1:1/", "--auth", given]) == 2
+        assert SECRET not in capfd.readouterr().err.replace("/hunter2'", "")
+
+
+def test_in_python(monkeypatch):
+    """Neither a Config nor a traceback with all its variables shows one, and none is pickled."""
+    from crawler.config.config import Config
+
+    config = Config.build(
+        user=LOGIN, auth=f"http://a.example={NAMED}", headers={"X-Api-Key": KEY}, hosts={"b.example": {"auth": TYPED}}
+    )
+    try:
+        assert config.user is not None
+        raise RuntimeError(config)  # noqa: TRY301 - with all that is known here
+    except RuntimeError as error:
+        lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    text = "".join(lines) + repr(config) + str(config) + f"{config.hosts}{config.user!r}{config.auth}"
+    assert all(spelling.decode() not in text for secret in (LOGIN, NAMED, KEY, TYPED) for spelling in spellings(secret))
+    with pytest.raises(TypeError, match="env:NAME"):
+        pickle.dumps(config.user)
+    monkeypatch.setenv("MY_LOGIN", LOGIN)
+    again = pickle.loads(pickle.dumps(Config.build(user="env:MY_LOGIN").user))
+    assert again.reveal() == LOGIN
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+def test_a_password_is_asked_for(folder):
+    """A user alone: on the terminal, whatever standard input is, and without an echo; as curl does."""
+    import pty
+
+    with asked(lambda *_: (200, {})) as server:
+        master, slave = pty.openpty()
+        program = (
+            "import os, sys; os.open(sys.argv.pop(1), os.O_RDWR); from crawler.__main__ import main; sys.exit(main())"
+        )
+        command = [sys.executable, "-c", program, os.ttyname(slave), server.url("/"), "-q", "-u", "joe"]
+        process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        shown = b""
+        while b"password for -u 'joe'" not in shown:
+            shown += os.read(master, 1024)
+        os.write(master, b"s3cret/one\n")
+        assert process.wait(20) == 0
+        os.set_blocking(master, False)
+        with contextlib.suppress(BlockingIOError):
+            shown += os.read(master, 1024)
+        for descriptor in (master, slave):
+            os.close(descriptor)
+        assert server.requests == [("/", f"Basic {base64.b64encode(LOGIN.encode()).decode()}")]
+    assert b"s3cret" not in shown

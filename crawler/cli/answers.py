@@ -1,4 +1,4 @@
-"""Words for people and programs in place of a run: what is printed, and what is complained of."""
+"""Words for people and programs in place of a run, or before it: what is printed, complained of, and asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crawler.config.config import Settings
 
 
 def version_text() -> str:
@@ -77,3 +81,45 @@ def complain(message: str, more: Sequence[str] = (), log_format: str = "text") -
 
         print("\n".join(map(printable, (f"crawler: error: {message}", *more))), file=sys.stderr)
     return 2
+
+
+def with_password(user: object, label: str) -> object:
+    """What --user was given; a name without a password gets one that is asked for on the terminal, if there is one."""
+    from crawler.config.secrets import Secret
+
+    if not isinstance(user, str) or not user.strip() or ":" in user or not Secret(user).is_typed or not _has_terminal():
+        return user
+    from getpass import getpass
+
+    return f"{user}:{getpass(f'crawler: password for {label} {user!a}: ')}"
+
+
+def _has_terminal() -> bool:
+    """Whether somebody can be asked, whatever standard input is."""
+    if sys.platform == "win32":
+        return sys.stdin is not None and sys.stdin.isatty()
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def warn_of_exposed(settings: Settings) -> None:
+    """Say once, on standard error, that who lists the processes of this machine reads what was typed."""
+    from crawler.config.config import OPTIONS
+    from crawler.config.secrets import exposes
+
+    config = settings.config
+    flags = [
+        flag
+        for name, flag in settings.origins.items()
+        if flag.startswith("-") and name in OPTIONS and exposes(OPTIONS[name].kind, getattr(config, name))
+    ]
+    if not flags or config.quiet:
+        return
+    from crawler.monitor.log import say_now
+    from crawler.monitor.messages import Said
+
+    words = f"What {' and '.join(flags)} was given stands in the list of processes: env:NAME or @FILE keeps it out."
+    say_now(Said("note", words, "warning", {"options": flags}), config.log_format)

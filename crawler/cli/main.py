@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from crawler.cli.answers import complain, put, schema_text, version_text
+from crawler.cli.answers import complain, put, schema_text, version_text, warn_of_exposed, with_password
 from crawler.cli.commands import COMMANDS, fetch, help_on, help_on_option
 from crawler.cli.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, ConfigError, Source, resolve
@@ -55,6 +55,8 @@ def _main(arguments: list[str]) -> int:
 
         option = next(option for option in QUESTIONS if option.name == "completion")
         return put(script(str(read(option, asked["completion"], "--completion")), FLAGS, about))
+    if "user" in asked:
+        asked["user"] = with_password(asked["user"], written.label("user"))
     settings = resolve(
         Source({name: raw for name, raw in asked.items() if name in NAMES}, written.label),
         from_environment(os.environ, NAMES),
@@ -63,6 +65,7 @@ def _main(arguments: list[str]) -> int:
         from crawler.config.text import to_toml
 
         return put(to_toml(settings.config, settings.origins))
+    warn_of_exposed(settings)
     return (command.run if command else fetch)(settings)
 
 

@@ -154,6 +154,13 @@ def presentable(kind: Kind, value: object) -> object:
     return value
 
 
+def exposes(kind: Kind, value: object) -> bool:
+    """Whether this value has a secret that was itself written, and not where it is."""
+    shown_value = presentable(kind, value)
+    texts = shown_value if isinstance(shown_value, tuple) else (shown_value,)
+    return isinstance(kind, (Hidden, Headers, Many)) and any(str(text).endswith(HIDDEN) for text in texts)
+
+
 def check_secrets(kind: Kind, value: object) -> None:
     """Raise ValueError for a value of this kind that is, or has, a secret that cannot be had or used."""
     kind, values = (kind.item, value) if isinstance(kind, Many) else (kind, (value,))

@@ -405,6 +405,17 @@ def test_ctrl_c_is_not_for_the_child(clock, worker, children):
     assert clock.result(ask(worker)).data == {"t": "x"}
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+def test_a_child_gets_no_secrets(clock, worker, children, monkeypatch):
+    """What our environment holds beside what a process needs to begin is not handed down."""
+    monkeypatch.setenv("MY_LOGIN", "joe:s3cret")
+    monkeypatch.setenv("CRAWLER_USER", "joe:s3cret")
+    clock.result(ask(worker))
+    process = Path("/proc") / str(children[0].pid)
+    assert b"s3cret" not in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+    assert b"PATH=" in (process / "environ").read_bytes()
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_child_does_not_outlive_its_parent(busy):
     """It ends with its standard input, and in the middle of a page soon after the time that the page has."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from crawler.redaction import scrub
+
 _NO_PINS: Final[frozenset[bytes]] = frozenset()
 _LONGEST: Final = 1 << 20
 _PIN: Final = "sha256//"
@@ -54,16 +56,16 @@ def check_files(certificate: Certificate | None, authorities: str | None) -> Non
         try:
             context.load_verify_locations(cafile=authorities)
         except ssl.SSLError:
-            raise ValueError(f"--cacert: {authorities}: holds no certificate in PEM") from None
+            raise ValueError(f"--cacert: {scrub(authorities)!r} holds no certificate in PEM") from None
         except OSError as error:
-            raise ValueError(f"--cacert: {authorities}: {error.strerror}") from None
+            raise ValueError(f"--cacert: {scrub(authorities)!r}: {error.strerror}") from None
     if certificate is not None:
         try:
             certificate.load(context)
         except ssl.SSLError as error:
-            raise ValueError(f"--cert: {certificate.file}: {_why(error, certificate)}") from None
+            raise ValueError(f"--cert: {scrub(certificate.file)!r}: {_why(error, certificate)}") from None
         except OSError as error:
-            files = certificate.file if certificate.key is None else f"{certificate.file}, {certificate.key}"
+            files = ", ".join(repr(scrub(file)) for file in (certificate.file, certificate.key) if file is not None)
             raise ValueError(f"--cert: {files}: {error.strerror}") from None
 
 

@@ -7,6 +7,7 @@ reactor in a thread cannot have; and the pipes of Windows can only be read by wa
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,11 @@ from typing import Final, NamedTuple, Protocol
 from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, receive, send
 
 JOIN_SECONDS: Final = 5.0
+# What a process needs to begin. What else the environment holds may be secret, and is no business of a page's parser.
+_NEEDED: Final = frozenset({
+    "PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "MALLOC_ARENA_MAX",
+})  # fmt: skip
 # The child imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 # What its first job needs is imported before it is ready: to load parsel is no time of a page's.
 PROGRAM: Final = (
@@ -106,6 +112,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
+                env={name: value for name, value in os.environ.items() if name.upper() in _NEEDED},
                 # Ctrl-C goes to the whole group of the terminal; a child that is still starting would not ignore it.
                 process_group=None if sys.platform == "win32" else 0,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
