@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from crawler.redaction import scrub
-
 _NO_PINS: Final[frozenset[bytes]] = frozenset()
-_LONGEST: Final = 1 << 20
 _PIN: Final = "sha256//"
 
 
@@ -47,46 +44,6 @@ class Policy:
     certificate: Certificate | None = None
     authorities: str | None = None
     legacy: bool = False
-
-
-def check_files(certificate: Certificate | None, authorities: str | None) -> None:
-    """Raise ValueError, which begins with the option, for files that cannot be used."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if authorities is not None:
-        try:
-            context.load_verify_locations(cafile=authorities)
-        except ssl.SSLError:
-            raise ValueError(f"--cacert: {scrub(authorities)!r} holds no certificate in PEM") from None
-        except OSError as error:
-            raise ValueError(f"--cacert: {scrub(authorities)!r}: {error.strerror}") from None
-    if certificate is not None:
-        try:
-            certificate.load(context)
-        except ssl.SSLError as error:
-            raise ValueError(f"--cert: {scrub(certificate.file)!r}: {_why(error, certificate)}") from None
-        except OSError as error:
-            files = ", ".join(repr(scrub(file)) for file in (certificate.file, certificate.key) if file is not None)
-            raise ValueError(f"--cert: {files}: {error.strerror}") from None
-
-
-def _why(error: ssl.SSLError, certificate: Certificate) -> str:
-    reason = error.reason or ""
-    if "MISMATCH" in reason:
-        return "the private key is not that of the certificate"
-    if _is_locked(certificate.key or certificate.file):
-        return (
-            "the password of the private key is wrong"
-            if certificate.password
-            else "its key has a password (FILE:PASSWORD)"
-        )
-    where = "" if certificate.key else " (--key names another file for the key)"
-    return f"has no certificate with its private key in PEM{where}"
-
-
-def _is_locked(path: str) -> bool:
-    """Whether there is a private key that wants a password (RFC 7468 section 11, and the older form of OpenSSL)."""
-    with open(path, "rb") as file:  # noqa: PTH123
-        return b"ENCRYPTED" in file.read(_LONGEST)
 
 
 def read_pins(text: str) -> frozenset[bytes]:
