@@ -1,7 +1,7 @@
 """One HTTP/2 connection: a Twisted Protocol that carries many exchanges at once (RFC 9113).
 
 Rules:
-- What is written in a turn of the reactor leaves in one piece at its end: requests share a TLS record.
+- What is written in a turn of the reactor leaves in few pieces: requests share a TLS record.
 - A stream that is malformed ends alone. What breaks the connection ends all of its streams, each with what is true of
   it: who had no part in it and no answer yet is sent again.
 - Whatever a server may send without end (frames that bring nothing, fields, padding) is counted, and read in turns with

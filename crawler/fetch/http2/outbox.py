@@ -1,9 +1,12 @@
-"""What leaves a connection: all that is written in a turn of the reactor in one piece, at its end."""
+"""What leaves a connection: what is written in a turn of the reactor leaves at its end, or as soon as it is enough.
+
+Then the server begins with the first requests while we write the next ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.iweb import IBodyProducer
@@ -14,6 +17,8 @@ from crawler.fetch.http2 import frames
 from crawler.fetch.http2.peer import Peer
 from crawler.fetch.http2.sending import Sending
 from crawler.fetch.http2.stream import Stream
+
+TOGETHER: Final = 8  # frames that leave in one piece
 
 
 @implementer(IPushProducer)
@@ -37,7 +42,11 @@ class Outbox:
 
     def write(self, data: bytes) -> None:
         self._out.append(data)
-        if self._flushing is None and not self.held:
+        if self.held:
+            return
+        if len(self._out) >= TOGETHER:
+            self.flush()
+        elif self._flushing is None:
             self._flushing = self._clock.callLater(0, self.flush)
 
     def flush(self) -> None:

@@ -95,6 +95,14 @@ def test_a_head_like_the_last_is_short() -> None:
     assert sizes[1:] == [9] * 4
 
 
+def test_a_head_that_comes_back() -> None:
+    """What is in the table has other numbers once something was added to it."""
+    encoder, decoder = HeadEncoder("https"), Decoder()
+    for agent in ("a", "a", "a", "b", "a", "b", "c", "a"):
+        head = f"GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: {agent}\r\n\r\n"
+        assert dict(decoder.decode(encoder.encode(head.encode()), raw=False))["user-agent"] == agent
+
+
 def test_a_head_that_grows() -> None:
     """A byte may name an entry of 4,000: what it all comes to is counted, and has an end."""
     bomb = Encoder().encode([("x", "y" * 4_000)]) + b"\xbe" * 100

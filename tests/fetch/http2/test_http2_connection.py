@@ -94,14 +94,15 @@ def test_many_at_once_in_any_order() -> None:
 
 
 def test_requests_of_one_turn_leave_together() -> None:
-    """One write, and so one TLS record, for all that are sent in a turn of the reactor."""
+    """Some in one write, and so in one TLS record; the last ones at the end of the turn of the reactor."""
     made = wire()
     writes: list[bytes] = []
     made.transport.write = writes.append  # type: ignore[method-assign]
     for number in range(20):
         made.ask("GET", f"/{number}")
+    assert len(writes) == 2
     made.clock.turns(1)
-    assert len(writes) == 1
+    assert len(writes) == 3
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -518,6 +519,18 @@ def test_goaway_of_a_server_that_answers_nobody() -> None:
     assert isinstance(first.error, StaleConnection)
     assert (type(again.error).__name__, again.code) == ("CodedError", "http2_refused")
     assert made.transport.aborted
+
+
+def test_goaway_of_a_server_that_answers_some() -> None:
+    """There is progress, so there is an end: who was sent again already is sent again once more."""
+    made = wire()
+    first, again = made.ask("GET", "/1"), made.ask("GET", "/2", fresh=True)
+    made.tell()
+    made.answer("/1")
+    made.server.close_connection(last_stream_id=1)
+    made.say()
+    assert first.body.data == b"hello"
+    assert isinstance(again.error, StaleConnection)
 
 
 def test_goaway_with_the_server_working_on_it() -> None:

@@ -184,6 +184,15 @@ def test_floods(name: str) -> None:
     assert len(made.transport.written) < 30 * MAX_EMPTY
 
 
+def test_large_settings() -> None:
+    """One frame may say a thing 2,700 times: so much work counts as many frames."""
+    made, _ = asked()
+    for _ in range(5):
+        if not made.transport.aborted:
+            made.connection.dataReceived(frame(SETTINGS, 0, 0, setting(3, 100) * 2_700))
+    assert made.transport.aborted
+
+
 def test_what_brings_something_makes_up_for_it() -> None:
     """A long download with a PING now and then is no flood, nor is a connection that goes on answering."""
     made, (exchange, _) = asked()

@@ -116,6 +116,16 @@ def test_a_window_that_shrinks_below_nothing() -> None:
     assert len(made.received(1)) == FIRST + 10 - FIRST + 70_000
 
 
+def test_what_waits_is_little() -> None:
+    """Who produces the body waits with it: a file of any size is held a piece at a time."""
+    pieces: list[int] = []
+    made, _ = posted(bytes(5_000_000))
+    for _ in range(20):
+        take(made, FIRST)
+        pieces += [len(sending._held) for sending in made.connection._outbox._bodies.values()]
+    assert max(pieces) <= 2
+
+
 def test_a_transport_that_is_full() -> None:
     """It says so, and nothing more is framed for it until it has room."""
     made, _ = posted(LONG)
