@@ -103,7 +103,8 @@ class _Passage:
         trace.on_overdue = self._overdue
         if trace.started == inf:
             trace.started = self._clock.seconds()
-        trace.resolved = trace.connected = trace.secured = None  # those of the one before
+        trace.resolved = trace.connected = trace.secured = trace.first_byte = None  # those of the one before
+        trace.received = 0
         envelope.key = envelope.key._replace(proxy=proxy)
         envelope.head = for_proxy(self._head, envelope, proxy)
         self._going = going = self._send(envelope)

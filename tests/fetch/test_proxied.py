@@ -403,6 +403,17 @@ def test_the_next_one_is_tried(world: Callable[..., World], fault: dict[str, Any
     assert len(server.asked) == 1
 
 
+def test_times_are_those_of_the_last(world: Callable[..., World]) -> None:
+    """Of a proxy that failed nothing is left in the times and sizes but that the whole took longer."""
+    here = world("http://a.proxy:1", "http://b.proxy:1")
+    here.network.serve("b.proxy", port=1, raw=lambda wire, _: wire.send(NO % b"407 x", after=1.0), connect=0.5)
+    here.network.serve("a.proxy", lambda wire, _: wire.answer(b"abc", after=2.0), port=1, connect=0.25)
+    response = here.fetch(id=0)
+    timings = response.timings
+    assert (timings.connect, timings.starttransfer, timings.total) == (1.75, 3.75, 3.75)
+    assert response.size_download == 3
+
+
 def test_all_fail(world: Callable[..., World]) -> None:
     """Then the error is that of the first, and says of how many."""
     here = world(*NAMES)

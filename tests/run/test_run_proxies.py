@@ -13,7 +13,7 @@ import pytest
 from real_peers import Peer, authority, command_peer, free_port, nginx, program
 from tls_relay import tls_relay
 
-from crawler import ConfigError, fetch_all
+from crawler import ConfigError, Request, fetch_all
 from crawler.cli.main import main
 from crawler.models import Record
 from crawler.site import RunningSite
@@ -153,6 +153,19 @@ def test_tls_inside_tls(server: Peer, http: int) -> None:
 
 
 @KINDS
+def test_bodies_and_logins(httpbin: Peer, proxy: Callable[..., str], scheme: str) -> None:
+    """Requests are what they are without a proxy; and servers get no login but their own."""
+    posted = Request(httpbin.url("/post"), method="POST", data={"a": "b" * 100_000})
+    told_back = Request(httpbin.url("/headers"), headers={"X-A": "b"})
+    opened = httpbin.url("/basic-auth/joe/word").replace("://", "://joe:word@")
+    post, headers, auth = fetch_all([posted, told_back, opened], retries=0, proxy=proxy(scheme))
+    assert post.json()["form"] == {"a": "b" * 100_000}
+    assert headers.json()["headers"]["X-A"] == "b"
+    assert not any(name.startswith("Proxy") for name in headers.json()["headers"])
+    assert auth.json()["user"] == "joe"
+
+
+@KINDS
 def test_http2(server: Peer, proxy: Callable[..., str], scheme: str) -> None:
     """What speaks through the tunnel is the server's choice, as without one."""
     pytest.importorskip("h2")
@@ -216,6 +229,19 @@ def test_files_that_are_refused(tmp_path: Path, text: str | bytes | None, words:
     with pytest.raises(ConfigError, match=words) as caught:
         fetch("http://127.0.0.1:1/", proxy_file=str(file))
     assert SECRET not in str(caught.value)
+
+
+def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is said before anything is fetched; of one host's own proxy in its records."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(ConfigError, match=r"^SOCKS needs one more package: pip install 'everyurl\[socks\]'$"):
+        fetch("http://127.0.0.1:1/", proxy="socks5://127.0.0.1:1")
+    (record,) = fetch("http://127.0.0.1:1/", hosts={"127.0.0.1:1": {"proxy": "socks5://127.0.0.1:1"}})
+    assert record.error is not None
+    assert "everyurl[socks]" in record.error.message
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"--noproxy '\*' goes straight"):
+        fetch("http://127.0.0.1:1/")
 
 
 def test_tables_of_hosts(server: Peer, proxy: Callable[..., str]) -> None:

@@ -31,7 +31,7 @@ class ProxyUrl(msgspec.Struct, frozen=True):
 
     @staticmethod
     def show(value: object) -> str:
-        return str(value)
+        return "none" if value == DIRECT else str(value)
 
 
 class Hosts(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from crawler.config.kinds import shown
 from crawler.fetch.connect.bypass import Bypass
 from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
 from crawler.fetch.connect.routes import Proxies, Routes, bypass_of, from_environment
+from crawler.fetch.connect.socks import socks_missing
 
 _LONGEST: Final = 16 << 20
 _SCHEMES: Final = ("http", "https", "ws", "wss")
@@ -59,6 +60,9 @@ def make_routing(
             raise ConfigError(f"{error} (--noproxy '*' goes straight)") from None
         by_scheme = {scheme: group(proxy) for scheme, (_, proxy) in found.items()}
         variables = {name: str(proxy) for name, proxy in found.values()}
+    socks = any(not proxy.takes_urls for proxies in by_scheme.values() for proxy in proxies.all)
+    if socks and (missing := socks_missing()):
+        raise ConfigError(missing.message + (" (--noproxy '*' goes straight)" if variables else ""))
     said = hosts is not None and any(table.settings.proxy is not None for table in config.hosts)
     if not by_scheme and not said:
         return Routing(None, variables)
