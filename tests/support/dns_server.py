@@ -101,7 +101,7 @@ class DnsServer:
         kind = dns.QUERY_TYPES.get(question.type, str(question.type))
         self.asked.append((how, name, kind))
         said = self.zone.get(name, NXDOMAIN)
-        answer = dns.Message(query.id, answer=1, recDes=1, recAv=1)
+        answer = dns.Message(query.id, answer=1, recDes=1, recAv=1, maxSize=0)
         answer.queries = query.queries
         if isinstance(said, int):
             answer.rCode = said

@@ -16,7 +16,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
 from crawler.fetch.connect import resolver
-from crawler.fetch.connect.resolver import CACHE_SECONDS, FAILURE_SECONDS, Resolver, zone_of
+from crawler.fetch.connect.resolver import (
+    CACHE_SECONDS,
+    CACHE_SIZE,
+    FAILURE_SECONDS,
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    Found,
+    Resolver,
+    zone_of,
+)
 
 PATIENCE = 5.0  # for what another thread does at once
 
@@ -89,6 +98,54 @@ class ResolverTests(SynchronousTestCase):
         if not result:
             self.clock.turn()
         return result[0].code if isinstance(result[0], CodedError) else result[0]
+
+    # Who is asked, and how long it holds.
+
+    def found(self, seconds: float | None) -> list[str]:
+        """Look names up with one who says for how long they hold; what it was asked will be in the list."""
+        asked: list[str] = []
+
+        def find(host: str) -> Found:
+            asked.append(host)
+            return ["2001:db8::1", "192.0.2.1"], seconds
+
+        self.resolver = Resolver(self.clock, look_up=find, threads=2)
+        self.addCleanup(self.resolver.close)
+        return asked
+
+    def test_what_is_said_of_how_long_it_holds(self) -> None:
+        """It counts, between a floor and a cap: a second of 0 s would be a look-up for each connection."""
+        for said, holds in ((None, CACHE_SECONDS), (300.0, 300.0), (0.0, LEAST_SECONDS), (1e9, MOST_SECONDS)):
+            asked = self.found(said)
+            self.look_up("a.example")
+            self.clock.advance(holds - 1)
+            self.successResultOf(self.resolver.resolve("a.example"))
+            self.clock.advance(2)
+            self.look_up("a.example")
+            self.assertEqual(asked, ["a.example"] * 2)
+
+    def test_what_was_asked_for_last_is_kept_longest(self) -> None:
+        """The cache is bounded, and a name in use stays when it is full."""
+        asked = self.found(None)
+        self.look_up("used.example")
+        for number in range(CACHE_SIZE - 1):
+            self.resolver._remember(f"{number}.example", (["192.0.2.1"], None))
+        self.successResultOf(self.resolver.resolve("used.example"))
+        self.look_up("more.example")
+        self.assertEqual(len(self.resolver._cache), CACHE_SIZE)
+        self.successResultOf(self.resolver.resolve("used.example"))
+        self.look_up("0.example")  # the one that nobody had asked for since
+        self.assertEqual(asked, ["used.example", "more.example", "0.example"])
+
+    def test_one_family(self) -> None:
+        """The other one is left out, of names and of addresses; none left is no such thing as no such host."""
+        self.system.answers["both.example"] = ["2001:db8::1", "192.0.2.1"]
+        self.resolver._family = 4
+        self.assertEqual(self.look_up("both.example"), ["192.0.2.1"])
+        self.assertEqual(self.look_up("::1"), "dns_nodata")
+        self.resolver._family = 6
+        self.assertEqual(self.look_up("four.example"), "dns_nodata")
+        self.assertEqual(self.look_up("::1"), ["::1"])
 
     # Answers.
 
