@@ -43,7 +43,7 @@ CODES: Final[dict[str, Code]] = {
     "trap_suspected": Code("policy", False, "looks like an endless URL space"),
     "dropped": Code("policy", False, "its host was dropped by hand"),
     "dry_run": Code("policy", False, "would be fetched, were this not --dry-run"),
-    "content_type_skipped": Code("policy", False, "the content type was not asked for"),
+    "content_type_skipped": Code("policy", False, "the content type is not one of --accept; its body was not read"),
     "host_unavailable": Code("policy", True, "the host kept failing, so the rest of its URLs were not tried"),
     # dns
     "dns_nxdomain": Code("dns", True, "the host name does not exist (tried once more)"),
@@ -155,9 +155,10 @@ WARNINGS: Final[dict[str, str]] = {
     "trailing_junk": "bytes after the end of the compressed body were ignored",
     "charset": "the declared charset is unknown or wrong; another one was used",
     "charset_guessed": "no charset is declared and the body is not UTF-8; it was decoded as what it looks like",
+    "resumed": "the body broke off and went on from there (Range), with a strong validator (If-Range)",
     "input_repaired": "the input had no scheme, or quotes, commas or invisible characters around it",
     "truncated": "the body was cut",
-    "parse_truncated": "the parser gave up before the end of the document",
+    "parse_truncated": "the document was not read, or not to its end",
     "entries_skipped": "so many entries of a sitemap name no URL, as in `entries_skipped:3`",
     "extract_error": "a value that was to be extracted could not be had, or not as its type; it is null",
 }

@@ -58,6 +58,14 @@ def replace(path: str, data: bytes) -> None:
     put(place, data, mode=mode)
 
 
+def rename(source: str, name: str, folder: int | None = None) -> None:
+    """Give a file another name, in place of what has it; it may be relative to an open folder. Raises OSError."""
+    if folder is None:
+        os.replace(source, name)
+    else:
+        os.rename(source, name, dst_dir_fd=folder)  # where folders can be opened, it replaces
+
+
 def put_new(path: str, pieces: Iterable[bytes], *, mode: int = 0o666) -> None:
     """Write a file that is not there yet; when it cannot be whole, nothing of it stays. Raises OSError."""
     fd = create(path, mode)

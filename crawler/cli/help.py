@@ -107,10 +107,12 @@ def invocation(option: Option) -> str:
 def meaning(option: Option) -> str:
     """What an option does, and its default."""
     if option.repeatable and not option.default:
-        return option.help if option.name == "fields" or not option.flags else f"{option.help} (repeatable)"
+        return option.help if option.name in {"fields", "accept"} or not option.flags else f"{option.help} (repeatable)"
     defaults = []
     if option.default is not None and not (isinstance(option.kind, Flag) and option.default is not True):
         defaults.append(option.kind.show(option.default))
     if option.recursive is not None:
         defaults.append(f"with -r {option.kind.show(option.recursive)}")
+    if option.saving is not None:
+        defaults.append(f"with bodies {option.kind.show(option.saving)}")
     return f"{option.help} [{'; '.join(defaults)}]" if defaults else option.help

@@ -168,6 +168,10 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
     values.setdefault("method", implied_method(values))
     if values.get("cookie") or values.get("cookie_jar") is not None:
         values.setdefault("cookies", SESSION)
+    if values.get("bodies") is not None and not values.get("include_body"):
+        for option in OPTIONS.values():
+            if option.saving is not None:
+                values.setdefault(option.name, option.saving)
     config = msgspec.convert(values, Config)
     if reads_secrets:
         _check_secrets(config, origins)

@@ -72,7 +72,7 @@ class Kind(Protocol):
 class Option(NamedTuple):
     """One option. In Config's annotations `name` and `default` are still open: they are those of the field.
 
-    `recursive` is the default of a crawl, where that is another one.
+    `recursive` is the default of a crawl, where that is another one; `saving` that of a run with --bodies.
     """
 
     kind: Kind
@@ -83,6 +83,7 @@ class Option(NamedTuple):
     name: str = ""
     default: object = None
     recursive: object = None
+    saving: object = None
 
     @property
     def opposites(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ pages of its size is tried, a few milliseconds in each turn of the reactor; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -22,7 +22,16 @@ from crawler.models import Findings, Request, Response, record_of
 from crawler.page.callbacks import Callbacks
 from crawler.page.convert import is_json, json_fault
 from crawler.page.cost import LINEAR
-from crawler.page.discovery import TRIAL, Answered, Discovery, LinkRules, discover, has_content, is_quick
+from crawler.page.discovery import (
+    TRIAL,
+    Answered,
+    Discovery,
+    LinkRules,
+    discover,
+    has_content,
+    is_quick,
+    is_text,
+)
 from crawler.page.links import Costly
 from crawler.page.page import Document, Extracted, Page, gather
 from crawler.page.parsing.worker import ParseReactor, ParseWorker
@@ -80,6 +89,10 @@ class PageReader:
     def waiting(self) -> int:
         """How many pages wait for a process that reads them."""
         return self._worker.waiting
+
+    def needs(self, request: Request, headers: Mapping[str, list[str]]) -> bool:
+        """Whether the body of an answer with such headers is read: a parse function may look into any."""
+        return self._is_parsed(request) or is_text(request, headers)
 
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
         """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""

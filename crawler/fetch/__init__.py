@@ -16,5 +16,6 @@ __all__ = [
     "limits",
     "proxied",
     "redirect",
+    "saving",
     "typed",
 ]

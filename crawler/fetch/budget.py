@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from sys import maxsize
 from typing import Final
 
 from crawler.errors import CodedError
@@ -66,13 +67,14 @@ class Growing:
     """A body that grows: its pieces go into one buffer, which is given away in the end, without a second copy.
 
     It is a part of whoever fetches it: an object of its own would cost each URL more. `held` is how many bytes it has,
-    with what came beside it.
+    with what came beside it. What comes when that would be more than `room` is for `_outgrown`.
     """
 
-    __slots__ = ("_body", "_budget", "_first", "held")
+    __slots__ = ("_body", "_budget", "_first", "held", "room")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
+        self.room = maxsize
         self._first = b""  # most bodies come in one piece
         self._body: BytesIO | None = None
         self.held = 0
@@ -88,6 +90,9 @@ class Growing:
 
     def _take(self, data: bytes) -> None:
         """One piece more. This may end it, or others."""
+        if len(data) > self.room - self.held:
+            self._outgrown(data)
+            return
         if not self.held:
             self._first = data
         else:
@@ -97,6 +102,10 @@ class Growing:
                 self._first = b""
             self._body.write(data)
         self._weigh(len(data))
+
+    def _outgrown(self, data: bytes) -> None:
+        """Take a piece for which there is no room here."""
+        raise NotImplementedError
 
     def _weigh(self, size: int) -> None:
         """So many bytes more are held, in the body or beside it. This may end it, or others."""

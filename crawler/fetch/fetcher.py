@@ -23,9 +23,11 @@ from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads, Pairs
-from crawler.fetch.http11.envelope import Envelope, Key, Trace
+from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
+from crawler.fetch.saving.accept import Accept
+from crawler.fetch.saving.spools import Spools
 from crawler.fetch.sending.body import outgoing
 from crawler.fetch.typed import Typed
 from crawler.models import Request, Response
@@ -61,6 +63,8 @@ class Fetcher:
         headers_at: Callable[[str], Pairs] | None = None,
         throttle: Throttle | None = None,
         cookies: Cookies | None = None,
+        spools: Spools | None = None,
+        accept: Accept | None = None,
     ) -> None:
         self.takes_turns = False  # whether proxies do: each try of a URL is another turn, its redirects are none
         self._clock = clock
@@ -91,6 +95,8 @@ class Fetcher:
             ended=self._ended,
             throttle=throttle,
             heard=cookies.heard if cookies is not None and cookies.keeps_runs else None,
+            spools=spools,
+            accept=accept,
         )
         self.budget.sources.append(self._largest)
 
@@ -107,10 +113,12 @@ class Fetcher:
         if fresh:
             flight.trace.fresh = True
         flight.trace.on_sent = on_sent
+        if self.parts.spools is not None:
+            flight.part = self.parts.spools.part(request)
         self._flights[flight] = None
         if self._watch is None:
             self._look_in(WATCH_INTERVAL)
-        flight.start(self._envelope(request, flight.trace))
+        flight.start(self._envelope(request, flight))
         return flight.done
 
     def _parts_at(self, host_key: str) -> Parts:
@@ -160,11 +168,14 @@ class Fetcher:
             self._watch.cancel()
             self._watch = None
 
-    def _envelope(self, request: Request, trace: Trace) -> Envelope:
+    def _envelope(self, request: Request, flight: Flight) -> Envelope:
         url = request.url
         key = Key(url.scheme, url.host, url.port, request.discovered and self._public_only(request))
         body = None if request.ask is None else outgoing(request.ask, self._clock)
-        envelope = Envelope(key, request.method, self.heads.of(request, body), trace)
+        head = self.heads.of(request, body)
+        if flight.part is not None:
+            head = flight.ask_for_rest(head)
+        envelope = Envelope(key, request.method, head, flight.trace)
         if body is not None:
             envelope.body = body.content
         if request.attempt > 1:

@@ -1,13 +1,13 @@
 """One attempt in flight, from its request to its Response: deadlines, limits, decoding and the clock of the phases.
 
-A flight never fails: whatever happens becomes a Response whose `error` says so, with what had arrived until then.
+A flight does not fail: whatever happens becomes a Response whose `error` says so, with what had arrived until then.
+But for a disk that takes no more of a large body: that is a CodedError, and no news about the URL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from crawler.errors import CodedError
-from crawler.fetch.budget import Budget, Growing
+from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.proxy import ProxyFailed
 from crawler.fetch.connect.stalls import Stalls
@@ -27,8 +27,11 @@ from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
 from crawler.fetch.http11.turns import Turns
 from crawler.fetch.limits import Limits
+from crawler.fetch.saving.accept import Accept
+from crawler.fetch.saving.landing import Landing
+from crawler.fetch.saving.spools import Spools
 from crawler.fetch.unpacking import Unpacking
-from crawler.models import Request, Response, Timings
+from crawler.models import Request, Response, Timings, by_name
 from crawler.urls import SOCKETS
 
 _log = Logger()
@@ -47,6 +50,7 @@ class Parts:
     """What the flights of one Fetcher share. `ended` is called once with each of them, before its Deferred fires.
 
     `heard` gets the Set-Cookie lines of every answer as soon as its head is there.
+    Large bodies go to the disk where there are `spools`; what `accept` does not want is not read.
     """
 
     clock: IReactorTime
@@ -58,9 +62,11 @@ class Parts:
     ended: Callable[[Flight], None]
     throttle: Throttle | None = None
     heard: Callable[[Request, Sequence[str]], bool] | None = None
+    spools: Spools | None = None
+    accept: Accept | None = None
 
 
-class Flight(Growing):
+class Flight(Landing):
     """One attempt. It is the Protocol that takes the body."""
 
     __slots__ = (
@@ -69,7 +75,7 @@ class Flight(Growing):
     )  # fmt: skip
 
     def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
-        super().__init__(parts.budget)
+        super().__init__(parts.budget, parts.spools)
         self.done: Deferred[Response] = Deferred(self._cancelled)
         self._parts = parts
         self._request = request
@@ -97,7 +103,8 @@ class Flight(Growing):
     def overdue(self, now: float) -> CodedError | None:
         """The deadline that has passed, if any."""
         limits, trace = self._parts.limits, self.trace
-        if trace.phase == "closing":  # of a WebSocket: all that was asked for is there, and that phase ends by itself
+        # Of a WebSocket: all that was asked for is there, and that phase ends by itself. So it is with the disk.
+        if trace.phase == "closing" or self._saving:
             return None
         free = self._parts.stalls.free if self._pauses is None else self._pauses.without(self._parts.stalls.free)
         if free(trace.started, now) > limits.total:
@@ -106,7 +113,7 @@ class Flight(Growing):
         if trace.phase == "body":
             if self._response is not None and self._response.code == SWITCHING:
                 return None  # messages come when they come; the connection knows how long to wait for them
-            if free(trace.last_byte, now) > limits.idle and not (self._unpacking is not None and self._unpacking.busy):
+            if free(trace.last_byte, now) > limits.idle and not self._busy:
                 return CodedError("timeout_idle", f"no byte of the body for {limits.idle:g} s")
             if self._leads_on and waited > REDIRECT_SECONDS:
                 return CodedError("timeout_idle", f"the body of the redirect did not end within {REDIRECT_SECONDS:g} s")
@@ -124,6 +131,11 @@ class Flight(Growing):
         """Whether there is another way to try when this deadline has passed: another proxy."""
         return self.trace.on_overdue is not None and self.trace.on_overdue(error)
 
+    @property
+    def _busy(self) -> bool:
+        """Whether the server waits for us."""
+        return self._waits or (self._unpacking is not None and self._unpacking.busy)
+
     def stop(self, error: CodedError) -> None:
         """End the fetch with an error of ours and close its socket."""
         if not self.done.called:
@@ -135,6 +147,8 @@ class Flight(Growing):
         self._parts.ended(self)
         self._close()
         self._stop_unpacking()
+        if self._spool is not None:  # what has come of it is there for another run
+            self._spool.finish()
 
     def _stop_unpacking(self) -> None:
         unpacking, self._unpacking = self._unpacking, None
@@ -160,7 +174,18 @@ class Flight(Growing):
             self._weigh(2 * response.head_size)  # as it came, and as text
             if self.done.called:
                 return
-        limits = self._parts.limits
+        parts = self._parts
+        limits = parts.limits
+        if (parts.spools is not None or parts.accept is not None) and response.code != SWITCHING:
+            refusal = self._look(self._request, response, headers, parts.accept)
+            if refusal is not None and response.length is not UNKNOWN_LENGTH and response.length <= REDIRECT_SIZE:
+                self._refusal = refusal  # what is left is read, that the connection may be kept
+                self._limit = min(self._limit, REDIRECT_SIZE)
+            elif refusal is not None:
+                self.stop(refusal)
+                return
+            elif self._spool is not None:
+                self._limit -= self._spool.size
         if self._request.method != "HEAD" and response.code != SWITCHING:
             if response.code in _REDIRECTS and limits.follow and self._request.url.scheme not in SOCKETS:
                 self._leads_on = any(headers.get("location", ()))
@@ -185,6 +210,7 @@ class Flight(Growing):
                         decoder,
                         self._parts.turns,
                         take=self._take,
+                        room=self._room,
                         fail=self.stop,
                         wait=response.pauseProducing,
                         go_on=self._unpacked,
@@ -235,7 +261,11 @@ class Flight(Growing):
         assert self._pauses is not None
         self.trace.last_byte = now = self._parts.clock.seconds()
         self._pauses.end(now)
-        if self._response is not None and not (self._unpacking is not None and self._unpacking.busy):
+        self._resume()
+
+    def _resume(self) -> None:
+        """Have more sent, unless there is still something for which the sender has to wait."""
+        if self._response is not None and not self._busy and (self._pauses is None or not self._pauses.lasting):
             self._response.resumeProducing()
 
     def _unpacked(self) -> None:
@@ -243,8 +273,34 @@ class Flight(Growing):
         self.trace.last_byte = self._parts.clock.seconds()
         if self._end is not None:
             self._ended(*self._end)
-        elif self._response is not None and (self._pauses is None or not self._pauses.lasting):
-            self._response.resumeProducing()
+        else:
+            self._resume()
+
+    # The disk.
+
+    def _outgrown(self, data: bytes) -> None:
+        response = self._response
+        assert response is not None
+        coded = self._decoder is not None
+        spool = self._spool_for(self._request, response, self._headers, coded=coded)
+        spool.write(data)
+        room = None if self._waits else spool.room()
+        if room is not None:
+            self._waits = True
+            response.pauseProducing()
+            room.addCallback(self._disk_ready)
+
+    def _disk_ready(self, _: object) -> None:
+        self._waits = False
+        self.trace.last_byte = self._parts.clock.seconds()
+        self._resume()
+
+    def _disk_failed(self, error: CodedError) -> None:
+        if not self.done.called:
+            self._parts.ended(self)
+            self._close()
+            self._stop_unpacking()
+            self.done.errback(error)
 
     def _ended(self, error: CodedError | None) -> None:
         """Nothing more will come."""
@@ -262,7 +318,19 @@ class Flight(Growing):
             self._finish(error)
 
     def _finish(self, error: CodedError | None) -> None:
-        trace, response = self.trace, self._response
+        if self._spool is None:
+            self._tell(error)
+        elif not self._saving:
+            self._saving = True
+            self._spool.finish().addCallback(lambda _: self._saved(error))
+
+    def _saved(self, error: CodedError | None) -> None:
+        """All that has come is on the disk."""
+        if not self.done.called:
+            self._tell(self._misfit(self._request, self._headers) if self._resumed and error is None else error)
+
+    def _tell(self, error: CodedError | None) -> None:
+        trace, response, spool = self.trace, self._response, self._spool
         start = trace.started
         warnings: list[str] = []
         if response is not None and response.warnings:
@@ -278,6 +346,13 @@ class Flight(Growing):
             elif self._leads_on and error.phase in ("body", "decode"):
                 broken = error.code
                 error = None
+        if self._refusal is not None:
+            error = self._refusal
+        skipped = error is not None and error.code == "content_type_skipped"
+        if self._resumed:
+            warnings.append("resumed")
+        if spool is not None and self._spools is not None and self._spools.is_read(self._request, self._headers):
+            warnings.append("parse_truncated")  # it is too large to be read
         result = Response(
             timings=Timings(
                 None if trace.resolved is None else trace.resolved - start,
@@ -287,13 +362,13 @@ class Flight(Growing):
                 self._parts.clock.seconds() - start,
             ),
             started=self._wall,
-            status=None if response is None else response.code,
+            status=None if response is None else 200 if self._resumed else response.code,
             http_version=None if response is None else response.http_version,
             raw_headers=[] if response is None else response.fields,
-            headers=self._headers,
-            body=self._whole(),
+            headers=self._combined(self._headers) if self._resumed else self._headers,
+            body=b"" if skipped else self._whole(),
             size_download=trace.received,
-            truncated=(error is not None or broken is not None) and response is not None,
+            truncated=(error is not None or broken is not None) and response is not None and not skipped,
             warnings=warnings,
             remote_ip=trace.remote_ip,
             reused=None if trace.phase in _UNSENT else trace.reused,
@@ -301,6 +376,8 @@ class Flight(Growing):
             error=error,
             broken=broken,
             data=None if response is None else response.data,
+            spooled=spool,
+            sha256=None if spool is None else spool.sha256,
         )
         if self._new_cookies:
             result.new_cookies = True
@@ -317,20 +394,3 @@ def _coded(failure: Failure) -> CodedError:
         return error
     _log.failure("a bug in a fetch", failure=failure)
     return CodedError("internal", f"{type(error).__name__}: {error}")
-
-
-@lru_cache(maxsize=4096)
-def _name(raw: bytes) -> str:
-    return raw.decode("latin-1").lower()
-
-
-def by_name(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, list[str]]:
-    """Raw header pairs as lower-case name -> values, latin-1 (RFC 9110 section 5.5)."""
-    headers: dict[str, list[str]] = {}
-    for raw, value in fields:
-        name = _name(raw)
-        if name in headers:
-            headers[name].append(value.decode("latin-1"))
-        else:
-            headers[name] = [value.decode("latin-1")]
-    return headers

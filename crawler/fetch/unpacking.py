@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from crawler.errors import CodedError
@@ -19,7 +20,8 @@ STEP: Final = 1 << 12  # a step with nothing in it (a gzip member of a few bytes
 
 class Unpacking:
     """Feeds a decoder. `take` gets what it decodes, `fail` its error; `wait` is called when the sender has to wait for
-    us, and `go_on` when that is over. While that lasts it is `busy`. After `stop` nothing is called any more.
+    us, and `go_on` when that is over. While that lasts it is `busy`. `room` gives what is to be waited for before there
+    is more to take. After `stop` nothing is called any more.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Unpacking:
         fail: Callable[[CodedError], object],
         wait: Callable[[], object],
         go_on: Callable[[], object],
+        room: Callable[[], Deferred[None] | None] = lambda: None,
     ) -> None:
         self.busy = False
         self._decoder = decoder
@@ -39,6 +42,7 @@ class Unpacking:
         self._fail = fail
         self._wait = wait
         self._go_on = go_on
+        self._room = room
         self._waiting: deque[bytes] = deque()
         self._steps: Iterator[bytes] = iter(())
         self._stopped = False
@@ -74,10 +78,10 @@ class Unpacking:
                 self._fail(error)
         return True
 
-    def _in_turns(self) -> Iterator[None]:
+    def _in_turns(self) -> Iterator[Deferred[None] | None]:
         try:
             while not self._stopped:
-                yield
+                yield self._room()
                 if not self._stopped and self._decode(SLICE):
                     if not self._waiting:
                         break

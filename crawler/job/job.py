@@ -27,7 +27,8 @@ from crawler.fetch.typed import Typed
 from crawler.files import coded, is_stream, open_plain, put, put_new
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.job.commit import Beside, CommitReactor, Committing, Synced
-from crawler.job.lock import Lock, LockedError, NoLocksError
+from crawler.job.kept_bodies import NAMES, kept_in
+from crawler.job.lock import Lock, LockedError, NoLocksError, no_locks, who
 from crawler.job.options import JobError, changes
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
@@ -35,6 +36,7 @@ from crawler.redaction import scrub
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
+from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.formats import kept_at
 from crawler.sinks.writer import Output, Writer, open_output
 from crawler.store.batch import Batch
@@ -117,6 +119,7 @@ class Job:
                 politeness.go_on(idle, store.delays(), now)
             self.run = store.begin_run(wall(), os.getpid(), __version__)
             self.following, self.oldest, batch = store.numbers()
+            self._committed = batch - 1
             self.in_order = store.in_order(self.oldest)
             self.journal = Journal(epoch=self._epoch, following=self.following, batch=batch, seeds=self._seeds)
             self.frontier = SqliteFrontier(politeness, key, store=store, journal=self.journal, now=now)
@@ -280,6 +283,11 @@ class Job:
         compress = path.lower().endswith(".gz")
         return Output(Writer(fd, path, self._reactor, compress=compress, created=created), begun=committed > 0)
 
+    def bodies(self) -> Kept:
+        """What is kept of the files of bodies. Raises JobError, CodedError."""
+        batch, recorded = lambda: self.journal.batch, self._store.recorded
+        return kept_in(self._folder, batch=batch, committed=self._committed, recorded=recorded)
+
     def sink(self, sink: Sink, synced: Sequence[Synced] = ()) -> Committing:
         """The sink that keeps what the job promises around `sink`, which writes to the outputs."""
         self._synced = tuple(synced)
@@ -346,21 +354,13 @@ def refuse_strangers(folder: Path) -> None:
 
 def refuse_others(folder: Path) -> None:
     """Raise JobError where what is read of a job is no plain file: a pipe or a device may have no end."""
-    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK, OPTIONS_FILE):
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK, OPTIONS_FILE, NAMES):
         path = folder / name
         with suppress(FileNotFoundError):
             mode = path.lstat().st_mode
             if not stat.S_ISREG(mode):
                 what = "a link" if stat.S_ISLNK(mode) else "no plain file"
                 raise JobError(f"{path} is {what}: the folder of a job holds its own files")
-
-
-def who(error: LockedError) -> str:
-    return f"another crawler (process {error.pid})" if error.pid else "another crawler"
-
-
-def no_locks(error: NoLocksError) -> str:
-    return f"its file system keeps no locks ({error.strerror})"
 
 
 class _JobFeed:

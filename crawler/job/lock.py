@@ -72,6 +72,14 @@ def _take(fd: int, *, shared: bool = False) -> None:
         raise LockedError(int(pid) if pid.isdigit() else 0) from None
 
 
+def who(error: LockedError) -> str:
+    return f"another crawler (process {error.pid})" if error.pid else "another crawler"
+
+
+def no_locks(error: NoLocksError) -> str:
+    return f"its file system keeps no locks ({error.strerror})"
+
+
 if sys.platform == "win32":
     import msvcrt
 

@@ -13,8 +13,8 @@ import msgspec
 
 from crawler.config.config import Config
 from crawler.errors import CodedError
-from crawler.job.job import DATABASE, LOCK, OPTIONS_FILE, no_locks, refuse_others, refuse_strangers, who
-from crawler.job.lock import Lock, LockedError, NoLocksError, holder
+from crawler.job.job import DATABASE, LOCK, OPTIONS_FILE, refuse_others, refuse_strangers
+from crawler.job.lock import Lock, LockedError, NoLocksError, holder, no_locks, who
 from crawler.job.options import JobError
 from crawler.models import Input, Redirect
 from crawler.redaction import redact, scrub

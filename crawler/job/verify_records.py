@@ -88,6 +88,7 @@ class _Line(msgspec.Struct, gc=False):
     sha256: str | None = None
     content_type: str | None = None
     size_body: int | None = None
+    body_path: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Rows:
@@ -217,7 +218,12 @@ def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[RecordFac
         yield RecordFacts(
             _name(line.url, place.source, place.line, place.parent),
             _digest(facts, told),
-            Body(line.sha256, line.content_type, line.size_body),
+            Body(
+                line.sha256,
+                line.content_type,
+                line.size_body,
+                None if line.body_path is msgspec.UNSET else line.body_path or "",
+            ),
         )
 
 
@@ -233,7 +239,12 @@ def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[Re
             yield RecordFacts(
                 _name(*(row.get(name) for name in _NAMES)),
                 _digest(rows.facts, told),
-                Body(row.get("sha256") or None, _bare(row.get("content_type")), int(size) if size.isdigit() else None),
+                Body(
+                    row.get("sha256") or None,
+                    _bare(row.get("content_type")),
+                    int(size) if size.isdigit() else None,
+                    row.get("body_path"),
+                ),
             )
     finally:
         csv.field_size_limit(limit)

@@ -1,6 +1,9 @@
-"""The values that travel: Request, Response and Record (the wire schema). Nothing here does I/O."""
+"""The values that travel: Request, Response and Record (the wire schema). Nothing here does I/O, but
+for `Record.body` where that is in a file.
+"""
 
 from crawler.models.cookie import Cookie
+from crawler.models.headers import by_name
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
 from crawler.models.record import SCHEMA_VERSION, Ending, ErrorInfo, FetchError, Outcome, Record
 from crawler.models.request import (
@@ -47,6 +50,7 @@ __all__ = [
     "Response",
     "Timings",
     "Wanted",
+    "by_name",
     "error_info",
     "record_of",
     "timestamp",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 
@@ -41,3 +42,20 @@ class Headers(Mapping[str, list[str]]):
         """The first value, or None where there is none."""
         values = self._values.get(name.lower())
         return values[0] if values else None
+
+
+@lru_cache(maxsize=4096)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
+
+
+def by_name(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, list[str]]:
+    """Raw header pairs as lower-case name -> values, latin-1 (RFC 9110 section 5.5)."""
+    headers: dict[str, list[str]] = {}
+    for raw, value in fields:
+        name = _name(raw)
+        if name in headers:
+            headers[name].append(value.decode("latin-1"))
+        else:
+            headers[name] = [value.decode("latin-1")]
+    return headers

@@ -52,6 +52,7 @@ def record_of(
     elif error is None:
         error = findings.error
     timings = response.timings
+    skipped = error is not None and error.code in SKIPS  # for what its head says: no body was taken
     body = response.body
     content_type, charset = extract_type(response.headers.get("content-type", ()))
     text, encoding = body_on_the_wire(body) if wire_body and response.status is not None else (None, None)
@@ -66,7 +67,7 @@ def record_of(
         warnings = [*warnings, *(code for code in findings.warnings if code not in warnings)]
     headers_kept = response.headers
     kept = findings.kept if error is None else None
-    size, digest = len(body), response.digest() if response.status is not None else None
+    size, digest = response.size, response.digest() if response.status is not None and not skipped else None
     if kept is not None and response.status == _NOT_MODIFIED:
         # A 304 has no content: what it says of the content is what was said before.
         content_type, charset, size, digest = kept.content_type, kept.charset, kept.size_body, kept.sha256
@@ -75,7 +76,7 @@ def record_of(
         url=request.written,
         final_url=request.url.href if response.status is not None or request.redirects else None,
         input=request.input,
-        outcome="failed" if error is not None else "ok" if kept is None else "unchanged",
+        outcome=_outcome(error) if error is not None else "ok" if kept is None else "unchanged",
         error=None if error is None else error_info(error),
         warnings=warnings,
         method=request.method,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import structs
 
 from crawler.charset import decode_text
+from crawler.files import open_plain
 from crawler.models.headers import Headers
 from crawler.models.request import Input, Redirect
 
@@ -75,6 +76,7 @@ class Record(
     meta: Any = None
     wire_body: str | None = None
     body_encoding: Literal["base64"] | None = None
+    body_path: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -126,7 +128,14 @@ class Record(
 
     @property
     def body(self) -> bytes:
-        """The decoded body; empty when nothing arrived, or when the record was read from a file without bodies."""
+        """The decoded body; empty when nothing arrived, or when the record was read from a file without bodies.
+
+        With `bodies` a large one is read from its file, each time that it is asked for.
+        """
+        place = self.__dict__.get("body_file")
+        if place is not None:
+            with open_plain(place) as file:
+                return file.read()
         kept = self.__dict__.get("body_bytes")
         if kept is not None:
             return bytes(kept)
@@ -160,9 +169,19 @@ class Record(
         self.__dict__["body_bytes"] = body
         return self
 
+    def in_file(self, path: str) -> Record:
+        """This record, with a body that is in a file."""
+        self.__dict__["body_file"] = path
+        return self
+
+    @property
+    def in_memory(self) -> int:
+        """How many bytes ride along with it."""
+        return len(self.__dict__.get("body_bytes") or b"")
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A Struct's own pickle leaves out what rides along: in another process the body would be empty.
-        return _unpickled, (structs.asdict(self), self.__dict__.get("body_bytes"))
+        return _unpickled, (structs.asdict(self), self.__dict__.get("body_bytes"), self.__dict__.get("body_file"))
 
 
 Mapping.register(Record)
@@ -181,6 +200,8 @@ class FetchError(Exception):
         return f"{record.url}: {what}"
 
 
-def _unpickled(fields: dict[str, Any], body: bytes | None) -> Record:
+def _unpickled(fields: dict[str, Any], body: bytes | None, place: str | None) -> Record:
     record = Record(**fields)
+    if place is not None:
+        record.in_file(place)
     return record if body is None else record.with_body(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -22,13 +22,27 @@ class Timings(msgspec.Struct, gc=False):
     total: float | None = None
 
 
+class Spooled(Protocol):
+    """A body on the disk, without a name yet."""
+
+    size: int
+    sha256: str
+
+    def move(self, path: str, *, folder: int | None = None) -> None:
+        """Give it its name, which may be relative to an open folder. Raises OSError."""
+
+    def drop(self) -> None:
+        """It is not wanted."""
+
+
 class Response(msgspec.Struct):
     """What one fetch got. `error` is set when it failed; what had arrived until then is kept.
 
     `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
     (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
     the epoch. `data` is what came of it beside the body: the messages of a WebSocket. `broken` is the code of what was
-    wrong with the body of a redirect, which is followed no less. `new_cookies`: the run keeps some that it had not.
+    wrong with the body of a redirect, which is followed no less. `new_cookies`: the run keeps some that it had not. A
+    body that outgrew the memory is `spooled`.
     """
 
     timings: Timings
@@ -49,6 +63,12 @@ class Response(msgspec.Struct):
     data: Any = None
     sha256: str | None = None
     new_cookies: bool = False
+    spooled: Spooled | None = None
+
+    @property
+    def size(self) -> int:
+        """Of the body, wherever it is."""
+        return len(self.body) if self.spooled is None else self.spooled.size
 
     def digest(self) -> str:
         """The SHA-256 of the body, in hex. Computed when it is asked for, and once."""

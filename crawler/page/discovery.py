@@ -7,7 +7,7 @@ whether it is quick to read, however it is made, or may be tried here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Final, Self
@@ -160,6 +160,19 @@ class Discovery:
 def has_content(response: Response) -> bool:
     """Whether an answer, or what there is of it, is what was asked for."""
     return response.status is not None and 200 <= response.status < 300
+
+
+def may_lead(request: Request, headers: Mapping[str, list[str]]) -> bool:
+    """Whether an answer with such headers may hold links: a page, a sitemap, or what says of itself no more."""
+    media = extract_type(headers.get("content-type", ()))[0]
+    pages = media in (_HTML, _XHTML) or media in _XML or media in _UNKNOWN
+    return pages or _is_named_sitemap(request) or _is_xml_gz(request.url)
+
+
+def is_text(request: Request, headers: Mapping[str, list[str]]) -> bool:
+    """Whether data may be taken from it, or links."""
+    media = extract_type(headers.get("content-type", ()))[0] or ""
+    return media.startswith("text/") or "json" in media or "xml" in media or may_lead(request, headers)
 
 
 def _page_type(media: str | None, body: bytes) -> str | None:

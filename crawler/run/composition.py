@@ -180,7 +180,13 @@ class Crawler:
         if parts.job is not None:
             source = parts.job.unread(source)
         outputs = open_outputs(
-            config, reactor=self._reactor, stats=self.stats, sinks=self._sinks, bodies=self._bodies, job=parts.job
+            config,
+            reactor=self._reactor,
+            stats=self.stats,
+            sinks=self._sinks,
+            wants_bodies=self._bodies,
+            job=parts.job,
+            bodies=None if parts.saving is None else parts.saving.bodies,
         )
         return Inputs(source, direct), outputs
 

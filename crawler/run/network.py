@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from functools import lru_cache, partial
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.web.iweb import IAgent
 
@@ -34,6 +34,9 @@ from crawler.fetch.proxied import ProxiedAgent
 from crawler.fetch.typed import Typed
 from crawler.run.access.logins import make_logins
 from crawler.run.access.trust import make_policy
+
+if TYPE_CHECKING:
+    from crawler.run.outputs import Saving
 
 
 class Ways:
@@ -71,8 +74,10 @@ class Network:
         throttle: Throttle | None = None,
         routes: Routes | None = None,
         cookies: Cookies | None = None,
+        saving: Saving | None = None,
     ) -> None:
         self._config = config
+        self._saving = saving
         self._hosts = hosts
         self._throttle = throttle
         self._cookies = cookies
@@ -122,9 +127,11 @@ class Network:
     def fetcher(self, max_size: int, *, partial: bool = False, sources: Sequence[Source] = ()) -> Fetcher:
         """A Fetcher with the limits of the config, but for the size; see Limits. `sources` are those of its Heads.
 
-        A `partial` one is for robots.txt, which is asked for without cookies: they hold for a program, not a login.
+        A `partial` one is for robots.txt, which is no input, and is asked for without cookies: they hold for a program,
+        not a login.
         """
         config = self._config
+        saving = None if partial else self._saving
         fetcher = Fetcher(
             clock=self._reactor,
             agent=self._agent,
@@ -147,6 +154,8 @@ class Network:
             logins=self._logins,
             stalls=self._stalls,
             budget=self.budget,
+            spools=None if saving is None or config.include_body else saving.spools,
+            accept=None if saving is None else saving.accept,
             timeout_at=None if self._hosts is None else self._timeout_at,
             throttle=self._throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),

@@ -1,4 +1,6 @@
-"""The outputs of a run: which files, in which formats, and how they are put together into one sink."""
+"""The outputs of a run: which files, in which formats, and how they are put together into one sink; what is wanted of
+the answers, and the folder in which it is kept.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,16 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.defer import Deferred
 
 from crawler.config.config import Config
+from crawler.fetch.saving.accept import Accept
+from crawler.fetch.saving.scratch import Scratch
+from crawler.fetch.saving.spool import Disk
+from crawler.fetch.saving.spools import Reads, Spools
+from crawler.files import coded
 from crawler.redaction import scrub
 from crawler.seeds.inputs import columns
 from crawler.sinks import Sink
-from crawler.sinks.bodies import Bodies
+from crawler.sinks.bodies.keeping import Bodies, Placing
+from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.csv import Csv
 from crawler.sinks.formats import SEPARATED, Target, targets
 from crawler.sinks.jsonl import JsonLines, RecordLine, item_lines
@@ -35,6 +43,8 @@ class KeepsOutputs(Protocol):
 
     def output(self, path: str, *, overwrite: bool) -> Output: ...
 
+    def bodies(self) -> Kept: ...
+
     def sink(self, sink: Sink, synced: Sequence[Bodies] = ()) -> Sink: ...
 
 
@@ -45,23 +55,75 @@ class Outputs(NamedTuple):
     admit: Callable[[int], Deferred[None] | None] | None
 
 
+class Saving:
+    """`accept` says which answers are wanted; `bodies` keeps them in files, and `spools` the large ones as they come.
+
+    `reads` says which answers are read, for links or data. Raises CodedError.
+    """
+
+    def __init__(self, config: Config, reactor: Any, *, reads: Reads | None, job: KeepsOutputs | None) -> None:
+        self.accept: Accept | None = None
+        self.spools: Spools | None = None
+        self.bodies: Bodies | None = None
+        if config.accept:
+            self.accept = self._accept(config)
+        if config.bodies is not None:
+            self._open(config, config.bodies, reactor, reads, job)
+
+    def close(self) -> None:
+        """After the outputs are closed."""
+        if self.spools is not None:
+            self.spools.close()
+
+    def _open(self, config: Config, folder: str, reactor: Any, reads: Reads | None, job: KeepsOutputs | None) -> None:
+        kept = None if job is None else job.bodies()
+        try:
+            spools = Spools(
+                Scratch(folder, None if kept is None else kept.scratch),
+                Disk(reactor),
+                reads=reads,
+                pending=None if kept is None else kept.pending,
+                take_up=not config.durable,  # after a power cut a file may hold anything, whatever its size
+            )
+        except OSError as error:
+            raise coded(error, folder) from error
+        self.bodies = Bodies(
+            folder,
+            layout=config.bodies_as,
+            durable=config.durable and job is not None,
+            spools=spools,
+            accept=self.accept,
+            kept=kept,
+        )
+        self.spools = spools
+
+    @staticmethod
+    def _accept(config: Config) -> Accept:
+        if not config.recursive:
+            return Accept(config.accept)
+        from crawler.page.discovery import may_lead
+
+        return Accept(config.accept, may_lead)
+
+
 def open_outputs(
     config: Config,
     *,
     reactor: Any,
     stats: Sink,
     sinks: Sequence[Sink] = (),
-    bodies: bool = True,
+    wants_bodies: bool = True,
     job: KeepsOutputs | None = None,
+    bodies: Bodies | None = None,
 ) -> Outputs:
     """One sink for the outputs of the config, for `sinks` and `stats`.
 
-    All outputs are opened or none: one that cannot be leaves no empty file of another, and no old one emptied. `bodies`
-    says whether `sinks` want the body that rides along. Raises ValueError for a suffix without a format.
+    All outputs are opened or none: one that cannot be leaves no empty file of another, and no old one emptied.
+    `wants_bodies` says whether `sinks` want the body that rides along; `bodies` keeps them in files. Raises ValueError
+    for a suffix without a format.
     """
     outputs = targets(config)
     formats = [output.suffix for output in outputs]
-    saved = [] if config.bodies is None else [Bodies(config.bodies, durable=config.durable and job is not None)]
     opened: list[Output] = []
     try:
         for output in outputs:
@@ -79,18 +141,20 @@ def open_outputs(
     if config.omits_skips:
         records = Wanted(records)
     ordered = config.ordered and bool(lines or sinks) and (job is None or job.in_order)
+    # What a body is lost with must not count as written. Behind the order there are no responses any more.
+    if bodies is not None and not ordered:
+        records = Placing(bodies, records)
     if job is not None:
-        # What a body is lost with must not count as written. Behind the order there are no responses any more.
-        records = job.sink(records if ordered else Tee([*saved, records]), saved)
-        saved = saved if ordered else []
+        records = job.sink(records, [] if bodies is None else [bodies])
     if not ordered:
-        return Outputs(Tee([stats, *saved, records]), None)
-    bodies_wait = bool(sinks) and bodies
+        return Outputs(Tee([stats, records]), None)
+    bodies_wait = bool(sinks) and wants_bodies
     # With bodies a record is no small thing to hold.
     window = 1_000 if config.include_body or bodies_wait else 10_000
     first = 0 if job is None else job.oldest
     in_order = Ordered(records, window=window, bodies=bodies_wait, first=first, strict=job is not None)
-    return Outputs(Tee([stats, *saved, in_order]), in_order.admit)
+    last: Sink = in_order if bodies is None else Placing(bodies, in_order)
+    return Outputs(Tee([stats, last]), in_order.admit)
 
 
 def _opened(output: Target, reactor: Any, job: KeepsOutputs | None) -> Output:

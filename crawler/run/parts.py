@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from crawler.job.previous import Previous
     from crawler.page.callbacks import Callbacks
     from crawler.robots.policy import Robots
+    from crawler.run.outputs import Saving
 
 SPARE_DESCRIPTORS: Final = 64
 ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
@@ -82,6 +83,7 @@ class Parts:
         self.admission: Admission | None = None
         self.robots_summary: Callable[[str], str] = lambda _: ""
         self._kept: KeptCookies | None = None
+        self.saving: Saving | None = None
         self._scope: Scope | None = None
         self._reader: PageReader | None = None
         self.previous: Previous | None = None  # with --since
@@ -114,6 +116,13 @@ class Parts:
         self.notes = [*self.notes, *self._kept.notes]
         if self.job is not None:
             self.job.beside = self._kept
+        if config.accept or config.bodies is not None:
+            from crawler.run.outputs import Saving
+
+            self.saving = Saving(
+                config, self._reactor, reads=None if self._reader is None else self._reader.needs, job=self.job
+            )
+            resources.callback(self.saving.close)
 
     def admit(self, feed: Feed, ask: Callable[[int], Deferred[None] | None] | None, stats: Stats) -> Admission:
         """What accepts the inputs of `feed`; see Admission for `ask`."""
@@ -156,6 +165,7 @@ class Parts:
             pins=self._pins,
             throttle=make_throttle(config, reactor, self.politeness),
             cookies=cookies,
+            saving=self.saving,
         )
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)

@@ -16,7 +16,6 @@ __all__ = [
     "human",
     "jsonl",
     "memory",
-    "naming",
     "ordered",
     "tables",
     "tee",

@@ -66,7 +66,7 @@ class QueueSink:
             if self._ended:  # the consumer has stopped
                 return None
             self._records.append(record)
-            self._bytes += record.size_body
+            self._bytes += record.in_memory
             self._changed.notify()
             if len(self._records) < self._capacity and self._bytes < CAPACITY_BYTES:
                 return None
@@ -109,7 +109,7 @@ class QueueSink:
                         raise self._error
                     return
                 record = self._records.popleft()
-                self._bytes -= record.size_body
+                self._bytes -= record.in_memory
                 # Not at each record: waking the reactor costs more than handing over a hundred. And never once we
                 # are closed, for then the reactor may be gone; the lock is kept because close() takes it.
                 if self._full and not self._ended and self._half_empty():

@@ -132,6 +132,8 @@ class Ordered:
 
     def _put_away(self, sequence: int, record: Record) -> bool:
         """Whether a record waits on the disk now. Raises CodedError."""
+        if "body_file" in record.__dict__:  # its body does already
+            return False
         try:
             data = msgspec.msgpack.encode(record)
         except (UnicodeEncodeError, TypeError, OverflowError):  # of a lone surrogate, or of a parse function
@@ -140,7 +142,7 @@ class Ordered:
             from crawler.store.spill import Spill  # SQLite is only for those who need it
 
             self._spill = Spill(_SCHEMA)
-        body = record.body if self._bodies else None
+        body = record.body if record.in_memory else None
         self._spill.run("INSERT INTO held VALUES (?, ?, ?)", sequence, data, body)
         self._spilled_size += len(data) + len(body or b"")
         return True
@@ -159,8 +161,7 @@ class Ordered:
     def _size_of(self, record: Record) -> int:
         """About so many bytes: what may be large of it."""
         size = _OF_A_RECORD + len(record.url) + len(record.final_url or "")
-        if self._bodies:
-            size += record.size_body
+        size += record.in_memory
         if record.wire_body is not None:
             size += len(record.wire_body)
         if record.data is not None:

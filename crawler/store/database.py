@@ -43,6 +43,7 @@ from crawler.store.rows import (
 )
 
 _MEMO: Final = 4096
+_ASKED: Final = 500  # ids in one question
 _offsets: Final = msgspec.json.Decoder(dict[int, int]).decode
 
 
@@ -298,6 +299,18 @@ class Store:
         ended: int = self._read(f"SELECT count(*) FROM urls WHERE state >= {FIRST_ENDED} AND attempt > 0")[0][0]
         begun = self._read(f"SELECT id FROM urls WHERE state IN ({BEGUN}, {PARKED}) AND {_PENDING}")
         return ended, {number for (number,) in begun}
+
+    def recorded(self, numbers: set[int]) -> dict[int, bool]:
+        """Of those inputs of these that are known: whether they have a record, be it of an earlier time."""
+        found: dict[int, bool] = {}
+        wanted = sorted(numbers)
+        for at in range(0, len(wanted), _ASKED):
+            some = wanted[at : at + _ASKED]
+            query = (
+                f"SELECT id, state >= {FIRST_ENDED} OR earlier > 0 FROM urls WHERE id IN ({', '.join('?' * len(some))})"
+            )
+            found |= {number: bool(is_recorded) for number, is_recorded in self._read(query, some, tuple[int, int])}
+        return found
 
     def known_keys(self) -> Iterator[bytes]:
         """The keys of all known URLs, many at a time."""

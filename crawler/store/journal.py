@@ -49,6 +49,11 @@ class Journal:
         self._awake = False
 
     @property
+    def batch(self) -> int:
+        """The number of the batch that is gathered."""
+        return self._batch.number
+
+    @property
     def empty(self) -> bool:
         """True when every event is in a batch that was cut."""
         return not self._awake

@@ -34,7 +34,6 @@ from crawler.engine.retry import Retry
 from crawler.fetch.client import Client
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.fetcher import Fetcher
-from crawler.fetch.flight import by_name
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
@@ -42,7 +41,7 @@ from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.response import WireResponse
 from crawler.fetch.limits import Limits
 from crawler.frontier.memory import MemoryFrontier
-from crawler.models import Input, Request, Response, Timings, record_of
+from crawler.models import Input, Request, Response, Timings, by_name, record_of
 from crawler.monitor.dashboard.live import Hello, Live
 from crawler.politeness.controller import Politeness
 from crawler.seeds.feed import DirectFeed

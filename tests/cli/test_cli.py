@@ -284,7 +284,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(re.findall(rf"^  +(?:--?\w+, )*{re.escape(flag)}(?: |$)", text, re.MULTILINE)) == 1, flag
     flat = " ".join(text.split())
     assert "--concurrency N Fetch at most N URLs at once [64]" in flat
-    assert "decoded [10MiB]" in flat
+    assert "decoded [10MiB; with bodies 1TiB]" in flat
     assert re.search(r"^  130 +interrupted", text, re.MULTILINE)
 
 

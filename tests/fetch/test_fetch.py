@@ -20,11 +20,11 @@ from zope.interface import implementer
 from crawler.errors import StaleConnection
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.fetcher import WATCH_INTERVAL, Fetcher
-from crawler.fetch.flight import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE, by_name
+from crawler.fetch.flight import MIN_RATE_GRACE, REDIRECT_SECONDS, REDIRECT_SIZE
 from crawler.fetch.limits import Limits
 from crawler.fetch.redirect import next_hop
 from crawler.fetch.typed import Typed
-from crawler.models import Input, Redirect, Request, Response, Timings, record_of
+from crawler.models import Input, Redirect, Request, Response, Timings, by_name, record_of
 from crawler.urls import parse
 
 OK = b"HTTP/1.1 200 OK\r\n"

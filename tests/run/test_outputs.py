@@ -14,6 +14,7 @@ from crawler.errors import CodedError
 from crawler.models import Input, Record, Request, Response, Timings, record_of, unfetched
 from crawler.run.outputs import Outputs, open_outputs
 from crawler.sinks import Sink
+from crawler.sinks.bodies.keeping import Bodies
 from crawler.sinks.writer import Output, open_output
 from crawler.urls import parse
 
@@ -131,9 +132,9 @@ class TestOpening:
     def test_everybody_gets_everything(self, tmp_path, reactor):
         """Each output, each sink, and the statistics; the folder of bodies gets those."""
         first, second, bodies = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "bodies"
-        config = Config.build(output=str(first), overwrite_output=str(second), bodies=str(bodies))
+        config = Config.build(output=str(first), overwrite_output=str(second))
         stats, sink = Kept(), Kept()
-        outputs = open_outputs(config, reactor=reactor, stats=stats, sinks=[sink])
+        outputs = open_outputs(config, reactor=reactor, stats=stats, sinks=[sink], bodies=Bodies(str(bodies)))
         assert outputs.admit is None
         write(reactor, outputs, fetched(2), fetched(1))
         assert lines(first) == lines(second) == ["2", "1"]
@@ -180,8 +181,14 @@ class TestOrdered:
     def test_bodies_need_not_wait(self, tmp_path, reactor):
         """Sinks that do not want them do not make them stay in memory; the folder gets them at once."""
         sink, bodies = Kept(), tmp_path / "bodies"
-        config = Config.build(ordered=True, bodies=str(bodies))
-        outputs = open_outputs(config, reactor=reactor, stats=Kept(), sinks=[sink], bodies=False)
+        outputs = open_outputs(
+            Config.build(ordered=True),
+            reactor=reactor,
+            stats=Kept(),
+            sinks=[sink],
+            wants_bodies=False,
+            bodies=Bodies(str(bodies)),
+        )
         outputs.sink.write(*fetched(1))
         assert len([path for path in bodies.rglob("*") if path.is_file()]) == 1
         write(reactor, outputs, fetched(0))
@@ -193,7 +200,7 @@ class TestOrdered:
         def window(**options: object) -> int:
             bodies = bool(options.pop("bodies_wait", False))
             config = Config.build(ordered=True, **options)
-            outputs = open_outputs(config, reactor=reactor, stats=Kept(), sinks=[Kept()], bodies=bodies)
+            outputs = open_outputs(config, reactor=reactor, stats=Kept(), sinks=[Kept()], wants_bodies=bodies)
             assert outputs.admit is not None
             return next(number for number in range(100_000) if outputs.admit(number) is not None)
 
@@ -217,7 +224,7 @@ class TestJobs:
     def test_it_hears_of_bodies_and_records_together(self, tmp_path, reactor):
         """What a body is lost with must not count as written; statistics are none of the job's."""
         job, stats, bodies = Job(reactor), Kept(), tmp_path / "bodies"
-        open_outputs(Config.build(bodies=str(bodies)), reactor=reactor, stats=stats, job=job)
+        open_outputs(Config.build(), reactor=reactor, stats=stats, job=job, bodies=Bodies(str(bodies)))
         assert job.inner is not None
         job.inner.write(*fetched(1))
         assert stats.written == []

@@ -28,7 +28,7 @@ from crawler.politeness.controller import Politeness
 from crawler.run.reactors import private_reactor, run
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine, from_iterable
-from crawler.sinks.bodies import Bodies
+from crawler.sinks.bodies.keeping import Bodies
 from crawler.sinks.csv import Csv
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.ordered import Ordered
@@ -263,7 +263,7 @@ class Run:
                 if frontier.add(Request(self.number, url, url.href, place, now)):
                     self.number += 1
         record = record_of(request, response, 0.0)
-        self.bodies.write(record, response, request.id)
+        record = self.bodies.keep(record, response, request.id)
         self.sink.write(record, response, request.id)
         frontier.finish(request, record.outcome, now)
 

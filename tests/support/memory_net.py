@@ -28,6 +28,8 @@ from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.limits import Limits
 from crawler.fetch.proxied import ProxiedAgent
+from crawler.fetch.saving.accept import Accept
+from crawler.fetch.saving.spools import Spools
 from crawler.models import Input, Request
 from crawler.urls import parse
 
@@ -278,6 +280,8 @@ class Client:
         stalls: Stalls | None = None,
         budget: Budget | None = None,
         routes: Routes | None = None,
+        spools: Spools | None = None,
+        accept: Accept | None = None,
         **endpoint_options: Any,
     ) -> None:
         self.network = network
@@ -303,6 +307,8 @@ class Client:
             public_only=public_only,
             stalls=stalls,
             budget=budget,
+            spools=spools,
+            accept=accept,
             wall_clock=lambda: WALL + clock.seconds(),
         )
         self.fetcher.takes_turns = routes is not None

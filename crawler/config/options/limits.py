@@ -16,7 +16,7 @@ class LimitOptions(RequestOptions, frozen=True, kw_only=True):
 
     timeout: Annotated[
         float,
-        Option(Seconds(0.001, _DAY), LIMITS, "Longest time for a fetch as a whole", ("-t",), "TIME"),
+        Option(Seconds(0.001, _DAY), LIMITS, "Longest time for a fetch as a whole", ("-t",), "TIME", saving=_DAY),
     ] = 60.0
     dns_timeout: Annotated[
         float,
@@ -57,7 +57,7 @@ class LimitOptions(RequestOptions, frozen=True, kw_only=True):
     ] = 10
     max_size: Annotated[
         int,
-        Option(Size(1, TIB), LIMITS, "Largest body, on the wire and decoded", metavar="SIZE"),
+        Option(Size(1, TIB), LIMITS, "Largest body, on the wire and decoded", metavar="SIZE", saving=TIB),
     ] = 10 * MIB
     max_memory: Annotated[
         int | None,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from crawler.config.fields import parse_path
-from crawler.config.kinds import Flag, Line, Many, Option, Path, shown, suggestion
+from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path, shown, suggestion
 from crawler.config.options.groups import OUTPUT
 from crawler.config.options.input import InputOptions
+from crawler.fetch.saving.accept import media_range
+
+Layout = Literal["hash", "name", "url"]
+"""What the files of bodies are called by."""
 
 
 class Fields(Many, frozen=True):
@@ -36,6 +40,21 @@ class Fields(Many, frozen=True):
                 hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
                 raise ValueError(f"{shown(text)} is not a field of the record{hint}")
         return names
+
+
+class MediaRanges(Many, frozen=True):
+    """Content types, or ranges of them."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        items = super().read(raw)
+        parts = [part for item in items for part in self.split(str(item))]
+        ranges = tuple(media_range(part) for part in parts)
+        for part, found in zip(parts, ranges, strict=True):
+            if found is None:
+                raise ValueError(f"{shown(part)} is not a content type (image/png) or a range of them (image/*)")
+        if items and not ranges:
+            raise ValueError(f"{shown(raw)} names no content type")
+        return ranges
 
 
 class OutputOptions(InputOptions, frozen=True, kw_only=True):
@@ -80,10 +99,26 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     ] = False
     bodies: Annotated[
         str | None,
-        Option(
-            Path("a folder", folder=True), OUTPUT, "Keep each body in a file of DIR, named by its hash", metavar="DIR"
-        ),
+        Option(Path("a folder", folder=True), OUTPUT, "Keep each body in a file of DIR", metavar="DIR"),
     ] = None
+    bodies_as: Annotated[
+        Layout,
+        Option(
+            Choice(get_args(Layout)),
+            OUTPUT,
+            "Name the files of --bodies by their hash, by the name that they have there, or by host and path",
+            metavar="hash|name|url",
+        ),
+    ] = "hash"
+    accept: Annotated[
+        tuple[str, ...],
+        Option(
+            MediaRanges(Line("a content type"), separators=", \t\n"),
+            OUTPUT,
+            "Skip answers of other content types before their body is read: image/*,application/pdf",
+            metavar="TYPES",
+        ),
+    ] = ()
     ordered: Annotated[
         bool,
         Option(Flag(), OUTPUT, "Write records in the order of the inputs"),

@@ -13,8 +13,8 @@ import pytest
 from crawler.cli.main import main
 from crawler.errors import CodedError
 from crawler.models import Input, Record, Response, Timings
-from crawler.sinks.bodies import Bodies
-from crawler.sinks.naming import extension, place
+from crawler.sinks.bodies.keeping import Bodies
+from crawler.sinks.bodies.names import extension, place
 from crawler.store.database import Store
 
 BODY = b"<!doctype html><title>x</title>"
@@ -30,10 +30,10 @@ def response(body: bytes = BODY) -> Response:
     return Response(timings=Timings(), started=0.0, status=200, body=body)
 
 
-def error_of(deferred) -> CodedError:
-    failures = []
-    deferred.addErrback(failures.append)
-    return failures[0].value
+def error_of(sink: Bodies, *arguments) -> CodedError:
+    with pytest.raises(CodedError) as caught:
+        sink.keep(*arguments)
+    return caught.value
 
 
 def files(directory) -> dict[str, bytes]:
@@ -43,8 +43,9 @@ def files(directory) -> dict[str, bytes]:
 def test_named_by_hash(tmp_path):
     """The file is named by the SHA-256 of the body, in a folder of its first two digits, with a suffix of its type."""
     sink = Bodies(str(tmp_path / "new" / "bodies"))
-    assert sink.write(record(), response(), 0) is None
-    assert sink.flush() is sink.close() is sink.close() is None
+    assert sink.keep(record(), response(), 0).body_path == f"{HASH[:2]}/{HASH}.html"
+    sink.close()
+    sink.close()
     assert files(tmp_path / "new" / "bodies") == {f"{HASH[:2]}/{HASH}.html": BODY}
     assert place(str(tmp_path / "new" / "bodies"), HASH, "text/html") == str(
         tmp_path / "new" / "bodies" / HASH[:2] / f"{HASH}.html"
@@ -53,12 +54,12 @@ def test_named_by_hash(tmp_path):
 
 def test_the_same_body_once(tmp_path):
     """A body that is there, from this run or another, is neither an error nor written again."""
-    Bodies(str(tmp_path)).write(record(), response(), 0)
+    Bodies(str(tmp_path)).keep(record(), response(), 0)
     path = tmp_path / HASH[:2] / f"{HASH}.html"
     before = path.stat()
     again = Bodies(str(tmp_path))
     for sequence in range(3):
-        assert again.write(record(), response(), sequence) is None
+        assert again.keep(record(), response(), sequence).body_path
     assert path.stat() == before
     assert len(files(tmp_path)) == 1
 
@@ -66,9 +67,9 @@ def test_the_same_body_once(tmp_path):
 def test_nothing_to_write(tmp_path):
     """No response, no body, or a record without the hash that would lead to the file: no file."""
     sink = Bodies(str(tmp_path))
-    assert sink.write(record(), None, 0) is None
-    assert sink.write(record(b""), response(b""), 1) is None
-    assert sink.write(msgspec.structs.replace(record(), sha256=None), response(), 2) is None
+    assert sink.keep(record(), None, 0) == record()
+    assert sink.keep(record(b""), response(b""), 1) == record(b"")
+    assert sink.keep(msgspec.structs.replace(record(), sha256=None), response(), 2).body_path is None
     assert files(tmp_path) == {}
 
 
@@ -83,12 +84,12 @@ def test_a_full_disk_leaves_no_torn_file(tmp_path, monkeypatch):
         return write(fd, data[:10])
 
     monkeypatch.setattr(os, "write", full)
-    error = error_of(sink.write(record(), response(), 0))
+    error = error_of(sink, record(), response(), 0)
     monkeypatch.undo()
     assert error.code == "disk_full"
     assert HASH in error.message
     assert files(tmp_path) == {}
-    assert sink.write(record(), response(), 1) is None, "and when there is room again it works again"
+    assert sink.keep(record(), response(), 1).body_path, "and when there is room again it works again"
     assert len(files(tmp_path)) == 1
 
 
@@ -96,7 +97,7 @@ def test_the_directory_goes_away(tmp_path):
     """A directory that was deleted under our feet is a write_error, not a crash."""
     sink = Bodies(str(tmp_path / "bodies"))
     (tmp_path / "bodies").rmdir()
-    assert error_of(sink.write(record(), response(), 0)).code == "write_error"
+    assert error_of(sink, record(), response(), 0).code == "write_error"
 
 
 def test_a_directory_that_cannot_be_made(tmp_path):
@@ -113,7 +114,7 @@ def test_a_link_as_folder_is_not_followed(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "bodies" / HASH[:2]).symlink_to(tmp_path / "elsewhere")
     sink = Bodies(str(tmp_path / "bodies"))
-    assert error_of(sink.write(record(), response(), 0)).code == "write_error"
+    assert error_of(sink, record(), response(), 0).code == "write_error"
     assert files(tmp_path) == {}
 
 
@@ -124,7 +125,7 @@ def test_a_link_as_file_is_not_followed(tmp_path):
     folder = tmp_path / "bodies" / HASH[:2]
     folder.mkdir(parents=True)
     (folder / f"{HASH}.html").symlink_to(target)
-    error = error_of(Bodies(str(tmp_path / "bodies")).write(record(), response(), 0))
+    error = error_of(Bodies(str(tmp_path / "bodies")), record(), response(), 0)
     assert error.code == "write_error"
     assert target.read_bytes() == b"mine"
 
@@ -156,7 +157,7 @@ def test_a_file_of_another_size_is_not_the_body(tmp_path, durable, there):
     path = tmp_path / HASH[:2] / f"{HASH}.html"
     path.parent.mkdir()
     path.write_bytes(there)
-    assert Bodies(str(tmp_path), durable=durable).write(record(), response(), 0) is None
+    assert Bodies(str(tmp_path), durable=durable).keep(record(), response(), 0).body_path
     assert path.read_bytes() == BODY
     assert len(files(tmp_path)) == 1
 
@@ -166,7 +167,7 @@ def test_a_durable_one_looks_inside(tmp_path):
     path = tmp_path / HASH[:2] / f"{HASH}.html"
     path.parent.mkdir()
     path.write_bytes(bytes(len(BODY)))
-    Bodies(str(tmp_path), durable=True).write(record(), response(), 0)
+    Bodies(str(tmp_path), durable=True).keep(record(), response(), 0)
     assert path.read_bytes() == BODY
 
 
@@ -189,7 +190,7 @@ def test_sync(tmp_path, synced):
     sink = Bodies(str(tmp_path), durable=True)
     other = b"another"
     for body in (BODY, other, BODY):
-        sink.write(record(body), response(body), 0)
+        sink.keep(record(body), response(body), 0)
     assert synced == []
     sink.sync()
     paths = [place(str(tmp_path), sha256(body).hexdigest(), "text/html") for body in (BODY, other)]

@@ -1,0 +1,129 @@
+"""A body that may grow too large for memory: then it goes on in a spool, and there it may go on from an earlier try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.web.iweb import UNKNOWN_LENGTH
+
+from crawler.errors import CodedError, StaleConnection
+from crawler.fetch.budget import Budget, Growing
+from crawler.fetch.saving.accept import Accept
+from crawler.fetch.saving.resuming import agrees, combined, fields, is_rest, origin_of, total_of
+from crawler.fetch.saving.spool import Spool
+from crawler.fetch.saving.spools import IN_MEMORY, READ, Part, Spools
+from crawler.models import Request
+
+_OK: Final = 200
+_PARTIAL: Final = 206
+_UNSATISFIABLE: Final = 416
+
+
+class Landing(Growing):
+    """The part of a flight that knows where its body goes. It is a base class: an object more would cost each URL.
+
+    `part` is what there is of the body from an earlier try, when the rest was asked for.
+    """
+
+    __slots__ = ("_origin", "_refusal", "_resumed", "_saving", "_spool", "_spools", "_waits", "part")
+
+    def __init__(self, budget: Budget, spools: Spools | None) -> None:
+        super().__init__(budget)
+        self.part: Part | None = None
+        self._spools = spools
+        self._spool: Spool | None = None
+        self._saving = False  # all has come, and is being written
+        self._waits = False  # the server does, for the disk
+        self._resumed = False
+        self._refusal: CodedError | None = None
+
+    # What a flight does.
+
+    def _disk_failed(self, error: CodedError) -> None:
+        raise NotImplementedError
+
+    def ask_for_rest(self, head: bytes) -> bytes:
+        """The head of a request with what asks for the rest of the body, unless it asks for a range already."""
+        part = self.part
+        assert part is not None
+        assert part.origin is not None
+        if b"\nrange:" in head.lower():
+            self.part = None
+            return head
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields(part.origin, part.spool.size))
+        return head.removesuffix(b"\r\n") + lines.encode("latin-1") + b"\r\n"
+
+    def _look(
+        self, request: Request, response: Any, headers: Mapping[str, list[str]], accept: Accept | None
+    ) -> CodedError | None:
+        """See from the head where the body goes. An error is what ends the fetch before that is read."""
+        status, spools = response.code, self._spools
+        if accept is not None and 200 <= status < 300:
+            refusal = accept.refusal(request, headers)
+            if refusal is not None:
+                return refusal
+        if spools is None:
+            return None
+        part = self.part
+        if part is not None and status == _PARTIAL and part.origin is not None:
+            if is_rest(part.origin, part.spool.size, headers):
+                self._resumed = True
+                self._use(part.spool)
+                return None
+            spools.forget(request.id)
+            return StaleConnection("body_truncated", "the server has not the rest of what had come")
+        if part is not None and status == _UNSATISFIABLE:
+            spools.forget(request.id)
+            return StaleConnection("body_truncated", "the server has nothing behind what had come")
+        if request.method == "GET":
+            self.room = READ if spools.is_read(request, headers) else IN_MEMORY
+        return None
+
+    def _use(self, spool: Spool) -> None:
+        self._spool = spool
+        spool.on_error = self._disk_failed
+        self.let_go()
+        self.room = 0
+
+    def _spool_for(self, request: Request, response: Any, headers: Mapping[str, list[str]], *, coded: bool) -> Spool:
+        """The spool, with what is in memory."""
+        spool = self._spool
+        if spool is None:
+            assert self._spools is not None
+            length = None if response.length is UNKNOWN_LENGTH else response.length
+            plain = request.method == "GET" and not coded and request.ask is None
+            origin = origin_of(request.url.href, response.code, headers, length) if plain else None
+            spool = self._spools.begin(request, origin)
+            begun = self._whole()
+            self._use(spool)
+            if begun:
+                spool.write(begun)
+        return spool
+
+    def _room(self) -> Deferred[None] | None:
+        """What has to be waited for until the disk takes more."""
+        return None if self._spool is None else self._spool.room()
+
+    def _misfit(self, request: Request, headers: Mapping[str, list[str]]) -> CodedError | None:
+        """What is wrong with a whole that was put together."""
+        part, spool = self.part, self._spool
+        assert part is not None
+        assert part.origin is not None
+        assert spool is not None
+        assert self._spools is not None
+        total = part.origin.total or total_of(headers)
+        if total is not None and spool.size != total:
+            return CodedError("body_truncated", f"{spool.size:,} bytes of {total:,} have come, in parts")
+        if not agrees(part.origin.digest, spool.digest):
+            self._spools.forget(request.id)
+            return StaleConnection("body_truncated", "the parts are not those of one body, by the server's own digest")
+        return None
+
+    def _combined(self, headers: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        part, spool = self.part, self._spool
+        assert part is not None
+        assert part.origin is not None
+        assert spool is not None
+        return combined(part.origin, headers, spool.size)
