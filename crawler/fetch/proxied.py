@@ -159,8 +159,8 @@ class _Passage:
         seconds = self._proxies.failed(proxy)
         if len(self._proxies.all) > 1 and proxy not in self._proxies.told:
             self._proxies.told.add(proxy)  # once is enough
-            why = "others get through" if error is None else error.message
-            _log.warn("{proxy} rests for {seconds:.0f} s: {why}", proxy=str(proxy), seconds=seconds, why=why)
+            why = f"{proxy} gets nowhere, and others do" if error is None else error.message
+            _log.warn("{why} (it rests for {seconds:.0f} s)", why=why, seconds=seconds)
 
     def _overdue(self, error: CodedError) -> bool:
         """A deadline has passed; whether there is still something to try, and the fetch goes on."""

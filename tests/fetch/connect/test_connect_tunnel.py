@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from http11_fakes import FakeTransport
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -206,6 +208,37 @@ def test_socks_fails(answers: bytes, code: str, words: str, cut: Cut) -> None:
 def test_socks_wants_a_login() -> None:
     with pytest.raises(ProxyFailed, match=r"wants more \(socks5://USER:PASSWORD@\.\.\.\)"):
         told(started(SocksTalk(PLAIN, "192.0.2.1", 443)), b"\x05\xff")
+
+
+# Anything
+
+
+PIECES = [
+    b"HTTP/1.1 ", b"200 OK", b"407 x", b"502", b"100", b"\r\n", b"\n", b"\r", b"Proxy-Authenticate:", b" Basic", b"\x05",
+    b"\x05\x00", b"\x05\x02", b"\x01\x00", b"\x00", b"\x00\x01", b"\x00\x03", b"\x00\x04", b"\xff", b"\x7f\x00\x00\x01",
+]  # fmt: skip
+ANYTHING = st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANYTHING, st.sampled_from(["http", "socks5h"]))
+def test_anything(pieces: list[bytes], scheme: str) -> None:
+    """Whatever comes, it opens, waits or fails with a code of its own; and it does not matter how it was cut."""
+
+    def outcome(cut: Cut) -> tuple[object, ...]:
+        proxy = parse_proxy(f"{scheme}://user:hunter2@p:1")
+        talk: Talk = (ConnectTalk if scheme == "http" else SocksTalk)(proxy, "a.example", 443)
+        talk.start()
+        try:
+            for piece in cut(b"".join(pieces)):
+                if talk.done:
+                    break
+                talk.receive(piece)
+        except CodedError as error:
+            return (error.code,)
+        return (talk.done,)
+
+    assert outcome(whole) == outcome(bytewise)
 
 
 # The layer
