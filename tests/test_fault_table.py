@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from test_faults_crawl import ROBOTS
+from test_faults_http2 import NAMES as OVER_HTTP2
 from test_faults_names import FAILURES, HOSTS, IMPOSSIBLE
 from test_faults_tls import HANDSHAKES
 
@@ -27,6 +28,7 @@ SUITES = {
     "test_faults_names::test_urls_that_are_none": IMPOSSIBLE,
     "test_faults_tls::test_handshake_gets_its_record": HANDSHAKES,
     "test_faults_crawl::test_robots": ROBOTS,
+    "test_faults_http2::test_fault_gets_its_record": {name: fault for name, fault in OVER_HTTP2.items() if fault.row},
 }
 
 # Rows that are no case of a suite, or that have more to them.

@@ -13,7 +13,7 @@ import ssl
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -22,6 +22,10 @@ from measure import ROOT, about, best_and_median
 
 sys.path.insert(0, str(ROOT))  # the checkout, not what pip installed of it
 
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived
+from hpack import Encoder
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -34,6 +38,8 @@ from crawler.engine.retry import Retry
 from crawler.fetch.client import Client
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.http2 import frames
+from crawler.fetch.http2.connection import Multiplexed
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope, Key, Trace
@@ -68,6 +74,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (b"".join(b"%b: %b\r\n" % field for fi
 URL = "http://127.0.0.1:8080/p/1234.html?5"
 HEAD = b"GET /p/1234.html?5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
 KEY = Key("http", "127.0.0.1", 8080, False)
+KEY_OF_TLS = KEY._replace(scheme="https")
 
 
 class Loop(Clock):
@@ -162,6 +169,8 @@ def layers(folder: Path) -> Iterator[Layer]:
     yield Layer("frontier: add, claim, finish", repeated(lease))
     yield Layer("treq's client alone", treq_alone())
     yield Layer("http11: agent, pool, connection", exchange())
+    yield Layer("http2: connection", over_http2)
+    yield Layer("http2: hyper-h2 in its place", over_hyper_h2)
     yield Layer("fetch (with treq and http11)", fetch(request))
 
     headers = by_name(FIELDS)
@@ -228,6 +237,50 @@ def exchange() -> Callable[[int], None]:
         network.answer()
 
     return repeated(once)
+
+
+def answers_over_http2(numbers: Iterable[int]) -> bytes:
+    """What nginx writes: every field a literal, coded by Huffman's code, again and again."""
+    fields = [(name.lower(), value, True) for name, value in FIELDS if name != b"Connection"]
+    block = Encoder().encode([(b":status", b"200"), *fields])
+    return b"".join(
+        frames.written(frames.HEADERS, frames.END_HEADERS, number, block)
+        + frames.written(frames.DATA, frames.END_STREAM, number, BODY)
+        for number in numbers
+    )
+
+
+def over_http2(number: int) -> None:
+    """As many at once as elsewhere; what is new of a connection counts with them."""
+    loop: Any = Loop()
+    connection = Multiplexed(KEY_OF_TLS, Pool(loop), loop, lambda _: None)
+    connection.makeConnection(Wire(connection, deque()))  # type: ignore[arg-type]
+    connection.dataReceived(frames.settings(()))
+    body = Discard()
+    for begun in range(0, number, AT_ONCE):
+        for _ in range(AT_ONCE):
+            answered: Deferred[Any] = connection.send(Envelope(KEY_OF_TLS, "GET", HEAD, Trace(0.0)))
+            answered.addCallback(lambda response: response.deliverBody(body))
+        connection.dataReceived(answers_over_http2(range(2 * begun + 1, 2 * (begun + AT_ONCE), 2)))
+
+
+def over_hyper_h2(number: int) -> None:
+    """The same bytes through hyper-h2's state machine, with nothing around it."""
+    h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    h2.initiate_connection()
+    h2.increment_flow_control_window(2**31 - 1 - 65_535)
+    h2.receive_data(frames.settings(()))
+    head = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/p/1234.html?5"), (b":authority", b"127.0.0.1")]
+    head += [(b"user-agent", b"bench"), (b"accept", b"*/*")]
+    for begun in range(0, number, AT_ONCE):
+        numbers = range(2 * begun + 1, 2 * (begun + AT_ONCE), 2)
+        for stream in numbers:
+            h2.send_headers(stream, head, end_stream=True)
+        h2.data_to_send()
+        for event in h2.receive_data(answers_over_http2(numbers)):
+            if isinstance(event, DataReceived):
+                h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        h2.data_to_send()
 
 
 def fetch(request: Request) -> Callable[[int], None]:
