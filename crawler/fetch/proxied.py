@@ -26,6 +26,10 @@ from crawler.fetch.http11.envelope import Envelope
 from crawler.fetch.http11.response import WireResponse
 
 PROXY_AUTH: Final = 407
+MOST_ANSWERS: Final = 3  # when so many say that they do not get to a server, or do not want to, it is left alone
+_NOTHING_CAME: Final = frozenset(
+    ("empty_reply", "conn_reset", "timeout_headers", "http_not_http", "http_truncated_headers")
+)
 _log = Logger()
 
 
@@ -70,6 +74,7 @@ class _Passage:
         self._clock = clock
         self._tried: list[Proxy] = []
         self._suspects: list[Proxy] = []
+        self._answers = 0  # of proxies that are well, as far as they say
         self._error: ProxyFailed | None = None
         self._proxy: Proxy | None = None  # that we are in
         self._going: Deferred[Any] | None = None
@@ -113,7 +118,7 @@ class _Passage:
     def _answered(self, response: WireResponse, proxy: Proxy, going: Deferred[Any]) -> None:
         if self._going is not going:  # given up by us
             return
-        if response.code == PROXY_AUTH and self._envelope.key.scheme == "http" and proxy.takes_urls:
+        if response.code == PROXY_AUTH and for_itself(self._envelope, proxy):
             response.abort()
             wanted = [value for name, value in response.fields if name.lower() == b"proxy-authenticate"]
             self._lost(proxy, auth_failed(proxy, wanted, "it answers 407"), may_go_on=self._envelope.body is None)
@@ -130,8 +135,16 @@ class _Passage:
         error = failure.value
         if isinstance(error, ProxyFailed):
             self._lost(proxy, error)
-        else:
-            self._result.errback(failure)
+            return
+        self._doubt(proxy, error)
+        self._result.errback(failure)
+
+    def _doubt(self, proxy: Proxy, error: object) -> None:
+        """With an http URL, a proxy that hangs up looks like a server that does. The server is not asked again for
+        that: a proxy of which that comes several times in a row rests.
+        """
+        if isinstance(error, CodedError) and error.code in _NOTHING_CAME and for_itself(self._envelope, proxy):
+            self._proxies.doubted(proxy)
 
     def _lost(self, proxy: Proxy, error: ProxyFailed, *, may_go_on: bool = True) -> None:
         """There was no way through this one."""
@@ -141,7 +154,8 @@ class _Passage:
         elif error.blame == "either":
             self._suspects.append(proxy)
         self._error = self._error or error
-        if may_go_on:  # in a turn of its own: a thousand may fail at once
+        self._answers += error.blame != "proxy"
+        if may_go_on and self._answers < MOST_ANSWERS:  # in a turn of its own: a thousand may fail at once
             self._going = deferLater(self._clock, 0.0)
             self._going.addCallback(self._next)
         else:
@@ -165,7 +179,10 @@ class _Passage:
     def _overdue(self, error: CodedError) -> bool:
         """A deadline has passed; whether there is still something to try, and the fetch goes on."""
         going, proxy = self._going, self._proxy
-        if not isinstance(error, ProxyFailed) or proxy is None or going is None:
+        if proxy is None or going is None:
+            return False
+        if not isinstance(error, ProxyFailed):
+            self._doubt(proxy, error)
             return False
         if self._proxies.pick(self._envelope.turn, self._tried) is None:
             self._proxies.failed(proxy)
@@ -188,13 +205,18 @@ class _Passage:
             self._proxies.leave(proxy)
 
 
+def for_itself(envelope: Envelope, proxy: Proxy) -> bool:
+    """Whether the proxy is asked for a URL, and not for a tunnel."""
+    return envelope.key.scheme == "http" and proxy.takes_urls
+
+
 def for_proxy(head: bytes, envelope: Envelope, proxy: Proxy) -> bytes:
     """A head as the proxy wants it: of a URL that it is to fetch by itself in absolute form (RFC 9112 section 3.2.2),
     with our login there; nothing of that in what goes through a tunnel.
     """
-    key = envelope.key
-    if key.scheme != "http" or not proxy.takes_urls:
+    if not for_itself(envelope, proxy):
         return head
+    key = envelope.key
     method, _, rest = head.partition(b" ")
     line, _, fields = rest.partition(b"\r\n")
     host = f"[{key.host}]" if ":" in key.host else key.host

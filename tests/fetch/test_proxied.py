@@ -452,6 +452,31 @@ def test_a_proxy_that_alone_does_not_reach_it(world: Callable[..., World]) -> No
     assert [str(proxy) for proxy in here.proxies._rests] == ["http://a.proxy:1"]
 
 
+def test_some_are_asked_and_no_more(world: Callable[..., World]) -> None:
+    """A server that three proxies do not reach is not asked for of a hundred."""
+    here = world(*[f"http://p{number}.proxy:1" for number in range(100)])
+    asked: list[bytes] = []
+
+    def raw(wire: Wire, data: bytes) -> None:
+        asked.append(data)
+        wire.send(NO % b"503 x")
+
+    for number in range(100):
+        here.network.serve(f"p{number}.proxy", port=1, raw=raw, address="93.184.200.1")
+    response = here.fetch("https://a.example/")
+    assert (code(response), len(asked)) == ("proxy_connect", 3)
+    assert "(2 more failed, too)" in message(response)
+
+
+def test_one_that_hangs_up(world: Callable[..., World]) -> None:
+    """What a server may have got is not sent again by itself; a proxy that brings nothing three times in a row rests."""
+    here = world(*NAMES)
+    three(here)
+    here.network.serve("b.proxy", port=1, raw=lambda wire, _: wire.close())
+    assert [code(here.fetch(id=0)) for _ in range(4)] == ["empty_reply"] * 3 + [None]
+    assert [str(proxy) for proxy in here.proxies._rests] == ["http://b.proxy:1"]
+
+
 def test_so_many_at_once(world: Callable[..., World]) -> None:
     """--per-proxy: the others wait for room, and no deadline runs meanwhile: it is not the server that is slow."""
     here = world("http://proxy.example:3128", most=2, limits=Limits(connect=1.0, total=5.0))

@@ -13,6 +13,7 @@ from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
 
 FIRST_REST: Final = 2.0  # seconds, and twice that with each failure in a row
 LONGEST_REST: Final = 300.0
+MOST_DOUBTS: Final = 3
 NOTHING: Final = Bypass("")
 
 # By the scheme of the URL, and then those for all: as curl has it. HTTP_PROXY is none of them: where a program runs
@@ -41,6 +42,7 @@ class Proxies:
         self._most = most
         self._well = list(self.all)
         self._failures: dict[Proxy, int] = {}
+        self._doubts: dict[Proxy, int] = {}
         self._rests: dict[Proxy, float] = {}  # until when
         self._used: dict[Proxy, int] = {}
         self._waiting: list[Deferred[None]] = []
@@ -90,7 +92,14 @@ class Proxies:
             self._well.remove(proxy)
         return self._rests[proxy] - self._now()
 
+    def doubted(self, proxy: Proxy) -> None:
+        """It brought nothing, which may be the server's fault: several times in a row it is not."""
+        count = self._doubts[proxy] = self._doubts.get(proxy, 0) + 1
+        if count >= MOST_DOUBTS:
+            self.failed(proxy)
+
     def worked(self, proxy: Proxy) -> None:
+        self._doubts.pop(proxy, None)
         if self._failures.pop(proxy, None) and self._rests.pop(proxy, None) is not None:
             self._well.append(proxy)
 
