@@ -280,8 +280,11 @@ def test_urls_txt():
 
 
 @pytest.mark.parametrize("page", NAMES_OF_PAGES)
-def test_commands_are_accepted(page):
-    """Each crawler command has options that exist, with values that are allowed."""
+def test_commands_are_accepted(page, tmp_path, monkeypatch):
+    """Each crawler command has options that exist, with values that are allowed; --config is what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    for example in blocks(page, "toml"):
+        (tmp_path / "crawler.toml").write_text(example)
     for line in typed_commands(page):
         words = shlex.split(line, comments=True)
         if words[:3] == ["python", "-m", "crawler"]:
