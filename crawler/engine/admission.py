@@ -280,10 +280,11 @@ class Admission:
         place: Input | None = None
         for link in links:
             href = link.href
+            if href in recent:
+                continue
             if isinstance(link, Wanted):
                 url, method, ask = link
-            elif href in recent:
-                continue
+                href = url.href
             else:
                 url, method, ask = link, "GET", None
             error = scope.judge(url, depth)

@@ -96,7 +96,9 @@ class MemoryFrontier:
         self._order = count()
 
     def add(self, request: Request) -> bool:
-        if self._key is not None and not self._known.add(self._key_of(request)):
+        if self._key is not None and not self._known.add(
+            self._key(request.url) if request.ask is None else self._key_of(request)
+        ):
             return False
         self._stock(self._enter(request), (request,))
         return True

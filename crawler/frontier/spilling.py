@@ -55,7 +55,9 @@ class SpillingFrontier(MemoryFrontier):
         self._decoder = msgspec.msgpack.Decoder(Request)
 
     def add(self, request: Request) -> bool:
-        if self._key is not None and not self._known.add(self._key_of(request)):
+        if self._key is not None and not self._known.add(
+            self._key(request.url) if request.ask is None else self._key_of(request)
+        ):
             return False
         if self._size < self._limit and self._spill is None:
             self._stock(self._enter(request), (request,))

@@ -103,7 +103,7 @@ class SqliteFrontier(MemoryFrontier):
     def add(self, request: Request) -> bool:
         key = None
         if self._key is not None:
-            key = self._key_of(request)
+            key = self._key(request.url) if request.ask is None else self._key_of(request)
             if not self._known.add(key):
                 self._journal.known()
                 return False

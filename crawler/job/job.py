@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
+import msgspec
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
@@ -391,4 +392,10 @@ class _JobFeed:
 
 
 def _text(seed: Seed | BadLine) -> str:
-    return seed.text if isinstance(seed, BadLine) else seed.written
+    """What an input is known by. Headers and meta may be others in the next run: a token, the time."""
+    if isinstance(seed, BadLine):
+        return seed.text
+    if seed.method is None and (seed.ask is None or seed.ask.body is None):
+        return seed.written
+    body = None if seed.ask is None else seed.ask.body
+    return f"{seed.written} {seed.method} {msgspec.json.encode(body).decode()}"

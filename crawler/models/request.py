@@ -136,7 +136,8 @@ class Wanted(NamedTuple):
 
     @property
     def href(self) -> str:
-        return self.url.href
+        """Tells it from all plain URLs."""
+        return f"{self.method} {self.url.href}"
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Input
-from crawler.seeds.asked import meta_keys
+from crawler.seeds.asked import FIELDS, meta_keys
 from crawler.seeds.seed import TEXT_LIMIT, BadLine, InputError, Seed, bad, of_object, seed, unreadable
 from crawler.seeds.sitemaps import entries
 from crawler.seeds.streams import Stream, as_lines, json_items, json_kind
@@ -153,7 +153,7 @@ def _from_json(value: object, key: str, place: Input, scheme: str | None, *, kee
 
 
 def _seed_of(value: object, url: str, key: str, place: Input, scheme: str | None, *, keep: bool) -> Seed | BadLine:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (keep or not FIELDS.isdisjoint(value)):
         value.pop("callback", None)  # a function, in Python
         return of_object(url, value, key, place, scheme, keep=keep)
     return seed(url, place, scheme)
