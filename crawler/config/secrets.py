@@ -15,7 +15,7 @@ import msgspec
 from crawler.config.kinds import Header, Headers, Kind, Many, pair, shown
 from crawler.errors import CodedError
 from crawler.fetch.connect.proxy import Proxy
-from crawler.redaction import scrub
+from crawler.redaction import redact, scrub
 
 HIDDEN: Final = "***"
 """What stands in the place of a secret that was written where others can read it."""
@@ -151,6 +151,8 @@ def presentable(kind: Kind, value: object) -> object:
         return tuple(map(concealed, value))
     if isinstance(kind, Many) and isinstance(kind.item, Hidden) and isinstance(value, tuple):
         return tuple(map(str, value))
+    if isinstance(kind, Many) and "URL" in kind.item.expected and isinstance(value, tuple):
+        return tuple(redact(item) if isinstance(item, str) and "://" in item else item for item in value)
     return value
 
 

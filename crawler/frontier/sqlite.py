@@ -16,14 +16,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Final
 
-from msgspec.structs import replace
-
 from crawler.errors import CodedError
 from crawler.frontier.memory import IN_MEMORY, HostQueue, MemoryFrontier, size_of
-from crawler.models import Ask, Request
+from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.seeds.inputs import BadLine
-from crawler.store.asks import has_credentials
+from crawler.store.asks import Secrets, is_withheld
 from crawler.store.batch import Batch
 from crawler.store.database import Store
 from crawler.store.journal import Journal
@@ -70,7 +68,7 @@ class SqliteFrontier(MemoryFrontier):
         self._delays: dict[str, float] = {}
         self._spilled = 0
         self._size = 0  # bytes of what is queued in memory
-        self._withheld: dict[int, Ask] = {}  # of what waits in the store, which keeps no credentials
+        self.secrets = Secrets()
         self._load(now)
 
     def _load(self, now: float) -> None:
@@ -117,8 +115,8 @@ class SqliteFrontier(MemoryFrontier):
                 return True
             backlog = self._backlogs[queue.key] = _Backlog(request.id - 1)
         backlog.tail.append(request)
-        if request.ask is not None and has_credentials(request.ask):
-            self._withheld[request.id] = request.ask
+        if request.ask is not None or request.url.userinfo:
+            self.secrets.remember(request)
         self._spilled += 1
         self._size -= size_of(request)
         self._journal.spilled(backlog, request.id)
@@ -146,6 +144,8 @@ class SqliteFrontier(MemoryFrontier):
         if request is None:
             return None
         self._size -= size_of(request)
+        if is_withheld(request):
+            request = self.secrets.whole(request)
         if self._backlogs:
             queue = self._leases[request.id]
             if not queue.inbox and not queue.outbox and queue.key in self._backlogs:
@@ -202,17 +202,13 @@ class SqliteFrontier(MemoryFrontier):
             backlog.stored -= known
         if not backlog.stored:
             missing = wanted - len(fresh)
-            fresh += backlog.tail[:missing]
+            for request in backlog.tail[:missing]:
+                self.secrets.forget(request)
+                fresh.append(request)
             del backlog.tail[:missing]
-        if self._withheld:
-            fresh = [self._whole(request) for request in fresh]
         backlog.loaded = fresh[-1].id
         self._spilled -= len(fresh)
         self._size += sum(map(size_of, fresh))
         if not backlog.stored and not backlog.tail:
             del self._backlogs[queue.key]
         self._stock(queue, fresh)
-
-    def _whole(self, request: Request) -> Request:
-        ask = self._withheld.pop(request.id, None)
-        return request if ask is None else replace(request, ask=ask)

@@ -14,12 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
-import msgspec
-from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from crawler.config.config import Config
@@ -31,6 +28,7 @@ from crawler.job.commit import Beside, CommitReactor, Committing, Synced
 from crawler.job.kept_bodies import NAMES, kept_in
 from crawler.job.lock import Lock, LockedError, NoLocksError, no_locks, who
 from crawler.job.options import JobError, changes
+from crawler.job.taken import JobFeed, pass_over
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
 from crawler.redaction import scrub
@@ -43,7 +41,7 @@ from crawler.sinks.writer import Output, Writer, open_output
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
 from crawler.store.file import StoreError, value_errors
-from crawler.store.journal import Journal, checksum
+from crawler.store.journal import Journal
 from crawler.store.seals import BODIES, CONFIG, of_range, of_text
 from crawler.urls import Url, parse
 from crawler.version import __version__
@@ -102,6 +100,7 @@ class Job:
         self._synced: tuple[Synced, ...] = ()
         self._sealed: dict[int, int] = {}  # how much of each output is sealed
         self._committing: Committing | None = None
+        self._withholds = False  # credentials came with some of the inputs
         with ExitStack() as resources:
             self._enter(resources)
             now = reactor.seconds()
@@ -219,10 +218,11 @@ class Job:
         """Tell of earlier runs what they read from the inputs, and where that led; `widen` gets each such URL."""
         store = self._store
         with value_errors(self._folder / DATABASE):
-            for text, userinfo in store.typed():
+            for text, withheld in store.typed():
                 url = parse(text)
-                typed.add(replace(url, userinfo=userinfo) if userinfo else url)
+                typed.add(url)
                 widen(url)
+                self._withholds |= withheld
             for text in store.hops():
                 widen(parse(text))
             for host_key, address in store.connected():
@@ -231,21 +231,24 @@ class Job:
     def unread(self, source: Iterator[Seed | BadLine]) -> Iterator[Seed | BadLine]:
         """What of the inputs was not read by an earlier run; they must be the same again as far as that read them.
 
-        Raises JobError when something is asked of it and they are not.
+        Raises JobError when something is asked of it and they are not. Where credentials came with some of them, that
+        is at once, for these are learnt so.
         """
-        count, crc = 0, 0
-        for seed in islice(source, self._seeds.count):
-            count, crc = count + 1, checksum(_text(seed), crc)
-        if (count, crc) != (self._seeds.count, self._seeds.crc):
-            raise JobError(
-                f"the inputs have changed: their first {self._seeds.count:,} URLs, which this job has read, differ now"
-                " (put them back as they were, or begin another job)"
-            )
+        if self._withholds:
+            self._pass(source)
+            return source
+        return self._rest(source)
+
+    def _rest(self, source: Iterator[Seed | BadLine]) -> Iterator[Seed | BadLine]:
+        self._pass(source)
         yield from source
+
+    def _pass(self, source: Iterator[Seed | BadLine]) -> None:
+        pass_over(source, self._seeds, self.frontier.secrets.learn)
 
     def feed(self, feed: Feed) -> Feed:
         """The same feed, telling the journal what was taken."""
-        return _JobFeed(feed, self.journal)
+        return JobFeed(feed, self.journal)
 
     def owed(self) -> list[tuple[int, BadLine]]:
         """Inputs that an earlier run accepted and does not fetch, without a record: their ids, and what they are."""
@@ -362,40 +365,3 @@ def refuse_others(folder: Path) -> None:
             if not stat.S_ISREG(mode):
                 what = "a link" if stat.S_ISLNK(mode) else "no plain file"
                 raise JobError(f"{path} is {what}: the folder of a job holds its own files")
-
-
-class _JobFeed:
-    def __init__(self, feed: Feed, journal: Journal) -> None:
-        self._feed = feed
-        self._journal = journal
-        self.exhausted = feed.exhausted
-
-    @property
-    def on_ready(self) -> Callable[[], None]:
-        return self._feed.on_ready
-
-    @on_ready.setter
-    def on_ready(self, call: Callable[[], None]) -> None:
-        self._feed.on_ready = call
-
-    def take(self) -> Seed | BadLine | None:
-        seed = self._feed.take()
-        if seed is None:
-            self.exhausted = self._feed.exhausted
-        else:
-            self._journal.seed_taken(_text(seed))
-        return seed
-
-    def close(self) -> None:
-        self._feed.close()
-        self.exhausted = True
-
-
-def _text(seed: Seed | BadLine) -> str:
-    """What an input is known by. Headers and meta may be others in the next run: a token, the time."""
-    if isinstance(seed, BadLine):
-        return seed.text
-    if seed.method is None and (seed.ask is None or seed.ask.body is None):
-        return seed.written
-    body = None if seed.ask is None else seed.ask.body
-    return f"{seed.written} {seed.method} {msgspec.json.encode(body).decode()}"

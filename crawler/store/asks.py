@@ -1,7 +1,8 @@
 """What is asked for beside a URL, as a job keeps it: without what lets its bearer in. Pure.
 
-The folder of a job may be copied, packed and shown around. So the values of headers that are credentials are not in it:
-a run that goes on knows which were there, and does not send the request without them.
+The folder of a job may be copied, packed and shown around. So user names and passwords of URLs, and the values of
+headers that are credentials, are not in it. A run that goes on knows where there were some: it learns those of the
+inputs anew, by reading them, and does not send any other request without what belongs to it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from crawler.models import Ask, Request
 from crawler.redaction import is_credential
-from crawler.seeds.inputs import BadLine
+from crawler.seeds.inputs import BadLine, Seed
 
+WITHHELD: Final = "*"
+"""The userinfo of a URL whose own is not known."""
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Ask).decode
 
@@ -33,7 +37,7 @@ def _text(ask: Ask) -> str:
     if has_credentials(ask):
         kept = tuple((name, value) for name, value in ask.headers if not is_credential(name))
         withheld = tuple(name for name, _ in ask.headers if is_credential(name))
-        ask = msgspec.structs.replace(ask, headers=kept, withheld=withheld)
+        ask = replace(ask, headers=kept, withheld=withheld)
     return _encode(ask).decode()
 
 
@@ -45,3 +49,55 @@ def ask_of(text: str | None) -> Ask | None:
 def meta_of(text: str | None) -> Any:
     """The meta of a bad line."""
     return None if text is None else _decode(text).meta
+
+
+class Secrets:
+    """The credentials that a job does not keep: of inputs that were read again, and of what waits in the store."""
+
+    def __init__(self) -> None:
+        self._logins: dict[tuple[str, bytes], str] = {}
+        self._headers: dict[tuple[str, bytes], tuple[tuple[str, str], ...]] = {}
+        self._waiting: dict[int, tuple[str, Ask | None]] = {}
+
+    def learn(self, seed: Seed) -> None:
+        """An input was read once more. Of two that are the same the first one's credentials count."""
+        name = _name(seed.url.href, seed.ask)
+        if seed.url.userinfo:
+            self._logins.setdefault(name, seed.url.userinfo)
+        if seed.ask is not None and has_credentials(seed.ask):
+            self._headers.setdefault(name, seed.ask.headers)
+
+    def remember(self, request: Request) -> None:
+        """A request is written now, to be read again in this run."""
+        if request.url.userinfo or (request.ask is not None and has_credentials(request.ask)):
+            self._waiting[request.id] = (request.url.userinfo, request.ask)
+
+    def forget(self, request: Request) -> None:
+        """It was not read, for it is still there as it was."""
+        self._waiting.pop(request.id, None)
+
+    def whole(self, request: Request) -> Request:
+        """The request as it was before it was written; what is not known any more is named in its Ask."""
+        url, ask = request.url, request.ask
+        kept = self._waiting.pop(request.id, None)
+        if kept is not None:
+            return replace(request, url=replace(url, userinfo=kept[0]), ask=kept[1])
+        name = _name(request.redirects[0].url if request.redirects else url.href, ask)
+        if ask is not None and ask.withheld and name in self._headers:
+            ask = replace(ask, headers=self._headers[name], withheld=())
+        if url.userinfo == WITHHELD:
+            url = replace(url, userinfo=self._logins.get(name, ""))
+            if not url.userinfo:
+                ask = replace(ask or Ask(), withheld=(*(() if ask is None else ask.withheld), "user name and password"))
+        return replace(request, url=url, ask=ask)
+
+
+def is_withheld(request: Request) -> bool:
+    """Whether something belongs to a request that was not kept."""
+    return request.url.userinfo == WITHHELD or (request.ask is not None and bool(request.ask.withheld))
+
+
+def _name(href: str, ask: Ask | None) -> tuple[str, bytes]:
+    """What tells an input from others."""
+    body = None if ask is None else ask.body
+    return href, b"" if body is None else body if isinstance(body, bytes) else _encode(body)

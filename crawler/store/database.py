@@ -338,10 +338,14 @@ class Store:
         batch: int = self._read("SELECT coalesce(max(number), 0) + 1 FROM batches")[0][0]
         return following, following if oldest is None else oldest, batch
 
-    def typed(self) -> Iterator[tuple[str, str | None]]:
-        """The URLs of the inputs, and their userinfo. Reads all rows."""
-        query = "SELECT url, userinfo FROM urls WHERE parent IS NULL AND host IS NOT NULL"
-        return self._each(query, tuple[str, str | None])
+    def typed(self) -> Iterator[tuple[str, bool]]:
+        """The URLs of the inputs, and whether they or their headers had credentials. Reads all rows."""
+        query = (
+            "SELECT url, userinfo IS NOT NULL OR coalesce(ask LIKE '%\"withheld\"%', 0) FROM urls "
+            "LEFT JOIN asks ON asks.id = urls.id WHERE parent IS NULL AND host IS NOT NULL"
+        )
+        for url, withheld in self._each(query, tuple[str, int]):
+            yield url, bool(withheld)
 
     def hops(self) -> Iterator[str]:
         """Where the redirects of the inputs led last. Reads all rows."""

@@ -82,6 +82,7 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA cache_size = -{WRITE_CACHE}")
     if version < VERSION:
+        db.execute("PRAGMA secure_delete = ON")  # older versions kept passwords, of which nothing is to stay
         statements = "".join(UPGRADES[version - 1 :]) if version else schema()
         db.executescript(
             f"BEGIN; {statements} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"

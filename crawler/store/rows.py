@@ -11,7 +11,7 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.models import Ending, Input, Record, Redirect, Request, Response
 from crawler.seeds.inputs import BadLine
-from crawler.store.asks import ask_of, meta_of, text_of
+from crawler.store.asks import WITHHELD, ask_of, meta_of, text_of
 from crawler.urls import parse
 
 APPLICATION_ID: Final = 0x4372776C  # "Crwl"; `file` and SQLite's own tools show it
@@ -111,6 +111,7 @@ CREATE TABLE delays (key TEXT PRIMARY KEY, delay REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE asks (id INTEGER PRIMARY KEY, ask TEXT NOT NULL);  -- urls.id; JSON, see asks.py
 CREATE TABLE hops (id INTEGER PRIMARY KEY, method TEXT NOT NULL, ask TEXT);  -- the same for urls.hop, if not GET alone
 INSERT INTO hops SELECT id, method, NULL FROM urls WHERE hop IS NOT NULL AND method IS NOT NULL;
+UPDATE urls SET userinfo = '*' WHERE userinfo IS NOT NULL;  -- only that there was one
 """,
 )
 """What each version has more than the one before it; a job of an older one gets it when it goes on."""
@@ -237,7 +238,15 @@ def new_row(new: New, origin: Origin, epoch: float) -> Row:
         href, written = url.href, what.written
         method = None if what.method == "GET" else what.method
         key = url.host_key if again is None else again.url.host_key
-        head = (new.id, new.state, key, href, url.userinfo or None, None if written == href else written, method)
+        head = (
+            new.id,
+            new.state,
+            key,
+            href,
+            WITHHELD if url.userinfo else None,
+            None if written == href else written,
+            method,
+        )
         head += (*came, what.accepted + epoch)
         tail = (1, None, None, None) if again is None else _where(again, new.not_before)
     if ended is None:
@@ -322,7 +331,7 @@ def request_of(row: Row, epoch: float) -> Request:
     url = parse(hop or href)
     chain = _redirects(redirects) if redirects else ()
     origin = url.href[: len(url.href) - len(url.target) + 1]
-    login = userinfo or "" if all(redirect.url.startswith(origin) for redirect in chain) else ""
+    login = WITHHELD if userinfo and all(redirect.url.startswith(origin) for redirect in chain) else ""
     if url.userinfo != login:
         url = msgspec.structs.replace(url, userinfo=login)
     return Request(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,15 @@ from job_tools import Work, bad_line, bad_record, link, req, working
 from msgspec.structs import replace
 
 from crawler.errors import CodedError
+from crawler.fetch.typed import Typed
+from crawler.job.options import JobError
 from crawler.models import Ask, FileBody, FormBody, Part, Redirect, Request
 from crawler.redaction import is_credential
+from crawler.seeds import asked
+from crawler.seeds.feed import DirectFeed
+from crawler.seeds.inputs import Seed, from_iterable
+from crawler.store.database import Store
+from crawler.store.rows import APPLICATION_ID, schema
 from crawler.urls import canonical_key, parse
 
 ASKS = [
@@ -130,7 +139,7 @@ class TestCredentials:
                     work.commit()
             found = [work.frontier.claim(0.0) for _ in range(6)]
             assert [request.ask for request in found if request] == [None, PRIVATE] * 3
-            assert work.frontier._withheld == {}
+            assert work.frontier.secrets._waiting == {}
             for request in found:
                 assert request is not None
                 work.frontier.postpone(request, 0.0)
@@ -162,3 +171,68 @@ def test_a_request_without_its_credentials_is_not_made(tmp_path: Path) -> None:
     assert ruling.error.code == "credentials_withheld"
     assert "Authorization" in ruling.error.message
     assert gate.check(asking(1, PRIVATE)) is None
+
+
+def reading(work: Work, source: list[object], count: int) -> None:
+    """Accept inputs as a run does."""
+    feed = work.job.feed(DirectFeed(work.job.unread(from_iterable(source))))
+    for _ in range(count):
+        seed = feed.take()
+        assert isinstance(seed, Seed)
+        work.frontier.add(Request(work.job.following, seed.url, seed.written, seed.input, 0.0, "POST", ask=seed.ask))
+        work.job.following += 1
+
+
+class TestInputsWithCredentials:
+    """They are read again: the inputs have to be the same anyway."""
+
+    SOURCE = (
+        "http://u:p@a.example/1",
+        asked.Request("http://a.example/2", json=2, headers={"Authorization": f"Bearer {SECRET}"}),
+        "http://v:q@a.example/3",
+    )
+
+    def test_a_run_that_goes_on_has_them(self, tmp_path):
+        with working(tmp_path, key=canonical_key) as work:
+            reading(work, [*self.SOURCE], 3)
+        kept = files(tmp_path)
+        assert not [secret for secret in (b"u:p", b"v:q", SECRET.encode()) if secret in kept]
+        with working(tmp_path, key=canonical_key) as work:
+            work.job.recall(Typed(), lambda _: None)
+            reading(work, [*self.SOURCE], 0)
+            found = [work.frontier.claim(1e6) for _ in self.SOURCE]
+            assert [request.url.userinfo for request in found if request] == ["u:p", "", "v:q"]
+            assert found[1] is not None
+            assert found[1].ask == self.SOURCE[1].wanted(None)[1]
+            for request in found:
+                assert request is not None
+                work.frontier.postpone(request, 1e6)
+
+    def test_inputs_that_are_others_are_refused(self, tmp_path):
+        """Before anything is asked for without what belongs to it."""
+        with working(tmp_path, key=canonical_key) as work:
+            reading(work, [*self.SOURCE], 3)
+        with working(tmp_path, key=canonical_key) as work:
+            work.job.recall(Typed(), lambda _: None)
+            with pytest.raises(JobError, match="the inputs have changed"):
+                work.job.unread(from_iterable(["http://a.example/other"]))
+
+    def test_what_is_not_known_is_withheld(self, tmp_path):
+        with working(tmp_path, key=canonical_key) as work:
+            reading(work, [*self.SOURCE], 3)
+        first, second, _ = waiting(tmp_path)
+        assert (first.url.userinfo, first.ask) == ("", Ask(withheld=("user name and password",)))
+        assert second.ask is not None
+        assert second.ask.withheld == ("Authorization",)
+
+    def test_an_older_job_loses_what_it_kept(self, tmp_path):
+        """Its passwords are overwritten when it goes on."""
+        path = tmp_path / "frontier.sqlite"
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript(
+                f"{schema(4)} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 4;"
+                f"INSERT INTO urls (id, state, host, url, userinfo) VALUES (0, 0, 'a', 'http://a/', 'u:{SECRET}');"
+            )
+        assert SECRET.encode() in path.read_bytes()
+        Store(path).close()
+        assert SECRET.encode() not in path.read_bytes()

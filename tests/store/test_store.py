@@ -12,6 +12,7 @@ from job_tools import bad_line, bad_record, link, record, req
 
 from crawler.errors import CodedError
 from crawler.models import Input, Redirect, Request, Response, Timings, unfetched
+from crawler.store.asks import WITHHELD
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
 from crawler.store.file import StoreError
@@ -277,7 +278,7 @@ class TestRead:
 
     @pytest.mark.parametrize(("host", "login"), [("a.example", "u:p%3A"), ("b.example", "")])
     def test_hops_keep_the_login_inside_its_origin(self, tables, host, login):
-        """It is written once, with the URL that was typed; a hop to another origin has none."""
+        """That there is one is written with the URL that was typed; a hop to another origin has none."""
         typed = req(0)
         typed = msgspec.structs.replace(typed, url=msgspec.structs.replace(typed.url, userinfo="u:p%3A"))
         url = msgspec.structs.replace(parse(f"http://{host}/hop"), userinfo=login)
@@ -285,9 +286,10 @@ class TestRead:
         tables.journal.added(typed)
         tables.journal.again(hop, 2.0, parked=False)
         tables.commit()
-        assert tables.store.begun() == [(hop, 2.0)]
+        kept = msgspec.structs.replace(hop, url=msgspec.structs.replace(url, userinfo=login and WITHHELD))
+        assert tables.store.begun() == [(kept, 2.0)]
         assert tables.rows("SELECT state, host, userinfo, hop FROM urls") == [
-            (BEGUN, f"{host}:80", "u:p%3A", f"http://{host}/hop")
+            (BEGUN, f"{host}:80", WITHHELD, f"http://{host}/hop")
         ]
 
     def test_a_hop_of_an_older_job(self, tables):
