@@ -130,6 +130,21 @@ def test_robots_txt_gets_the_login_of_its_origin():
         assert server.requests == [("/robots.txt", BASIC), ("/a", BASIC)]
 
 
+def test_robots_txt_behind_digest():
+    """It is asked for again with the answer, and refused for good if that is no use: then there are no rules."""
+    for opens in (True, False):
+
+        def answer(path: str, login: str | None, count: int, opens: bool = opens) -> Answer:
+            return (200, {}) if opens and login else digest(count)
+
+        with asked(answer) as server:
+            (record,) = fetch([server.url("/a")], user=ME, digest=True, robots=True, per_host=1)
+            assert record.status == (200 if opens else 401)
+            asked_for = [(path, bool(login)) for path, login in server.requests]
+            page = [("/a", True)] if opens else [("/a", True), ("/a", True)]
+            assert asked_for == [("/robots.txt", False), ("/robots.txt", True), *page]
+
+
 # Challenges
 
 

@@ -245,7 +245,8 @@ def test_of_logins(folder, capfd, monkeypatch, log_format, way):
         ]
         logins = ["-u", user, "--auth", f"{other.url('')}={auth}"]
         assert main([*common, *outputs, *logins, "--job", "job", "--include-body"]) == 0
-        assert main([*common, *logins, "--print-config"]) == 0
+        with_login = server.url("/").replace("//", f"//{quote(TYPED, safe=':')}@")
+        assert main([*common, with_login, *logins, "--print-config"]) == 0
         assert main([*common, "--bearer", token, "-r", "-O", "more.jsonl", "--no-robots"]) == 0
         for words in (
             ["status", "job"],

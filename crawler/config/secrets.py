@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from crawler.config.kinds import Header, Headers, Kind, Many, pair, shown
+from crawler.config.kinds import Header, Headers, Kind, Line, Many, Path, pair, shown
 from crawler.errors import CodedError
 from crawler.fetch.connect.proxy import Proxy
 from crawler.redaction import redact, scrub
@@ -149,6 +149,9 @@ def presentable(kind: Kind, value: object) -> object:
         return str(value)
     if isinstance(kind, Headers) and isinstance(value, tuple):
         return tuple(map(concealed, value))
+    if isinstance(kind, Many) and isinstance(kind.item, (Path, Line)) and "a URL" in kind.item.expected:
+        assert isinstance(value, tuple)
+        return tuple(redact(text) if "://" in text else text for text in value)
     if isinstance(kind, Many) and isinstance(kind.item, Hidden) and isinstance(value, tuple):
         return tuple(map(str, value))
     if isinstance(kind, Many) and "URL" in kind.item.expected and isinstance(value, tuple):

@@ -46,6 +46,12 @@ class SideRequests:
         self.on_more()
         return answer
 
+    def challenged(self, request: Request, response: Response, answers: int) -> bool:
+        """Whether to `send` a request again, as its login can answer the 401 that it got: see `Heads.challenged`."""
+        if response.error is not None:
+            return False
+        return self._fetcher.heads.challenged(self._request(request.url, request), response, answers)
+
     def run(
         self, request: Request, refusal: CodedError | None, on_sent: Callable[[], None] | None
     ) -> Deferred[Response | None]:

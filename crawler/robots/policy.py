@@ -38,6 +38,7 @@ FIRST_PAUSE: Final = 60.0
 FIRST_PAUSE_OFFLINE: Final = 2.0  # there was no answer of HTTP at all: that may be over soon, or is for good
 LONGEST_PAUSE: Final = 3_600.0
 MAX_REDIRECTS: Final = 5
+UNAUTHORIZED: Final = 401
 MAX_ORIGINS: Final = 10_000
 MAX_SIZE: Final = 64 << 20
 _ORIGIN_SIZE: Final = 2_000
@@ -82,6 +83,7 @@ class Robots:
     `send` does in a turn of its own, which may be much later: so are redirects followed, and so is asked again, over a
     `fresh` connection, what has met a stale one. Both should give up beyond 512 KiB: a body that was cut there
     (`body_too_large`) is as good as a whole one. `token` is our product token (see `rules.product_token`).
+    `challenged` says whether a request that got 401 is worth sending again, after so many times.
     """
 
     def __init__(
@@ -91,11 +93,13 @@ class Robots:
         send: Callable[[Request, bool], Deferred[Response]],
         clock: IReactorTime,
         token: str,
+        challenged: Callable[[Request, Response, int], bool] = lambda *_: False,
         max_origins: int = MAX_ORIGINS,
         max_size: int = MAX_SIZE,
     ) -> None:
         self._fetch = fetch
         self._send = send
+        self._challenged = challenged
         self._clock = clock
         self._token = token
         self._max_origins = max_origins
@@ -205,6 +209,7 @@ class Robots:
         """Fails with nothing but CancelledError."""
         request = Request(0, url, url.href, Input(), 0.0)
         ask = partial(self._fetch, url)
+        answers = 0
         while True:
             source = request.url.href
             try:
@@ -217,8 +222,12 @@ class Robots:
                 self._log.failure("robots.txt {url}", url=source)
                 return _Answer(None, source, f"{type(error).__name__}: {error}")
             stale = isinstance(response.error, StaleConnection)
+            challenged = response.status == UNAUTHORIZED and self._challenged(request, response, answers)
+            answers = answers + 1 if challenged else 0
+            hop: Request | None = request
             try:
-                hop = request if stale else next_hop(request, response, max_redirects=MAX_REDIRECTS, https_only=False)
+                if not (stale or challenged):
+                    hop = next_hop(request, response, max_redirects=MAX_REDIRECTS, https_only=False)
             except CodedError as error:
                 return _Answer(Rules(), source, str(error))
             if hop is None:

@@ -291,7 +291,14 @@ class Parts:
         token = product_token(self._config.user_agent)
         fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
         side_requests = SideRequests(frontier=self.frontier, fetcher=fetcher, clock=self._reactor.seconds)
-        return side_requests, Robots(side_requests.fetch, send=side_requests.send, clock=self._reactor, token=token)
+        robots = Robots(
+            side_requests.fetch,
+            send=side_requests.send,
+            clock=self._reactor,
+            token=token,
+            challenged=side_requests.challenged,
+        )
+        return side_requests, robots
 
 
 def _nobody(*_: object) -> None:
