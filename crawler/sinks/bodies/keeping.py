@@ -27,6 +27,7 @@ from crawler.sinks.bodies.names import Layout, by_name, by_url, numbered, place
 from crawler.sinks.bodies.tree import Folder, Tree
 
 _LISTED: Final = "content-disposition"
+_REDIRECTS: Final = 300  # from here on an answer is not what was asked for
 
 
 class Bodies:
@@ -34,7 +35,8 @@ class Bodies:
     `body_path`: that of the file, relative to the directory, with "/" between its parts.
 
     With the layout `hash` that is `ab/abcdef....html`: a body that is there already, from this run or another, is not
-    written again. With `name` and `url` each record has a file of its own, and what was cut short has none.
+    written again. With `name` and `url` each record has a file of its own, and what was cut short has none, nor has an
+    error page.
 
     A file appears under its name when it is whole: a kill leaves it in the scratch folder. What `accept` does not want
     is not kept. A body below 256 KiB, or one that was read, is written on the reactor's thread: about 60 us for a small
@@ -115,7 +117,7 @@ class Bodies:
             if self._layout == "hash":
                 path = place("", record.sha256, record.content_type)
                 self._put(path, response)
-            elif not record.truncated:
+            elif not record.truncated and record.status is not None and record.status < _REDIRECTS:
                 path = self._give_name(record, response, sequence)
         if self._ledger.pending:
             before = self._ledger.pending.pop(sequence, path)

@@ -27,12 +27,13 @@ def keep(
     *,
     content_type: str | None = "application/pdf",
     truncated: bool = False,
+    status: int = 200,
     disposition: str | None = None,
 ) -> str | None:
     """The path of the file of a body from there."""
     digest = sha256(body).hexdigest()
     record = Record(
-        url=url, final_url=url, input=Input(), outcome="ok", status=200, content_type=content_type, sha256=digest,
+        url=url, final_url=url, input=Input(), outcome="ok", status=status, content_type=content_type, sha256=digest,
         truncated=truncated,
     )  # fmt: skip
     headers = {} if disposition is None else {"content-disposition": [disposition]}
@@ -117,6 +118,15 @@ class TestNames:
         assert keep(Bodies(str(where), layout="name"), "http://h/a.pdf", truncated=True) is None
         assert files(where) == {}
         assert keep(Bodies(str(where)), "http://h/a.pdf", truncated=True) is not None
+
+    @pytest.mark.parametrize("layout", ["name", "url"])
+    def test_an_error_page_has_no_file(self, where, layout):
+        """What is called report.pdf is a report, and not that there is none."""
+        assert (
+            keep(Bodies(str(where), layout=layout), "http://h/report.pdf", content_type="text/html", status=404) is None
+        )
+        assert files(where) == {}
+        assert keep(Bodies(str(where)), "http://h/report.pdf", status=404) is not None
 
     def test_what_is_not_accepted_is_not_kept(self, where):
         """A page that was read for its links alone."""
@@ -268,7 +278,7 @@ class TestSpooled:
             spool.finish()
             response = Response(timings=Timings(), started=0.0, status=200, spooled=spool, sha256=spool.sha256)
             record = Record(
-                url=url.href, final_url=url.href, input=Input(), outcome="ok", content_type="application/pdf",
+                url=url.href, final_url=url.href, input=Input(), outcome="ok", status=200, content_type="application/pdf",
                 size_body=spool.size, sha256=spool.sha256,
             )  # fmt: skip
             bodies = Bodies(str(where), layout=layout, spools=spools)
