@@ -21,6 +21,7 @@ TARGETS = (
     "directives",
     "decode",
     "http11",
+    "http2",
     "websocket",
     "robots",
     "sitemaps",

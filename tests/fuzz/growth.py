@@ -14,11 +14,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from http11_fakes import FIN, Exchange, connected, lost
+import http2_server as over_http2
+from http11_fakes import FIN, Exchange, FakeOwner, FakeTransport, connected, lost
+from twisted.internet.task import Clock
 
 from crawler.charset import decode_text, from_content_type
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
+from crawler.fetch.http2.compression import HeadDecoder
+from crawler.fetch.http2.connection import Multiplexed
 from crawler.fetch.http11.head import mend
 from crawler.models import Input
 from crawler.page.directives import parse_link_header, parse_robots_header, refresh_target, srcset_targets
@@ -72,6 +76,20 @@ def _exchange(piece: int) -> Callable[[bytes], None]:
             connection.dataReceived(data[start : start + piece])
         if not transport.aborted:
             connection.connectionLost(lost(FIN))
+
+    return run
+
+
+def _over_http2(piece: int) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        transport = FakeTransport()
+        connection = Multiplexed(over_http2.KEY, FakeOwner(), Clock(), lambda _: None)
+        connection.makeConnection(transport)  # type: ignore[arg-type]
+        over_http2.Exchange(connection).body.dataReceived = lambda _: None
+        connection.dataReceived(over_http2.frame(4) + over_http2.frame(1, 4, 1, b"\x88"))
+        for start in range(0, len(data), piece):
+            if not transport.aborted:
+                connection.dataReceived(data[start : start + piece])
 
     return run
 
@@ -171,6 +189,10 @@ CASES: dict[str, tuple[Callable[[bytes], Any], Callable[[int], bytes]]] = {
     "metas": (_scan, _repeated(b"<meta name=robots content=a>")),
     "one meta": (_scan, _repeated(b"a,", b"<meta name=robots content='", b"'>")),
     "escapes of ISO-2022-JP": (_scan, _repeated(b"\x1b$B")),
+    "frames of HTTP/2": (_over_http2(1 << 16), _repeated(over_http2.frame(0, 0, 1, b"x"))),
+    "frames of HTTP/2, byte by byte": (_over_http2(1), _repeated(over_http2.frame(0, 0, 1, b"x" * 300))),
+    "fields of HTTP/2": (HeadDecoder(1 << 30).decode, _repeated(b"\x00\x01a\x01b")),
+    "fields of HTTP/2 that are remembered": (HeadDecoder(1 << 30).decode, _repeated(b"\x40\x01a\x01b\xbe")),
     "character references": (_unescape, _repeated(b"&amp")),
     "numbers": (_unescape, _repeated(b"9", b"&#")),
     "a name of a reference": (_unescape, _repeated(b"a", b"&")),

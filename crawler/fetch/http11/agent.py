@@ -48,8 +48,10 @@ class Agent:
         connection = None if headers.trace.fresh else self._pool.take(headers.key)
         if connection is None:
             return self._connect(headers)
-        once = headers.method not in IDEMPOTENT
-        if once and not connection.shared and self._clock.seconds() - connection.idle_since > FRESH_SECONDS:
+        if headers.method in IDEMPOTENT:
+            sent: Deferred[Any] = connection.send(headers)
+            return sent
+        if not connection.shared and self._clock.seconds() - connection.idle_since > FRESH_SECONDS:
             connection.abort()
             return self._connect(headers)
         return _send(connection, headers)
