@@ -226,6 +226,9 @@ class TestTls:
         coded = from_tls(ssl_error(reason), "host.example")
         assert coded.code == code
         assert reason in coded.message
+        assert ("--cert FILE" in coded.message) is (
+            code == "tls_client_cert" or reason == "SSLV3_ALERT_HANDSHAKE_FAILURE"
+        )
         assert coded.transient == (code == "tls_handshake")
 
     def test_an_error_without_a_reason(self):

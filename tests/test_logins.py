@@ -175,6 +175,17 @@ def test_a_retry_after_a_challenge():
         assert len(server.requests) == 4
 
 
+def test_a_body_behind_a_challenge(tmp_path):
+    """What the server has refused to take it did not do: the request goes again with its body, from memory or a file."""
+    (tmp_path / "data").write_bytes(b"a=1" * 50_000)
+    for data in ("a=1", f"@{tmp_path}/data"):
+        with asked(lambda _, login, __: (200, {}) if login else digest("n")) as server:
+            (record,) = fetch([server.url("/")], user=ME, digest=True, method="POST", data=data)
+            assert (record.status, record.attempts, len(server.requests)) == (200, 1, 2)
+            assert server.bodies[0] == server.bodies[1]
+            assert server.bodies[0].startswith(b"a=1")
+
+
 def test_a_redirect_behind_a_challenge():
     """Challenge, answer, redirect inside the origin, and the same nonce there."""
 

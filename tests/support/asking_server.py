@@ -12,11 +12,12 @@ Answer = tuple[int, dict[str, str]]
 
 
 class Asked:
-    """A server that notes (path, Authorization) of each request; what it answers is up to the test."""
+    """A server that notes (path, Authorization) of each request, and the bodies; what it answers is up to the test."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.requests: list[tuple[str, str | None]] = []
+        self.bodies: list[bytes] = []
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -37,6 +38,10 @@ def asked(answer: Callable[[str, str | None, int], Answer]) -> Iterator[Asked]:
             for name, value in {"Content-Length": "0", **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+
+        def do_POST(self) -> None:
+            server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None: ...
 
