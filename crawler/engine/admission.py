@@ -45,12 +45,13 @@ USUAL_SITEMAP: Final = "/sitemap.xml"
 
 
 class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """`window` bounds how many seeds are accepted and have no record yet.
+    """`window` bounds how many seeds are accepted and have no record yet, `asks_size` how many bytes come with them.
 
     Seeds are asked for with `method` and `ask`; links, sitemaps and WebSockets with GET.
     """
 
     window: int = 5_000
+    asks_size: int = 64 << 20
     method: str = "GET"
     ask: Ask | None = None
     records_skips: bool = False
@@ -89,6 +90,8 @@ class Admission:
         self._skipped = skipped
         self._ended = 0
         self._seeds_open = 0
+        self._asks: dict[int, int] = {}  # seeds that bring something along: how many bytes
+        self._asks_size = 0
         self._recent: set[str] = set()
         self._recent_size = 0
         self._skips = Seen()
@@ -126,9 +129,11 @@ class Admission:
         """Read no further."""
         self._feed.close()
 
-    def ended(self, source: Input) -> None:
+    def ended(self, source: Input, number: int) -> None:
         """An input has its record."""
         self.pending -= 1
+        if self._asks:
+            self._asks_size -= self._asks.pop(number, 0)
         self._ended += 1
         if source.parent is None and self._seeds_open:  # of an earlier run's inputs nobody knows how many are seeds
             self._seeds_open -= 1
@@ -150,6 +155,8 @@ class Admission:
         self.more = False
         for _ in range(READ_SHARE):
             if self._seeds_open >= self._rules.window or self.held or self._feed.exhausted or not may_go_on():
+                return
+            if self._asks_size > self._rules.asks_size:
                 return
             if self._admit is not None:
                 self.held = self._admit(self._next)
@@ -177,6 +184,9 @@ class Admission:
         if method is None:
             method, ask = self._as_the_run_asks(seed)
         request = Request(number, seed.url, seed.written, seed.input, now, method, ask=ask)
+        if seed.ask is not None:
+            size = self._asks[number] = seed.ask.size
+            self._asks_size += size
         if not self._frontier.add(request):
             error = CodedError("duplicate", "the same URL came before")
             meta = None if seed.ask is None else seed.ask.meta

@@ -137,14 +137,14 @@ class Disposition:
         """Write the record of an input that never gets as far as the frontier."""
         wait = self._write(record, None, number)
         if wait is None:
-            self._count(None, record)
+            self._count(None, record, number)
         else:
-            wait.addCallback(self._count, record)
+            wait.addCallback(self._count, record, number)
             self._wait_for_sink([wait])
 
-    def _count(self, _: object, record: Record) -> None:
+    def _count(self, _: object, record: Record, number: int) -> None:
         if self.fatal is None:
-            self._admission.ended(record.input)
+            self._admission.ended(record.input, number)
 
     def _findings(self, visit: EndedVisit) -> Findings | None:
         request, response = visit.request, visit.response
@@ -208,7 +208,7 @@ class Disposition:
             if self.fatal is not None:
                 (self._frontier.retry if record.attempts else self._frontier.postpone)(request, now)
             else:
-                self._admission.ended(request.input)
+                self._admission.ended(request.input, request.id)
                 self._gate.ended(request.id)
                 self._frontier.finish(request, record.ending, now)
 

@@ -12,7 +12,7 @@ from crawler.engine.scope import Scope
 from crawler.errors import CodedError
 from crawler.frontier import Counts
 from crawler.frontier.memory import MemoryFrontier
-from crawler.models import Input, Record, Redirect, Request
+from crawler.models import Ask, Input, Record, Redirect, Request
 from crawler.politeness.controller import Politeness
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine, Seed
@@ -104,6 +104,19 @@ class TestSeeds:
         assert (second.id, second.method, second.discovered) == (8, "HEAD", False)
         assert (rig.admission.accepted, rig.admission.pending) == (9, 2)
 
+    def test_what_comes_along_is_bounded(self):
+        """However many bodies and meta a list has: no more is read until some of them have their records."""
+        lines = [seed(f"http://a.example/{n}")._replace(ask=Ask(body=bytes(9 << 20))) for n in range(20)]
+        rig = Rig(lines)
+        rig.read()
+        assert rig.admission.accepted == 8
+        rig.read()
+        assert rig.admission.accepted == 8
+        for number in range(8):
+            rig.admission.ended(lines[number].input, number)
+        rig.read()
+        assert rig.admission.accepted == 16
+
     def test_a_bad_line_has_its_record_at_once(self):
         """It takes a number like every other, which is told before the record is written."""
         rig = Rig([seed(), BAD, seed(HOME)])
@@ -132,7 +145,7 @@ class TestSeeds:
         for _ in range(3):
             rig.read()
         assert (rig.admission.accepted, rig.admission.room) == (3, 0)
-        rig.admission.ended(seed().input)
+        rig.admission.ended(seed().input, 0)
         assert rig.admission.room == 1
         rig.read()
         assert rig.admission.accepted == 4
@@ -145,7 +158,7 @@ class TestSeeds:
         rig.read()
         rig.link(*(f"{HOME}other/{number}" for number in range(50)))
         assert (rig.admission.accepted, rig.admission.pending, rig.admission.room) == (52, 52, 0)
-        rig.admission.ended(Input(parent=HOME, depth=1))
+        rig.admission.ended(Input(parent=HOME, depth=1), 9)
         assert (rig.admission.pending, rig.admission.room) == (51, 0)
 
     def test_a_share_a_turn(self):
@@ -185,8 +198,8 @@ class TestSeeds:
         """Told once, at the end; bad lines and what has ended by then count."""
         rig = Rig([*seeds(3), BAD])
         rig.read(lambda: rig.admission.accepted < 4)
-        rig.admission.ended(BAD.input)
-        rig.admission.ended(seed().input)
+        rig.admission.ended(BAD.input, 0)
+        rig.admission.ended(seed().input, 0)
         assert rig.all_read == []
         rig.read_all()
         assert rig.all_read == [4]
@@ -218,7 +231,7 @@ class TestAnEarlierRun:
             all_read=rig.all_read.append,
         )
         assert (admission.pending, admission.room) == (3, 10)
-        admission.ended(Input())
+        admission.ended(Input(), 0)
         assert (admission.pending, admission.room) == (2, 10)
         while not admission.exhausted:
             admission.read_on(0.0, lambda: True)
@@ -230,7 +243,7 @@ class TestAnEarlierRun:
         rig.admission.owe(3, BAD)
         assert rig.events == [("written", 3)]
         assert (rig.admission.pending, rig.admission.accepted) == (1, 10)
-        rig.admission.ended(BAD.input)
+        rig.admission.ended(BAD.input, 0)
         assert rig.admission.pending == 0
 
 
