@@ -37,6 +37,8 @@ def changes(before: Config, after: Config, path: Path) -> list[str]:
 
 
 def _shown(config: Config, option: Option) -> object:
+    if option.name == "hosts":
+        return [(table.pattern, list(table.settings.shown())) for table in config.hosts]
     return presentable(option.kind, getattr(config, option.name))
 
 
