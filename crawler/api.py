@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crawler.config.config import Config
+from crawler.config.options.cookies import SESSION
 from crawler.fetch.connect.dial import Dial
 from crawler.models import Record
 from crawler.run.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
@@ -17,11 +18,12 @@ from crawler.sinks.memory import ListSink, QueueSink
 
 if TYPE_CHECKING:
     from crawler.page.callbacks import Parse
+    from crawler.run.access.login import Login
 
 __all__ = ["DRAIN_SECONDS", "OUTPUT_SECONDS", "Crawler", "crawl", "fetch_all", "fetch_all_async", "stream"]
 
 
-def fetch_all(urls: Iterable[Any], **options: Any) -> list[Record]:
+def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Any) -> list[Record]:
     """Fetch the URLs and return one Record each, in their order. Blocks; `options` are those of Config, by name.
 
     An item is text, a `Request`, or a dict with the keys of one (`url`, `method`, `headers`, `json`, `meta` ...).
@@ -30,25 +32,31 @@ def fetch_all(urls: Iterable[Any], **options: Any) -> list[Record]:
     Raises ConfigError for a bad option, CodedError when an output cannot be written, RuntimeError in the thread of a
     running Twisted reactor (use Crawler there), and whatever the iterable raises, once what it gave was fetched.
     """
-    config = Config.build(**options)
+    config = _config(options, login)
     _refuse_to_block()
     records = ListSink()
-    Session().run(_crawler(config, urls, records))
+    Session().run(_crawler(config, urls, records, login=login))
     return records.records
 
 
-def stream(urls: Iterable[Any], **options: Any) -> Iterator[Record]:
+def stream(urls: Iterable[Any], *, login: Login | None = None, **options: Any) -> Iterator[Record]:
     """Fetch the URLs and yield Records as they come, however many: memory stays bounded.
 
     When the consumer stops, the fetching stops. `options` and errors are those of fetch_all, the latter after the last
     record; `ordered=True` keeps the order.
     """
-    config = Config.build(**options)
+    config = _config(options, login)
     _refuse_to_block()
-    return _stream(config, urls)
+    return _stream(config, urls, login=login)
 
 
-def crawl(seeds: Iterable[Any], *, parse: Parse | Sequence[Parse] | None = None, **options: Any) -> Iterator[Record]:
+def crawl(
+    seeds: Iterable[Any],
+    *,
+    parse: Parse | Sequence[Parse] | None = None,
+    login: Login | None = None,
+    **options: Any,
+) -> Iterator[Record]:
     """Crawl from the seeds and yield a Record for each page as it comes: `stream` with `recursive=True`.
 
     Without `parse` all links in scope are followed. With it, the function gets each page that arrived whole with a
@@ -58,18 +66,34 @@ def crawl(seeds: Iterable[Any], *, parse: Parse | Sequence[Parse] | None = None,
     place. All is followed once each and if in scope. Several functions may be given: the first is the default, the
     others are found again by a later run of a job. They run in the thread of the run; what one raises fails its page
     with `parse_error`, and nothing else.
+
+    `login` is asked for before the first seed, and makes the crawl a session (`cookies="run"`): a `Request`, or a
+    function that yields what to ask for and gets each page back: `page = yield "https://..."`, then
+    `yield page.form({...})`. An answer that cannot be had, or that has a status from 400 on, is raised at the yield;
+    what is not caught there ends the run with CodedError `login_failed`, before any seed is asked for. The other
+    ways to fetch take it, too.
     """
-    config = Config.build(**{"recursive": True, **options})
+    config = _config({"recursive": True, **options}, login)
     _refuse_to_block()
-    return _stream(config, seeds, parse)
+    return _stream(config, seeds, parse, login)
 
 
-def _stream(config: Config, urls: Iterable[Any], parse: Parse | Sequence[Parse] | None = None) -> Iterator[Record]:
+def _config(options: dict[str, Any], login: Login | None) -> Config:
+    """With a login the run is a session, unless it is said otherwise."""
+    return Config.build(**options if login is None else {"cookies": SESSION, **options})
+
+
+def _stream(
+    config: Config,
+    urls: Iterable[Any],
+    parse: Parse | Sequence[Parse] | None = None,
+    login: Login | None = None,
+) -> Iterator[Record]:
     session = Session()
     records = QueueSink(session)
     session.outcome.add_done_callback(lambda _: records.close())
     try:
-        session.start(_crawler(config, urls, records, parse))
+        session.start(_crawler(config, urls, records, parse, login))
         yield from records
     except BaseException:  # the consumer goes away, or was interrupted
         records.stop()
@@ -79,12 +103,12 @@ def _stream(config: Config, urls: Iterable[Any], parse: Parse | Sequence[Parse] 
     session.outcome.result()
 
 
-async def fetch_all_async(urls: Iterable[Any], **options: Any) -> list[Record]:
+async def fetch_all_async(urls: Iterable[Any], *, login: Login | None = None, **options: Any) -> list[Record]:
     """fetch_all for asyncio: the loop goes on meanwhile. Cancelling the task gives the fetching up at once."""
-    config = Config.build(**options)
+    config = _config(options, login)
     records = ListSink()
     session = Session()
-    session.start(_crawler(config, urls, records))
+    session.start(_crawler(config, urls, records, login=login))
     over = asyncio.wrap_future(session.outcome)
     try:
         await asyncio.shield(over)
@@ -96,9 +120,15 @@ async def fetch_all_async(urls: Iterable[Any], **options: Any) -> list[Record]:
 
 
 def _crawler(
-    config: Config, urls: Iterable[Any], sink: Sink, parse: Parse | Sequence[Parse] | None = None
+    config: Config,
+    urls: Iterable[Any],
+    sink: Sink,
+    parse: Parse | Sequence[Parse] | None = None,
+    login: Login | None = None,
 ) -> Callable[[Any, Dial], Crawler]:
-    return lambda reactor, dial: Crawler(config, reactor=reactor, urls=urls, sinks=[sink], dial=dial, parse=parse)
+    return lambda reactor, dial: Crawler(
+        config, reactor=reactor, urls=urls, sinks=[sink], dial=dial, parse=parse, login=login
+    )
 
 
 def _refuse_to_block() -> None:

@@ -31,7 +31,7 @@ SHIPPED = [
     "http_protocol", "too_many_redirects", "redirect_loop", "redirect_invalid", "redirect_scheme",
     "redirect_downgrade", "body_truncated", "body_too_large", "memory_limit", "timeout_idle", "timeout_total",
     "too_slow", "decode_error", "parse_error", "parse_timeout", "disk_full", "write_error", "proxy_connect", "proxy_auth",
-    "proxy_refused", "proxy_protocol", "interrupted", "internal",
+    "proxy_refused", "proxy_protocol", "interrupted", "internal", "login_failed",
 ]  # fmt: skip
 # Another try may help with these; with all others it does not.
 TRANSIENT = [

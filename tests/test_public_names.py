@@ -75,6 +75,7 @@ def test_the_ways_to_fetch_take_the_same(name: str) -> None:
     """Whoever knows one of them knows all."""
     assert parameters(name) == [
         ("urls", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        ("login", inspect.Parameter.KEYWORD_ONLY),
         ("options", inspect.Parameter.VAR_KEYWORD),
     ]
 
@@ -84,6 +85,7 @@ def test_a_crawl_takes_a_function_too() -> None:
     assert parameters("crawl") == [
         ("seeds", inspect.Parameter.POSITIONAL_OR_KEYWORD),
         ("parse", inspect.Parameter.KEYWORD_ONLY),
+        ("login", inspect.Parameter.KEYWORD_ONLY),
         ("options", inspect.Parameter.VAR_KEYWORD),
     ]
 

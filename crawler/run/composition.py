@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ from crawler.stats.stats import Snapshot, Stats
 # Not every run has a job or writes about itself: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
     from crawler.page.callbacks import Callbacks, Parse
+    from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
     from crawler.store.database import Books
 
@@ -41,8 +42,9 @@ class Crawler:
     the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
     a crawl that reads each page, or several, of which the first is the default. `stats` may be read at any time;
     `notes` has sentences about a job that goes on, and `books` what became of all its inputs, once this run has ended.
-    `control` is there once it has begun; `parts` are what fetches, and no promise to anybody outside. `say` is told
-    where the monitors of the config are; without it that goes to stderr.
+    `login` is what is asked for before the first URL: see crawl(). `control` is there once it has begun; `parts` are
+    what fetches, and no promise to anybody outside. `say` is told where the monitors of the config are; without it that
+    goes to stderr.
     """
 
     def __init__(
@@ -56,12 +58,15 @@ class Crawler:
         bodies: bool = True,
         parse: Parse | Sequence[Parse] | None = None,
         say: Callable[[str], None] | None = None,
+        login: Login | None = None,
     ) -> None:
         self.config = config
         self.books: Books | None = None
         self.control: Control | None = None
         self.parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
         self._parse = parse
+        self._login = login
+        self._logging_in: Deferred[None] | None = None
         self._reactor = reactor
         self._urls = urls
         self._sinks = tuple(sinks)
@@ -99,6 +104,7 @@ class Crawler:
         if self.parts.crawl is not None:
             self.parts.crawl.drain(grace)
             self._closing.within(grace + OUTPUT_SECONDS)
+        self._give_up_login()
 
     def abort(self) -> None:
         """Close every socket now, and half a second later every output: what a reader has not taken by then is lost."""
@@ -107,6 +113,11 @@ class Crawler:
         if self.parts.crawl is not None:
             self.parts.crawl.abort()
             self._closing.within(OUTPUT_SECONDS)
+        self._give_up_login()
+
+    def _give_up_login(self) -> None:
+        if self._logging_in is not None:
+            self._logging_in.cancel()
 
     @property
     def notes(self) -> list[str]:
@@ -150,6 +161,7 @@ class Crawler:
                 crawl = parts.assemble(sink, resources)
                 self.control = self._make_control()
                 parts.take_up()
+                yield from self._log_in()
                 yield crawl.run()
             finally:
                 yield from self._closing.close(sink)
@@ -169,6 +181,15 @@ class Crawler:
             self._reading = None
         assert self.parts.previous is not None
         resources.callback(self.parts.previous.close)
+
+    def _log_in(self) -> Generator[Deferred[Any], Any, None]:
+        """Do what comes before the first URL. Who ends the run meanwhile ends this."""
+        if self._login is None or self.parts.log_in is None:
+            return
+        self._logging_in = self.parts.log_in(self._login)
+        with suppress(CancelledError):  # then the crawl has been told, too: it begins, and ends
+            yield self._logging_in
+        self._logging_in = None
 
     def _open(self, resources: ExitStack) -> tuple[Inputs, Outputs]:
         """What the run reads and where it writes. Raises ValueError for what cannot be used."""

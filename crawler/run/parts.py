@@ -22,6 +22,7 @@ from crawler.engine.retry import Retry
 from crawler.engine.side_requests import SideRequests
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
+from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from crawler.job.previous import Previous
     from crawler.page.callbacks import Callbacks
     from crawler.robots.policy import Robots
+    from crawler.run.access.login import Login
     from crawler.run.outputs import Saving
 
 SPARE_DESCRIPTORS: Final = 64
@@ -80,6 +82,7 @@ class Parts:
         self.job: Job | None = None
         self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
+        self.log_in: Callable[[Login], Deferred[None]] | None = None
         self.admission: Admission | None = None
         self.robots_summary: Callable[[str], str] = lambda _: ""
         self._kept: KeptCookies | None = None
@@ -172,15 +175,15 @@ class Parts:
         side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
         if robots is not None and obeys:
             self.robots_summary = robots.summary
+        fetcher = network.fetcher(config.max_size, sources=[] if self.previous is None else [self.previous.conditions])
+        self.log_in = partial(self._log_in, fetcher)
         self.crawl = Crawl(
             clock=reactor,
             admission=self.admission,
             frontier=self.frontier,
             politeness=self.politeness,
             gate=self._make_gate(robots),
-            fetcher=network.fetcher(
-                config.max_size, sources=[] if self.previous is None else [self.previous.conditions]
-            ),
+            fetcher=fetcher,
             retry=Retry(
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
@@ -202,6 +205,16 @@ class Parts:
             tried=None if job is None else job.journal.tried,
         )
         return self.crawl
+
+    def _log_in(self, fetcher: Fetcher, login: Login) -> Deferred[None]:
+        """Make the requests of a login; see LoggingIn."""
+        from crawler.run.access.login import LoggingIn
+
+        assert self._kept is not None
+        logging_in = LoggingIn(
+            self._config, clock=self._reactor, fetcher=fetcher, cookies=self._kept.cookies, typed=self.typed
+        )
+        return logging_in.run(login)
 
     def take_up(self) -> None:
         """Accept what an earlier run of the job has left, before the feed is read."""

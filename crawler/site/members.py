@@ -1,7 +1,7 @@
 """The members of the loopback site: a form to log in with, and an API of JSON for those who have. Nothing is kept.
 
 Who sends `demo` and `demo` with the form's hidden field gets a page with a token. The API knows it in an Authorization
-header: a list of quotes that is paged by GET, and a search by POST.
+header: a list of quotes that is paged by GET, and a search by POST. The same is in a cookie, which opens /members/.
 """
 
 from __future__ import annotations
@@ -34,7 +34,17 @@ def _log_in(wire: Wire) -> None:
         wire.reply(answer(document("Who are you?", _FORM).encode(), status=403))
         return
     meta = f'<meta name="api-token" content="{TOKEN}">'
-    wire.reply(answer(document("Welcome", "The API is at /api/quotes.", head=meta).encode()))
+    cookie = f"Set-Cookie: member={TOKEN}; Path=/members; HttpOnly"
+    wire.reply(answer(document("Welcome", "The API is at /api/quotes.", head=meta).encode(), cookie))
+
+
+def _rooms(wire: Wire) -> None:
+    """Pages for members: others are sent to the form."""
+    if f"member={TOKEN}" not in (wire.header("cookie") or ""):
+        wire.reply(answer(b"", "Location: /members/login", status=302))
+        return
+    text, author, _ = QUOTES[0]
+    wire.reply(answer(document("For members", f"{author}: {text}").encode()))
 
 
 def _quotes(wire: Wire) -> None:
@@ -66,5 +76,5 @@ def _json(wire: Wire, value: object, status: int = 200) -> None:
     wire.reply(answer(json.dumps(value).encode(), status=status, media="application/json"))
 
 
-GETS: Final[dict[str, Drive]] = {"/members/login": _login_form, "/api/quotes": _quotes}
+GETS: Final[dict[str, Drive]] = {"/members/login": _login_form, "/members/": _rooms, "/api/quotes": _quotes}
 POSTS: Final[dict[str, Drive]] = {"/members/login": _log_in, "/api/search": _search}
