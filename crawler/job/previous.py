@@ -6,29 +6,20 @@ many there are. A record counts under the URL that answered; of several the last
 
 from __future__ import annotations
 
-import gzip
-import io
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from crawler.config.sources import ConfigError
 from crawler.errors import CodedError
-from crawler.files import bounded_lines, open_plain
-from crawler.job.status import lines_of_job
-from crawler.job.verify import Beginning
+from crawler.job.records import Line, read_records
 from crawler.models import INDEX_SOURCE, Findings, Kept, Request, Response
 from crawler.redaction import scrub
-from crawler.sinks.formats import LINES, LOG
 from crawler.urls import Url, canonical_key, parse
 
-LONGEST_LINE: Final = 64 << 20
-_GZIP: Final = b"\x1f\x8b"
 _BATCH: Final = 1_000
 _NOT_MODIFIED: Final = 304
 _SCHEMA: Final = """
@@ -38,28 +29,6 @@ CREATE TABLE links (parent BLOB NOT NULL, url TEXT NOT NULL, in_index INTEGER NO
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Kept).decode
-
-
-class _Place(msgspec.Struct, gc=False):
-    source: str | None = None
-    parent: str | None = None
-
-
-class _Line(msgspec.Struct, gc=False):
-    url: str
-    final_url: str | None = None
-    input: _Place | None = None
-    outcome: str | None = None
-    status: int | None = None
-    headers: dict[str, list[str]] | None = None
-    content_type: str | None = None
-    charset: str | None = None
-    size_body: int = 0
-    truncated: bool = False
-    sha256: str | None = None
-    title: str | None = None
-    links: int | None = None
-    data: Any = None
 
 
 class Previous:
@@ -76,15 +45,10 @@ class Previous:
         self.records = 0
         self.validators = 0
         try:
-            with _lines(source) as lines:
-                self._read(lines, source, stopped)
-        except (OSError, EOFError, gzip.BadGzipFile, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            self._read(read_records(source, "--since"), source, stopped)
+        except BaseException:
             db.close()
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(
-                f"--since: {scrub(source)}: record {self.records + 1:,} cannot be read: {error}"
-            ) from None
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -134,23 +98,19 @@ class Previous:
 
     # Reading.
 
-    def _read(self, lines: Iterable[bytes | None], source: str, stopped: Callable[[], bool]) -> None:
-        decode = msgspec.json.Decoder(_Line).decode
-        lines = iter(lines)
+    def _read(self, lines: Iterator[Line], source: str, stopped: Callable[[], bool]) -> None:
         db = self._db
         while (chunk := list(islice(lines, _BATCH))) and not stopped():
             db.execute("BEGIN")
             for line in chunk:
-                if line is None:
-                    raise ValueError(f"it is longer than {LONGEST_LINE >> 20} MiB")
-                self._take(decode(line))
-                self.records += 1
+                self._take(line)
             db.execute("COMMIT")
+            self.records += len(chunk)
         if not self.records:
             raise ConfigError(f"--since: {scrub(source)} holds no records")
         db.execute("CREATE INDEX links_of ON links (parent)")
 
-    def _take(self, line: _Line) -> None:
+    def _take(self, line: Line) -> None:
         place = line.input
         try:
             url = parse(line.final_url or line.url)
@@ -186,21 +146,3 @@ class SinceReader:
     def read(self, request: Request, response: Response, prepared: Any) -> Findings | None:
         found = None if self._reader is None else self._reader.read(request, response, prepared)
         return self._previous.findings(request, response, found)
-
-
-@contextmanager
-def _lines(source: str) -> Iterator[Iterable[bytes | None]]:
-    path, committed = Path(source), None
-    if path.is_dir():
-        of_job = lines_of_job(source)
-        if of_job is None:
-            raise ConfigError(f"--since: the job {scrub(source)} has no output in JSON Lines (-o records.jsonl)")
-        path, committed = of_job
-    elif Path(source.lower().removesuffix(".gz")).suffix not in {*LINES, LOG}:
-        raise ConfigError(f"--since: {scrub(source)} is no JSON Lines and no job (allowed: records.jsonl, also .gz)")
-    with open_plain(str(path), links=True) as file:
-        raw: Any = file if committed is None else Beginning(file, committed)
-        stream: BinaryIO = io.BufferedReader(raw, 1 << 20)
-        if cast(io.BufferedReader, stream).peek(2)[:2] == _GZIP:
-            stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-        yield bounded_lines(stream, LONGEST_LINE)

@@ -48,21 +48,36 @@ def page(of: Aggregate, source: Source, *, now: float) -> str:
         "site": of.tree.root.count and map_html + folders(of.tree),
         "courtesy": sections.courtesy(of, source.job),
     }
-    there = {name: html for name, html in bodies.items() if html}
-    style = _file("page.css") + map_rules
+    parts = {name: (_TITLES[name], str(html)) for name, html in bodies.items() if html}
+    head = f"{_when(of)}{_problems(source)}{_books(source.job)}{_tiles(of)}"
+    return document("Report on", source.name, head, parts, now=now, rules=map_rules, tips=_embedded(over_time.tips))
+
+
+def document(
+    what: str,
+    name: str,
+    head: str,
+    parts: Mapping[str, tuple[str, str]],
+    *,
+    now: float,
+    rules: str = "",
+    tips: str = "{}",
+) -> str:
+    """A page about `name`: its header, and for each of `parts` a section with a title. All but the name is HTML."""
+    style = _file("page.css") + rules
     script = _file("page.js")
-    navigation = "".join(f'<a href="#{name}">{_TITLES[name]}</a>' for name in there)
-    main = "".join(section(name, _TITLES[name], str(html)) for name, html in there.items())
+    navigation = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, (title, _) in parts.items())
+    main = "".join(section(anchor, title, html) for anchor, (title, html) in parts.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">\n'
-        f"<title>Report on {text(source.name, 100)}</title>\n<style>{style}</style></head>\n"
-        f'<body><header><h1>Report on <span class="url">{text(source.name)}</span></h1>\n{_when(of)}'
-        f'{_problems(source)}{_books(source.job)}{_tiles(of)}<nav aria-label="Sections">{navigation}</nav></header>\n'
+        f"<title>{what} {text(name, 100)}</title>\n<style>{style}</style></head>\n"
+        f'<body><header><h1>{what} <span class="url">{text(name)}</span></h1>\n{head}'
+        f'<nav aria-label="Sections">{navigation}</nav></header>\n'
         f"<main>\n{main}</main>\n<footer>Made {moment(now)} UTC by crawler {text(__version__)}.</footer>\n"
-        f'<script type="application/json" id="tips">{_embedded(over_time.tips)}</script>\n'
+        f'<script type="application/json" id="tips">{tips}</script>\n'
         f"<script>{script}</script></body></html>\n"
     )
 
