@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from crawler.cli.answers import complain, put, version_text
 from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
-from crawler.config.config import ConfigError, Settings
+from crawler.config.config import NAMES, OPTIONS, ConfigError, Settings, resolve
 from crawler.config.kinds import shown, suggestion
 from crawler.config.options.groups import (
     ADDRESSES,
@@ -24,6 +24,7 @@ from crawler.config.options.groups import (
     PROXIES,
     REQUEST,
 )
+from crawler.config.sources import from_file, from_keywords
 
 
 class Command(NamedTuple):
@@ -169,6 +170,44 @@ def report(settings: Settings) -> int:
         return 5
 
 
+def diff(settings: Settings) -> int:
+    """Tell what differs between the two runs that are the inputs."""
+    from crawler.errors import CodedError
+    from crawler.report.changes import run_diff
+
+    try:
+        return run_diff(settings, put)
+    except CodedError as error:  # the disk's doing, not the user's
+        complain(str(error), log_format=settings.config.log_format)
+        return 5
+
+
+def again(settings: Settings) -> int:
+    """Run the finished job that is the input once more, as far as its pages have changed."""
+    from crawler.cli.terminal import run_command
+    from crawler.errors import CodedError
+    from crawler.job.history.again import again as put_aside
+
+    config = settings.config
+    if len(config.inputs) != 1:
+        raise ConfigError(f"again: {len(config.inputs)} arguments, and there should be 1: crawler again DIR")
+    folder = config.inputs[0]
+    named = {
+        name: getattr(config, name)
+        for name in settings.origins
+        if name in OPTIONS and OPTIONS[name].group in COMMANDS["again"].takes
+    }
+    try:
+        how = put_aside(folder)
+        since = {} if how.since is None else {"since": how.since}
+        ours = from_keywords({**named, **since, "job": folder}, NAMES)
+        config = resolve(ours, from_file(how.options, OPTIONS)).config
+    except CodedError as error:  # the disk's doing, not the user's
+        complain(str(error), log_format=config.log_format)
+        return 5
+    return run_command(config)
+
+
 def about_job(command: str, settings: Settings) -> int:
     """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
     from crawler.cli.job_commands import answer, why_so
@@ -251,6 +290,23 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ("output", "overwrite_output"),
         "FILE is an output of a run, in JSON Lines or CSV; DIR is the folder of --job. Without -o or -O the page goes "
         "beside it, with the suffix .html.",
+    ),
+    "diff": Command(
+        "Say what is new, gone or changed between two runs",
+        diff,
+        "OLD NEW [-o FILE]",
+        ("output", "overwrite_output"),
+        "OLD and NEW are outputs in JSON Lines, or folders of --job; of a job that was run `again` one folder is "
+        "enough. -o FILE.jsonl writes JSON Lines (-o - to standard output), -o FILE.html a page. Exits with 1 when "
+        "something differs.",
+    ),
+    "again": Command(
+        "Run a finished job once more, as far as its pages have changed",
+        again,
+        "DIR [OPTION]...",
+        (REQUEST, LOGIN, POLITENESS, LIMITS, PEOPLE, MONITORS),
+        "DIR is the folder of --job. What it has is kept: its outputs get a number (records.1.jsonl), its books go "
+        "into DIR/history. The options are those of the job; those below may be others.",
     ),
     "help": Command("Show all options, those of one command, or one option", explain, "[COMMAND|OPTION]"),
     "version": Command("Show the versions of this program and its libraries", version, ""),

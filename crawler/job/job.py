@@ -27,7 +27,7 @@ from crawler.frontier.sqlite import SqliteFrontier
 from crawler.job.commit import Beside, CommitReactor, Committing, Synced
 from crawler.job.kept_bodies import NAMES, kept_in
 from crawler.job.lock import Lock, LockedError, NoLocksError, no_locks, who
-from crawler.job.options import JobError, changes
+from crawler.job.options import INTENT, JobError, changes
 from crawler.job.taken import JobFeed, pass_over
 from crawler.models import Request
 from crawler.politeness.controller import Politeness
@@ -155,6 +155,8 @@ class Job:
             if not (folder / LOCK).exists() and any(folder.iterdir()):
                 raise JobError(f"{name} is not empty, and it is not the folder of a job")
             refuse_strangers(folder)
+            if (folder / INTENT).exists():
+                raise JobError(f"{name} is being put aside: crawler again {name} goes on with that")
             folder.chmod(0o700)  # it may hold passwords: those of URLs and headers
             lock = Lock(folder / LOCK)
         except LockedError as error:

@@ -15,6 +15,8 @@ _FREE: Final = frozenset({REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS
 _UNTOLD: Final = frozenset({PEOPLE, MONITORS})  # nor does it matter to the job what they were
 _FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
 _WHERE: Final = frozenset({"job", "durable"})
+INTENT: Final = "again.json"
+"""In the folder of a job while what it has is put aside."""
 
 
 class JobError(ConfigError):

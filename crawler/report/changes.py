@@ -12,13 +12,14 @@ import msgspec
 from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown
 from crawler.files import coded, put_new, replace
-from crawler.job.comparison import KINDS, Change, Comparison
+from crawler.job.history.again import before
+from crawler.job.history.comparison import KINDS, Change, Comparison
 from crawler.monitor.units import amount
 from crawler.printable import json_bytes, printable
 from crawler.report.markup import Cell, Column, link, note, table, text
 from crawler.report.page import document
 
-USAGE: Final = "crawler diff OLD NEW [-o FILE.jsonl|FILE.html]"
+USAGE: Final = "crawler diff OLD NEW [-o FILE.jsonl|FILE.html], or of a job that was run again: crawler diff DIR"
 SHOWN: Final = 10_000  # of a kind, in a page
 NONE_DIFFER: Final = 0
 SOME_DIFFER: Final = 1
@@ -35,6 +36,8 @@ def run_diff(settings: Settings, put: Callable[[str], int], *, wall: Callable[[]
     Raises ConfigError for what cannot be compared, CodedError where the page cannot be written.
     """
     inputs = settings.config.inputs
+    if len(inputs) == 1 and Path(inputs[0]).is_dir() and (old := before(inputs[0])) is not None:
+        inputs = (old, *inputs)
     if len(inputs) != 2:
         raise ConfigError(f"diff: {len(inputs)} inputs, and there should be two: {USAGE}")
     path, overwrite = _output(settings)
@@ -112,7 +115,7 @@ def _page(name: str, comparison: Comparison, now: float) -> str:
         if len(held) < SHOWN:
             held.append((Cell(link(change.url)), Cell(text(", ".join(change.fields))), Cell(_cells(change))))
     columns = [Column("URL"), Column("What"), Column("Before and now")]
-    parts = {}
+    parts: dict[str, tuple[str, str]] = {}
     for kind in KINDS:
         if rows[kind]:
             html = table(_TITLES[kind], columns, rows[kind])

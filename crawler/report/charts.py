@@ -8,8 +8,8 @@ from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
 from crawler.monitor.units import rate, size
+from crawler.report.counts.timeline import Bucket, Timeline
 from crawler.report.markup import seconds, text
-from crawler.report.timeline import Bucket, Timeline
 
 _HEIGHT: Final = 1000
 _DAY: Final = 86_400

@@ -14,7 +14,7 @@ from crawler.files import coded, put_new, replace
 from crawler.monitor.units import amount
 from crawler.printable import printable
 from crawler.redaction import scrub
-from crawler.report.aggregate import Aggregate, counted
+from crawler.report.counts.aggregate import Aggregate, counted
 from crawler.report.lines import STDIN, Lines, open_lines
 from crawler.report.page import page
 

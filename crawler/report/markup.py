@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from crawler.monitor.units import amount, duration, size
 from crawler.printable import printable
-from crawler.report.bounded import CUT
+from crawler.report.counts.bounded import CUT
 
 SHOWN: Final = 160
 NONE: Final = '<span class="none">\N{EN DASH}</span>'

@@ -11,8 +11,8 @@ from typing import Final
 
 from crawler.monitor.units import amount, duration, rate, size
 from crawler.report import sections
-from crawler.report.aggregate import Aggregate
 from crawler.report.charts import moment, plots
+from crawler.report.counts.aggregate import Aggregate
 from crawler.report.lines import Job, Source
 from crawler.report.markup import folded, note, seconds, section, text
 from crawler.report.tree import folders, treemap

@@ -8,9 +8,9 @@ from typing import Final
 
 from crawler.errors import CODES, SKIPS, WARNINGS
 from crawler.monitor.units import amount, size
-from crawler.report.aggregate import SIZES, TIMES, Aggregate
-from crawler.report.bounded import Row, Tally
-from crawler.report.hosts import Host
+from crawler.report.counts.aggregate import SIZES, TIMES, Aggregate
+from crawler.report.counts.bounded import Row, Tally
+from crawler.report.counts.hosts import Host
 from crawler.report.lines import Job
 from crawler.report.markup import (
     NONE,

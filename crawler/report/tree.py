@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from crawler.monitor.units import amount, size, urls
-from crawler.report.bounded import Node, Tree
+from crawler.report.counts.bounded import Node, Tree
 from crawler.report.markup import percent, text
 
 OTHERS: Final = "others"

@@ -25,7 +25,7 @@ from crawler.run.work import Work
 from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:
-    from crawler.report.counting import Counting
+    from crawler.report.counts.counting import Counting
 
 _READABLE: Final = frozenset({"", ".jsonl", ".ndjson"})  # outputs that a page can be made of
 
@@ -51,7 +51,7 @@ class Artifacts:
         if config.report is None:
             return
         if config.job is None:
-            from crawler.report.counting import Counting
+            from crawler.report.counts.counting import Counting
 
             self.counting = Counting()
         elif not any(Path(path.lower().removesuffix(".gz")).suffix in _READABLE for path in outputs):
@@ -94,7 +94,7 @@ class Artifacts:
 
     def _page(self, snapshot: Snapshot, given_up: Callable[[], bool]) -> bytes:
         from crawler.monitor.units import urls
-        from crawler.report.aggregate import counted
+        from crawler.report.counts.aggregate import counted
         from crawler.report.lines import Source, open_lines
         from crawler.report.page import page
 

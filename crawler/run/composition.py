@@ -172,7 +172,7 @@ class Crawler:
     @inlineCallbacks
     def _read_previous(self, source: str, resources: ExitStack) -> Generator[Deferred[Any], Any, None]:
         """Read what an earlier run has seen; a million records take some seconds."""
-        from crawler.job.previous import Previous
+        from crawler.job.history.previous import Previous
 
         self._reading = Work(self._reactor, partial(Previous, source)).done
         try:

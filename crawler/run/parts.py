@@ -42,8 +42,8 @@ from crawler.urls import Url, canonical_key
 if TYPE_CHECKING:
     from crawler.engine.reading import PageReader
     from crawler.engine.scope import Scope
+    from crawler.job.history.previous import Previous
     from crawler.job.job import Job
-    from crawler.job.previous import Previous
     from crawler.page.callbacks import Callbacks
     from crawler.robots.policy import Robots
     from crawler.run.access.login import Login
@@ -253,7 +253,7 @@ class Parts:
     def _make_since_reader(self) -> Reader | None:
         if self.previous is None:
             return self._reader
-        from crawler.job.previous import SinceReader
+        from crawler.job.history.previous import SinceReader
 
         return SinceReader(self.previous, self._reader)
 

@@ -64,7 +64,7 @@ def test_quotes_help(shell: str) -> None:
         (["urls.txt", "de"], []),
         (["-X", ""], ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"]),
         (["--completion", "z"], ["zsh"]),
-        (["a"], ["a *.txt", "attach"]),
+        (["a"], ["a *.txt", "again", "attach"]),
         (["-o", ""], ["a *.txt", "folder"]),
         (["--bodies", ""], ["folder"]),
         (["-c", ""], []),

@@ -21,12 +21,12 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 from crawler.cli.main import main
 from crawler.errors import CodedError
 from crawler.models import ErrorInfo, Input, Record, Redirect, untried
-from crawler.report.aggregate import Aggregate
-from crawler.report.bounded import Largest, Tally, Tree
-from crawler.report.hosts import MAX_HOSTS, Hosts
+from crawler.report.counts.aggregate import Aggregate
+from crawler.report.counts.bounded import Largest, Tally, Tree
+from crawler.report.counts.hosts import MAX_HOSTS, Hosts
+from crawler.report.counts.timeline import MAX_BUCKETS, Timeline
 from crawler.report.lines import Line, Lines, open_lines
 from crawler.report.page import page
-from crawler.report.timeline import MAX_BUCKETS, Timeline
 from crawler.sinks.jsonl import JsonLines
 from crawler.sinks.wanted import Wanted
 from crawler.stats.histogram import bucket_of

@@ -23,8 +23,8 @@ from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.files import replace
 from crawler.models import Redirect
-from crawler.report.aggregate import Aggregate
-from crawler.report.counting import Counting, line_of
+from crawler.report.counts.aggregate import Aggregate
+from crawler.report.counts.counting import Counting, line_of
 from crawler.report.lines import Line
 from crawler.run.artifacts import Artifacts
 from crawler.stats.stats import Stats

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.job.records import Line, read_records
+from crawler.job.history.records import Line, read_records
 from crawler.urls import canonical_key, parse
 
 Kind = Literal["new", "gone", "changed"]

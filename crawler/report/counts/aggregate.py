@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from crawler.errors import warning_code
-from crawler.report.bounded import LONGEST, Largest, Tally, Tree, cut
-from crawler.report.hosts import Hosts
+from crawler.report.counts.bounded import LONGEST, Largest, Tally, Tree, cut
+from crawler.report.counts.hosts import Hosts
+from crawler.report.counts.timeline import Timeline
 from crawler.report.lines import Line, Lines, Skip
-from crawler.report.timeline import Timeline
 from crawler.stats.histogram import Histogram, bucket_of
 
 DEPTH: Final = 5

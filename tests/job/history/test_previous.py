@@ -14,7 +14,7 @@ from real_peers import Peer, nginx
 
 from crawler import crawl, fetch_all
 from crawler.config.sources import ConfigError
-from crawler.job.previous import Previous
+from crawler.job.history.previous import Previous
 from crawler.job.status import read_books
 from crawler.job.verify import verify
 from crawler.models import Input, Record, Request

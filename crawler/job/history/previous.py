@@ -15,7 +15,7 @@ import msgspec
 
 from crawler.config.sources import ConfigError
 from crawler.errors import CodedError
-from crawler.job.records import Line, read_records
+from crawler.job.history.records import Line, read_records
 from crawler.models import INDEX_SOURCE, Findings, Kept, Request, Response
 from crawler.redaction import scrub
 from crawler.urls import Url, canonical_key, parse

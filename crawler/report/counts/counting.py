@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from crawler.models import Record, Response
 from crawler.printable import printable
-from crawler.report.aggregate import Aggregate
+from crawler.report.counts.aggregate import Aggregate
 from crawler.report.lines import Error, From, Line
 
 
