@@ -176,7 +176,8 @@ def _refused(header: str) -> Exception:
 
 # What is asked with: each secret in every spelling, in everything that a run leaves.
 
-LOGIN, NAMED, TYPED, KEY, TOKEN = "joe:s3cret/one", "jim:s3cret two", "jane:s3cret+three", "s3cret&four", "s3cret.five"
+LOGIN, NAMED, TYPED = "joe:s3cret/one", "jim:s3cret two", "jane:s3cret+three"
+KEY, TOKEN, COOKIE = "s3cret&four", "s3cret.five", "s3cret.six"
 CHALLENGE = (401, {"WWW-Authenticate": 'Digest realm="here", qop="auth", nonce="n"'})
 
 
@@ -193,7 +194,7 @@ def leaks(folder: Path, said: str = "") -> list[str]:
     places = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     places = {place: content for place, content in places.items() if not place.startswith("in/")}
     places["said"] = said.encode()
-    secrets = [spelling for secret in (LOGIN, NAMED, TYPED, KEY, TOKEN) for spelling in spellings(secret)]
+    secrets = [spelling for secret in (LOGIN, NAMED, TYPED, KEY, TOKEN, COOKIE) for spelling in spellings(secret)]
     return [place for place, content in places.items() for secret in secrets if secret in content]
 
 
@@ -243,7 +244,9 @@ def test_of_logins(folder, capfd, monkeypatch, log_format, way):
             "--bodies",
             "bodies",
         ]
-        logins = ["-u", user, "--auth", f"{other.url('')}={auth}"]
+        monkeypatch.setenv("MY_COOKIE", f"session={COOKIE}")
+        cookie = "env:MY_COOKIE" if way == "from elsewhere" else f"session={COOKIE}"
+        logins = ["-u", user, "--auth", f"{other.url('')}={auth}", "-b", cookie]
         assert main([*common, *outputs, *logins, "--job", "job", "--include-body"]) == 0
         with_login = server.url("/").replace("//", f"//{quote(TYPED, safe=':')}@")
         assert main([*common, with_login, *logins, "--print-config"]) == 0
@@ -255,6 +258,7 @@ def test_of_logins(folder, capfd, monkeypatch, log_format, way):
             ["report", "job", "-O", "job.html"],
         ):
             assert main(words) == 0
+        assert f"session={COOKIE}" in server.cookies
         sent = [login or "" for _, login in (*server.requests, *other.requests)]
     for login in (f"Basic {base64.b64encode(LOGIN.encode()).decode()}", f"Bearer {TOKEN}"):
         assert login in sent

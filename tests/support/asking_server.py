@@ -12,12 +12,13 @@ Answer = tuple[int, dict[str, str]]
 
 
 class Asked:
-    """A server that notes (path, Authorization) of each request, and the bodies; what it answers is up to the test."""
+    """A server that notes (path, Authorization) of each request, bodies and cookies; what it answers is up to the test."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.requests: list[tuple[str, str | None]] = []
         self.bodies: list[bytes] = []
+        self.cookies: list[str | None] = []
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -34,6 +35,7 @@ def asked(answer: Callable[[str, str | None, int], Answer]) -> Iterator[Asked]:
             login = self.headers.get("Authorization")
             status, headers = answer(self.path, login, len(server.requests))
             server.requests.append((self.path, login))
+            server.cookies.append(self.headers.get("Cookie"))
             self.send_response(status)
             for name, value in {"Content-Length": "0", **headers}.items():
                 self.send_header(name, value)
