@@ -130,7 +130,7 @@ class Spool:
         """What another process has left: `size` bytes in this file. They are hashed by the thread."""
         spool = cls(scratch, disk, also=also)
         spool.path, spool.size = path, size
-        disk.do(spool._read)
+        disk.do(lambda: spool._read(size))
         return spool
 
     def move(self, path: str, *, folder: int | None = None) -> None:
@@ -174,15 +174,15 @@ class Spool:
         if self._also is not None:
             self._also.update(data)
 
-    def _read(self) -> None:
-        """Hash what is there, and cut off what is beyond."""
+    def _read(self, size: int) -> None:
+        """Hash so much of what is there, and cut off what is beyond. More of the body may have come already."""
         try:
-            left = self.size
+            left = size
             with open_plain(self.path) as file:
                 while left and (data := file.read(min(left, _PIECE))):
                     self._hash(data)
                     left -= len(data)
-            os.truncate(self.path, self.size - left)
+            os.truncate(self.path, size - left)
         except OSError as error:
             self._break(error)
 

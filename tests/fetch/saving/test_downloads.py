@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from disks import AtOnce, ByHand
@@ -19,7 +21,7 @@ from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.limits import Limits
 from crawler.fetch.saving.accept import Accept, media_range
 from crawler.fetch.saving.scratch import Scratch
-from crawler.fetch.saving.spool import FULL
+from crawler.fetch.saving.spool import FULL, Spool
 from crawler.fetch.saving.spools import IN_MEMORY, READ, Spools
 from crawler.models import Response, record_of
 
@@ -408,6 +410,26 @@ class TestAnotherProcess:
         spools.moved(0)
         spools.close()
         assert files(tmp_path) == [tmp_path / "moved"], "nothing else is left"
+
+    def test_the_rest_comes_while_what_was_left_is_read(self, tmp_path, monkeypatch):
+        """The disk may have so much to hash that the rest is there meanwhile: nothing is cut off, or added."""
+        (tmp_path / "0.part").write_bytes(BODY[:HALF])
+        disk = ByHand()
+        spool = Spool.found(Scratch(str(tmp_path)), disk, str(tmp_path / "0.part"), HALF, also=None)
+        opened, rest = os.open, [REST]
+
+        def more(*arguments: Any, **options: Any) -> int:
+            if rest:
+                spool.write(rest.pop())
+            return opened(*arguments, **options)
+
+        monkeypatch.setattr(os, "open", more)
+        disk.work()
+        monkeypatch.undo()
+        spool.finish()
+        disk.work()
+        assert (spool.size, spool.sha256) == (len(BODY), HASH)
+        assert (tmp_path / "0.part").read_bytes() == BODY
 
     @pytest.mark.parametrize("options", [{"pending": lambda _: set()}, {"pending": set, "take_up": False}])
     def test_what_is_not_needed_is_removed(self, tmp_path, network, options):
