@@ -24,7 +24,6 @@ from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.heads import Source
-from crawler.fetch.http2.origins import FirstAlone, Origins
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
@@ -36,6 +35,7 @@ from crawler.run.access.logins import make_logins
 from crawler.run.access.trust import make_policy
 
 if TYPE_CHECKING:
+    from crawler.fetch.http2.origins import Origins
     from crawler.run.outputs import Saving
 
 
@@ -92,7 +92,7 @@ class Network:
             reactor, idle_per_key=max([config.per_host, *(table.settings.concurrency or 0 for table in config.hosts)])
         )
         origins = self._origins(config)
-        self._endpoint: Endpoint | FirstAlone = Endpoint(
+        endpoint = Endpoint(
             clock=reactor,
             dial=ways.dial,
             pins=pins,
@@ -107,9 +107,8 @@ class Network:
             ws_messages=config.ws_messages,
             ws_timeout=config.ws_timeout,
         )
-        if origins is not None:
-            self._endpoint = FirstAlone(self._endpoint, origins=origins, pool=self._pool, clock=reactor)
-        agent = Agent(clock=reactor, pool=self._pool, endpoint=self._endpoint)
+        connects = endpoint if origins is None else origins.before(endpoint)
+        agent = Agent(clock=reactor, pool=self._pool, endpoint=connects)
         self._takes_turns = routes is not None
         self._agent: IAgent = agent if routes is None else ProxiedAgent(agent, routes, reactor)
 
@@ -118,6 +117,8 @@ class Network:
             return None
         if find_spec("hpack") is None:
             raise ConfigError("--http2: hpack is missing (pip install 'everyurl[http2]')")
+        from crawler.fetch.http2.origins import Origins  # 10 ms that most runs do not need
+
         return Origins(clock=self._reactor, pool=self._pool, context=self._context(HTTP2))
 
     def _context(self, protocols: Sequence[str]) -> LateContext:

@@ -25,19 +25,25 @@ KNOWN: Final = 10_000
 Origin = tuple[str, int]
 
 
-class Lends(Interface):
+class Shares(Owner, Interface):
+    """The pool."""
+
     def take_shared(self, key: Key) -> Carrier | None: ...
 
 
 class Origins:
     """What HTTP/2 is to an Endpoint: `context` offers it. Remembers who does not speak it."""
 
-    def __init__(self, *, clock: IReactorTime, pool: Owner, context: Context) -> None:
+    def __init__(self, *, clock: IReactorTime, pool: Shares, context: Context) -> None:
         self.context = context
         self._clock = clock
         self._pool = pool
         self._speaks: dict[Origin, bool] = {}
         self._refused: dict[Origin, None] = {}
+
+    def before(self, endpoint: Connects) -> FirstAlone:
+        """What an agent asks instead of this endpoint."""
+        return FirstAlone(endpoint, origins=self, pool=self._pool, clock=self._clock)
 
     def may_serve(self, key: Key) -> bool:
         return _origin(key) not in self._refused
@@ -61,7 +67,7 @@ class Origins:
 class FirstAlone:
     """An endpoint that lets one request dial, for all that may share the connection that comes of it."""
 
-    def __init__(self, endpoint: Connects, *, origins: Origins, pool: Lends, clock: IReactorTime) -> None:
+    def __init__(self, endpoint: Connects, *, origins: Origins, pool: Shares, clock: IReactorTime) -> None:
         self._endpoint = endpoint
         self._origins = origins
         self._pool = pool

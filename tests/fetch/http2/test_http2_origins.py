@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from crawler.errors import CodedError
 from crawler.fetch.http2.connection import Multiplexed
-from crawler.fetch.http2.origins import KNOWN, WAIT, FirstAlone, Origins
+from crawler.fetch.http2.origins import KNOWN, WAIT, Origins
 from crawler.fetch.http11.envelope import Key
 from crawler.fetch.http11.pool import Pool
 
@@ -39,7 +39,7 @@ class OriginsCase(SynchronousTestCase):
         self.pool = Pool(self.clock)
         self.endpoint = Dialling()
         self.origins = Origins(clock=self.clock, pool=self.pool, context=None)  # type: ignore[arg-type]
-        self.first = FirstAlone(self.endpoint, origins=self.origins, pool=self.pool, clock=self.clock)
+        self.first = self.origins.before(self.endpoint)
 
     def connect(self, count: int = 1, key: Key = KEY) -> list[list[Any]]:
         self.last = [self.first.connect(envelope(key=key)) for _ in range(count)]

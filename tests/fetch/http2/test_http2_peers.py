@@ -133,7 +133,8 @@ def test_a_certificate_is_checked_as_ever(www: Path, monkeypatch: pytest.MonkeyP
 def nghttpd(www: Path) -> Iterator[str]:
     port = free_port()
     pem = str(authority().server)
-    command = [program("nghttpd", "nghttp2"), "-d", str(www / "www"), "-a", "127.0.0.1", str(port), pem, pem]
+    command = [program("nghttpd", "nghttp2"), "--echo-upload", "-d", str(www / "www"), "-a", "127.0.0.1"]
+    command += [str(port), pem, pem]
     with command_peer(command, port):
         yield f"https://127.0.0.1:{port}"
 
@@ -145,6 +146,16 @@ def test_nghttpd(nghttpd: str) -> None:
     assert kinds(records) == {("2", 200, None, 1): 61, ("2", 404, None, 1): 1}
     assert records[0].body == TEXT
     assert sum(not r.reused for r in records) == 1
+
+
+@pytest.mark.parametrize("size", [5, 70_000, 3_000_000])
+def test_bodies_of_requests(nghttpd: str, tmp_path: Path, size: int) -> None:
+    """A body from memory or from a file comes back as it went, through whatever windows the server has."""
+    sent = os.urandom(size)
+    (tmp_path / "body").write_bytes(sent)
+    (record,) = fetch_all([f"{nghttpd}/echo"], http2=True, method="POST", data=f"@{tmp_path / 'body'}")
+    assert (record.status, record.http_version, record.method) == (200, "2", "POST")
+    assert record.body == sent
 
 
 def test_a_server_that_speaks_nothing_else(nghttpd: str) -> None:
