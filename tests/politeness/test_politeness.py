@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from crawler.errors import CodedError
 from crawler.models import Response, Timings
-from crawler.politeness.controller import Politeness
+from crawler.politeness.controller import HostLimits, Politeness
 from crawler.politeness.host import HostControl
+from crawler.politeness.pace import Pace, Rate
 from crawler.politeness.rate_headers import LONGEST, retry_after
 
 WALL = 1_750_000_000.0  # Sun, 15 Jun 2025 15:06:40 GMT
@@ -661,3 +662,42 @@ class TestManyHosts:
         """Tens of thousands of hosts: no dict per controller."""
         assert not hasattr(HostControl(8, 0.0), "__dict__")
         assert math.isfinite(HostControl(8, 0.0).next_start)
+
+
+class TestPaceOfTheRun:
+    """What all hosts have in common, beside what each allows."""
+
+    def test_it_binds_every_host(self):
+        """Until its time has come: then the host's own limits are what binds."""
+        politeness = Politeness(delay=5.0, pace=Pace(Rate(1, 1.0)))
+        host = politeness.host(KEY, 0.0)
+        host.start(0.0)
+        politeness.pace.start(0.0)
+        assert politeness.binding(host, 0.5) == "rate"
+        assert politeness.binding(host, 1.5) == "delay"
+        assert politeness.binding(politeness.host("b.example:80", 1.5), 1.5) is None
+
+    def test_what_was_not_asked_is_given_back(self):
+        """By the host and by the run."""
+        politeness = Politeness(delay=5.0, pace=Pace(Rate(1, 1.0)))
+        host = politeness.host(KEY, 0.0)
+        host.start(0.0)
+        politeness.pace.start(0.0)
+        politeness.spared(KEY, 0.0)
+        assert politeness.binding(host, 0.0) is None
+
+    def test_nothing_is_asked_any_more(self):
+        """What is left is disposed of at once, whatever the rates and tables."""
+        politeness = Politeness(distance=60.0, pace=Pace(Rate(1, 1.0)), limits=lambda _: HostLimits(1, 60.0, 60.0))
+        politeness.pace.start(0.0)
+        politeness.host(KEY, 0.0).start(0.0)
+        politeness.release(0.0)
+        assert politeness.pace is None
+        assert (politeness.host(KEY, 0.0).delay, politeness.host("b.example:80", 0.0).delay) == (0.0, 0.0)
+
+    def test_the_longer_of_delay_and_rate(self):
+        """Of each host: its own where it has one, else that of all."""
+        own = {"slow.example:80": HostLimits(delay=9.0), "rated.example:80": HostLimits(distance=4.0)}
+        politeness = Politeness(delay=1.0, distance=2.0, limits=own.get)
+        delays = [politeness.host(f"{name}.example:80", 0.0).delay for name in ("a", "slow", "rated")]
+        assert delays == [2.0, 9.0, 4.0]

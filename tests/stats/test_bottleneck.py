@@ -49,6 +49,14 @@ SITUATIONS: dict[str, tuple[str, str]] = {
             "more --concurrency will not help (--per-host would)"
         ),
     ),
+    "the rate of the run, one host": (
+        sentence(host("example.com", 9, "rate", in_flight=0), ready_in=0.6),
+        "the run is as fast as --rate or --limit-rate lets it",
+    ),
+    "the rate of the run, several hosts": (
+        sentence(*(host(f"{n}.example", 5, "rate", in_flight=0) for n in range(3)), ready_in=0.6),
+        "the run is as fast as --rate or --limit-rate lets it",
+    ),
     "one host, one connection": (
         sentence(host("example.com", 9, in_flight=1, limit=1)),
         (

@@ -177,8 +177,18 @@ class TestInterface:
         assert "--interface: 'eth99' is neither an interface of this machine (" in refusal(interface="eth99")
         assert refusal(interface="192.0.2.77").startswith("--interface: '192.0.2.77': cannot connect from 192.0.2.77: ")
 
-    def test_the_other_family(self, server):
-        """From an IPv6 address nothing of IPv4 can be reached."""
+    def test_what_is_not_installed(self, monkeypatch):
+        """Then it is said what to install; an address needs nothing."""
+        monkeypatch.setattr("crawler.fetch.connect.chosen.source.find_spec", lambda _: None)
+        name = socket.if_nameindex()[0][1]
+        assert "pip install 'everyurl[network]' (its address does not)" in refusal(interface=name)
+        assert SourceAddress("127.0.0.1").of("127.0.0.2") == "127.0.0.1"
+        monkeypatch.setattr("crawler.fetch.connect.chosen.name_servers.find_spec", lambda _: None)
+        words = "--dns-servers needs one more package: pip install 'everyurl[network]'"
+        assert refusal(dns_servers="127.0.0.1") == words
+
+    def test_the_other_family(self):
+        """From an IPv4 address nothing of IPv6 can be reached, and that is said."""
         source = SourceAddress("127.0.0.1")
         with pytest.raises(Exception, match=r"2001:db8::1: 127.0.0.1 has no IPv6 address \(--interface\)"):
             source.of("2001:db8::1")
