@@ -19,6 +19,7 @@ from memory_net import Asked, Wire
 from test_crawl_mode import urls
 
 from crawler.api import fetch_all
+from crawler.cli.main import main
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.fetch.cookies.keeping import Cookies
@@ -442,6 +443,52 @@ class TestJobs:
         fetch_all([f"{root}/1"], job=tmp_path / "job", output=[tmp_path / "out.jsonl"], cookie_jar=jar)
         assert jar.read_bytes() == (tmp_path / "job" / "cookies.txt").read_bytes()
         assert b"\tn\t1\n" in jar.read_bytes()
+
+
+class TestHttpbin:
+    """A server that somebody else has written."""
+
+    def test_the_dance(self, httpbin):
+        """It sets a cookie, redirects, and shows what came back; the next URL does not have it, a session does."""
+        urls = [httpbin.url("/cookies/set?a=1&b=2"), httpbin.url("/cookies")]
+        chain, plain = fetch_all(urls, ordered=True, concurrency=1)
+        assert chain.json()["cookies"] == {"a": "1", "b": "2"}
+        assert [hop.status for hop in chain.redirects] == [302]
+        assert plain.json()["cookies"] == {}
+        urls += [httpbin.url("/cookies/delete?a"), httpbin.url("/cookies")]
+        *_, deleted, last = fetch_all(urls, ordered=True, concurrency=1, cookies="run")
+        assert deleted.json()["cookies"] == last.json()["cookies"] == {"b": "2"}
+
+    def test_a_jar_of_curl(self, httpbin, tmp_path):
+        """A file as curl -c writes it is read; Secure cookies of it stay at home over http."""
+        path = tmp_path / "jar.txt"
+        path.write_text(
+            "# Netscape HTTP Cookie File\n# https://curl.se/docs/http-cookies.html\n\n"
+            "#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\ta\t1\n127.0.0.1\tFALSE\t/\tTRUE\t0\tb\t2\n"
+        )
+        (record,) = fetch_all([httpbin.url("/cookies")], cookie_jar=path)
+        assert record.json()["cookies"] == {"a": "1"}
+
+
+def test_a_given_cookie_is_left_nowhere(tmp_path, monkeypatch, capfd):
+    """Not in records, the job's folder, logs, reports or what is printed: -b is a login."""
+    monkeypatch.chdir(tmp_path)
+    asked: list[bytes] = []
+
+    def answer(client: socket.socket) -> None:
+        asked.append(client.recv(65536))
+        client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    with accepting(answer) as port:
+        arguments = [f"http://127.0.0.1:{port}/", "-b", "session=hunter2", "--job", "job", "-o", "out.jsonl"]
+        assert main([*arguments, "-v", "--stats", "stats.json", "--report", "report.html"]) == 0
+        assert main([*arguments, "--print-config"]) == 0
+    assert b"session=hunter2" in asked[0]
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(left) > 5
+    assert not [path.name for path in left if b"hunter2" in path.read_bytes()]
+    out, err = capfd.readouterr()
+    assert "hunter2" not in out + err
 
 
 class TestKept:
