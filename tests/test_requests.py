@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from real_peers import Peer, authority, nginx
 
-from crawler import Record, fetch_all
+from crawler import Record, crawl, fetch_all
 
 
 def got(record: Record) -> Any:
@@ -234,3 +236,157 @@ def test_what_cannot_be_sent_is_told_before_the_run(folder: Path) -> None:
     words = "crawler: error: --data: 'nowhere' cannot be read: No such file or directory\n"
     assert (done.returncode, done.stderr.decode()) == (2, words)
     assert not (folder / "out.jsonl").exists()
+
+
+def test_a_refusal_before_the_body_is_whole(tmp_path: Path) -> None:
+    """The answer is what is recorded, not the connection that the server closes on us."""
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 5_000_000)
+    with nginx(tmp_path, "client_max_body_size 1k; location / { return 200; }") as server:
+        for url in (server.url("/"), server.secure("/")):
+            record = fetched(url, data=f"@{large}", insecure=True)
+            assert (record.error, record.status) == (None, 413)
+            assert "body_unsent" in record.warnings
+        assert fetched(server.url("/"), data="x" * 1000).status == 200
+
+
+def test_a_server_that_takes_nothing(tmp_path: Path) -> None:
+    """It is a timeout of its own, after --idle-timeout without a byte; what was asked for may not be done twice."""
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 5_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        record = fetched(url, data=f"@{large}", idle_timeout=0.2, retries=3)
+    assert record.error is not None
+    assert (record.error.code, record.error.phase, record.attempts) == ("timeout_send", "send", 1)
+
+
+def test_a_file_that_grows_while_it_is_sent(tmp_path: Path) -> None:
+    """The server waits for its end in vain: what it has is not taken for the whole."""
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 5_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[int] = []
+
+        def take() -> None:
+            connection, _ = server.accept()
+            with connection:
+                taken.append(len(connection.recv(1000)))
+                with large.open("ab") as file:
+                    file.write(b"more")
+                while data := connection.recv(1 << 20):
+                    taken.append(len(data))
+
+        reader = threading.Thread(target=take)
+        reader.start()
+        record = fetched(f"http://127.0.0.1:{server.getsockname()[1]}/", data=f"@{large}")
+        reader.join()
+    assert record.error is not None
+    assert (record.error.code, record.error.transient) == ("request_body", False)
+    assert str(large) in record.error.message
+    assert sum(taken) < 5_000_000
+
+
+def test_memory_stays_small_whatever_is_sent(tmp_path: Path) -> None:
+    """A file of 100 MB goes through 64 KiB of memory at a time."""
+    resource = pytest.importorskip("resource")
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(100 << 20)  # a hole: it takes no room
+    program = (
+        "import resource, sys; from crawler import fetch_all; "
+        "[r] = fetch_all([sys.argv[1]], data='@' + sys.argv[2], method='PUT'); "
+        "print(r.status, r.error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    assert resource is not None
+    with nginx(tmp_path, "location / { client_body_buffer_size 16k; dav_methods PUT; }") as server:
+        peaks = []
+        for size in (1, 100 << 20):
+            os.truncate(large, size)
+            done = subprocess.run(
+                [sys.executable, "-c", program, server.url("/up"), large], capture_output=True, text=True, timeout=60
+            )
+            status, error, peak = done.stdout.split()
+            assert (status[:2], error) == ("20", "None"), done
+            peaks.append(int(peak) * (1 if sys.platform == "darwin" else 1024))
+        assert (tmp_path / "www" / "up").stat().st_size == 100 << 20
+    assert peaks[1] - peaks[0] < 30 << 20
+
+
+# A crawl
+
+
+def test_a_crawl_posts_its_inputs_alone(httpbin: Peer, tmp_path: Path) -> None:
+    """What their pages lead to is fetched with GET, without the body and what tells of it."""
+    page = 'return 200 "<a href=/b>b</a><a href=/a>a</a>"; default_type text/html;'
+    with nginx(tmp_path, f"location / {{ {page} }}") as server:
+        records = list(crawl([server.url("/a")], data="q=x", delay=0, robots=True))
+        assert sorted((record.method, record.url[-2:]) for record in records) == [
+            ("GET", "/a"),
+            ("GET", "/b"),
+            ("POST", "/a"),
+        ]
+        log = [line.split()[:2] for line in server.log(4)]
+        assert ["POST", "/a"] in log
+        assert ["GET", "/robots.txt"] in log
+
+
+# The rest of what httpbin has
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 206, 304, 400, 401, 404, 418, 429, 500, 503])
+def test_statuses(httpbin: Peer, status: int) -> None:
+    record = fetched(httpbin.url(f"/status/{status}"), adaptive=False)
+    assert (record.status, record.outcome) == (status, "ok")
+
+
+@pytest.mark.parametrize("path", ["/redirect/3", "/relative-redirect/3", "/absolute-redirect/3"])
+def test_redirects_of_all_kinds(httpbin: Peer, path: str) -> None:
+    record = fetched(httpbin.url(path))
+    assert (record.status, len(record.redirects)) == (200, 3)
+    assert record.final_url == httpbin.url("/get")
+    assert fetched(httpbin.url(path), max_redirects=2).error.code == "too_many_redirects"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "brotli"])
+def test_compressions(httpbin: Peer, coding: str) -> None:
+    assert (
+        got(fetched(httpbin.url(f"/{coding}")))[{"gzip": "gzipped", "deflate": "deflated"}.get(coding, coding)] is True
+    )
+
+
+def test_texts(httpbin: Peer) -> None:
+    assert "∮ E⋅da = Q" in fetched(httpbin.url("/encoding/utf8")).text
+    assert fetched(httpbin.url("/html")).content_type == "text/html"
+    assert fetched(httpbin.url("/xml")).selector.css("slideshow").attrib["author"] == "Yours Truly"
+    assert fetched(httpbin.url("/json")).json()["slideshow"]["author"] == "Yours Truly"
+    assert fetched(httpbin.url("/deny")).content_type == "text/plain"
+    assert fetched(httpbin.url("/image/png")).body.startswith(b"\x89PNG")
+
+
+def test_what_takes_its_time(httpbin: Peer) -> None:
+    assert fetched(httpbin.url("/delay/0.05")).status == 200
+    assert fetched(httpbin.url("/delay/5"), headers_timeout=0.1).error.code == "timeout_headers"  # type: ignore[union-attr]
+    dripped = fetched(httpbin.url("/drip?duration=0.1&numbytes=5&code=203"))
+    assert (dripped.status, dripped.size_body) == (203, 5)
+    assert len(fetched(httpbin.url("/stream/20")).text.splitlines()) == 20
+    assert fetched(httpbin.url("/stream-bytes/100000?seed=1")).size_body == 100_000
+    assert fetched(httpbin.url("/bytes/1000?seed=1")).size_body == 1000
+
+
+def test_what_is_said_about_the_answer(httpbin: Peer) -> None:
+    record = fetched(httpbin.url("/response-headers?X-A=1&X-A=2&Content-Type=text/x;%20charset=utf-8"))
+    assert record.to_dict()["headers"]["x-a"] == ["1", "2"]
+    assert "text/x" in record.to_dict()["headers"]["content-type"][-1]
+    assert fetched(httpbin.url("/cache"), headers="If-None-Match: x").status == 304
+    assert fetched(httpbin.url("/etag/abc"), headers='If-None-Match: "abc"').status == 304
+    assert fetched(httpbin.url("/etag/abc"), headers='If-Match: "x"').status == 412
+    assert got(fetched(httpbin.url("/user-agent"), user_agent="me/1"))["user-agent"] == "me/1"
+    assert got(fetched(httpbin.url("/get?a=1&a=2")))["args"] == {"a": ["1", "2"]}
+
+
+def test_links(httpbin: Peer) -> None:
+    """A page with ten of them, which lead to one another."""
+    records = list(crawl([httpbin.url("/links/4/0")], delay=0, scope="origin"))
+    assert {record.url for record in records} == {httpbin.url(f"/links/4/{number}") for number in range(4)}
+    assert {record.status for record in records} == {200}

@@ -6,13 +6,13 @@ What is private (the user's headers, logins, cookies) goes only where `Typed.log
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from crawler.fetch.auth.logins import Logins
 from crawler.fetch.cookies.keeping import merged
 from crawler.fetch.decode import ACCEPT_ENCODING
 from crawler.fetch.sending.body import Outgoing
-from crawler.models import BODY_HEADERS, Request, Response
+from crawler.models import BODY_HEADERS, Ask, Request, Response
 
 Pairs = Sequence[tuple[str, str]]
 Source = Callable[[Request, bool], Iterable[tuple[str, str]]]
@@ -23,6 +23,16 @@ PUBLIC: Final = frozenset(("user-agent", "accept", "accept-language", "range"))
 _SECURE: Final = frozenset(("https", "wss"))
 _MAY_HAVE_A_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
 _NO_CODING: Final = ("Accept-Encoding", "identity")  # a part of what is compressed cannot be read (Fetch, section 5.6)
+
+
+class _Memo(NamedTuple):
+    """What the last request got: mostly all inputs of a run are asked with the same."""
+
+    ask: Ask | None
+    private: bool
+    kind: str | None
+    host: str | None
+    block: bytes
 
 
 class Heads:
@@ -57,6 +67,7 @@ class Heads:
         self._safe += [pair for pair in headers if pair[0].lower() in PUBLIC]
         self._private = [pair for pair in headers if pair not in self._safe]
         self._authorizes = "authorization" in named
+        self._memo = _Memo(None, False, None, None, b"")
         self._safe_block = _lines(self._safe) + b"\r\n"
         self._host, full = _host_of([*self._private, *self._safe])
         self._full_block = _lines(full) + b"\r\n"
@@ -72,8 +83,15 @@ class Heads:
             if login is not None:
                 block, host = self._full_block, self._host
         else:
-            host, fields = _host_of(self._fields(request, login is not None, of_host, body))
-            block = _lines(fields) + b"\r\n"
+            private, kind = login is not None, None if body is None else body.content_type
+            memo, plain = self._memo, not (self.sources or of_host or request.redirects)
+            if plain and memo.ask is request.ask and memo.private is private and memo.kind == kind:
+                host, block = memo.host, memo.block
+            else:
+                host, fields = _host_of(self._fields(request, private, of_host, body))
+                block = _lines(fields) + b"\r\n"
+                if plain:
+                    self._memo = _Memo(request.ask, private, kind, host, block)
         if body is not None:
             block = b"Content-Length: %d\r\n%b" % (body.length, block)
         elif request.method in _MAY_HAVE_A_BODY:  # RFC 9110 section 8.6

@@ -158,3 +158,20 @@ def test_a_part_is_asked_for_as_it_is() -> None:
     ):
         got = {name.lower(): value for name, value in fields(head).items()}
         assert (got["range"], got["accept-encoding"]) == ("bytes=0-9", "identity")
+
+
+def test_what_many_are_asked_with_is_written_once_and_for_them_alone() -> None:
+    """Another request, another type of body, and where what is private may not go have their own."""
+    ours = heads(("X-Key", "run"))
+    ask, other = Ask(headers=(("X-A", "1"),), body=b"a"), Ask(headers=(("X-A", "2"),), body=b"a")
+
+    def sent(asked: Ask, body: Outgoing = BODY) -> dict[str, str]:
+        return fields(ours.of(request("http://a.example/", ask=asked, method="POST"), body))
+
+    first = sent(ask)
+    assert sent(ask) == first
+    assert sent(other)["X-A"] == "2"
+    assert sent(ask, Outgoing(b"a", 1, "text/y"))["Content-Type"] == "text/y"
+    assert sent(ask) == first
+    ours.sources.append(lambda *_: [("X-Source", "here")])
+    assert sent(ask) == {**first, "X-Source": "here"}

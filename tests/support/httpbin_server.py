@@ -7,7 +7,9 @@ until its standard input ends.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -31,7 +33,7 @@ def main(certificate: str) -> None:
         reactor.listenSSL(0, site, tls, interface="127.0.0.1"),
     )
     print(json.dumps([port.getHost().port for port in ports]), flush=True)
-    reactor.callInThread(_end_with_input, reactor)
+    threading.Thread(target=_end_with_input, daemon=True).start()
     reactor.run()
 
 
@@ -41,9 +43,9 @@ def _in_bytes(environ: Any, start: Any) -> Iterator[bytes]:
         yield from map(bytes, pieces)
 
 
-def _end_with_input(reactor: Any) -> None:
+def _end_with_input() -> None:
     sys.stdin.read()
-    reactor.callFromThread(reactor.stop)
+    os._exit(0)  # a page that still waits for its turn to write would be waited for
 
 
 if __name__ == "__main__":
