@@ -18,7 +18,7 @@ from crawler.sinks.csv import Cells
 from crawler.sinks.tables.arrow import batches, schema_of
 from crawler.sinks.tables.columns import Columns, Seen, decoded_lines, flattened
 
-ROW_GROUP: Final = 64 << 20  # bytes of a Parquet row group, before it is packed
+ROW_GROUP: Final = 32 << 20  # bytes of a Parquet row group, before it is packed
 NUMBER: Final = "_id"
 """The key of a log's lines that says which input they are of."""
 
