@@ -65,9 +65,10 @@ class Parts:
         self._config = config
         self._reactor = reactor
         self._dial = dial
-        # A socket each, and some for files, DNS and the loop itself.
+        # A socket each, with --bodies a file as well, and some for other files, DNS and the loop itself.
         limit = descriptor_limit()
-        self.most_concurrency = max(1, limit - min(SPARE_DESCRIPTORS, limit // 2))
+        each = 1 if config.bodies is None else 2
+        self.most_concurrency = max(1, (limit - min(SPARE_DESCRIPTORS, limit // 2)) // each)
         self.concurrency = min(config.concurrency, self.most_concurrency)
         self._hosts = Hosts(config.hosts) if config.hosts else None
         self.politeness = make_politeness(config, self._hosts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from hashlib import md5, sha256, sha512
 from queue import SimpleQueue
@@ -16,8 +17,9 @@ from crawler.errors import CodedError
 from crawler.fetch.saving.scratch import Scratch, discard
 from crawler.files import coded, open_plain, put_new, rename, write
 
-FULL: Final = 1 << 20  # bytes that wait for the disk: then the sender waits as well
-_HALF: Final = FULL // 2
+FULL: Final = 1 << 20  # bytes of a body that wait for the disk: then the sender waits as well
+_FULL_OF_ALL: Final = 1 << 25
+_LEAST: Final = 1 << 16
 _PIECE: Final = 1 << 20
 _AGAIN: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NOTE: Final = ".json"
@@ -41,8 +43,14 @@ class Disk:
 
     def __init__(self, reactor: DiskReactor) -> None:
         self._reactor = reactor
+        self.open_files = 0  # counted by what is done in the thread
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+
+    @property
+    def full(self) -> int:
+        """So many bytes of a body may wait, that of all together there are not too many."""
+        return max(_LEAST, min(FULL, _FULL_OF_ALL // max(1, self.open_files)))
 
     def do(self, task: Callable[[], None]) -> None:
         """Do this after all that was given before. It must not raise."""
@@ -106,7 +114,7 @@ class Spool:
     def room(self) -> Deferred[None] | None:
         """None: go on. A Deferred fires when there is room again."""
         with self._lock:
-            if self._room is None and self._waiting_size >= FULL and not self._failed:
+            if self._room is None and self._waiting_size >= self._disk.full and not self._failed:
                 self._room = Deferred()  # no canceller: what was taken is written
             return self._room
 
@@ -154,7 +162,7 @@ class Spool:
             self._waiting_size -= len(data)
             more = self._queued = bool(self._pieces)
             room = None
-            if self._waiting_size <= _HALF:
+            if self._waiting_size <= self._disk.full // 2:
                 room, self._room = self._room, None
         if room is not None:
             self._disk.tell(room.callback, None)
@@ -167,7 +175,14 @@ class Spool:
                 self._fd = os.open(self.path, _AGAIN)
             else:
                 self._fd, self.path = self._scratch.create()
+            self._disk.open_files += 1
         return self._fd
+
+    def _shut(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            self._disk.open_files -= 1
+            os.close(fd)
 
     def _hash(self, data: bytes) -> None:
         self._sha256.update(data)
@@ -190,10 +205,8 @@ class Spool:
         if self._queued:  # what was written last is behind us in the queue
             self._disk.do(lambda: self._close(finished))
             return
-        fd, self._fd = self._fd, None
         try:
-            if fd is not None:
-                os.close(fd)
+            self._shut()
         except OSError as error:  # network file systems may say only now that the disk is full
             self._break(error)
         if not self._failed:
@@ -204,9 +217,8 @@ class Spool:
     def _remove(self) -> None:
         with self._lock:
             self._failed = True
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        with suppress(OSError):  # it is not wanted
+            self._shut()
         if self.path:
             discard(self.path)
             discard(self.path + NOTE)

@@ -138,6 +138,20 @@ class TestSpooling:
         disk.work()
         assert (results[0].error, results[0].size) == (None, 2 * FULL)
 
+    def test_many_that_wait_take_no_more_together(self, tmp_path):
+        """The more bodies are written at once, the less of each waits in memory."""
+        disk = AtOnce()
+        scratch = Scratch(str(tmp_path))
+        spools = [Spool(scratch, disk) for _ in range(100)]
+        assert disk.full == FULL
+        for spool in spools:
+            spool.write(b"x")
+        assert FULL // 4 < disk.full < FULL // 2
+        for spool in spools:
+            spool.finish()
+            spool.drop()
+        assert (disk.full, disk.open_files) == (FULL, 0)
+
     def test_a_bomb_waits_for_the_disk(self, tmp_path, clock, network):
         """What a small coded body decodes to is no more in memory than what came as it is."""
         disk = ByHand()
