@@ -6,6 +6,8 @@ import gzip
 import io
 from typing import Any
 
+import msgspec
+
 from crawler.redaction import redact
 from crawler.seeds.formats import check_stream, read_stream
 from crawler.seeds.seed import TEXT_LIMIT, BadLine, InputError, Seed
@@ -36,12 +38,14 @@ SAMPLES = (
     CSV + b"sep=;\nid;url\n1;http://a/,b\n",
     CSV + b"id;url\r1;http://a/\r2;http://b/\r",
     ARRAY + b'[ "http://a/", {"url": "b.example"}, [1], 1e5, {"url": null}] x',
+    JSON
+    + b'{"url":"http://a/","method":"PUT","headers":{"A":"b"},"json":[1],"meta":{"n":1},"x":2}\n{"url":"http://a/","form":5}\n',
     DEEP + b'{"a": {"b": "http://a/"}}\n{"a.b": "http://b/"}\n{"a": []}\n',
 )
 TOKENS = (
     b"http://a/", b"user:secret@", b"\n", b"\r", b"\r\n", b",", b"\t", b'"', b"'", b"#", b" #", b"\x00", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf",
     b"\x1f\x8b", b"<urlset>", b"<url><loc>", b"</loc></url>", b"<?xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"{", b"}", b"[" * 200, b":", b'"url"',
-    b'{"url":', b"\\u0000", b"\\ud800", b"url", b"\xc2\x85", b"\xe2\x80\xa8", b"a" * 3000, b"null", b"1e999",
+    b'{"url":', b'"method":', b'"headers":', b'"data":', b'"form":', b'"meta":', b"\\u0000", b"\\ud800", b"url", b"\xc2\x85", b"\xe2\x80\xa8", b"a" * 3000, b"null", b"1e999",
 )  # fmt: skip
 
 
@@ -56,6 +60,10 @@ def fuzz(data: bytes) -> None:
         assert len(str(error)) < 4000
         refused = True
     found = list(read_stream(_stream(data[1:]), structure, "input", column, "https"))
+    kept = list(read_stream(_stream(data[1:]), structure, "input", column, "https", keep=True))
+    assert [item.input for item in kept] == [item.input for item in found]
+    for item in kept:
+        msgspec.json.encode(item.meta if isinstance(item, BadLine) else item.ask)
     for item in found:
         assert isinstance(item, (Seed, BadLine))
         text = item.text if isinstance(item, BadLine) else item.written
@@ -63,7 +71,7 @@ def fuzz(data: bytes) -> None:
         assert item.input.source == "input"
         if isinstance(item, BadLine):
             assert len(text) <= TEXT_LIMIT
-            check_error(item.error, "url_invalid", "scheme_unsupported")
+            check_error(item.error, "url_invalid", "scheme_unsupported", "request_invalid")
         else:
             assert redact(text) == text
     lines = [item.input.line for item in found if item.input.line is not None]
