@@ -483,12 +483,14 @@ def test_a_given_cookie_is_left_nowhere(tmp_path, monkeypatch, capfd):
         arguments = [f"http://127.0.0.1:{port}/", "-b", "session=hunter2", "--job", "job", "-o", "out.jsonl"]
         assert main([*arguments, "-v", "--stats", "stats.json", "--report", "report.html"]) == 0
         assert main([*arguments, "--print-config"]) == 0
+        assert main(arguments) == 0
     assert b"session=hunter2" in asked[0]
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(left) > 5
     assert not [path.name for path in left if b"hunter2" in path.read_bytes()]
     out, err = capfd.readouterr()
     assert "hunter2" not in out + err
+    assert "no longer what it was" not in err
 
 
 class TestKept:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, get_args
 from crawler.config.kinds import Choice, Many, Option, Path
 from crawler.config.options.groups import REQUEST
 from crawler.config.options.login import LoginOptions
-from crawler.config.secrets import Hidden, Secret
+from crawler.config.secrets import HIDDEN, Hidden, Secret
 
 Cookies = Literal["chain", "run", "off"]
 SESSION: Final = "run"
@@ -22,7 +22,7 @@ class Given(Hidden, frozen=True):
     def read(self, raw: object) -> Secret:
         if isinstance(raw, os.PathLike):
             raw = f"@{os.fspath(raw)}"
-        if isinstance(raw, str) and raw.strip() and "=" not in raw and not raw.startswith(("@", "env:")):
+        if isinstance(raw, str) and raw.strip() and "=" not in raw and not raw.startswith(("@", "env:", HIDDEN)):
             raw = f"@{raw}"
         return super().read(raw)
 
