@@ -53,7 +53,7 @@ TESTED = {
     63: ["test_seeds::test_a_bomb_stays_small", "test_sitemaps::test_size", "test_faults_crawl::test_a_sitemap_that_is_a_bomb"],
     73: ["test_faults::test_headers_do_not_follow_to_another_origin", "test_fetch::test_secrets_never_cross_an_origin"],
     74: ["test_faults::test_every_redirect_status_is_followed", "test_redirect::test_each_hop_is_the_base_of_the_next"],
-    75: ["test_faults::test_every_redirect_status_is_followed", "test_config::test_bad_keywords"],
+    75: ["test_redirect::test_the_method_after_it", "test_requests::test_redirects"],
     76: ["test_faults_crawl::test_refreshes_are_links"],
     77: ["test_faults_crawl::test_every_check_on_every_hop", "test_faults::test_redirect_to_a_private_address_is_blocked"],
     78: ["test_http11_tls::test_dates", "test_http11_tls::test_issuers"],
@@ -95,7 +95,8 @@ TESTED = {
 
 CHANGED = {
     12: "an IPv6 zone is refused in a typed URL; where the system's resolver gives one, it is dialled for typed URLs alone",
-    22: "no request has a body: GET and HEAD only, both may be sent again. The agent still refuses to for others",
+    22: "what is not idempotent goes over no connection that was idle for a second; if it is stale all the same, that is "
+    "an error, and is not sent twice",
     29: "a body that only the end of the connection frames is kept, with the warning no_close_notify, as browsers and "
     "curl keep it; one with a length or in chunks that is cut stays body_truncated",
     34: "a Content-Length that nobody can read is none: the body ends with the connection, with the warning bad_framing",
@@ -110,7 +111,6 @@ CHANGED = {
     65: "with the same cookies a URL is asked once more, if one was set or the way led over another URL; the broken "
     "body of a redirect is noted, and the redirect followed",
     61: "more than three codings are refused; three are decoded",
-    75: "no request has a body: GET stays GET and HEAD stays HEAD, whatever the status",
     87: "a jar of no more than one URL's redirects is on, also for crawls; one for the run is there when it is asked for",
     88: "robots.txt is asked for again as often as --retries says; then its URLs are skipped as robots_unreachable, which "
     "is transient: `crawler retry` queues them again",
