@@ -180,6 +180,16 @@ class StaleTests(AgentCase):
                 self.assertNotIsInstance(failure.value, StaleConnection)
                 self.assertEqual((failure.value.code, failure.value.transient), (code, False))
 
+    def test_what_is_not_sent_again_goes_over_no_old_connection(self) -> None:
+        """A second of idling is enough for a server to be closing it; what may be sent again takes it all the same."""
+        for method, seconds, connections in (("POST", 1.5, 2), ("POST", 0.5, 1), ("PUT", 1.5, 1), ("GET", 1.5, 1)):
+            self.setUp()
+            old = self.idle()
+            self.clock.advance(seconds)
+            self.request(method)
+            self.assertEqual(len(self.dial.attempts), connections)
+            self.assertEqual(old.aborted, connections == 2)
+
     def test_not_once_the_answer_has_begun(self) -> None:
         """A single byte of it is enough."""
         for begun in (b"H", b"HTTP/1.1 2"):
