@@ -63,6 +63,7 @@ class Line(msgspec.Struct, gc=False):
     content_type: str | None = None
     size_download: Size = 0
     size_body: Size = 0
+    body_path: str | None = None
     duplicate_of: str | None = None
     redirects: list[Redirect] = []
     attempts: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None

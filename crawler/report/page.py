@@ -25,6 +25,7 @@ _TITLES: Final = {
     "hosts": "Hosts",
     "redirects": "Redirects",
     "slow": "Slowest URLs",
+    "files": "Files",
     "broken": "Broken links",
     "duplicates": "Duplicates",
     "site": "Site by path",
@@ -43,6 +44,7 @@ def page(of: Aggregate, source: Source, *, now: float) -> str:
         "hosts": sections.hosts(of),
         "redirects": sections.redirects(of),
         "slow": sections.slow(of),
+        "files": sections.files(of),
         "broken": sections.broken(of),
         "duplicates": sections.duplicates(of),
         "site": of.tree.root.count and map_html + folders(of.tree),
@@ -144,6 +146,8 @@ def _tiles(of: Aggregate) -> str:
         ("redirects", amount(of.redirects), ""),
         ("received", size(of.size_download), ""),
     ]
+    if of.unchanged:
+        tiles.insert(1, ("unchanged", amount(of.unchanged), "ok"))
     if first is not None and last is not None and last > first:
         tiles.append(("URLs per second", rate(ended / (last - first)), ""))
     if half is not None and most is not None:

@@ -247,6 +247,28 @@ def slow(of: Aggregate) -> str:
     )
 
 
+def files(of: Aggregate) -> str:
+    """What --bodies keeps."""
+    if not of.files.count:
+        return ""
+    rows, others = of.files.top(ROWS)
+    html = table(
+        "Files by type",
+        [Column("type"), Column("files", number=True), Column("size", number=True)],
+        [(Cell(text(row.key) or NONE), count(row.entry.count), in_bytes(row.entry.size)) for row in rows],
+        foot=() if not others.count else (Cell("others"), count(others.count), in_bytes(others.size)),
+    )
+    html += "<h3>Largest</h3>\n" + table(
+        "Largest files",
+        [Column("size", number=True), Column("file"), Column("type"), Column("URL")],
+        [
+            (in_bytes(value), Cell(text(item.path)), Cell(text(item.content_type) or NONE), Cell(link(item.url)))
+            for value, item in of.largest_files.ranked()
+        ],
+    )
+    return html + note("A file is named in the folder of --bodies; several URLs may share one.")
+
+
 def broken(of: Aggregate) -> str:
     if not of.broken.count:
         if not of.broken_seeds:

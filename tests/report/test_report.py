@@ -168,6 +168,25 @@ class TestNumbers:
         assert "others 30 37.5% 30 kB" in [" ".join(line.split()) for line in lines]
         assert "about 1 1.2% 1.0 kB 1 error" in [" ".join(line.split()) for line in lines]
 
+    def test_files_and_what_has_not_changed(self):
+        """By type and the largest, where bodies were kept; what is unchanged is ok, and has a tile of its own."""
+        of = counted(
+            made("/a.pdf", body_path="a.pdf", size_body=3_000, content_type="application/pdf"),
+            made("/b.pdf", body_path="<b>.pdf", size_body=9_000, content_type="application/pdf"),
+            made("/c", body_path="c.html", size_body=10),
+            made("/d", outcome="unchanged", status=304),
+        )
+        assert (of.ok, of.unchanged) == (4, 1)
+        text = drawn(of)
+        assert rows(text, "Files by type")[0] == ["application/pdf", "2", "12 kB"]
+        assert [row[:2] for row in rows(text, "Largest files")] == [
+            ["9 kB", "<b>.pdf"],
+            ["3 kB", "a.pdf"],
+            ["10 B", "c.html"],
+        ]
+        assert "<dt>unchanged</dt><dd>1</dd>" in text
+        assert "Files by type" not in drawn(counted(made("/"))) and "unchanged" not in drawn(counted(made("/")))
+
     def test_what_fields_left_out(self):
         """Records of --fields are records, too; parts of error and input may have names of their own."""
         of = Aggregate()

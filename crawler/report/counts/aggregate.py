@@ -16,6 +16,7 @@ from crawler.stats.histogram import Histogram, bucket_of
 
 DEPTH: Final = 5
 SLOWEST: Final = 25
+FILES: Final = 25
 CHAINS: Final = 15
 SIZES: Final = (0, 100, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 """Upper bounds of the bars, in bytes; the last bar has no end."""
@@ -31,6 +32,12 @@ class Slow(NamedTuple):
     size: int
 
 
+class Kept(NamedTuple):
+    url: str
+    path: str
+    content_type: str
+
+
 class Aggregate:
     """Everything a page needs. Reading and adding a record takes some 30 us."""
 
@@ -38,6 +45,7 @@ class Aggregate:
         self.records = 0
         self.ok = 0
         self.http_errors = 0  # of the ok ones
+        self.unchanged = 0  # of the ok ones, too
         self.failed = 0
         self.skipped = 0
         self.requests = 0
@@ -63,6 +71,8 @@ class Aggregate:
         self.broken_on = Tally(limit=1_000, examples=5)
         self.broken_seeds = 0
         self.duplicates = Tally(limit=1_000)
+        self.files = Tally()
+        self.largest_files: Largest[Kept] = Largest(FILES)
         self.tree = Tree()
 
     def add(self, line: Line) -> None:
@@ -98,6 +108,7 @@ class Aggregate:
             self._count_error(code, line)
         else:
             self.ok += 1
+            self.unchanged += outcome == "unchanged"
             error = status is not None and status >= 400
             self.http_errors += error
         if status is not None:
@@ -124,6 +135,8 @@ class Aggregate:
             self.tree.add(names, size=line.size_body, error=error)
         if error:
             self._count_broken(line, code or str(status))
+        if line.body_path is not None:
+            self._count_file(line, url)
         if line.duplicate_of is not None:
             self.duplicates.add(line.duplicate_of, size=line.size_body, example=line.url)
 
@@ -136,6 +149,13 @@ class Aggregate:
         self.errors.add(code, example=line.url)
         if line.error is not None and code not in self.messages and len(self.messages) < LONGEST:
             self.messages[code] = cut(line.error.message)
+
+    def _count_file(self, line: Line, url: str) -> None:
+        assert line.body_path is not None
+        kind = line.content_type or ""
+        self.files.add(kind, size=line.size_body)
+        if self.largest_files.wants(line.size_body):
+            self.largest_files.add(line.size_body, Kept(url, cut(line.body_path), kind))
 
     def _count_answer(self, line: Line, status: int) -> None:
         self.statuses.add(str(status), size=line.size_body, example=line.url)

@@ -46,6 +46,7 @@ def line_of(record: Record) -> Line:
         content_type=record.content_type,
         size_download=record.size_download,
         size_body=record.size_body,
+        body_path=record.body_path,
         duplicate_of=record.duplicate_of,
         redirects=list(record.redirects),
         attempts=record.attempts,
