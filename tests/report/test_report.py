@@ -180,8 +180,8 @@ class TestNumbers:
         text = drawn(of)
         assert rows(text, "Files by type")[0] == ["application/pdf", "2", "12 kB"]
         assert [row[:2] for row in rows(text, "Largest files")] == [
-            ["9 kB", "<b>.pdf"],
-            ["3 kB", "a.pdf"],
+            ["9.0 kB", "<b>.pdf"],
+            ["3.0 kB", "a.pdf"],
             ["10 B", "c.html"],
         ]
         assert "<dt>unchanged</dt><dd>1</dd>" in text
