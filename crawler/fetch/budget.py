@@ -70,11 +70,12 @@ class Growing:
     with what came beside it. What comes when that would be more than `room` is for `_outgrown`.
     """
 
-    __slots__ = ("_body", "_budget", "_first", "held", "room")
+    __slots__ = ("_body", "_budget", "_first", "held")
+
+    room = maxsize  # of the class: only who has less pays for it
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self.room = maxsize
         self._first = b""  # most bodies come in one piece
         self._body: BytesIO | None = None
         self.held = 0

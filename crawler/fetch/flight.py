@@ -75,7 +75,7 @@ class Flight(Landing):
     )  # fmt: skip
 
     def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
-        super().__init__(parts.budget, parts.spools)
+        super().__init__(parts.budget)
         self.done: Deferred[Response] = Deferred(self._cancelled)
         self._parts = parts
         self._request = request
@@ -278,6 +278,10 @@ class Flight(Landing):
 
     # The disk.
 
+    @property
+    def _spools(self) -> Spools | None:
+        return self._parts.spools
+
     def _outgrown(self, data: bytes) -> None:
         response = self._response
         assert response is not None
@@ -317,20 +321,14 @@ class Flight(Landing):
         if not self.done.called:  # there was no memory for what was salvaged
             self._finish(error)
 
-    def _finish(self, error: CodedError | None) -> None:
-        if self._spool is None:
-            self._tell(error)
-        elif not self._saving:
-            self._saving = True
-            self._spool.finish().addCallback(lambda _: self._saved(error))
-
     def _saved(self, error: CodedError | None) -> None:
-        """All that has come is on the disk."""
         if not self.done.called:
-            self._tell(self._misfit(self._request, self._headers) if self._resumed and error is None else error)
+            self._finish(self._misfit(self._request, self._headers) if self._resumed and error is None else error)
 
-    def _tell(self, error: CodedError | None) -> None:
-        trace, response, spool = self.trace, self._response, self._spool
+    def _finish(self, error: CodedError | None) -> None:
+        if self._spool is not None and self._is_saved_later(error):
+            return
+        trace, response = self.trace, self._response
         start = trace.started
         warnings: list[str] = []
         if response is not None and response.warnings:
@@ -346,13 +344,6 @@ class Flight(Landing):
             elif self._leads_on and error.phase in ("body", "decode"):
                 broken = error.code
                 error = None
-        if self._refusal is not None:
-            error = self._refusal
-        skipped = error is not None and error.code == "content_type_skipped"
-        if self._resumed:
-            warnings.append("resumed")
-        if spool is not None and self._spools is not None and self._spools.is_read(self._request, self._headers):
-            warnings.append("parse_truncated")  # it is too large to be read
         result = Response(
             timings=Timings(
                 None if trace.resolved is None else trace.resolved - start,
@@ -362,13 +353,13 @@ class Flight(Landing):
                 self._parts.clock.seconds() - start,
             ),
             started=self._wall,
-            status=None if response is None else 200 if self._resumed else response.code,
+            status=None if response is None else response.code,
             http_version=None if response is None else response.http_version,
             raw_headers=[] if response is None else response.fields,
-            headers=self._combined(self._headers) if self._resumed else self._headers,
-            body=b"" if skipped else self._whole(),
+            headers=self._headers,
+            body=self._whole(),
             size_download=trace.received,
-            truncated=(error is not None or broken is not None) and response is not None and not skipped,
+            truncated=(error is not None or broken is not None) and response is not None,
             warnings=warnings,
             remote_ip=trace.remote_ip,
             reused=None if trace.phase in _UNSENT else trace.reused,
@@ -376,11 +367,11 @@ class Flight(Landing):
             error=error,
             broken=broken,
             data=None if response is None else response.data,
-            spooled=spool,
-            sha256=None if spool is None else spool.sha256,
         )
         if self._new_cookies:
             result.new_cookies = True
+        if self._spool is not None or self._refusal is not None:
+            self._land(self._request, result)
         self._parts.ended(self)
         # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
         self._response = self._sent = None

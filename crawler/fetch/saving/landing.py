@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from crawler.errors import CodedError, StaleConnection
-from crawler.fetch.budget import Budget, Growing
+from crawler.fetch.budget import Growing
 from crawler.fetch.saving.accept import Accept
 from crawler.fetch.saving.resuming import agrees, combined, fields, is_rest, origin_of, total_of
 from crawler.fetch.saving.spool import Spool
 from crawler.fetch.saving.spools import IN_MEMORY, READ, Part, Spools
-from crawler.models import Request
+from crawler.models import Request, Response
 
 _OK: Final = 200
 _PARTIAL: Final = 206
@@ -22,24 +22,29 @@ _UNSATISFIABLE: Final = 416
 
 
 class Landing(Growing):
-    """The part of a flight that knows where its body goes. It is a base class: an object more would cost each URL.
+    """The part of a flight that knows where its body goes.
 
-    `part` is what there is of the body from an earlier try, when the rest was asked for.
+    What is set here is set for few: it stands in the class until then, and a flight that needs none of it pays nothing.
     """
 
-    __slots__ = ("_origin", "_refusal", "_resumed", "_saving", "_spool", "_spools", "_waits", "part")
+    __slots__ = ("__dict__",)
 
-    def __init__(self, budget: Budget, spools: Spools | None) -> None:
-        super().__init__(budget)
-        self.part: Part | None = None
-        self._spools = spools
-        self._spool: Spool | None = None
-        self._saving = False  # all has come, and is being written
-        self._waits = False  # the server does, for the disk
-        self._resumed = False
-        self._refusal: CodedError | None = None
+    part: Part | None = None
+    """What there is of the body from an earlier try, when the rest was asked for."""
+    _spool: Spool | None = None
+    _saving: bool | None = False  # all has come, and is being written; None: it is
+    _waits = False  # the server does, for the disk
+    _resumed = False
+    _refusal: CodedError | None = None
 
     # What a flight does.
+
+    @property
+    def _spools(self) -> Spools | None:
+        raise NotImplementedError
+
+    def _saved(self, error: CodedError | None) -> None:
+        raise NotImplementedError
 
     def _disk_failed(self, error: CodedError) -> None:
         raise NotImplementedError
@@ -121,9 +126,31 @@ class Landing(Growing):
             return StaleConnection("body_truncated", "the parts are not those of one body, by the server's own digest")
         return None
 
-    def _combined(self, headers: Mapping[str, list[str]]) -> dict[str, list[str]]:
-        part, spool = self.part, self._spool
-        assert part is not None
-        assert part.origin is not None
-        assert spool is not None
-        return combined(part.origin, headers, spool.size)
+    def _is_saved_later(self, error: CodedError | None) -> bool:
+        """False when all that has come is on the disk; else `_saved` is called with this when it is."""
+        assert self._spool is not None
+        if self._saving is None:
+            return False
+        if not self._saving:
+            self._saving = True
+            self._spool.finish().addCallback(self._now_saved, error)
+        return True
+
+    def _now_saved(self, _: object, error: CodedError | None) -> None:
+        self._saving = None
+        self._saved(error)
+
+    def _land(self, request: Request, response: Response) -> None:
+        """Say in the response what became of a body that is not in memory, or was not wanted."""
+        if self._refusal is not None:
+            response.error, response.body, response.truncated = self._refusal, b"", False
+        spool, spools = self._spool, self._spools
+        if spool is None:
+            return
+        response.spooled, response.sha256 = spool, spool.sha256
+        if spools is not None and spools.is_read(request, response.headers):
+            response.warnings.append("parse_truncated")  # it is too large to be read
+        if self._resumed and self.part is not None and self.part.origin is not None:
+            response.status = _OK
+            response.headers = combined(self.part.origin, response.headers, spool.size)
+            response.warnings.append("resumed")
