@@ -59,6 +59,8 @@ def parse_set_cookie(line: str, now: float) -> SetCookie | None:
             expires = _at_most(parse_date(text), now, expires)
         elif key == "max-age":
             max_age = _age(text, now, max_age)
+        elif key in {"domain", "path"} and "\t" in text:
+            return None  # as above; and no host or path of a URL has one
         elif key == "domain":
             cookie.domain = text.removeprefix(".").lower() or None
         elif key == "path":

@@ -185,6 +185,7 @@ class TestBytes:
         assert sent("\ta\t=\tb\t;\tPath=/") == "a=b"
         assert sent("a=b\tc") == ""
         assert sent("a\tb=c") == ""
+        assert sent("a=b; Path=/c\td") == ""
 
 
 class TestSizes:

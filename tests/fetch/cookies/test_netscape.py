@@ -5,11 +5,13 @@ from __future__ import annotations
 from http.cookiejar import MozillaCookieJar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from crawler.fetch.cookies.jar import Jar
 from crawler.fetch.cookies.netscape import read, write
 from crawler.models import Cookie
+from crawler.urls import parse
 
 NOW = 1_800_000_000.0
 EXPORT = (
@@ -98,6 +100,23 @@ class TestWrite:
         assert [(c.name, c.value, c.domain, c.path) for c in again] == [
             (c.name, c.value, c.domain, c.path) for c in cookies
         ]
+
+    @given(st.text(st.sampled_from("a=;/\t #\"._\xff") | st.characters(max_codepoint=255), max_size=60))
+    @example("a=b; Path=/c\td")
+    @example("#HttpOnly_a; Path=/\tFALSE")
+    def test_no_server_breaks_it(self, line):
+        """Whatever it sets: a job's file, and everybody's jar, can be read the next time."""
+        jar = Jar(is_public=lambda _: False)
+        jar.hear(parse("https://www.x.example/p/q"), [line, f"a=b;{line}", f"a=b; Path=/{line}"], NOW)
+        cookies, broken = read(write(jar), NOW)
+        assert broken == []
+        assert [(c.name, c.value, c.path) for c in cookies] == [(c.name, c.value, c.path) for c in jar]
+
+    @pytest.mark.parametrize("line", ["a=b; Domain=x\ty.example", "a=b; Domain=x.example; Path=/a\tb"])
+    def test_headers_with_a_tab_inside(self, line):
+        """A line of the other form that no line of this form can say is told of, and not written."""
+        cookies, broken = read(f"Set-Cookie: {line}\n".encode(), NOW)
+        assert (cookies, len(broken)) == ([], 1)
 
     def test_the_standard_library_reads_it(self, tmp_path):
         """http.cookiejar, and so requests, urllib3 and yt-dlp; and we read what it writes."""
