@@ -301,7 +301,7 @@ def test_ordered_records_keep_their_bodies(site):
     ("bad", "error"),
     [
         ({"output": ["old.jsonl"]}, ConfigError),
-        ({"output": ["out.parquet"]}, ConfigError),
+        ({"output": ["out.feather"]}, ConfigError),
         ({"output": ["missing/out.jsonl"]}, CodedError),
         ({"bodies": "old.jsonl"}, CodedError),
     ],

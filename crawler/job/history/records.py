@@ -67,7 +67,8 @@ def read_records(source: str, what: str) -> Iterator[Line]:
                     )
                 yield decode(line)
     except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{what}: {scrub(source)}: record {max(1, number):,} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error  # str() of an OSError has the name, unscrubbed
+        raise ConfigError(f"{what}: {scrub(source)}: record {max(1, number):,} cannot be read: {why}") from None
 
 
 @contextmanager
