@@ -101,7 +101,7 @@ class TestWrite:
             (c.name, c.value, c.domain, c.path) for c in cookies
         ]
 
-    @given(st.text(st.sampled_from("a=;/\t #\"._\xff") | st.characters(max_codepoint=255), max_size=60))
+    @given(st.text(st.sampled_from('a=;/\t #"._\xff') | st.characters(max_codepoint=255), max_size=60))
     @example("a=b; Path=/c\td")
     @example("#HttpOnly_a; Path=/\tFALSE")
     def test_no_server_breaks_it(self, line):
