@@ -82,7 +82,7 @@ class Landing(Growing):
         if part is not None and status == _UNSATISFIABLE:
             spools.forget(request.id)
             return StaleConnection("body_truncated", "the server has nothing behind what had come")
-        if request.method == "GET":
+        if request.method != "HEAD":
             self.room = READ if spools.is_read(request, headers) else IN_MEMORY
         return None
 
@@ -98,7 +98,8 @@ class Landing(Growing):
         if spool is None:
             assert self._spools is not None
             length = None if response.length is UNKNOWN_LENGTH else response.length
-            plain = request.method == "GET" and not coded and request.ask is None
+            asks_alike = request.ask is None or request.ask.body is None
+            plain = request.method == "GET" and not coded and asks_alike
             origin = origin_of(request.url.href, response.code, headers, length) if plain else None
             spool = self._spools.begin(request, origin)
             begun = self._whole()

@@ -10,7 +10,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
@@ -249,8 +249,17 @@ class Placing:
         return self._sink.flush()
 
     def close(self) -> Deferred[None] | None:
+        """The sink goes first: a job may still have to bring the bodies of its last records to the disk."""
+        closing = self._sink.close()
+        if closing is None:
+            self._bodies.close()
+        else:
+            closing.addBoth(self._closed)
+        return closing
+
+    def _closed(self, result: Any) -> Any:
         self._bodies.close()
-        return self._sink.close()
+        return result
 
 
 def _is_no_folder(folder: Folder, name: str) -> bool:

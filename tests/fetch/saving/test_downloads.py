@@ -23,7 +23,7 @@ from crawler.fetch.saving.accept import Accept, media_range
 from crawler.fetch.saving.scratch import Scratch
 from crawler.fetch.saving.spool import FULL, Spool
 from crawler.fetch.saving.spools import IN_MEMORY, READ, Spools
-from crawler.models import Response, record_of
+from crawler.models import Ask, Response, record_of
 
 BODY = random.Random(1).randbytes(3 * IN_MEMORY)
 HASH = hashlib.sha256(BODY).hexdigest()
@@ -105,6 +105,15 @@ class TestSpooling:
         network.serve("b.example", lambda wire, _: wire.answer(large))
         got = fetch(client, url="http://b.example/")
         assert (got.size, got.body, got.warnings) == (len(large), b"", ["parse_truncated"])
+
+    def test_so_is_one_that_was_posted_for(self, tmp_path, network):
+        """But it does not go on: what is asked for twice may be done twice."""
+        network.serve(script=broken(f"200 OK\r\n{TAG}", BODY[:HALF], len(BODY)))
+        spools = spools_in(tmp_path)
+        asked = {"method": "POST", "ask": Ask(body=b"x")}
+        got = fetch(client_of(network, spools), **asked)
+        assert (got.size, got.body) == (HALF, b"")
+        assert spools.part(request(**asked)) is None
 
     def test_a_coded_body_is_decoded_on_the_way(self, tmp_path, network):
         """In turns with all else, and what is on the disk is the body."""
