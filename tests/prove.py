@@ -76,6 +76,18 @@ def crawlers_killed(number: int) -> tuple[str, bool]:
     return "; ".join(words), well
 
 
+def downloads_killed(number: int) -> tuple[str, bool]:
+    """Downloads in each layout; then each file against its record, and against what the server has."""
+    words, well = [], True
+    for layout in ("hash", "name", "url"):
+        text, as_it_must_be = told("tests/support/killed_downloads.py", layout, "1", str(number))
+        found = json.loads(text.splitlines()[-1])
+        wrong = " ".join(found["problems"]) or "nothing amiss"
+        words.append(f"{layout} {sum(found['deaths'].values())}: {found['resumed']} bodies went on; {wrong}")
+        well &= as_it_must_be
+    return "; ".join(words), well
+
+
 def fuzzing(seconds: float) -> tuple[str, bool]:
     text, well = told("-m", "tests.fuzz", "--plain", "--seed", "1", "--seconds", f"{seconds:g}")
     found = re.findall(r"([\d,]+) executions in .*?(\d+) findings", text)
@@ -108,6 +120,7 @@ def main() -> int:
         proofs[f"kill -9        tests/support/killed_crawler.py, {options.kills} times each"] = lambda: crawlers_killed(
             options.kills
         )
+        proofs["kill -9        tests/support/killed_downloads.py, 8 times each"] = lambda: downloads_killed(8)
     all_well = True
     for name, proof in proofs.items():
         words, well = proof()

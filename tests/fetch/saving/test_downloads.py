@@ -454,6 +454,25 @@ class TestAnotherProcess:
         assert (spool.size, spool.sha256) == (len(BODY), HASH)
         assert (tmp_path / "0.part").read_bytes() == BODY
 
+    def test_a_run_that_is_stopped_leaves_what_can_go_on(self, tmp_path, clock, network):
+        """As a kill does: what has come until then is written."""
+
+        def script(wire: Wire, _: object) -> None:
+            lines = ["HTTP/1.1 200 OK", TAG, f"Content-Length: {len(BODY)}", "", ""]
+            wire.send("\r\n".join(lines).encode() + BODY[:HALF])
+
+        network.serve(script=script)
+        spools = spools_in(tmp_path, pending=lambda numbers: numbers)
+        done = client_of(network, spools).fetcher.fetch(request())
+        advance_to(clock, 1.0)
+        done.cancel()
+        done.addErrback(lambda failure: failure.trap(CancelledError))
+        spools.close()
+        assert sorted(path.suffix for path in files(tmp_path)) == [".json", ".part"]
+        part = spools_in(tmp_path, pending=lambda numbers: numbers).part(request())
+        assert part is not None
+        assert part.spool.size == HALF
+
     @pytest.mark.parametrize("options", [{"pending": lambda _: set()}, {"pending": set, "take_up": False}])
     def test_what_is_not_needed_is_removed(self, tmp_path, network, options):
         """Of inputs that have their record; and all of it, where a power cut may have come between."""
