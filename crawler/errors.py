@@ -90,7 +90,7 @@ CODES: Final[dict[str, Code]] = {
     "http2_reset": Code("headers", True, "the server reset the stream before the answer (HTTP/2)"),
     "http2_refused": Code("headers", True, "the server refused the request unseen, and again on another try (HTTP/2)"),
     "http2_goaway": Code("headers", True, "the server closed the HTTP/2 connection before the answer"),
-    "http2_enhance_your_calm": Code("headers", True, "the server finds that we ask for too much (HTTP/2)"),
+    "http2_calm": Code("headers", True, "the server finds that we ask for too much (HTTP/2)"),
     "ws_protocol": Code("body", False, "the server does not keep to the WebSocket protocol"),
     # redirect
     "too_many_redirects": Code("headers", False, "more redirects than --max-redirects"),

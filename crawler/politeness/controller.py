@@ -50,7 +50,7 @@ OVERLOAD_CODES: Final = frozenset(
         "conn_reset",
         "empty_reply",
         "tls_handshake",
-        "http2_enhance_your_calm",
+        "http2_calm",
     }
 )
 

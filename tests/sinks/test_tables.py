@@ -16,7 +16,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 from twisted.internet.defer import Deferred
@@ -139,6 +139,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # Arrow is imported by the first
 @given(st.lists(JSON, max_size=6))
 def test_any_values_fit_their_column(values):
     """Whatever pages give becomes an Arrow column of the kind that was seen."""

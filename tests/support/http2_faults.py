@@ -217,7 +217,7 @@ def faults() -> dict[str, Fault]:
         "refused once": Fault(0, "ok", once(reset(ErrorCodes.REFUSED_STREAM))),
         "reset": Fault(0, "http2_reset", reset(ErrorCodes.INTERNAL_ERROR)),
         "reset inside the body": Fault(0, "body_truncated", reset(ErrorCodes.INTERNAL_ERROR, inside=True)),
-        "calm": Fault(0, "http2_enhance_your_calm", reset(ErrorCodes.ENHANCE_YOUR_CALM)),
+        "calm": Fault(0, "http2_calm", reset(ErrorCodes.ENHANCE_YOUR_CALM)),
         "GOAWAY": Fault(0, "http2_refused", goaway(0)),
         "GOAWAY once": Fault(0, "ok", once(goaway(0))),
         "GOAWAY while it works on it": Fault(0, "http2_goaway", goaway(1, ErrorCodes.INTERNAL_ERROR)),

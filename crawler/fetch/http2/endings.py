@@ -25,7 +25,7 @@ def by_reset(stream: Stream, code: int) -> CodedError:
         return StaleConnection("http2_refused", words, unprocessed=True)
     if code == frames.REFUSED_STREAM:
         return CodedError("http2_refused", words)
-    return CodedError("http2_enhance_your_calm" if code == frames.ENHANCE_YOUR_CALM else "http2_reset", words)
+    return CodedError("http2_calm" if code == frames.ENHANCE_YOUR_CALM else "http2_reset", words)
 
 
 def goodbye(code: int, debug: bytes) -> CodedError:
@@ -33,7 +33,7 @@ def goodbye(code: int, debug: bytes) -> CodedError:
     words = f"the server closes the connection: {frames.error_name(code)}"
     if debug:
         words += f" ({debug[:100].decode('utf-8', 'replace')})"
-    return CodedError("http2_enhance_your_calm" if code == frames.ENHANCE_YOUR_CALM else "http2_goaway", words)
+    return CodedError("http2_calm" if code == frames.ENHANCE_YOUR_CALM else "http2_goaway", words)
 
 
 def not_looked_at(stream: Stream, said: CodedError | None, *, has_answered: bool) -> CodedError:

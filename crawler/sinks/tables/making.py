@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from crawler.files import create
 from crawler.sinks.csv import Cells
 from crawler.sinks.tables.arrow import batches, schema_of
 from crawler.sinks.tables.columns import Columns, Seen, decoded_lines, flattened
@@ -95,6 +96,6 @@ def duckdb(rows: Rows, columns: Columns, path: str, *, table: str) -> None:
 def csv(rows: Rows, columns: Columns, path: str, *, delimiter: str, raw: bool, bom: bool) -> None:
     """As the sink writes it; `columns` were seen in the rows."""
     cells = Cells(delimiter, raw=raw)
-    with Path(path).open("xb") as file:
+    with os.fdopen(create(path), "wb") as file:
         file.write((codecs.BOM_UTF8 if bom else b"") + cells.header(list(columns)))
         file.writelines(cells.line([row.get(name) for name in columns]) for row in rows())

@@ -465,7 +465,7 @@ def test_refused(method: str) -> None:
     [
         (ErrorCodes.INTERNAL_ERROR, "http2_reset"),
         (ErrorCodes.CANCEL, "http2_reset"),
-        (ErrorCodes.ENHANCE_YOUR_CALM, "http2_enhance_your_calm"),
+        (ErrorCodes.ENHANCE_YOUR_CALM, "http2_calm"),
     ],
 )
 def test_reset(error: ErrorCodes, code: str) -> None:
@@ -539,7 +539,7 @@ def test_goaway_with_the_server_working_on_it() -> None:
     made.server.close_connection(ErrorCodes.ENHANCE_YOUR_CALM, last_stream_id=1)
     made.say()
     made.lose()
-    assert exchange.code == "http2_enhance_your_calm"
+    assert exchange.code == "http2_calm"
 
 
 @pytest.mark.parametrize(("reason", "code"), [(ConnectionDone, "empty_reply"), (ConnectionLost, "conn_reset")])
