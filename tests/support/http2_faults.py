@@ -143,6 +143,11 @@ def goaway(last: int, code: ErrorCodes = ErrorCodes.NO_ERROR) -> Callable[[Talk,
     return act
 
 
+def hint_and_goaway(talk: Talk, stream: int) -> None:
+    talk.raw(frame(1, 4, stream, Encoder().encode([(":status", "103")])))
+    goaway(0)(talk, stream)
+
+
 def says(body: bytes = b"", *fields: tuple[str, str], status: str = "200") -> Callable[[Talk, int], None]:
     return lambda talk, stream: talk.answer(stream, body, *fields, status=status)
 
@@ -219,6 +224,7 @@ def faults() -> dict[str, Fault]:
         "reset inside the body": Fault(0, "body_truncated", reset(ErrorCodes.INTERNAL_ERROR, inside=True)),
         "calm": Fault(0, "http2_calm", reset(ErrorCodes.ENHANCE_YOUR_CALM)),
         "GOAWAY": Fault(0, "http2_refused", goaway(0)),
+        "GOAWAY after a hint": Fault(0, "http2_refused", hint_and_goaway),
         "GOAWAY once": Fault(0, "ok", once(goaway(0))),
         "GOAWAY while it works on it": Fault(0, "http2_goaway", goaway(1, ErrorCodes.INTERNAL_ERROR)),
         "HTTP/1.1 is wanted": Fault(0, "ok", reset(ErrorCodes.HTTP_1_1_REQUIRED)),

@@ -155,8 +155,9 @@ class Multiplexed(FrameTaking):
         stream = self._streams.get(number)
         if stream is None:
             return False
-        self._has_answered = True
         stream.head(pairs, now, ended=ended)
+        if stream.deferred is None:  # an interim answer is none: it could come again and again, and GOAWAY with it
+            self._has_answered = True
         return True
 
     def _take_data(self, frame: Frame, now: float) -> None:

@@ -521,6 +521,17 @@ def test_goaway_of_a_server_that_answers_nobody() -> None:
     assert made.transport.aborted
 
 
+def test_goaway_of_a_server_that_only_hints() -> None:
+    """An interim answer is no answer: who sends one and goes away, each time, would be asked again without end."""
+    made = wire()
+    again = made.ask("GET", "/1", fresh=True)
+    made.tell()
+    made.server.send_headers(1, [(":status", "103")])
+    made.server.close_connection(last_stream_id=0)
+    made.say()
+    assert (type(again.error).__name__, again.code) == ("CodedError", "http2_refused")
+
+
 def test_goaway_of_a_server_that_answers_some() -> None:
     """There is progress, so there is an end: who was sent again already is sent again once more."""
     made = wire()
