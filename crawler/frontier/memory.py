@@ -36,6 +36,8 @@ _NEVER: Final = float("inf")
 def size_of(request: Request) -> int:
     """About how many bytes of memory a queued request takes."""
     size = _OF_A_REQUEST + 2 * len(request.url.href)
+    if request.redirects:
+        size += sum(200 + len(hop.url) for hop in request.redirects) + sum(cookie.size for cookie in request.cookies)
     return size if request.ask is None else size + request.ask.size
 
 

@@ -24,6 +24,11 @@ class Cookie(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     same_site: str | None = None
     created: int = 0
 
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        return 300 + len(self.name) + len(self.value) + len(self.domain) + len(self.path)
+
     def __repr__(self) -> str:
         """Without the value, which lets whoever has it in."""
         return f"Cookie({self.name!r}, domain={self.domain!r}, path={self.path!r})"

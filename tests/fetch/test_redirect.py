@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.errors import CodedError
+from crawler.fetch.cookies.keeping import MAX_CARRIED, Cookies
 from crawler.fetch.redirect import next_hop
+from crawler.frontier.memory import size_of
 from crawler.models import Ask, Input, Redirect, Request, Response, Timings
 from crawler.urls import parse
 
@@ -342,3 +344,17 @@ def test_any_bytes(location):
     assert hop.url.scheme in {"http", "https"}
     assert hop.url.href.isascii()
     assert parse(hop.url.href).href == hop.url.href
+
+
+def test_cookies_of_a_chain_are_bounded() -> None:
+    """Ten hops with 200 kB of cookies each: a URL carries the newest, a few kB of them, however long it waits."""
+    onward = request("https://a.example/0")
+    for number in range(1, 11):
+        response = answer(f"/{number}")
+        response.headers["set-cookie"] = [f"n{number}-{at}={'x' * 4_000}; Path=/" for at in range(50)]
+        following = next_hop(onward, response, max_redirects=10, https_only=False, keep=Cookies().hop)
+        assert following is not None
+        onward = following
+    assert [cookie.name for cookie in onward.cookies][-2:] == ["n10-48", "n10-49"]
+    assert 2 * 4_000 < sum(cookie.size for cookie in onward.cookies) <= MAX_CARRIED
+    assert size_of(onward) < 2 * MAX_CARRIED

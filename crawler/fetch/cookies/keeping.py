@@ -16,11 +16,13 @@ from typing import Final, Literal
 import msgspec
 
 from crawler.fetch.cookies.jar import MAX_HEADER, Jar
-from crawler.models import Request, Response
+from crawler.models import Cookie, Request, Response
 from crawler.urls import Url
 
 Keep = Literal["chain", "run", "off"]
 Pairs = Sequence[tuple[str, str]]
+MAX_CARRIED: Final = 32 * 1024
+"""Bytes of memory that the cookies of one URL's redirects may take: four times what goes into a request."""
 _FIELD: Final = "Cookie"
 
 
@@ -87,7 +89,17 @@ class Cookies:
         jar = Jar(request.cookies)
         if not jar.hear(request.url, response.headers.get("set-cookie", ()), response.started):
             return request, False
-        return msgspec.structs.replace(request, cookies=tuple(jar)), True
+        return msgspec.structs.replace(request, cookies=_newest(list(jar))), True
+
+
+def _newest(cookies: list[Cookie]) -> tuple[Cookie, ...]:
+    """Those that were set last, as far as a request may carry them: thousands of them may wait for another try."""
+    room = MAX_CARRIED
+    for at in range(len(cookies) - 1, -1, -1):
+        room -= cookies[at].size
+        if room < 0:
+            return tuple(cookies[at + 1 :])
+    return tuple(cookies)
 
 
 def names(text: str) -> frozenset[str]:
