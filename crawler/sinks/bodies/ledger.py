@@ -6,10 +6,13 @@ is fetched again and takes the same name, or the file is removed.
 
 from __future__ import annotations
 
+import io
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +22,7 @@ from crawler.frontier.seen import KEY_BYTES, Seen
 
 _APPENDS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _LINE: Final = tuple[int, int, str]
+_AT_ONCE: Final = 5_000  # lines
 
 
 class Kept(NamedTuple):
@@ -75,38 +79,52 @@ class Ledger:
             os.close(fd)
 
     def _load(self, kept: Kept) -> None:
-        recorded = kept.recorded({number for _, number, _ in _lines(kept.path)})
         lost: set[str] = set()
-        for batch, number, path in _lines(kept.path):
+        for batch, number, path, is_recorded in _lines(kept):
             before = self.pending.pop(number, path)
             if before != path:
                 lost.add(before)
-            if number not in recorded:
+            if is_recorded is None:
                 lost.add(path)
                 continue
             self._taken.add(_key(path))
-            if not recorded[number] or batch > kept.committed:
+            if not is_recorded or batch > kept.committed:
                 self.pending[number] = path
         if lost:  # another input may have got the same name later
             lost.difference_update(self.pending.values())
-            for batch, number, path in _lines(kept.path):
-                if recorded.get(number) and batch <= kept.committed:
+            for batch, _, path, is_recorded in _lines(kept):
+                if is_recorded and batch <= kept.committed:
                     lost.discard(path)
         self.lost = sorted(lost)
 
 
-def _lines(path: str) -> Iterator[tuple[int, int, str]]:
-    """The lines of the file; what a kill has torn is cut off."""
+def _lines(kept: Kept) -> Iterator[tuple[int, int, str, bool | None]]:
+    """The lines of the file, each with what is known of its input."""
     decode = msgspec.json.Decoder(_LINE).decode
-    whole = 0
-    with open_plain(path) as raw:
-        for number, line in enumerate(raw):
+    with _whole_lines(kept.path) as lines:
+        while texts := list(islice(lines, _AT_ONCE)):
+            some = [decode(text) for text in texts]
+            recorded = kept.recorded({number for _, number, _ in some})
+            for batch, number, path in some:
+                yield batch, number, path, recorded.get(number)
+
+
+@contextmanager
+def _whole_lines(path: str) -> Iterator[Iterator[bytes]]:
+    """All lines but the first, which is the job's; what a kill has torn is cut off."""
+
+    def whole() -> Iterator[bytes]:
+        end = 0
+        for number, line in enumerate(file):
             if not line.endswith(b"\n"):
-                os.truncate(path, whole)
+                os.truncate(path, end)
                 return
-            whole += len(line)
-            if number:  # the first one is the job's
-                yield decode(line)
+            end += len(line)
+            if number:
+                yield line
+
+    with io.BufferedReader(open_plain(path)) as file:
+        yield whole()
 
 
 def _key(path: str) -> bytes:
