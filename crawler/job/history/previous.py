@@ -1,7 +1,8 @@
 """What an earlier run has seen, for one that is to fetch only what changed: validators, hashes, and what was found.
 
 It is read from its records, once, into a database of its own that is gone with the run: memory stays bounded, however
-many there are. A record counts under the URL that answered; of several the last one does.
+many there are. A record counts under the URL that answered; of several the last one does. Only pages that were got
+count, and for those alone that are: what a POST brought is not what is at its URL, and a HEAD brought nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Previous:
 
     def conditions(self, request: Request, private: bool) -> Sequence[tuple[str, str]]:  # noqa: ARG002 - see heads.Source
         """The header fields that ask for the page if it has changed (RFC 9110 section 13.1)."""
-        if request.method != "GET" or (request.ask is not None and request.ask.body is not None):
+        if not _gets(request):
             return ()
         found = self._db.execute(
             "SELECT etag, modified FROM pages WHERE key = ?", (canonical_key(request.url),)
@@ -75,7 +76,7 @@ class Previous:
         """What is to be said of an answer, if the earlier run knew its page: whether that has changed, and what it
         led to, which is asked for again.
         """
-        kept = self.kept(request.url)
+        kept = self.kept(request.url) if _gets(request) else None
         if kept is None or response.error is not None:
             return found
         links, is_index = self._links(request.url)
@@ -120,7 +121,7 @@ class Previous:
                 self._db.execute("INSERT INTO links VALUES (?, ?, ?)", (parent, line.url, place.source == INDEX_SOURCE))
         except CodedError:  # a line of a list that was no URL
             return
-        if line.outcome not in {"ok", "unchanged"} or line.truncated or line.sha256 is None:
+        if line.method != "GET" or line.outcome not in {"ok", "unchanged"} or line.truncated or line.sha256 is None:
             return
         status = 200 if line.status == _NOT_MODIFIED and line.outcome == "unchanged" else line.status
         headers = line.headers or {}
@@ -131,6 +132,11 @@ class Previous:
         self._db.execute(
             "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?)", (canonical_key(url), etag, modified, _encode(kept))
         )
+
+
+def _gets(request: Request) -> bool:
+    """Whether it is asked for what is at its URL, and for nothing else."""
+    return request.method == "GET" and (request.ask is None or request.ask.body is None)
 
 
 class SinceReader:

@@ -37,6 +37,7 @@ class Line(msgspec.Struct, gc=False):
     url: str
     final_url: str | None = None
     input: Place | None = None
+    method: str = "GET"
     outcome: str | None = None
     error: Fault | None = None
     status: int | None = None

@@ -175,6 +175,24 @@ def test_the_same_bytes_without_validators(tmp_path):
     assert (none.outcome, none.status) == ("unchanged", 404)
 
 
+def test_only_what_was_got_is_compared_with_what_is(tmp_path):
+    """A POST to a page asks for something else than what is there, and a HEAD brings nothing of it."""
+    with nginx(tmp_path, "location / { root www; error_page 405 =200 $uri; }") as server:
+        www = server.folder / "www"
+        www.mkdir(exist_ok=True)
+        page(www, "x")
+        url = server.url("/x.html")
+        got, posted, headed = (str(tmp_path / f"{name}.jsonl") for name in ("got", "posted", "headed"))
+        fetch_all([url], output=got)
+        (post,) = fetch_all([url], data="a=1", output=posted, since=got)
+        (head,) = fetch_all([url], head=True, output=headed, since=got)
+        after_post, after_head = (fetch_all([url], since=before)[0] for before in (posted, headed))
+    assert (post.method, post.status, post.outcome) == ("POST", 200, "ok")
+    assert (head.method, head.status, head.outcome) == ("HEAD", 200, "ok")
+    for record in (after_post, after_head):
+        assert (record.method, record.status, record.outcome) == ("GET", 200, "ok")
+
+
 def test_a_job_as_what_was_before(tmp_path):
     """Its records are those that count; the job that goes on since has true books, and can be verified."""
     with site(tmp_path) as (server, www):
