@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from crawler.cli.answers import complain, put, version_text
 from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
-from crawler.config.config import NAMES, OPTIONS, ConfigError, Settings, resolve
+from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Settings, resolve
 from crawler.config.kinds import shown, suggestion
 from crawler.config.options.groups import (
     ADDRESSES,
@@ -24,6 +24,7 @@ from crawler.config.options.groups import (
     PROXIES,
     REQUEST,
 )
+from crawler.config.secrets import without_hidden
 from crawler.config.sources import from_file, from_keywords
 
 
@@ -182,6 +183,9 @@ def diff(settings: Settings) -> int:
         return 5
 
 
+_LOGINS: Final = frozenset(("user", "auth", "bearer", "netrc", "netrc_file"))
+
+
 def again(settings: Settings) -> int:
     """Run the finished job that is the input once more, as far as its pages have changed."""
     from crawler.cli.terminal import run_command
@@ -200,6 +204,8 @@ def again(settings: Settings) -> int:
     try:
         how = put_aside(folder)
         since = {} if how.since is None else {"since": how.since}
+        if not _LOGINS.isdisjoint(named):  # they are for URLs, too, whose own was not kept
+            named["inputs"] = without_hidden(Config.kept(how.options).inputs)
         ours = from_keywords({**named, **since, "job": folder}, NAMES)
         config = resolve(ours, from_file(how.options, OPTIONS)).config
     except CodedError as error:  # the disk's doing, not the user's

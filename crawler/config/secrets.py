@@ -149,14 +149,27 @@ def presentable(kind: Kind, value: object) -> object:
         return str(value)
     if isinstance(kind, Headers) and isinstance(value, tuple):
         return tuple(map(concealed, value))
-    if isinstance(kind, Many) and isinstance(kind.item, (Path, Line)) and "a URL" in kind.item.expected:
-        assert isinstance(value, tuple)
-        return tuple(redact(text) if "://" in text else text for text in value)
     if isinstance(kind, Many) and isinstance(kind.item, Hidden) and isinstance(value, tuple):
         return tuple(map(str, value))
-    if isinstance(kind, Many) and "URL" in kind.item.expected and isinstance(value, tuple):
-        return tuple(redact(item) if isinstance(item, str) and "://" in item else item for item in value)
+    if _may_be_urls(kind) and isinstance(value, tuple):
+        return tuple(map(_without_login, value))
     return value
+
+
+def without_hidden(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """URLs as `presentable` gives them, without what stands in them for a user and a password."""
+    return tuple(url.replace(f"://{HIDDEN}@", "://", 1) for url in urls)
+
+
+def _may_be_urls(kind: Kind) -> bool:
+    return isinstance(kind, Many) and isinstance(kind.item, (Path, Line)) and "a URL" in kind.item.expected
+
+
+def _without_login(text: str) -> str:
+    """With *** for the user and password of what is a URL: who reads that again shall not ask without them."""
+    if "://" not in text or (plain := redact(text)) == text:
+        return text
+    return plain.replace("://", f"://{HIDDEN}@", 1)
 
 
 def exposes(kind: Kind, value: object) -> bool:
@@ -168,6 +181,12 @@ def exposes(kind: Kind, value: object) -> bool:
 
 def check_secrets(kind: Kind, value: object) -> None:
     """Raise ValueError for a value of this kind that is, or has, a secret that cannot be had or used."""
+    if _may_be_urls(kind) and isinstance(value, tuple):
+        for text, bare in zip(value, without_hidden(value), strict=True):
+            if text != bare:
+                raise ValueError(
+                    f"{bare!r} had a user and a password, which are not kept (give them with --auth or -u)"
+                )
     kind, values = (kind.item, value) if isinstance(kind, Many) else (kind, (value,))
     check = kind.check if isinstance(kind, Hidden) else revealed if isinstance(kind, Header) else None
     assert isinstance(values, tuple)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from asking_server import Answer, asked
 from real_peers import Peer, nginx
 
 from crawler.cli.main import main
@@ -174,6 +175,25 @@ def crawled(server: Peer, folder: Path) -> int:
 def outcomes(path: Path) -> dict[str, str]:
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
     return {line["url"].rpartition("/")[2]: line["outcome"] for line in lines}
+
+
+def test_logins_in_its_inputs_are_not_there_any_more(tmp_path, monkeypatch, capfd):
+    """As with all that is secret it says so, and asks nobody without them; given as an option they go there."""
+    monkeypatch.chdir(tmp_path)
+
+    def answer(path: str, login: str | None, count: int) -> Answer:
+        return (200 if login else 401), {}
+
+    with asked(answer) as server:
+        url = server.url("/a").replace("//", "//joe:secret@")
+        assert main([url, "-o", "records.jsonl", "--job", "job", "-q"]) == 0
+        assert main(["again", "job", "-q"]) == 2
+        said = capfd.readouterr().err
+        assert f"{server.url('/a')!r} had a user and a password, which are not kept" in said
+        assert "--auth" in said
+        assert main(["again", "job", "-q", "-u", "joe:secret"]) == 0
+        assert [login is not None for _, login in server.requests] == [True, True]
+    assert outcomes(tmp_path / "records.jsonl") == {"a": "unchanged"}
 
 
 def test_a_job_once_more(tmp_path, capfd):
