@@ -16,9 +16,10 @@ _ADDRESSES: Final = ("mailto:", "sip:", "sips:", "xmpp:")
 # In words: the userinfo of a URL, and "user:password@host" without a scheme.
 _LOGIN: Final = re.compile(r"(?<=//)[^/?#\s'\"]*@|(?<![^\s'\"(=/])[^\s/@'\":?#]+:[^\s/@'\"]+@(?=[\w\[])")
 
+# By the end of the name. Short words count as words alone; an idempotency key says only that two requests are one.
 _CREDENTIAL: Final = re.compile(
-    r"(?:.*[-_])?(?:authorization|cookie2?|api[-_]?key|apikey|token|secret|password|passwd|session(?:[-_]?id)?|signature"
-    r"|credentials?|auth|access[-_]key|private[-_]key|csrf|jwt)",
+    r".*(?:authorization|authentication|cookie2?|api[-_]?key|token|secret|passw(?:or)?d|passphrase|pwd|signature"
+    r"|credentials?|csrf|xsrf|jwt|session(?:[-_]?id)?)|(?:.*[-_])?(?:auth|pass|otp|(?<!idempotency[-_])key)",
     re.IGNORECASE,
 )
 

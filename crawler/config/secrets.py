@@ -15,7 +15,7 @@ import msgspec
 from crawler.config.kinds import Header, Headers, Kind, Line, Many, Path, pair, shown
 from crawler.errors import CodedError
 from crawler.fetch.connect.proxy import Proxy
-from crawler.redaction import redact, scrub
+from crawler.redaction import is_credential, redact, scrub
 
 HIDDEN: Final = "***"
 """What stands in the place of a secret that was written where others can read it."""
@@ -25,7 +25,6 @@ _FILE: Final = "@"
 _LONGEST: Final = 1 << 16
 _COLON: Final = re.compile(r"(?<!\\):")
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
-_OPENS: Final = re.compile("auth|cookie|key|token|secret|passw|session|signature", re.IGNORECASE)
 
 
 class Secret:
@@ -140,7 +139,7 @@ def revealed(header: str) -> tuple[str, str]:
 def concealed(header: str) -> str:
     """A header as it may be shown: whose name says that it opens something has no value."""
     name, value = pair(header)
-    return f"{name}: {Secret(value)}" if _OPENS.search(name) and value else header
+    return f"{name}: {Secret(value)}" if is_credential(name) and value else header
 
 
 def presentable(kind: Kind, value: object) -> object:

@@ -148,13 +148,17 @@ class TestCredentials:
         "name",
         [
             "Authorization", "proxy-authorization", "Cookie", "X-Api-Key", "apikey", "X-Auth-Token", "X-CSRF-Token",
-            "X-Session-Id", "X-Amz-Security-Token", "Private-Token", "X-Secret", "api_key",
+            "X-Session-Id", "X-Amz-Security-Token", "Private-Token", "X-Secret", "api_key", "X-Key", "AccessToken",
+            "X-Passphrase", "X-Auth", "Authentication", "X-XSRF-TOKEN",
         ],
     )  # fmt: skip
     def test_headers_that_are_credentials(self, name):
         assert is_credential(name)
 
-    @pytest.mark.parametrize("name", ["Accept", "User-Agent", "X-Author", "Content-Type", "X-Keyword", "Tokens-Left"])
+    @pytest.mark.parametrize(
+        "name",
+        ["Accept", "User-Agent", "X-Author", "Content-Type", "X-Keyword", "Tokens-Left", "Idempotency-Key", "X-Monkey"],
+    )
     def test_headers_that_are_none(self, name):
         assert not is_credential(name)
 
