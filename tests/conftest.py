@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from object_server import ObjectServer, object_server, set_environment
 from real_peers import Peer, running_httpbin
 
 from crawler.site import RunningSite, running_site
@@ -37,6 +38,21 @@ def site() -> Iterator[RunningSite]:
 def httpbin() -> Iterator[Peer]:
     with running_httpbin() as peer:
         yield peer
+
+
+@pytest.fixture(scope="session")
+def _objects() -> Iterator[ObjectServer]:
+    with object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def objects(_objects: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """A server of objects, of which the environment tells, without faults."""
+    set_environment(monkeypatch, _objects)
+    _objects.seen.clear()
+    yield _objects
+    _objects.faults = lambda method, path: None
 
 
 @pytest.fixture

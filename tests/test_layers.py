@@ -117,6 +117,7 @@ ORDER = [
     "stats",
     "fetch",
     "politeness",
+    "objects",
 ]
 """The rooms, from the top floor down. Below them all lies the vocabulary, which every room shares."""
 
@@ -299,7 +300,7 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ),
         ("crawler.fetch.redirect", {"crawler.errors", "crawler.models", "crawler.redaction", "crawler.urls"}),
         ("crawler.frontier", {"crawler.errors", "crawler.models", "crawler.politeness.host", "crawler.urls"}),
-        ("crawler.config.kinds", {"crawler.redaction"}),
+        ("crawler.config.kinds", {"crawler.objects.address", "crawler.redaction"}),
         ("crawler.config.options.groups", set()),
         ("crawler.config.options.monitor", {"crawler.config.kinds", "crawler.config.options.groups"}),
         ("crawler.config.patterns", set()),
@@ -354,7 +355,7 @@ def test_treq_has_one_importer() -> None:
     [
         (
             "crawler.sinks",
-            {"writer", "fields", "formats", "bodies", "names", "ledger"},
+            {"writer", "stream", "fields", "formats", "bodies", "names", "ledger"},
             {
                 "crawler",  # its public names
                 "crawler.run.composition",

@@ -19,6 +19,7 @@ from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
 from crawler.config.options.request import check_request, implied_method
 from crawler.config.secrets import check_secrets, presentable, revealed
 from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
+from crawler.objects.address import is_object
 
 __all__ = [
     "CONFIG_FILE",
@@ -80,6 +81,11 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def declarations(self) -> tuple[str, ...]:
         """What is extracted of each page once: --extract and --text."""
         return self.extract if self.text is None else (*self.extract, f"{self.text}=main:{self.text_format}")
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether an output goes to an object store."""
+        return any(map(is_object, (*self.output, *self.overwrite_output, self.items or "")))
 
     @property
     def omits_skips(self) -> bool:
@@ -239,4 +245,4 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
 
 
 def _place(path: str) -> str:
-    return path if path == _STREAM else os.path.realpath(path)
+    return path if path == _STREAM or is_object(path) else os.path.realpath(path)

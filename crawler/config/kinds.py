@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from crawler.objects.address import is_object, local_path, parse_address
 from crawler.redaction import discreet, scrub
 
 KIB: Final = 1 << 10
@@ -223,16 +224,26 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Path(msgspec.Struct, frozen=True):
-    """The name of a file or folder; nothing is looked up. `folder` is for those who complete names."""
+    """The name of a file or folder; nothing is looked up. `folder` is for those who complete names.
+
+    With `objects` it may be the address of an object, or of a prefix of some.
+    """
 
     expected: str
     folder: bool = False
+    objects: bool = False
 
     def read(self, raw: object) -> str:
         path = os.fspath(raw) if isinstance(raw, os.PathLike) else raw
-        if isinstance(path, str) and path and "\0" not in path:
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise _refusal(raw, self)
+        if "://" not in path:
             return path
-        raise _refusal(raw, self)
+        if is_object(path):
+            if not self.objects:
+                raise ValueError(f"{shown(path)} is in an object store: this cannot be there (name {self.expected})")
+            return parse_address(path, prefix=self.folder).url
+        return local_path(path)
 
     @staticmethod
     def show(value: object) -> str:

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from crawler.page.callbacks import Callbacks, Parse
     from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
+    from crawler.run.objects.looking import Objects
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
 OUTPUT_SECONDS: Final = 0.5
+OBJECT_SECONDS: Final = 300.0  # a store's answers may be slow; what takes nothing at all is given up before that
 
 
 class Crawler:
@@ -75,6 +77,7 @@ class Crawler:
         self._begun = False
         self._reading: Deferred[Any] | None = None  # of what an earlier run has seen
         self._artifacts: Artifacts | None = None
+        self._objects: Objects | None = None
         self._closing = Closing(reactor)
         self.stats = Stats(
             concurrency=self.parts.concurrency,
@@ -103,7 +106,7 @@ class Crawler:
             self._reading.cancel()
         if self.parts.crawl is not None:
             self.parts.crawl.drain(grace)
-            self._closing.within(grace + OUTPUT_SECONDS)
+            self._closing.within(grace + (OUTPUT_SECONDS if self._objects is None else OBJECT_SECONDS))
         self._give_up_login()
 
     def abort(self) -> None:
@@ -149,6 +152,11 @@ class Crawler:
                         yield self._read_previous(config.since, resources)
                     except CancelledError:  # it was stopped before anything was accepted
                         return self.stats.snapshot()
+                if config.holds_objects:
+                    try:
+                        yield self._look_at_objects(resources)
+                    except CancelledError:
+                        return self.stats.snapshot()
                 try:
                     (source, direct), (sink, admit) = self._open(resources)
                 except ValueError as error:
@@ -182,6 +190,19 @@ class Crawler:
         assert self.parts.previous is not None
         resources.callback(self.parts.previous.close)
 
+    @inlineCallbacks
+    def _look_at_objects(self, resources: ExitStack) -> Generator[Deferred[Any], Any, None]:
+        """Ask the stores for what is there. Fails with ConfigError, CodedError: before anything is fetched."""
+        from crawler.run.objects.looking import Objects
+
+        self._reading = Work(self._reactor, lambda _: Objects(self.config)).done
+        try:
+            self._objects = yield self._reading
+        finally:
+            self._reading = None
+        assert self._objects is not None
+        resources.callback(self._objects.close)
+
     def _log_in(self) -> Generator[Deferred[Any], Any, None]:
         """Do what comes before the first URL. Who ends the run meanwhile ends this."""
         if self._login is None or self.parts.log_in is None:
@@ -208,6 +229,7 @@ class Crawler:
             wants_bodies=self._bodies,
             job=parts.job,
             bodies=None if parts.saving is None else parts.saving.bodies,
+            objects=self._objects,
         )
         return Inputs(source, direct), outputs
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -33,6 +33,9 @@ from crawler.sinks.tables.sqlite import SqliteTable
 from crawler.sinks.tee import Tee
 from crawler.sinks.wanted import Wanted
 from crawler.sinks.writer import Output, open_output
+
+if TYPE_CHECKING:
+    from crawler.run.objects.looking import Objects
 
 
 class KeepsOutputs(Protocol):
@@ -115,8 +118,9 @@ def open_outputs(
     wants_bodies: bool = True,
     job: KeepsOutputs | None = None,
     bodies: Bodies | None = None,
+    objects: Objects | None = None,
 ) -> Outputs:
-    """One sink for the outputs of the config, for `sinks` and `stats`.
+    """One sink for the outputs of the config, for `sinks` and `stats`. Some become `objects`.
 
     All outputs are opened or none: one that cannot be leaves no empty file of another, and no old one emptied.
     `wants_bodies` says whether `sinks` want the body that rides along; `bodies` keeps them in files. Raises ValueError
@@ -124,10 +128,12 @@ def open_outputs(
     """
     outputs = targets(config)
     formats = [output.suffix for output in outputs]
+    if objects is not None:
+        outputs = [objects.near(output) for output in outputs]
     opened: list[Output] = []
     try:
         for output in outputs:
-            opened.append(_opened(output, reactor, job))  # noqa: PERF401 - those before a bad one must be known
+            opened.append(_opened(output, reactor, job, objects))  # noqa: PERF401 - those before a bad one must be known
     except BaseException:
         for open_one in opened:
             open_one.writer.discard()
@@ -137,6 +143,8 @@ def open_outputs(
         _sink(config, output, suffix, open_one, reactor, keeps_log=keeps_logs)
         for output, suffix, open_one in zip(outputs, formats, opened, strict=True)
     ]
+    if objects is not None:
+        lines = [objects.put(sink, output, reactor) for sink, output in zip(lines, outputs, strict=True)]
     records: Sink = Tee([*lines, *sinks])
     if config.omits_skips:
         records = Wanted(records)
@@ -157,8 +165,10 @@ def open_outputs(
     return Outputs(Tee([stats, last]), in_order.admit)
 
 
-def _opened(output: Target, reactor: Any, job: KeepsOutputs | None) -> Output:
+def _opened(output: Target, reactor: Any, job: KeepsOutputs | None, objects: Objects | None) -> Output:
     """Open the file that grows. Raises ValueError where the table that is made of it would replace what is there."""
+    if objects is not None and output.path == output.put_at:
+        return objects.stream(output, reactor)
     place, overwrite = output.grows, output.overwrite
     is_new = output.logged and not os.path.exists(place)  # noqa: PTH110
     if is_new and not overwrite and os.path.exists(output.path):  # noqa: PTH110

@@ -17,6 +17,7 @@ __all__ = [
     "jsonl",
     "memory",
     "ordered",
+    "stream",
     "tables",
     "tee",
     "wanted",

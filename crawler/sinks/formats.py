@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.config.config import Config
+from crawler.objects.address import is_object, local_name
 from crawler.redaction import scrub
 
 LINES: Final = frozenset(("", ".jsonl", ".ndjson"))
@@ -19,11 +20,15 @@ ITEMS_LOG: Final = ".items"
 
 
 class Target(NamedTuple):
-    """An output that is asked for: of records, or of the `items` in them. `grows` is the file that is appended to."""
+    """An output that is asked for: of records, or of the `items` in them. `grows` is the file that is appended to.
+
+    With `put_at` it becomes that object, when it is whole; in a job the path is that of a file in its folder.
+    """
 
     path: str
     overwrite: bool
     items: bool = False
+    put_at: str | None = None
 
     @property
     def suffix(self) -> str:
@@ -67,7 +72,12 @@ def targets(config: Config) -> list[Target]:
     outputs += [Target(path, overwrite=True) for path in config.overwrite_output]
     if config.items is not None:
         outputs.append(Target(config.items, overwrite=bool(config.overwrite_output), items=True))
-    return outputs
+    return [_beside(output, config.job) if is_object(output.path) else output for output in outputs]
+
+
+def _beside(output: Target, job: str | None) -> Target:
+    path = output.path if job is None else str(Path(job, local_name(output.path)))
+    return output._replace(path=path, put_at=output.path)
 
 
 def holds_items(path: str, config: Config) -> bool:

@@ -63,7 +63,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     output: Annotated[
         tuple[str, ...],
         Option(
-            Many(Path("a file or -")),
+            Many(Path("a file or -", objects=True)),
             OUTPUT,
             "Write records to a new FILE, in the format of its suffix (.jsonl, .csv, .parquet, .sqlite, .duckdb); "
             "- is standard output",
@@ -73,7 +73,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     ] = ()
     overwrite_output: Annotated[
         tuple[str, ...],
-        Option(Many(Path("a file or -")), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"),
+        Option(Many(Path("a file or -", objects=True)), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"),
     ] = ()
     fields: Annotated[
         tuple[str, ...],
@@ -87,7 +87,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     items: Annotated[
         str | None,
         Option(
-            Path("a file"),
+            Path("a file", objects=True),
             OUTPUT,
             "Write what pages gave (--extract, parse functions) to FILE, a row for each item, with its _url",
             metavar="FILE",

@@ -1,0 +1,104 @@
+"""Outputs in an object store, from the command line: whole objects at the end, or words about why not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from object_server import SECRET, once
+
+from crawler.cli.main import main
+from crawler.objects.bucket import Patience
+
+FORMATS = ("a.jsonl", "b.jsonl.gz", "c.csv", "d.parquet", "e.sqlite", "f.duckdb")
+
+
+@pytest.fixture
+def bucket(objects):
+    return objects.bucket()
+
+
+def urls(folder: Path, site, count: int) -> str:
+    """A list of pages."""
+    path = folder / "urls.txt"
+    path.write_text("".join(f"{site.url(f'/p/{number}.html')}\n" for number in range(count)))
+    return str(path)
+
+
+def records(content: bytes | None) -> list[dict]:
+    assert content is not None
+    return [json.loads(line) for line in content.splitlines()]
+
+
+@pytest.mark.parametrize("job", [(), ("--job", "job")], ids=["", "job"])
+def test_every_format_becomes_an_object(folder, site, objects, bucket, job):
+    """As the file would be: what is made of a log as well, and what pages give."""
+    outputs = [part for name in FORMATS for part in ("-o", f"s3://{bucket}/x/{name}")]
+    items = ["--extract", "title=css:title::text", "--items", f"s3://{bucket}/items.csv"]
+    assert main([urls(folder, site, 5), *outputs, *items, *job, "-q"]) == 0
+    assert objects.keys(bucket) == ["items.csv", *(f"x/{name}" for name in FORMATS)]
+    found = {name: objects.get(bucket, f"x/{name}") for name in FORMATS}
+    assert len(records(found["a.jsonl"])) == 5
+    assert len(records(gzip.decompress(found["b.jsonl.gz"]))) == 5
+    assert found["c.csv"].count(b"\n") == 6
+    (folder / "d.parquet").write_bytes(found["d.parquet"])
+    assert duckdb.sql("SELECT count(*) FROM 'd.parquet'").fetchall() == [(5,)]
+    assert found["e.sqlite"].startswith(b"SQLite format 3\0")
+    assert objects.get(bucket, "items.csv").startswith(b"_url,title")
+    assert objects.unfinished(bucket) == 0
+
+
+def test_an_object_that_is_there_is_not_replaced(folder, site, objects, bucket, capfd):
+    """It is looked at before anything is fetched; -O says that it may be."""
+    place = f"s3://{bucket}/a.jsonl"
+    listed = urls(folder, site, 1)
+    assert main([listed, "-o", place, "-q"]) == 0
+    before = objects.get(bucket, "a.jsonl")
+    for job in ((), ("--job", "job")):
+        assert main([listed, "-o", place, "-q", *job]) == 2
+        assert "a.jsonl exists already: -O/--overwrite-output replaces it" in capfd.readouterr().err
+    assert objects.get(bucket, "a.jsonl") == before
+    assert main([listed, "-O", place, "-q"]) == 0
+    assert objects.get(bucket, "a.jsonl") != before
+
+
+def test_a_bucket_that_is_not_there(folder, site, objects, capfd):
+    """It is known before the first page, not after the last."""
+    assert main([urls(folder, site, 1), "-o", "s3://no-such-bucket/a.jsonl", "-q"]) == 5
+    assert "write_error: s3://no-such-bucket/a.jsonl: there is no such bucket" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.sqlite"])
+def test_a_store_that_takes_nothing(folder, site, objects, bucket, capfd, name, monkeypatch):
+    """The run ends as with a full disk; what is only to be found here is told, and is there. No secret is."""
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    objects.faults = once("507", "PUT", times=100)
+    monkeypatch.setattr("crawler.objects.bucket.PATIENCE", Patience(1, 5.0, 5.0))
+    assert main([urls(folder, site, 3), "-o", f"s3://{bucket}/{name}", "-q"]) == 5
+    said = capfd.readouterr().err
+    assert f"disk_full: s3://{bucket}/{name}: 507 Insufficient Storage (XMinioStorageFull)" in said
+    assert SECRET not in said
+    assert objects.keys(bucket) == []
+    if name.endswith("sqlite"):
+        kept = said.partition("(its records are in ")[2].partition(")")[0]
+        assert Path(kept).read_bytes().startswith(b"SQLite format 3\0")
+
+
+def test_a_job_puts_what_it_has_when_it_goes_on(folder, site, objects, bucket, capfd, monkeypatch):
+    """A store that takes nothing costs a job nothing: its records are in its folder, and the next run puts them."""
+    command = [urls(folder, site, 4), "-o", f"s3://{bucket}/a.jsonl", "--job", "job", "-q"]
+    objects.faults = once("503", "PUT", times=100)
+    monkeypatch.setattr("crawler.objects.bucket.PATIENCE", Patience(1, 5.0, 5.0))
+    assert main(command) == 5
+    assert "503 Service Unavailable (SlowDown)" in capfd.readouterr().err
+    objects.faults = lambda method, path: None
+    assert main(command) == 0
+    assert len(records(objects.get(bucket, "a.jsonl"))) == 4
+    assert main(["verify", "job"]) == 0
+    assert main(["again", "job", "-q"]) == 0
+    assert [record["outcome"] for record in records(objects.get(bucket, "a.jsonl"))] == ["unchanged"] * 4
+    assert not any(SECRET in path.read_text(errors="replace") for path in Path("job").rglob("*") if path.is_file())
