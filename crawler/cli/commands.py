@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from crawler.cli.answers import complain, put, version_text
 from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Settings, resolve
+from crawler.config.habits import range_with_r
 from crawler.config.kinds import shown, suggestion
 from crawler.config.options.groups import (
     ADDRESSES,
@@ -59,7 +60,7 @@ def fetch(settings: Settings) -> int:
         first, *more = str(error).splitlines()  # one for each bad input
         word = config.inputs[0]
         if first.startswith(f"{shown(word)}: there is no such file"):
-            first += suggestion(word, COMMANDS)
+            first += (range_with_r(word) if config.recursive else "") or suggestion(word, COMMANDS)
         return complain(first, more, config.log_format)
     import gc
 

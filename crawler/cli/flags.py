@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from crawler.config.config import CONFIG_FILE, OPTIONS, ConfigError
+from crawler.config.habits import CONVERTED, DONE_ANYWAY, SAME, instead_of
 from crawler.config.kinds import Choice, Flag, Option, shown, suggestion
 
 EXAMPLES: Final = {
@@ -84,6 +85,12 @@ class _Note(argparse.Action):
     ) -> None:
         assert isinstance(namespace, Written)
         value = self.const if self.nargs == 0 else values
+        if convert := CONVERTED.get(option_string or ""):
+            assert isinstance(value, str)
+            try:
+                value = convert(value)
+            except ValueError as error:
+                raise ConfigError(f"{option_string}: {error}") from None
         option = OPTIONS.get(self.dest)
         if option is not None and option.repeatable:
             earlier = namespace.values.get(self.dest, [])
@@ -91,6 +98,13 @@ class _Note(argparse.Action):
             value = [*earlier, value]
         namespace.values[self.dest] = value
         namespace.flags[self.dest] = option_string or ""
+
+
+class _Nothing(argparse.Action):
+    """Of a flag that changes nothing."""
+
+    def __call__(self, *_: object) -> None:
+        pass
 
 
 class _Parser(argparse.ArgumentParser):
@@ -108,22 +122,27 @@ def parse(arguments: Sequence[str]) -> Written:
         if not option.flags:
             continue
         known += (*option.flags, *option.opposites)
-        if not isinstance(option.kind, Flag):
-            parser.add_argument(*option.flags, dest=option.name, action=_Note, metavar=option.metavar)
-            continue
-        parser.add_argument(*option.flags, dest=option.name, action=_Note, nargs=0, const=True)
+        for flags in (option.flags, *((theirs,) for theirs, ours in SAME.items() if ours in option.flags)):
+            if isinstance(option.kind, Flag):
+                parser.add_argument(*flags, dest=option.name, action=_Note, nargs=0, const=True)
+            else:
+                parser.add_argument(*flags, dest=option.name, action=_Note, metavar=option.metavar)
         if option.opposites:
             parser.add_argument(*option.opposites, dest=option.name, action=_Note, nargs=0, const=False)
+    parser.add_argument(*DONE_ANYWAY, dest=argparse.SUPPRESS, action=_Nothing, nargs=0)
     parser.add_argument("inputs", nargs="*")
     parser._has_negative_number_optionals.clear()
     # Versions of argparse differ in what -- means between inputs and options.
     end = end_of_options(arguments)
+    for word in arguments[:end]:  # -np would be taken for -n and -p
+        if len(word) > 2 and word[:1] == "-" != word[1:2] and (words := instead_of(word)):
+            raise ConfigError(f"unknown option {shown(word)}{words}")
     written, unknown = parser.parse_known_intermixed_args(arguments[:end], Written())
     if unknown:
         flag = unknown[0].partition("=")[0]
         if not flag.startswith("--"):
             flag = flag[:2]  # a value may be behind it
-        raise ConfigError(f"unknown option {shown(flag)}{suggestion(flag, known)}")
+        raise ConfigError(f"unknown option {shown(flag)}{instead_of(flag) or suggestion(flag, known)}")
     if inputs := [*written.inputs, *arguments[end + 1 :]]:
         written.values["inputs"] = inputs
     return written

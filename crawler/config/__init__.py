@@ -3,4 +3,16 @@
 Imports the vocabulary alone.
 """
 
-__all__ = ["addresses", "config", "fields", "hosts", "kinds", "options", "patterns", "secrets", "sources", "text"]
+__all__ = [
+    "addresses",
+    "config",
+    "fields",
+    "habits",
+    "hosts",
+    "kinds",
+    "options",
+    "patterns",
+    "secrets",
+    "sources",
+    "text",
+]

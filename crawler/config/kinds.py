@@ -362,4 +362,6 @@ def _bare(name: str) -> str:
 
 
 def _refusal(raw: object, why: Kind | str) -> ValueError:
-    return ValueError(f"{shown(raw)} {why if isinstance(why, str) else f'is not {why.expected}'}")
+    # What is in a dict, or bytes, may be a secret: no option that takes one is read here.
+    what = type(raw).__name__ if isinstance(raw, (Mapping, bytes)) else shown(raw)
+    return ValueError(f"{what} {why if isinstance(why, str) else f'is not {why.expected}'}")

@@ -232,6 +232,17 @@ class Login(Hidden, frozen=True):
 
     expected: str = "USER:PASSWORD, or where that is: env:NAME or @FILE"
 
+    def read(self, raw: object) -> Secret:
+        """A pair of user and password, as requests has it, will do as well."""
+        if (
+            isinstance(raw, tuple)
+            and len(raw) == 2
+            and all(isinstance(part, str) for part in raw)
+            and ":" not in raw[0]
+        ):
+            raw = ":".join(raw)
+        return super().read(raw)
+
     def check(self, secret: Secret) -> None:
         super().check(secret)
         if ":" not in secret.reveal():

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from crawler.config.habits import instead_of_keyword, mistaken
 from crawler.config.kinds import Many, Option, shown, suggestion
 from crawler.redaction import discreet
 
@@ -43,7 +44,7 @@ class Combined(NamedTuple):
 
 
 def from_keywords(keywords: Mapping[str, object], options: Mapping[str, Option]) -> Source:
-    _check_names(keywords, options, "keyword argument {}")
+    _check_names(keywords, options, "keyword argument {}", instead_of_keyword)
     return Source(keywords, lambda name: f"keyword {name}")
 
 
@@ -101,10 +102,12 @@ def read(option: Option, raw: object, label: str) -> object:
     try:
         return option.kind.read(raw)
     except ValueError as error:
-        raise ConfigError(f"{label}: {error}") from error
+        raise ConfigError(f"{label}: {error}{mistaken(label, raw)}") from error
 
 
-def _check_names(given: Iterable[str], known: Iterable[str], phrase: str) -> None:
+def _check_names(
+    given: Iterable[str], known: Iterable[str], phrase: str, instead: Callable[[str], str] = lambda _: ""
+) -> None:
     for name in given:
         if name not in known:
-            raise ConfigError(f"unknown {phrase.format(shown(name))}{suggestion(name, known)}")
+            raise ConfigError(f"unknown {phrase.format(shown(name))}{instead(name) or suggestion(name, known)}")

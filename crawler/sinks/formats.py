@@ -48,9 +48,8 @@ class Target(NamedTuple):
             raise ValueError(f"{scrub(self.path)}: {words}")
         if suffix not in LINES and suffix not in SEPARATED:
             allowed = ", ".join((*sorted(LINES - {""}), *SEPARATED, *_LOGGED))
-            raise ValueError(
-                f"{scrub(self.path)}: no format is known for {scrub(suffix)!r} (allowed: {allowed}; also .gz of text)"
-            )
+            words = f"(allowed: {allowed}; also .gz of text; for bodies there is --bodies DIR)"
+            raise ValueError(f"{scrub(self.path)}: no format of records is known for {scrub(suffix)!r} {words}")
         if self.items and suffix in SEPARATED and name.endswith(".gz"):
             raise ValueError(f"{scrub(self.path)}: a table of items is not packed (leave out .gz)")
         return suffix

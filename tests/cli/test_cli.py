@@ -156,7 +156,7 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--concurency=8", "urls.txt"], "unknown option '--concurency' (did you mean --concurrency?)"),
         (["--conc", "8", "urls.txt"], "unknown option '--conc' (did you mean --concurrency?)"),
         (["--bogus", "urls.txt"], "unknown option '--bogus'"),
-        (["urls.txt", "-Z"], "unknown option '-Z'"),
+        (["urls.txt", "-W"], "unknown option '-W'"),
         (["--no-schema", "urls.txt"], "unknown option '--no-schema' (did you mean --schema?)"),
         (["-c", "x", "urls.txt"], "-c: 'x' is not a whole number from 1 to 10,000"),
         (["--concurrency=0", "urls.txt"], "--concurrency: '0' is not a whole number from 1 to 10,000"),
@@ -612,7 +612,7 @@ def test_a_program_keeps_its_folder(tmp_path, how):
     assert done.stdout.startswith("['url_invalid'] <function parse"), done.stderr
 
 
-@pytest.mark.parametrize("flag", ["-y", "-K", "-L"])
+@pytest.mark.parametrize("flag", ["-B", "-W"])
 def test_one_letter_is_no_hint(capfd, flag):
     """Of an option of another program that begins like one of ours nothing is guessed."""
     assert main([flag, "x"]) == 2

@@ -228,7 +228,7 @@ def test_an_output_is_not_overwritten(site, crawl):
 @pytest.mark.parametrize(
     ("output", "code", "words"),
     [
-        ("out.xml", 2, "no format is known for '.xml'"),
+        ("out.xml", 2, "no format of records is known for '.xml'"),
         ("missing/out.jsonl", 5, "write_error: missing/out.jsonl: No such file or directory"),
         (".", 2, "is a directory"),
     ],

@@ -111,7 +111,7 @@ class TestFormats:
     def test_one_that_is_not_known(self, tmp_path, reactor, name):
         """It is refused with what is known, and nothing is opened."""
         config = Config.build(output=[str(tmp_path / "good.jsonl"), str(tmp_path / name)])
-        with pytest.raises(ValueError, match=r"no format is known for '\.\w+' \(allowed: \.jsonl"):
+        with pytest.raises(ValueError, match=r"no format of records is known for '\.\w+' \(allowed: \.jsonl"):
             open_outputs(config, reactor=reactor, stats=Kept())
         assert list(tmp_path.iterdir()) == []
 

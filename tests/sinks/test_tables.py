@@ -454,7 +454,7 @@ def test_which_file_grows():
         ("x.parquet.gz", r"x.parquet.gz: .parquet is packed by itself \(leave out .gz\)"),
         (
             "x.docx",
-            r"no format is known for '.docx' \(allowed: .jsonl, .ndjson, .csv, .tsv, .parquet, .duckdb, .sqlite",
+            r"no format of records is known for '.docx' \(allowed: .jsonl, .ndjson, .csv, .tsv, .parquet, .duckdb, .sqlite",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 from crawler.config.kinds import Choice, Many, Option, Path
@@ -32,6 +33,13 @@ class Given(Hidden, frozen=True):
             super().check(secret)
 
 
+class ManyGiven(Many, frozen=True):
+    """Cookies and files of them; a mapping of names to values will do as well."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        return super().read([f"{name}={value}" for name, value in raw.items()] if isinstance(raw, Mapping) else raw)
+
+
 def file_of(secret: Secret) -> str | None:
     """The file of cookies that is meant, if one is."""
     text = str(secret)
@@ -53,7 +61,7 @@ class CookieOptions(LoginOptions, frozen=True, kw_only=True):
     cookie: Annotated[
         tuple[Secret, ...],
         Option(
-            Many(Given()),
+            ManyGiven(Given()),
             REQUEST,
             "Begin with these cookies: NAME=VALUE for the servers of the URLs that you give, or those in FILE",
             ("-b",),

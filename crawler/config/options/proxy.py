@@ -16,7 +16,7 @@ from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
 class ProxyUrl(msgspec.Struct, frozen=True):
     """The URL of a proxy, or where that is; "" for none, whatever the environment says. Its login is shown nowhere."""
 
-    expected: str = "the URL of a proxy (http, https, socks5 or socks5h://[USER:PASSWORD@]HOST:PORT), env:NAME or @FILE"
+    expected: str = "the URL of a proxy (http://HOST:PORT; or https, socks5, socks5h), env:NAME or @FILE"
 
     def read(self, raw: object) -> Proxy:
         if isinstance(raw, Proxy):

@@ -58,9 +58,11 @@ class Data(Line, frozen=True):
 
 
 class FormData(Many, frozen=True):
-    """Data that is joined with &; a mapping is the fields of a form."""
+    """Data that is joined with &; a mapping, or (name, value) pairs, are the fields of a form."""
 
     def read(self, raw: object) -> tuple[object, ...]:
+        if isinstance(raw, list) and raw and all(isinstance(field, tuple) and len(field) == 2 for field in raw):
+            raw = urlencode(raw, doseq=True)
         if isinstance(raw, Mapping):
             raw = urlencode(list(raw.items()), doseq=True)
         return super().read(raw)
