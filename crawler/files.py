@@ -5,7 +5,7 @@ nobody reads. So what is written has a random name until it is whole, and what i
 """
 
 # The os functions beside pathlib's: they take descriptors, and flags.
-# ruff: noqa: PTH105, PTH108, PTH118, PTH120
+# ruff: noqa: PTH105, PTH108, PTH110, PTH112, PTH118, PTH120
 from __future__ import annotations
 
 import errno
@@ -110,7 +110,7 @@ def is_stream(path: str) -> bool:
 
 def sync(path: str) -> None:
     """Have the disk keep a file, or the names in a folder. Raises OSError."""
-    if os.path.isdir(path):  # noqa: PTH112
+    if os.path.isdir(path):
         if os.name == "nt":  # folders cannot be opened there; the journal of NTFS keeps names
             return
         fd = os.open(path, os.O_RDONLY)
@@ -131,6 +131,23 @@ def bounded_lines(file: BinaryIO, longest: int) -> Iterator[bytes | None]:
         while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
             pass
         yield None
+
+
+def check_place(path: str) -> None:
+    """Raise CodedError if this can be no file that is written, or replaced, in the end."""
+    if is_stream(path):
+        return
+    place = os.path.realpath(path)
+    folder = os.path.dirname(place)
+    problem = 0
+    if os.path.isdir(place):
+        problem = errno.EISDIR
+    elif not os.path.isdir(folder):
+        problem = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+    elif not os.access(folder, os.W_OK):
+        problem = errno.EACCES
+    if problem:
+        raise coded(OSError(problem, os.strerror(problem)), path)
 
 
 def coded(error: OSError, name: str) -> CodedError:

@@ -535,7 +535,10 @@ class TestKept:
 
     def test_a_disk_that_is_full(self, tmp_path):
         """A code, as for every output."""
-        kept, _ = self.kept(tmp_path / "not-there")
+        folder = tmp_path / "goes"
+        folder.mkdir()
+        kept, _ = self.kept(folder)
+        folder.rmdir()
         with pytest.raises(CodedError) as caught:
             kept.save()
         assert caught.value.code == "write_error"

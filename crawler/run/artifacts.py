@@ -1,11 +1,7 @@
 """What a run leaves to be read when it is over: --stats and --report. Each file is there whole, or as it was before."""
 
-# The os functions beside pathlib's: they take what the user wrote as it is.
-# ruff: noqa: PTH110, PTH112, PTH120
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +14,7 @@ from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
-from crawler.files import coded, is_stream, replace
+from crawler.files import check_place, coded, replace
 from crawler.printable import json_bytes
 from crawler.redaction import redact
 from crawler.run.work import Work
@@ -45,8 +41,8 @@ class Artifacts:
         self._wall = wall
         self._work: Work | None = None
         self.counting: Counting | None = None
-        for path in (config.stats, config.report):
-            _check(path)
+        for path in filter(None, (config.stats, config.report)):
+            check_place(path)
         outputs = (*config.output, *config.overwrite_output)
         if config.report is None:
             return
@@ -119,23 +115,6 @@ def _replace(path: str, data: bytes) -> None:
         replace(path, data)
     except OSError as error:
         raise coded(error, path) from error
-
-
-def _check(path: str | None) -> None:
-    """Raise CodedError if this can be no file that is written in the end."""
-    if path is None or is_stream(path):
-        return
-    place = os.path.realpath(path)
-    folder = os.path.dirname(place)
-    problem = 0
-    if os.path.isdir(place):
-        problem = errno.EISDIR
-    elif not os.path.isdir(folder):
-        problem = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
-    elif not os.access(folder, os.W_OK):
-        problem = errno.EACCES
-    if problem:
-        raise coded(OSError(problem, os.strerror(problem)), path)
 
 
 def _name(config: Config) -> str:

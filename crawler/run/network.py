@@ -40,12 +40,16 @@ if TYPE_CHECKING:
 
 
 class Ways:
-    """How names become addresses, and from where we connect: looked at before a run begins.
+    """How names become addresses, from where we connect, as whom, and what TLS trusts: looked at before a run begins.
 
-    Raises ValueError for what this machine does not have.
+    Raises ValueError for what this machine does not have, and for files that cannot be used.
     """
 
-    def __init__(self, config: Config, dial: Dial) -> None:
+    def __init__(self, config: Config, dial: Dial, *, hosts: Hosts | None, typed: Typed) -> None:
+        if config.http2 and find_spec("hpack") is None:
+            raise ConfigError("--http2: hpack is missing (pip install 'everyurl[http2]')")
+        self.logins = make_logins(config, hosts)
+        self.policy = make_policy(config, hosts, typed.has_host)
         self.family = 4 if config.ipv4 else 6 if config.ipv6 else None
         self.dial = dial if config.interface is None else from_source(dial, SourceAddress(config.interface))
         self.name_servers = NameServers(config.dns_servers, config.dns_timeout) if config.dns_servers else None
@@ -84,8 +88,8 @@ class Network:
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
-        self._logins = make_logins(config, hosts)
-        self._policy = make_policy(config, hosts, typed.has_host)
+        self._logins = ways.logins
+        self._policy = ways.policy
         self._resolver = Resolver(reactor, look_up=ways.name_servers, family=ways.family)
         self._stalls = Stalls()
         self._pool = Pool(
@@ -115,8 +119,6 @@ class Network:
     def _origins(self, config: Config) -> Origins | None:
         if not config.http2:
             return None
-        if find_spec("hpack") is None:
-            raise ConfigError("--http2: hpack is missing (pip install 'everyurl[http2]')")
         from crawler.fetch.http2.origins import Origins  # 10 ms that most runs do not need
 
         return Origins(clock=self._reactor, pool=self._pool, context=self._context(HTTP2))

@@ -107,18 +107,17 @@ class Parts:
             from crawler.seeds.sent import ask_of
 
             self.sent = ask_of(config)
-        self._ways = Ways(config, self._dial)
+        self._ways = Ways(config, self._dial, hosts=self._hosts, typed=self.typed)
         resources.callback(self._ways.close)
         self._scope = self._make_scope()
         self._reader = self._make_reader(callbacks)
         if self._reader is not None:
             resources.callback(self._reader.close)
+        self._kept = KeptCookies(config, self._hosts)
+        self.notes = self._kept.notes
         if config.job is not None:
             self.job = self._open_job(config.job)
             resources.callback(self.job.close)
-        self._kept = KeptCookies(config, self._hosts)
-        self.notes = [*self.notes, *self._kept.notes]
-        if self.job is not None:
             self.job.beside = self._kept
         if config.accept or config.bodies is not None:
             from crawler.run.outputs import Saving
@@ -270,7 +269,7 @@ class Parts:
             key=self._key,
             durable=config.durable,
         )
-        self.notes = job.notes
+        self.notes = [*job.notes, *self.notes]
         self.frontier = job.frontier
         job.recall(self.typed, _nobody if scope is None else scope.add_seed)
         return job

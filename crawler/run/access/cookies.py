@@ -16,7 +16,7 @@ from crawler.config.options.cookies import SESSION, file_of
 from crawler.fetch.cookies.jar import Jar
 from crawler.fetch.cookies.keeping import Cookies, Keep
 from crawler.fetch.cookies.netscape import MAX_FILE, read, write
-from crawler.files import coded, is_stream, open_plain, put
+from crawler.files import check_place, coded, is_stream, open_plain, put
 from crawler.models import Cookie
 from crawler.run.access.logins import revealed
 
@@ -33,7 +33,7 @@ class KeptCookies:
     With a job `take` is called in the reactor's thread at each commit, and then `write` in another; `save` does both in
     the end. `notes` are sentences for people about lines that are no cookies.
 
-    Raises ConfigError for a file that cannot be used.
+    Raises ConfigError for a file that cannot be used, CodedError `write_error` where none can be.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class KeptCookies:
             if config.cookie_jar == "-" or is_stream(config.cookie_jar):
                 raise ConfigError(f"--cookie-jar: {shown(config.cookie_jar)} is no plain file: it is read and written")
             self._read(config.cookie_jar, "--cookie-jar", if_there=True)
+            check_place(config.cookie_jar)
             self._places[config.cookie_jar] = os.path.realpath(config.cookie_jar)
         given = []
         for secret in config.cookie:
