@@ -19,12 +19,14 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from real_peers import tinyproxy
 from twisted.internet import task
 
 from crawler.cli.commands import COMMANDS
@@ -47,10 +49,8 @@ from crawler.version import __version__
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 WIDTH = 100
-SITE, REFUSED = (
-    "127.0.0.1:8080",
-    "127.0.0.1:8081",
-)  # as the pages write the built-in site, and a port without a server
+SITE, REFUSED, PROXY = "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:3128"
+"""As the pages write the built-in site, a port without a server, and a proxy."""
 MARKED = re.compile(r"(?<=<!-- begin: )([a-z ]+)( -->\n)(.*?)(?=<!-- end: \1 -->)", re.DOTALL)
 FENCED = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BETWEEN = re.compile(r"(?:&&|\|)(?=(?:[^']*'[^']*')*[^']*$)")
@@ -179,10 +179,17 @@ def typed_commands(name: str) -> list[str]:
 
 
 @pytest.fixture
-def live(site: RunningSite) -> Iterator[Callable[[str], str]]:
-    """Puts the addresses of the moment in place of those that the pages write."""
-    with refused_port() as refused:
-        yield lambda text: text.replace(SITE, f"{site.host}:{site.port}").replace(REFUSED, f"127.0.0.1:{refused}")
+def live(site: RunningSite, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Puts the addresses of the moment in place of those that the pages write; a proxy is started where one stands."""
+    with refused_port() as refused, ExitStack() as running:
+        there = {SITE: f"{site.host}:{site.port}", REFUSED: f"127.0.0.1:{refused}"}
+
+        def as_it_is(text: str) -> str:
+            if PROXY in text and PROXY not in there:
+                there[PROXY] = f"127.0.0.1:{running.enter_context(tinyproxy(tmp_path))}"
+            return re.sub("|".join(map(re.escape, there)), lambda match: there[match[0]], text)
+
+        yield as_it_is
 
 
 # --- the tables ---

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_peers import Peer, authority, command_peer, free_port, nginx, program
+from real_peers import Peer, authority, command_peer, free_port, nginx, program, tinyproxy
 from tls_relay import tls_relay
 
 from crawler import ConfigError, Request, fetch_all
@@ -20,24 +20,6 @@ from crawler.site import RunningSite
 
 SECRET = "hunter2"
 LOGIN = f"user:{SECRET}"
-_TINYPROXY = """Port {port}
-Listen 127.0.0.1
-Timeout 60
-MaxClients 100
-LogLevel Connect
-LogFile "{folder}/tinyproxy.log"
-BasicAuth user {secret}
-"""
-
-
-@contextmanager
-def tinyproxy(folder: Path, *lines: str) -> Iterator[int]:
-    """tinyproxy with a login, on a free port; it notes in tinyproxy.log what it was asked for."""
-    command, port = program("tinyproxy"), free_port()
-    config = folder / f"tinyproxy-{port}.conf"
-    config.write_text(_TINYPROXY.format(port=port, folder=folder, secret=SECRET) + "\n".join(lines) + "\n")
-    with command_peer([command, "-d", "-c", config], port):
-        yield port
 
 
 @contextmanager
@@ -59,7 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory, server: Peer) -> Iterator[int]:
-    with tinyproxy(tmp_path_factory.mktemp("tinyproxy"), f"ConnectPort {server.tls_port}") as port:
+    lines = (f"BasicAuth user {SECRET}", f"ConnectPort {server.tls_port}")
+    with tinyproxy(tmp_path_factory.mktemp("tinyproxy"), *lines) as port:
         yield port
 
 

@@ -35,6 +35,13 @@ WAIT = 10.0  # seconds, for a server to begin or to end
 
 _SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _PROBE = "/is-it-there"
+_TINYPROXY = """Port {port}
+Listen 127.0.0.1
+Timeout 60
+MaxClients 100
+LogLevel Connect
+LogFile "{folder}/tinyproxy.log"
+"""
 _NGINX = """{user}worker_processes 1; daemon off; pid nginx.pid; error_log error.log {level};
 events {{ worker_connections 256; }}
 http {{
@@ -168,6 +175,16 @@ def command_peer(command: Sequence[str | Path], port: int) -> Iterator[subproces
     with _ending(process):
         _wait_for(port, process)
         yield process
+
+
+@contextmanager
+def tinyproxy(folder: Path, *lines: str) -> Iterator[int]:
+    """tinyproxy on a free port, with more lines of its own (`BasicAuth ...`); tinyproxy.log has what it was asked for."""
+    command, port = program("tinyproxy"), free_port()
+    config = folder / f"tinyproxy-{port}.conf"
+    config.write_text(_TINYPROXY.format(port=port, folder=folder) + "\n".join((*lines, "")))
+    with command_peer([command, "-d", "-c", config], port):
+        yield port
 
 
 def free_port() -> int:
