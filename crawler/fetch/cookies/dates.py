@@ -13,12 +13,13 @@ _DAY: Final = re.compile(r"([0-9]{1,2})(?![0-9])")
 _YEAR: Final = re.compile(r"([0-9]{2,4})(?![0-9])")
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _OLDEST: Final = 1601
+_LONGEST: Final = 256  # characters of a date that are read
 
 
 def parse_date(text: str) -> float | None:
     """Seconds since the epoch, or None for what is no date."""
     time = day = month = year = None
-    for token in _TOKEN.findall(text):
+    for token in _TOKEN.findall(text[:_LONGEST]):
         if time is None and (match := _TIME.match(token)):
             time = int(match[1]), int(match[2]), int(match[3])
         elif day is None and (match := _DAY.match(token)):

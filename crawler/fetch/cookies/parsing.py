@@ -14,6 +14,8 @@ MAX_LINE: Final = 5_000
 MAX_PAIR: Final = 4_096
 """Bytes of name and value together."""
 MAX_ATTRIBUTE: Final = 1_024
+MAX_ATTRIBUTES: Final = 64
+"""What comes after so many says nothing: thousands of them, in each line of an answer, would take long to read."""
 MAX_AGE: Final = 400 * 86_400.0
 """Seconds that a cookie is kept at most, whatever it says (section 5.5)."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -50,7 +52,7 @@ def parse_set_cookie(line: str, now: float) -> SetCookie | None:
         return None  # a tab is what a file of cookies has between its columns; curl refuses it, too
     cookie = SetCookie(name=name, value=value)
     max_age = expires = None
-    for attribute in rest.split(";") if rest else ():
+    for attribute in rest.split(";", MAX_ATTRIBUTES)[:MAX_ATTRIBUTES] if rest else ():
         key, _, text = attribute.partition("=")
         key, text = key.strip(_SPACE).lower(), text.strip(_SPACE)
         if len(text) > MAX_ATTRIBUTE:
