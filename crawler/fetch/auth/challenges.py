@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+MOST: Final = 16 * 1024
+"""Characters of challenges that are read, of one answer: more would hold the reactor, and nobody means them."""
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER: Final = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|({_WORD})(?![^ \t,]))', re.DOTALL)
 _SCHEME: Final = re.compile(rf"({_WORD})(?![^ \t,])")
@@ -24,7 +26,9 @@ class Challenge(NamedTuple):
 def parse_challenges(values: Iterable[str]) -> list[Challenge]:
     """Read the values of WWW-Authenticate; several challenges may stand in one. What is malformed ends its value."""
     challenges: list[Challenge] = []
-    for value in values:
+    room = MOST
+    for sent in values:
+        value, room = sent[:room], max(0, room - len(sent))
         position = _after_commas(value, 0)
         current: Challenge | None = None
         while position < len(value):
