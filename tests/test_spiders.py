@@ -243,6 +243,17 @@ class TestLists:
         ]
         assert json.loads(lines.read_text().splitlines()[0]) == {"url": "http://a.example/", "status": 200}
 
+    def test_no_two_columns_are_called_the_same(self, world, tmp_path):
+        """Whatever those of the table are called, and in whatever case: the one that is found by "url" is the URL."""
+        world.site({"/": page()})
+        table, out = tmp_path / "in.csv", tmp_path / "out.csv"
+        table.write_text("status,meta_status,Link,URL\nnew,old,http://a.example/,other\n")
+        world.run(inputs=[str(table)], column="link", keep_columns=True, output=[str(out)], fields=["url", "status"])
+        assert out.read_text().splitlines() == [
+            "meta_meta_status,meta_status,meta_URL,url,status",
+            '"new","old","other","http://a.example/",200',
+        ]
+
     def test_in_json_lines_they_are_meta(self, world, tmp_path):
         world.site({"/": page()})
         table = tmp_path / "in.csv"

@@ -54,8 +54,7 @@ class Csv:
         self._select = Selection([column for name in fields or COLUMNS for column in _columns(name)])
         self._kept = tuple(kept)
         if header:
-            own = self._select.names
-            names = [*(f"meta_{name}" if name in own else name for name in self._kept), *own]
+            names = [*_told_apart(self._kept, self._select.names), *self._select.names]
             writer.write((codecs.BOM_UTF8 if bom else b"") + self._cells.header(names))
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
@@ -109,6 +108,21 @@ class Cells:
         if ";" in text and not self._raw:  # it only stands in JSON's strings, where all may be escaped
             text = _INNER.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
         return _quoted(text)
+
+
+def _told_apart(kept: Sequence[str], own: Sequence[str]) -> list[str]:
+    """The names of columns that were kept: no two columns have the same, not even in another case."""
+    records = {name.casefold() for name in own}
+    taken = records | {name for name in kept if name.casefold() not in records}
+    names = []
+    for name in kept:
+        other = name
+        if name.casefold() in records:
+            while other.casefold() in records or other in taken:
+                other = f"meta_{other}"
+            taken.add(other)
+        names.append(other)
+    return names
 
 
 def _encoded(line: str) -> bytes:
