@@ -230,7 +230,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     taken: dict[str, str] = {}
     for name in ("output", "overwrite_output"):
         for path in getattr(config, name):
-            if "://" in path:
+            if "://" in path and not is_object(path):
                 why = "is a URL, not a file for records (bodies are kept with --bodies DIR --bodies-as name)"
                 raise ConfigError(f"{origins[name]}: {shown(path)} {why}")
             place = _place(path)
