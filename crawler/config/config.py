@@ -84,8 +84,8 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def holds_objects(self) -> bool:
-        """Whether an output goes to an object store."""
-        return any(map(is_object, (*self.output, *self.overwrite_output, self.items or "")))
+        """Whether an output, or the bodies, go to an object store."""
+        return any(map(is_object, (*self.output, *self.overwrite_output, self.items or "", self.bodies or "")))
 
     @property
     def omits_skips(self) -> bool:

@@ -30,6 +30,7 @@ from crawler.job.lock import Lock, LockedError, NoLocksError, no_locks, who
 from crawler.job.options import INTENT, JobError, changes
 from crawler.job.taken import JobFeed, pass_over
 from crawler.models import Request
+from crawler.objects.address import is_object
 from crawler.politeness.controller import Politeness
 from crawler.redaction import scrub
 from crawler.seeds.feed import Feed
@@ -184,7 +185,8 @@ class Job:
         # Before the file: whenever the process is killed, what the file holds is known.
         self._store.keep(CONFIG, of_text(text))
         if config.bodies is not None:
-            self._store.keep(BODIES, os.path.realpath(config.bodies))
+            place = config.bodies
+            self._store.keep(BODIES, place if is_object(place) else os.path.realpath(place))
         try:
             put(str(path), text.encode(), mode=0o600)
         except OSError as error:

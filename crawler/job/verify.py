@@ -21,6 +21,7 @@ from crawler.job.job import OPTIONS_FILE
 from crawler.job.status import open_tables, read_options
 from crawler.job.verify_bodies import Bodies
 from crawler.job.verify_records import SHOWN, UNREADABLE, Rows, compare
+from crawler.objects.address import is_object
 from crawler.sinks.formats import holds_items
 from crawler.store import seals
 from crawler.store.rows import FIRST_ENDED, STATES
@@ -150,6 +151,9 @@ def _options(db: sqlite3.Connection, folder: str, found: Verdict) -> None:
 
 def _bodies(db: sqlite3.Connection, config: Config, found: Verdict) -> Bodies | None:
     if config.bodies is None:
+        return None
+    if is_object(config.bodies):
+        found.notes.append(f"the bodies were not looked at: {config.bodies} is in an object store")
         return None
     known = seals.kept(db, BODIES)
     if not known and not Path(config.bodies).is_dir():  # a relative path means something else elsewhere

@@ -23,10 +23,11 @@ class Timings(msgspec.Struct, gc=False):
 
 
 class Spooled(Protocol):
-    """A body on the disk, without a name yet."""
+    """A body on the disk, without a name yet: it is at `path`."""
 
     size: int
     sha256: str
+    path: str
 
     def move(self, path: str, *, folder: int | None = None) -> None:
         """Give it its name, which may be relative to an open folder. Raises OSError."""

@@ -88,12 +88,21 @@ class Bucket:
 
     def has(self, key: str) -> bool:
         """Whether there is such an object. A bucket that is not there is an error."""
+        there = self.size(key) is not None
+        if not there:
+            self.look(key)
+        return there
+
+    def look(self, prefix: str) -> None:
+        """Whether the bucket is there. Who may not list what is in it learns of that only later."""
+        self._call(self._first, prefix)
+
+    def size(self, key: str) -> int | None:
+        """How many bytes an object has, if it is there."""
         try:
-            self._call(self._obstore.head, key)
+            return int(self._call(self._obstore.head, key)["size"])
         except FileNotFoundError:
-            self._call(self._first, key)  # who may not list learns of no bucket only later
-            return False
-        return True
+            return None
 
     def put(self, key: str, pieces: Iterable[bytes], *, fresh: bool, part: int = PART) -> None:
         """Make an object of the pieces. What the iterator raises leaves nothing of it, and is raised.
@@ -150,7 +159,7 @@ class Bucket:
     def _holds(self, key: str, sent: _Sent) -> bool:
         """Whether the object is what was sent."""
         try:
-            if self._call(self._obstore.head, key)["size"] != sent.size:
+            if self.size(key) != sent.size:
                 return False
             digest = hashlib.sha256()
             for piece in self.read(key):

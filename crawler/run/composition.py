@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from crawler.page.callbacks import Callbacks, Parse
     from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
-    from crawler.run.objects.looking import Objects
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
@@ -77,7 +76,6 @@ class Crawler:
         self._begun = False
         self._reading: Deferred[Any] | None = None  # of what an earlier run has seen
         self._artifacts: Artifacts | None = None
-        self._objects: Objects | None = None
         self._closing = Closing(reactor)
         self.stats = Stats(
             concurrency=self.parts.concurrency,
@@ -106,7 +104,7 @@ class Crawler:
             self._reading.cancel()
         if self.parts.crawl is not None:
             self.parts.crawl.drain(grace)
-            self._closing.within(grace + (OUTPUT_SECONDS if self._objects is None else OBJECT_SECONDS))
+            self._closing.within(grace + (OUTPUT_SECONDS if self.parts.objects is None else OBJECT_SECONDS))
         self._give_up_login()
 
     def abort(self) -> None:
@@ -197,11 +195,11 @@ class Crawler:
 
         self._reading = Work(self._reactor, lambda _: Objects(self.config)).done
         try:
-            self._objects = yield self._reading
+            self.parts.objects = yield self._reading
         finally:
             self._reading = None
-        assert self._objects is not None
-        resources.callback(self._objects.close)
+        assert self.parts.objects is not None
+        resources.callback(self.parts.objects.close)
 
     def _log_in(self) -> Generator[Deferred[Any], Any, None]:
         """Do what comes before the first URL. Who ends the run meanwhile ends this."""
@@ -229,8 +227,12 @@ class Crawler:
             wants_bodies=self._bodies,
             job=parts.job,
             bodies=None if parts.saving is None else parts.saving.bodies,
-            objects=self._objects,
+            objects=parts.objects,
         )
+        if parts.saving is not None and parts.saving.away is not None:
+            from crawler.run.objects.bodies import PlacingObjects
+
+            outputs = outputs._replace(sink=PlacingObjects(parts.saving.away, outputs.sink))
         return Inputs(source, direct), outputs
 
     def _callbacks(self) -> Callbacks | None:

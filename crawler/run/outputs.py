@@ -35,6 +35,7 @@ from crawler.sinks.wanted import Wanted
 from crawler.sinks.writer import Output, open_output
 
 if TYPE_CHECKING:
+    from crawler.run.objects.bodies import ObjectBodies
     from crawler.run.objects.looking import Objects
 
 
@@ -60,14 +61,25 @@ class Outputs(NamedTuple):
 
 class Saving:
     """`accept` says which answers are wanted; `bodies` keeps them in files, and `spools` the large ones as they come.
+    Where bodies go to a store, that is `away`.
 
     `reads` says which answers are read, for links or data. Raises CodedError.
     """
 
-    def __init__(self, config: Config, reactor: Any, *, reads: Reads | None, job: KeepsOutputs | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        *,
+        reads: Reads | None,
+        job: KeepsOutputs | None,
+        objects: Objects | None = None,
+    ) -> None:
         self.accept: Accept | None = None
         self.spools: Spools | None = None
         self.bodies: Bodies | None = None
+        self.away: ObjectBodies | None = None
+        self._objects = objects
         if config.accept:
             self.accept = self._accept(config)
         if config.bodies is not None:
@@ -80,6 +92,9 @@ class Saving:
 
     def _open(self, config: Config, folder: str, reactor: Any, reads: Reads | None, job: KeepsOutputs | None) -> None:
         kept = None if job is None else job.bodies()
+        objects = self._objects
+        scratch = None if objects is None else objects.scratch
+        folder = scratch or folder
         try:
             spools = Spools(
                 Scratch(folder, None if kept is None else kept.scratch),
@@ -90,6 +105,10 @@ class Saving:
             )
         except OSError as error:
             raise coded(error, folder) from error
+        self.spools = spools
+        if objects is not None and scratch is not None:
+            self.away = objects.bodies(config.bodies_as, reactor=reactor, spools=spools, accept=self.accept, kept=kept)
+            return
         self.bodies = Bodies(
             folder,
             layout=config.bodies_as,
@@ -98,7 +117,6 @@ class Saving:
             accept=self.accept,
             kept=kept,
         )
-        self.spools = spools
 
     @staticmethod
     def _accept(config: Config) -> Accept:

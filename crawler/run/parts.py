@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from crawler.page.callbacks import Callbacks
     from crawler.robots.policy import Robots
     from crawler.run.access.login import Login
+    from crawler.run.objects.looking import Objects
     from crawler.run.outputs import Saving
 
 SPARE_DESCRIPTORS: Final = 64
@@ -88,6 +89,7 @@ class Parts:
         self.robots_summary: Callable[[str], str] = lambda _: ""
         self._kept: KeptCookies | None = None
         self.saving: Saving | None = None
+        self.objects: Objects | None = None
         self._scope: Scope | None = None
         self._reader: PageReader | None = None
         self.previous: Previous | None = None  # with --since
@@ -123,7 +125,11 @@ class Parts:
             from crawler.run.outputs import Saving
 
             self.saving = Saving(
-                config, self._reactor, reads=None if self._reader is None else self._reader.needs, job=self.job
+                config,
+                self._reactor,
+                reads=None if self._reader is None else self._reader.needs,
+                job=self.job,
+                objects=self.objects,
             )
             resources.callback(self.saving.close)
 

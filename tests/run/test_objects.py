@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -102,3 +103,68 @@ def test_a_job_puts_what_it_has_when_it_goes_on(folder, site, objects, bucket, c
     assert main(["again", "job", "-q"]) == 0
     assert [record["outcome"] for record in records(objects.get(bucket, "a.jsonl"))] == ["unchanged"] * 4
     assert not any(SECRET in path.read_text(errors="replace") for path in Path("job").rglob("*") if path.is_file())
+
+
+# Bodies.
+
+
+def put_bodies(folder: Path, bucket: str, lines: list[str], *options: str) -> int:
+    (folder / "urls.txt").write_text("".join(f"{line}\n" for line in lines))
+    return main(["urls.txt", "--bodies", f"s3://{bucket}/kept", "-O", "out.jsonl", "-q", *options])
+
+
+def told(folder: Path) -> dict[str, str | None]:
+    """The path of each URL's body."""
+    return {record["url"]: record.get("body_path") for record in records((folder / "out.jsonl").read_bytes())}
+
+
+@pytest.mark.parametrize("layout", ["hash", "name", "url"])
+def test_bodies_are_objects(folder, site, objects, bucket, layout):
+    """Named as the files would be; each record names the object that is there. Large ones were spooled before."""
+    lines = [site.url(path) for path in ("/p/1.html", "/p/2.html", "/big.html", "/p/1.html", "/missing.html")]
+    assert put_bodies(folder, bucket, lines, "--bodies-as", layout) == 0
+    paths = told(folder)
+    kept = {f"kept/{path}" for path in paths.values() if path}
+    assert kept <= set(objects.keys(bucket))
+    wanted = {"hash": 4, "name": 4, "url": 4}[layout]
+    assert len(objects.keys(bucket)) == wanted
+    for record in records((folder / "out.jsonl").read_bytes()):
+        if path := record.get("body_path"):
+            assert hashlib.sha256(objects.get(bucket, f"kept/{path}")).hexdigest() == record["sha256"]
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".crawler")] == []
+
+
+def test_a_name_that_is_taken_gets_a_number(folder, site, objects, bucket):
+    """What somebody else has put stays; by URL an older version is replaced, as a file is."""
+    objects.ask("PUT", f"/{bucket}/kept/1.html", b"somebody's")
+    assert put_bodies(folder, bucket, [site.url("/p/1.html")], "--bodies-as", "name") == 0
+    assert list(told(folder).values()) == ["1-2.html"]
+    assert objects.get(bucket, "kept/1.html") == b"somebody's"
+    place = f"kept/{site.host}+{site.port}/p/1.html"
+    objects.ask("PUT", f"/{bucket}/{place}", b"older")
+    assert put_bodies(folder, bucket, [site.url("/p/1.html")], "--bodies-as", "url") == 0
+    assert objects.get(bucket, place) != b"older"
+    assert f"kept/{told(folder)[site.url('/p/1.html')]}" == place
+
+
+@pytest.mark.parametrize("fault", ["503", "cut", "lost"])
+def test_a_body_that_is_put_again(folder, site, objects, bucket, fault):
+    """A fault costs nothing, and gives no body two objects."""
+    objects.faults = once(fault, "PUT", "/kept/")
+    assert put_bodies(folder, bucket, [site.url("/p/1.html"), site.url("/p/2.html")], "--bodies-as", "name") == 0
+    assert objects.keys(bucket) == ["kept/1.html", "kept/2.html"]
+
+
+def test_bodies_that_cannot_be_put_end_the_run(folder, site, objects, bucket, capfd, monkeypatch):
+    """No record says that a body is there which is not; a job fetches its URL again."""
+    monkeypatch.setattr("crawler.objects.bucket.PATIENCE", Patience(0, 5.0, 5.0))
+    objects.faults = once("507", "PUT", "/kept/", times=100)
+    lines = [site.url(f"/p/{number}.html") for number in range(30)]
+    command = ("--job", "job", "--bodies-as", "url")
+    assert put_bodies(folder, bucket, lines, *command) == 5
+    assert f"disk_full: s3://{bucket}/kept/" in capfd.readouterr().err
+    assert (folder / "out.jsonl").read_bytes() == b""
+    objects.faults = lambda method, path: None
+    assert put_bodies(folder, bucket, lines, *command) == 0
+    assert len(told(folder)) == len(objects.keys(bucket)) == 30
+    assert main(["verify", "job"]) == 0

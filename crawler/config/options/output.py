@@ -99,7 +99,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     ] = False
     bodies: Annotated[
         str | None,
-        Option(Path("a folder", folder=True), OUTPUT, "Keep each body in a file of DIR", metavar="DIR"),
+        Option(Path("a folder", folder=True, objects=True), OUTPUT, "Keep each body in a file of DIR", metavar="DIR"),
     ] = None
     bodies_as: Annotated[
         Layout,

@@ -1,3 +1,3 @@
 """What a run puts into object stores."""
 
-__all__ = ["looking"]
+__all__ = ["bodies", "looking"]

@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,11 +23,10 @@ from crawler.files import coded, open_plain, rename, sync, write
 from crawler.models import Record, Response
 from crawler.sinks import Sink
 from crawler.sinks.bodies.ledger import Kept, Ledger
-from crawler.sinks.bodies.names import Layout, by_name, by_url, numbered, place
+from crawler.sinks.bodies.names import Layout, by_name, by_url, free, is_kept, place
 from crawler.sinks.bodies.tree import Folder, Tree
 
 _LISTED: Final = "content-disposition"
-_REDIRECTS: Final = 300  # from here on an answer is not what was asked for
 
 
 class Bodies:
@@ -113,11 +112,11 @@ class Bodies:
     def _keep(self, record: Record, response: Response | None, sequence: int) -> str | None:
         """The path of the body's file; None if there is none. Raises OSError."""
         path = None
-        if response is not None and record.sha256 is not None and response.size and self._wants(record):
+        if response is not None and response.size and is_kept(record, self._layout, self._accept):
             if self._layout == "hash":
-                path = place("", record.sha256, record.content_type)
+                path = place("", record.sha256 or "", record.content_type)
                 self._put(path, response)
-            elif not record.truncated and record.status is not None and record.status < _REDIRECTS:
+            else:
                 path = self._give_name(record, response, sequence)
         if self._ledger.pending:
             before = self._ledger.pending.pop(sequence, path)
@@ -133,9 +132,6 @@ class Bodies:
             if self._durable:
                 self._unsynced.append(os.path.join(self._directory, path))
         return path
-
-    def _wants(self, record: Record) -> bool:
-        return self._accept is None or self._accept(record.content_type)
 
     # By hash.
 
@@ -205,7 +201,7 @@ class Bodies:
         with self._tree.enter(folders, make=True) as folder:
             before = self._ledger.pending.get(sequence)
             begin = "".join(f"{part}/" for part in folders)
-            name = _free(name, lambda name: before != begin + name and self._is_taken(folder, begin, name))
+            name = free(name, lambda name: before != begin + name and self._is_taken(folder, begin, name))
             path = begin + name
             if path != before:
                 self._ledger.assign(sequence, path)
@@ -227,7 +223,7 @@ class Bodies:
         folders: list[str] = []
         for part in wanted:
             with self._tree.enter(folders, make=True) as folder:
-                folders.append(_free(part, partial(_is_no_folder, folder)))
+                folders.append(free(part, partial(_is_no_folder, folder)))
         return folders
 
 
@@ -266,19 +262,3 @@ def _is_no_folder(folder: Folder, name: str) -> bool:
     """Whether there is something else."""
     mode = folder.mode(name)
     return mode is not None and not stat.S_ISDIR(mode)
-
-
-def _free(name: str, is_taken: Callable[[str], bool]) -> str:
-    """The name, or the first one with a number that is free. A thousand that are taken cost twenty questions."""
-    if not is_taken(name):
-        return name
-    low, high = 1, 2
-    while is_taken(numbered(name, high)):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if is_taken(numbered(name, middle)):
-            low = middle
-        else:
-            high = middle
-    return numbered(name, high)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final, Literal
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from crawler.fetch.saving.accept import Accept
+from crawler.models import Record
 
 Layout = Literal["hash", "name", "url"]
 
 LONGEST: Final = 200
 """Bytes of a name: file systems take 255, and some of it may be a number."""
 LONGEST_PATH: Final = 180 if os.name == "nt" else 800
+_REDIRECTS: Final = 300  # from here on an answer is not what was asked for
 _DISPOSITION: Final = 4096  # characters of it that are looked at
 _HASHED: Final = 12
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -138,6 +142,29 @@ def safe(name: str) -> str:
     if text[0] in ".-~=+@'":  # hidden; an option; a home; what a spreadsheet would run
         text = "_" + text[1:]
     return _cut(text.rstrip(". "), name)
+
+
+def is_kept(record: Record, layout: Layout, accept: Accept | None) -> bool:
+    """Whether the body of a record is kept, if there is one."""
+    if record.sha256 is None or (accept is not None and not accept(record.content_type)):
+        return False
+    return layout == "hash" or (not record.truncated and record.status is not None and record.status < _REDIRECTS)
+
+
+def free(name: str, is_taken: Callable[[str], bool]) -> str:
+    """The name, or the first one with a number that is free. A thousand that are taken cost twenty questions."""
+    if not is_taken(name):
+        return name
+    low, high = 1, 2
+    while is_taken(numbered(name, high)):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if is_taken(numbered(name, middle)):
+            low = middle
+        else:
+            high = middle
+    return numbered(name, high)
 
 
 def numbered(name: str, number: int) -> str:
