@@ -17,6 +17,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from asking_server import Answer, asked
 
+from crawler import Request, crawl
 from crawler.cli.main import main
 from crawler.config.config import OPTIONS, ConfigError
 from crawler.config.kinds import Flag, shown
@@ -327,6 +328,32 @@ def test_what_cannot_be_had(folder, capfd, monkeypatch):
     ):
         assert main(["http://127.0.0.1:1/", "--auth", given]) == 2
         assert SECRET not in capfd.readouterr().err.replace("/hunter2'", "")
+
+
+def test_in_archives(folder):
+    """Requests are archived without what lets their bearer in, and a login before the run not at all."""
+    with asked(lambda path, *_: (200, {"Set-Cookie": "session=a"} if path == "/login" else {})) as server:
+        list(
+            crawl(
+                [server.url("/")],
+                output=["site.warc"],
+                headers={"Authorization": "Bearer hunter2", "X-Api-Key": "hunter2", "X-Plain": "seen"},
+                cookie=["id=hunter2"],
+                login=Request(server.url("/login"), form={"password": "hunter2"}),
+                delay=0,
+            )
+        )
+        assert server.requests == [
+            ("/login", "Bearer hunter2"),
+            ("/robots.txt", "Bearer hunter2"),
+            ("/", "Bearer hunter2"),
+        ]
+        assert server.bodies == [b"password=hunter2"]
+    text = (folder / "site.warc").read_text()
+    assert SECRET not in text
+    for line in ("Authorization: ***", "X-Api-Key: ***", "Cookie: ***", "X-Plain: seen", "GET / HTTP/1.1"):
+        assert line in text
+    assert "/login" not in text
 
 
 def test_in_python(monkeypatch):

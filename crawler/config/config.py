@@ -227,6 +227,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     for name in ("output", "overwrite_output"):
         if config.job is not None and _STREAM in getattr(config, name):
             raise ConfigError(f"{origins[name]}: a job cannot go on in a stream (name a file)")
+    if config.warc_max_size is not None and config.job is not None:
+        raise ConfigError(f"{origins['warc_max_size']}: a job keeps one file for each output (leave one of them out)")
     taken: dict[str, str] = {}
     for name in ("output", "overwrite_output"):
         for path in getattr(config, name):

@@ -4,6 +4,7 @@ Where a server chooses it, http2 carries the requests of that agent. Imports the
 """
 
 __all__ = [
+    "archive",
     "auth",
     "budget",
     "connect",

@@ -15,6 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.iweb import IAgent
 
+from crawler.fetch.archive.tape import Tape
+from crawler.fetch.archive.taping import Takes, TapedFlight
 from crawler.fetch.auth.logins import Logins
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
@@ -41,6 +43,7 @@ class Fetcher:
 
     `timeout_at` and `headers_at`, if there are any, tell by `Url.host_key` the time for a fetch as a whole at a host,
     if that is not `limits.total`, and the headers for it alone: see Heads. `cookies` are sent and kept as they say.
+    An `archive` takes each exchange before its Response is given.
 
     Bodies count in `budget` while they arrive; whoever gets a Response has to see to it from then on.
     """
@@ -65,10 +68,12 @@ class Fetcher:
         cookies: Cookies | None = None,
         spools: Spools | None = None,
         accept: Accept | None = None,
+        archive: Takes | None = None,
     ) -> None:
         self.takes_turns = False  # whether proxies do: each try of a URL is another turn, its redirects are none
         self._clock = clock
         self._was_late = False
+        self._archive = archive
         self._public_only = public_only
         self.heads = Heads(
             user_agent=user_agent,
@@ -109,7 +114,8 @@ class Fetcher:
         `fresh` it goes over a new one: so is sent again what a Response with StaleConnection for its error has met.
         """
         parts = self.parts if self._timeout_at is None else self._parts_at(request.url.host_key)
-        flight = Flight(parts, request, self._clock.seconds(), self._wall_clock())
+        kind = Flight if self._archive is None else TapedFlight
+        flight = kind(parts, request, self._clock.seconds(), self._wall_clock())
         if fresh:
             flight.trace.fresh = True
         flight.trace.on_sent = on_sent
@@ -118,8 +124,17 @@ class Fetcher:
         self._flights[flight] = None
         if self._watch is None:
             self._look_in(WATCH_INTERVAL)
-        flight.start(self._envelope(request, flight))
+        envelope = self._envelope(request, flight)
+        if isinstance(flight, TapedFlight):
+            envelope.tape = flight.tape
+            flight.done.addCallback(self._keep, request, flight.tape)
+        flight.start(envelope)
         return flight.done
+
+    def _keep(self, response: Response, request: Request, tape: Tape) -> Response | Deferred[Response]:
+        assert self._archive is not None
+        kept = self._archive.take(request, tape, response)
+        return response if kept is None else kept.addCallback(lambda _: response)
 
     def _parts_at(self, host_key: str) -> Parts:
         """Those with the limits of a host."""

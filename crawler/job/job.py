@@ -38,7 +38,7 @@ from crawler.seeds.inputs import BadLine, Seed
 from crawler.sinks import Sink
 from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.formats import kept_at
-from crawler.sinks.writer import Output, Writer, open_output
+from crawler.sinks.writer import Output, Writer, is_packed, open_output
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
 from crawler.store.file import StoreError, value_errors
@@ -97,6 +97,7 @@ class Job:
         self._durable = durable
         self._wall = wall
         self._files: list[_File] = []
+        self._writers: dict[int, Writer] = {}
         self.beside: Beside | None = None
         self._synced: tuple[Synced, ...] = ()
         self._sealed: dict[int, int] = {}  # how much of each output is sealed
@@ -288,8 +289,9 @@ class Job:
         rest = self.resumed or not overwrite
         self._files.append(_File(number, place, own, committed, keep_rest=rest, source=cast(BinaryIO, source)))
         self._sealed[number] = committed
-        compress = path.lower().endswith(".gz")
-        return Output(Writer(fd, path, self._reactor, compress=compress, created=created), begun=committed > 0)
+        writer = Writer(fd, path, self._reactor, compress=is_packed(path), created=created)
+        self._writers[number] = writer
+        return Output(writer, begun=committed > 0, size=committed)
 
     def bodies(self) -> Kept:
         """What is kept of the files of bodies. Raises JobError, CodedError."""
@@ -315,7 +317,11 @@ class Job:
         """The sizes of the outputs, as a batch ends: with it counts what is written up to here."""
         if self.beside is not None:
             self.beside.take()
-        return {file.number: os.fstat(file.fd).st_size for file in self._files}
+        return {file.number: self._size(file) for file in self._files}
+
+    def _size(self, file: _File) -> int:
+        whole = self._writers[file.number].whole
+        return os.fstat(file.fd).st_size if whole is None else whole
 
     def _cut(self, file: _File) -> None:
         """Take away what was written behind the committed size; it is fetched again. Keep it in the job's folder."""

@@ -10,18 +10,21 @@ from __future__ import annotations
 import io
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
 from crawler.config.config import Config
+from crawler.fetch.archive.reading import records as archive_records
 from crawler.files import open_plain
 from crawler.job.job import OPTIONS_FILE
 from crawler.job.status import open_tables, read_options
 from crawler.job.verify_bodies import Bodies
 from crawler.job.verify_records import SHOWN, UNREADABLE, Rows, compare
 from crawler.objects.address import is_object
+from crawler.sinks.archive.naming import is_archive
 from crawler.sinks.formats import holds_items
 from crawler.store import seals
 from crawler.store.rows import FIRST_ENDED, STATES
@@ -179,6 +182,11 @@ def _output(
                     "a run that goes on moves them away"
                 )
             _sealed(rows.db, output, cast(BinaryIO, file), first, found)
+            if is_archive(path):
+                whole = cast(BinaryIO, file)
+                for record in archive_records(whole, end=committed, told=partial(_broken, found, path)):
+                    record.pass_over()
+                return
             if not records:
                 return
             file.seek(0)
@@ -186,6 +194,10 @@ def _output(
             found.problems.extend(compare(rows, path, whole, None if bodies is None else bodies.look))
     except UNREADABLE as error:
         found.problems.append(f"{path} cannot be read: {error}")
+
+
+def _broken(found: Verdict, path: str, what: str) -> None:
+    found.problems.append(f"{path} {what}")
 
 
 def _is_over(db: sqlite3.Connection) -> bool:

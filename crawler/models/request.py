@@ -16,6 +16,8 @@ INDEX_SOURCE: Final = "sitemap index"
 """The `source` of one that an index of sitemaps names, its `parent`."""
 GUESS_SOURCE: Final = "--sitemaps"
 """The `source` of one that a robots.txt, its `parent`, does not name, and that is where sitemaps mostly are."""
+LOGIN_SOURCE: Final = "login"
+"""The `source` of what is asked for before the first input, to log in."""
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
 

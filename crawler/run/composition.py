@@ -156,7 +156,7 @@ class Crawler:
                     except CancelledError:
                         return self.stats.snapshot()
                 try:
-                    (source, direct), (sink, admit) = self._open(resources)
+                    (source, direct), (sink, admit, archive) = self._open(resources)
                 except ValueError as error:
                     raise ConfigError(str(error)) from error
                 feed: Feed = DirectFeed(source) if direct else ThreadFeed(source, reactor)
@@ -164,7 +164,7 @@ class Crawler:
                 if parts.job is not None:
                     feed = parts.job.feed(feed)
                 parts.admit(feed, admit, self.stats)
-                crawl = parts.assemble(sink, resources)
+                crawl = parts.assemble(sink, resources, archive)
                 self.control = self._make_control()
                 parts.take_up()
                 yield from self._log_in()

@@ -12,6 +12,8 @@ from twisted.web.iweb import IAgent
 from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.secrets import revealed
+from crawler.fetch.archive.tape import TapedConnection
+from crawler.fetch.archive.taping import Takes
 from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.connect.chosen.name_servers import NameServers
 from crawler.fetch.connect.chosen.pins import Pins
@@ -25,6 +27,7 @@ from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.heads import Source
 from crawler.fetch.http11.agent import Agent
+from crawler.fetch.http11.connection import Connection
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import HTTP2, HTTP11, LateContext, client_context
@@ -79,8 +82,10 @@ class Network:
         routes: Routes | None = None,
         cookies: Cookies | None = None,
         saving: Saving | None = None,
+        archive: Takes | None = None,
     ) -> None:
         self._config = config
+        self._archive = archive
         self._saving = saving
         self._hosts = hosts
         self._throttle = throttle
@@ -110,6 +115,7 @@ class Network:
             http2=origins,
             ws_messages=config.ws_messages,
             ws_timeout=config.ws_timeout,
+            plain=Connection if archive is None else TapedConnection,
         )
         connects = endpoint if origins is None else origins.before(endpoint)
         agent = Agent(clock=reactor, pool=self._pool, endpoint=connects)
@@ -163,6 +169,7 @@ class Network:
             throttle=self._throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
             cookies=None if partial else self._cookies,
+            archive=self._archive,
         )
         fetcher.heads.sources += sources
         fetcher.takes_turns = self._takes_turns

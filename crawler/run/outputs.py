@@ -20,10 +20,11 @@ from crawler.files import coded
 from crawler.redaction import scrub
 from crawler.seeds.inputs import columns
 from crawler.sinks import Sink
+from crawler.sinks.archive.writing import Archive
 from crawler.sinks.bodies.keeping import Bodies, Placing
 from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.csv import Csv
-from crawler.sinks.formats import SEPARATED, Target, targets
+from crawler.sinks.formats import ARCHIVE, SEPARATED, Target, targets
 from crawler.sinks.jsonl import JsonLines, RecordLine, item_lines
 from crawler.sinks.ordered import Ordered
 from crawler.sinks.tables import making
@@ -53,10 +54,11 @@ class KeepsOutputs(Protocol):
 
 
 class Outputs(NamedTuple):
-    """The sink of a run, and who must be asked before an input is accepted."""
+    """The sink of a run, who must be asked before an input is accepted, and who takes what goes over the wire."""
 
     sink: Sink
     admit: Callable[[int], Deferred[None] | None] | None
+    archive: Archive | None = None
 
 
 class Saving:
@@ -146,6 +148,10 @@ def open_outputs(
     """
     outputs = targets(config)
     formats = [output.suffix for output in outputs]
+    if formats.count(ARCHIVE) > 1:
+        raise ValueError(f"{formats.count(ARCHIVE)} archives are asked for (allowed: one; --warc-max-size makes more)")
+    if any(output.put_at is not None and suffix == ARCHIVE for output, suffix in zip(outputs, formats, strict=True)):
+        raise ValueError("an archive is written to a file here, beside its index, and may be put elsewhere then")
     if objects is not None:
         outputs = [objects.near(output) for output in outputs]
     opened: list[Output] = []
@@ -161,6 +167,7 @@ def open_outputs(
         _sink(config, output, suffix, open_one, reactor, keeps_log=keeps_logs)
         for output, suffix, open_one in zip(outputs, formats, opened, strict=True)
     ]
+    archive = next((sink for sink in lines if isinstance(sink, Archive)), None)
     if objects is not None:
         lines = [objects.put(sink, output, reactor) for sink, output in zip(lines, outputs, strict=True)]
     records: Sink = Tee([*lines, *sinks])
@@ -173,14 +180,14 @@ def open_outputs(
     if job is not None:
         records = job.sink(records, [] if bodies is None else [bodies])
     if not ordered:
-        return Outputs(Tee([stats, records]), None)
+        return Outputs(Tee([stats, records]), None, archive)
     bodies_wait = bool(sinks) and wants_bodies
     # With bodies a record is no small thing to hold.
     window = 1_000 if config.include_body or bodies_wait else 10_000
     first = 0 if job is None else job.oldest
     in_order = Ordered(records, window=window, bodies=bodies_wait, first=first, strict=job is not None)
     last: Sink = in_order if bodies is None else Placing(bodies, in_order)
-    return Outputs(Tee([stats, last]), in_order.admit)
+    return Outputs(Tee([stats, last]), in_order.admit, archive)
 
 
 def _opened(output: Target, reactor: Any, job: KeepsOutputs | None, objects: Objects | None) -> Output:
@@ -197,6 +204,8 @@ def _opened(output: Target, reactor: Any, job: KeepsOutputs | None, objects: Obj
 
 
 def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: Any, *, keeps_log: bool) -> Sink:
+    if suffix == ARCHIVE:
+        return _archive(config, output, opened, reactor)
     encode = item_lines if output.items else RecordLine(config.fields)
     if output.logged:
         return Logged(
@@ -219,6 +228,18 @@ def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: 
             kept=columns(config.inputs, config.column) if config.keep_columns else (),
         )
     return JsonLines(opened.writer, encode=encode)
+
+
+def _archive(config: Config, output: Target, opened: Output, reactor: Any) -> Archive:
+    return Archive(
+        opened.writer,
+        path=output.path,
+        file=output.grows,
+        reactor=reactor,
+        begun=opened.size,
+        max_size=config.warc_max_size,
+        open_next=partial(open_output, reactor=reactor, overwrite=output.overwrite),
+    )
 
 
 def _table(config: Config, output: Target, suffix: str, *, fresh: bool) -> Table:

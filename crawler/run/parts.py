@@ -20,6 +20,7 @@ from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
 from crawler.engine.side_requests import SideRequests
+from crawler.fetch.archive.taping import Takes
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.fetcher import Fetcher
@@ -154,8 +155,8 @@ class Parts:
         )
         return self.admission
 
-    def assemble(self, sink: Sink, resources: ExitStack) -> Crawl:
-        """The crawl that writes to `sink`."""
+    def assemble(self, sink: Sink, resources: ExitStack, archive: Takes | None = None) -> Crawl:
+        """The crawl that writes to `sink`, and gives `archive` what goes over the wire."""
         assert self.admission is not None
         assert self._ways is not None
         config, reactor, job = self._config, self._reactor, self.job
@@ -175,6 +176,7 @@ class Parts:
             throttle=make_throttle(config, reactor, self.politeness),
             cookies=cookies,
             saving=self.saving,
+            archive=archive,
         )
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)

@@ -10,6 +10,7 @@ from crawler.models import Record, Response
 
 __all__ = [
     "Sink",
+    "archive",
     "bodies",
     "csv",
     "formats",

@@ -10,17 +10,20 @@ from typing import Final, NamedTuple
 from crawler.config.config import Config
 from crawler.objects.address import is_object, local_name
 from crawler.redaction import scrub
+from crawler.sinks.archive.naming import is_archive, numbered
 
 LINES: Final = frozenset(("", ".jsonl", ".ndjson"))
 SEPARATED: Final = {".csv": ",", ".tsv": "\t"}
 _LOGGED: Final = {".parquet": ("pyarrow",), ".duckdb": ("pyarrow", "duckdb"), ".sqlite": ()}
 """Tables that are made of a log; and what makes them."""
+ARCHIVE: Final = ".warc"
 LOG: Final = ".rows"
 ITEMS_LOG: Final = ".items"
 
 
 class Target(NamedTuple):
-    """An output that is asked for: of records, or of the `items` in them. `grows` is the file that is appended to.
+    """An output that is asked for: of records, or of the `items` in them. `grows` is the file that is appended to:
+    the first of `several`, where an archive has them.
 
     With `put_at` it becomes that object, when it is whole; in a job the path is that of a file in its folder.
     """
@@ -29,11 +32,16 @@ class Target(NamedTuple):
     overwrite: bool
     items: bool = False
     put_at: str | None = None
+    several: bool = False
 
     @property
     def suffix(self) -> str:
         """The format. Raises ValueError for a suffix without one, and for a format that needs what is not installed."""
         name = self.path.lower()
+        if is_archive(name):
+            if self.items:
+                raise ValueError(f"{scrub(self.path)}: items are no archive (name a table or .jsonl)")
+            return ARCHIVE
         suffix = Path(name.removesuffix(".gz")).suffix
         if suffix in _LOGGED:
             if name.endswith(".gz"):
@@ -47,7 +55,7 @@ class Target(NamedTuple):
             words = "Excel workbooks are read, not written (Excel opens .csv, best with --csv-bom)"
             raise ValueError(f"{scrub(self.path)}: {words}")
         if suffix not in LINES and suffix not in SEPARATED:
-            allowed = ", ".join((*sorted(LINES - {""}), *SEPARATED, *_LOGGED))
+            allowed = ", ".join((*sorted(LINES - {""}), *SEPARATED, *_LOGGED, ARCHIVE))
             words = f"(allowed: {allowed}; also .gz of text; for bodies there is --bodies DIR)"
             raise ValueError(f"{scrub(self.path)}: no format of records is known for {scrub(suffix)!r} {words}")
         if self.items and suffix in SEPARATED and name.endswith(".gz"):
@@ -62,13 +70,16 @@ class Target(NamedTuple):
 
     @property
     def grows(self) -> str:
+        if self.several and is_archive(self.path):
+            return numbered(self.path, 0)
         return self.path + (ITEMS_LOG if self.items else LOG) if self.logged else self.path
 
 
 def targets(config: Config) -> list[Target]:
     """The outputs of a run, in the order in which they are opened."""
-    outputs = [Target(path, overwrite=False) for path in config.output]
-    outputs += [Target(path, overwrite=True) for path in config.overwrite_output]
+    several = config.warc_max_size is not None
+    outputs = [Target(path, overwrite=False, several=several) for path in config.output]
+    outputs += [Target(path, overwrite=True, several=several) for path in config.overwrite_output]
     if config.items is not None:
         outputs.append(Target(config.items, overwrite=bool(config.overwrite_output), items=True))
     return [_beside(output, config.job) if is_object(output.path) else output for output in outputs]

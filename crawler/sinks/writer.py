@@ -15,13 +15,13 @@ import stat
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import IO, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 
 from crawler.errors import CodedError
-from crawler.files import coded
+from crawler.files import coded, write
 from crawler.printable import printable_lines
 from crawler.redaction import scrub
 
@@ -46,6 +46,8 @@ class Writer:
     A write is one whole record: after a full disk a regular file ends with a whole one. With `compress` each flush
     becomes one gzip member, so that what is in the file can always be decoded. With `replaces` the first flush empties
     the file; `created` says that the file is there only since it was opened.
+
+    While something is copied to the file, `whole` is how much of that counts.
 
     The first error is final: every later write, flush and close fails with that same CodedError.
     """
@@ -79,6 +81,7 @@ class Writer:
         self._given_up = False
         self._closing = False
         self._closed = False
+        self.whole: int | None = None
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """Take the bytes of one record. A Deferred means that more than 1 MiB waits for a slow reader."""
@@ -112,6 +115,37 @@ class Writer:
             else:
                 self._settle(self._delivered, self._close_descriptor(), closed=True)
         return self._until(self._accepted, self._give_up)
+
+    # What is too large for memory is copied to a regular file by another thread; until it is, nothing is written.
+
+    def begin_copy(self) -> None:
+        """Bring to the file what was taken."""
+        self._send()
+        self.whole = os.fstat(self._fd).st_size
+
+    def copy(self, source: IO[bytes]) -> OSError | None:
+        """Append a file, or nothing of it. For the other thread."""
+        try:
+            if self._replaces:
+                self._replaces = False
+                os.ftruncate(self._fd, 0)
+            while piece := source.read(MAX_WAITING):
+                write(self._fd, piece)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # as in _cut_torn
+                assert self.whole is not None
+                os.ftruncate(self._fd, self.whole)
+                os.lseek(self._fd, self.whole, os.SEEK_SET)
+            return error
+        return None
+
+    def end_copy(self, size: int, error: OSError | None) -> CodedError | None:
+        """The copy has ended: so many bytes have come to the file, unless there is an error."""
+        self.whole = None
+        if error is None:
+            self._accepted += size
+        self._settle(self._accepted, error)
+        return self.error
 
     def discard(self) -> None:
         """Undo the opening, in the turn of the reactor in which it was opened: no file is there, or the old one."""
@@ -279,10 +313,13 @@ def _seen(data: bytes) -> bytes:
 
 
 class Output(NamedTuple):
-    """An output that is open. `begun` is true when lines of an earlier run are in it (and so is a table's header)."""
+    """An output that is open. `begun` is true when lines of an earlier run are in it (and so is a table's header):
+    `size` bytes of them.
+    """
 
     writer: Writer
     begun: bool
+    size: int = 0
 
 
 def open_output(path: str, reactor: WriterReactor, *, overwrite: bool) -> Writer:
@@ -306,7 +343,12 @@ def open_output(path: str, reactor: WriterReactor, *, overwrite: bool) -> Writer
     kind = TerminalWriter if os.isatty(fd) else Writer
     if path == "-":
         return kind(fd, "standard output", reactor)
-    return kind(fd, path, reactor, compress=path.lower().endswith(".gz"), replaces=overwrite, created=created)
+    return kind(fd, path, reactor, compress=is_packed(path), replaces=overwrite, created=created)
+
+
+def is_packed(path: str) -> bool:
+    """Whether what is written to this path is to be compressed: an archive is so by itself, record by record."""
+    return path.lower().endswith(".gz") and not path.lower().endswith(".warc.gz")
 
 
 def _open(path: str, *, overwrite: bool) -> tuple[int, bool]:

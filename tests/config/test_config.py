@@ -512,6 +512,7 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
         keywords.pop(name, None)
     if keywords.get("job"):
         keywords.pop("dry_run", None)
+        keywords.pop("warc_max_size", None)
         keywords.update({name: () for name in ("output", "overwrite_output") if "-" in keywords.get(name, ())})
     try:
         config = Config.build(**keywords)

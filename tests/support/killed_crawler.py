@@ -1,6 +1,6 @@
 """A whole crawler that gets killed at work: `python tests/support/killed_crawler.py crawl|list SEED KILLS`.
 
-With real sockets, and all that writes at once: three outputs, bodies, and the skipped links of a crawl or the order of a
+With real sockets, and all that writes at once: outputs of each kind, bodies, and the skipped links of a crawl or the order of a
 list. Kills are those of job_victim.py; each run goes on with the same job. Then the outputs are compared with what the
 site holds, and the delay between two requests to a host is read from the site's own log, over all kills. Prints both as
 JSON, and exits with 1 when something is not as it must be. Linux only, as wide_server.py.
@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+from archive_tools import check, of_kind
 from job_victim import AT_REST, LEFTOVER, Doom, kill_loop
 from wide_server import ELSEWHERE, distances, wide_server
 
@@ -38,6 +39,7 @@ DELAY = 0.06
 JITTER = 0.01  # the kernel tells when a request came in its ticks of 4 ms
 OUTPUTS = ("out.jsonl", "out.csv", "out.jsonl.gz", "out.sqlite", "out.parquet", "out.duckdb")
 ITEMS = "items.sqlite"
+ARCHIVE = "out.warc.gz"
 
 Found = tuple[object, str, str]  # the line of a list or None; the URL; its status, or the code for which there is none
 
@@ -48,7 +50,7 @@ def options(folder: Path, mode: str, inputs: list[str]) -> dict[str, object]:
     return {
         "inputs": inputs,
         "job": str(folder / "job"),
-        "output": [str(folder / name) for name in OUTPUTS],
+        "output": [str(folder / name) for name in (*OUTPUTS, ARCHIVE)],
         "bodies": str(folder / "bodies"),
         "extract": ["size=xpath:string-length(/)"],
         "items": str(folder / ITEMS),
@@ -162,6 +164,23 @@ def items(folder: Path) -> tuple[Counter, Counter]:
     return Counter((line["final_url"], line["data"]["size"]) for line in records if line["data"]), rows
 
 
+def of_archive(folder: Path, fetched: set[str]) -> Iterable[str]:
+    """What warcio finds there, and whether all that was fetched is; what was fetched again is there again."""
+    path = folder / ARCHIVE
+    captures = of_kind(path, "response", "revisit")
+    check(path)
+    found = {record.url for record in captures}
+    if missing := fetched - found:
+        yield f"{ARCHIVE}: {len(missing)} URLs are missing: {sorted(missing)[:3]}"
+    if others := {url for url in found - fetched if not url.endswith("/robots.txt") and "/moved/" not in url}:
+        yield f"{ARCHIVE}: {len(others)} URLs that nobody wanted: {sorted(others)[:3]}"
+    if len({record.headers["warc-record-id"] for record in captures}) < len(captures):
+        yield f"{ARCHIVE}: some records have the same id"
+    lines = (folder / "out.cdxj").read_text().splitlines()
+    if len(lines) != len(captures) or lines != sorted(lines):
+        yield f"out.cdxj: {len(lines)} lines for {len(captures)} captures"
+
+
 def problems(folder: Path, mode: str, wanted: list[Found], apart: list[float]) -> Iterable[str]:
     """What is not as it must be, in words."""
     for name, found in written(folder, mode).items():
@@ -169,6 +188,7 @@ def problems(folder: Path, mode: str, wanted: list[Found], apart: list[float]) -
             yield f"{name}: {len(difference)} records too many or too few: {difference.most_common(3)}"
         elif mode == "list" and found != wanted:
             yield f"{name}: not in order"
+    yield from of_archive(folder, {url for _, url, verdict in wanted if verdict == "200"})
     held, rows = items(folder)
     if held != rows or not rows:
         yield f"{ITEMS}: {rows.total()} items, and the records hold {held.total()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, get_args
 
 from crawler.config.fields import parse_path
-from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path, shown, suggestion
+from crawler.config.kinds import MIB, TIB, Choice, Flag, Line, Many, Option, Path, Size, shown, suggestion
 from crawler.config.options.groups import OUTPUT
 from crawler.config.options.input import InputOptions
 from crawler.fetch.saving.accept import media_range
@@ -65,8 +65,8 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
         Option(
             Many(Path("a file or -", objects=True)),
             OUTPUT,
-            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv, .parquet, .sqlite, .duckdb); "
-            "- is standard output",
+            "Write records to a new FILE, in the format of its suffix (.jsonl, .csv, .parquet, .sqlite, .duckdb), "
+            "or what went over the wire (.warc.gz); - is standard output",
             ("-o",),
             "FILE",
         ),
@@ -91,6 +91,15 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
             OUTPUT,
             "Write what pages gave (--extract, parse functions) to FILE, a row for each item, with its _url",
             metavar="FILE",
+        ),
+    ] = None
+    warc_max_size: Annotated[
+        int | None,
+        Option(
+            Size(MIB, TIB),
+            OUTPUT,
+            "Begin another numbered file (site-00001.warc.gz) where an archive would become larger than this",
+            metavar="SIZE",
         ),
     ] = None
     include_body: Annotated[

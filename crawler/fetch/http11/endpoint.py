@@ -57,7 +57,7 @@ class Endpoint:
     `own_ports` are ports of this machine that no URL may lead to, typed or not. `may_be_private` is asked with host,
     port and addresses whenever a host was resolved: it may except it from `public_only` in the key. Where `pins` know a
     server its name is not resolved. Of a WebSocket `ws_messages` messages are taken, for `ws_timeout` seconds at most.
-    Proxies of https are met with `proxy_tls`.
+    Proxies of https are met with `proxy_tls`. `plain` is what speaks HTTP/1.1.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Endpoint:
         pins: Pins | None = None,
         ws_messages: int = 1,
         ws_timeout: float = 10.0,
+        plain: type[Connection] = Connection,
     ) -> None:
         self._clock = clock
         self._dial = dial
@@ -90,6 +91,7 @@ class Endpoint:
         self._pins = pins
         self._ws_messages = ws_messages
         self._ws_timeout = ws_timeout
+        self._plain = plain
 
     def connect(self, envelope: Envelope) -> Deferred[Carrier]:
         scheme, host, port, public_only, proxy = envelope.key
@@ -174,7 +176,7 @@ class Endpoint:
 
     def _connection(self, key: Key) -> Connection:
         if key[0] not in _SOCKETS:
-            return Connection(key, self._pool, self._clock.seconds)
+            return self._plain(key, self._pool, self._clock.seconds)
         from crawler.fetch.http11.websocket import WebSocket  # most runs have none
 
         return WebSocket(

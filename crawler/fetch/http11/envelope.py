@@ -101,11 +101,13 @@ class Envelope(Headers):
     """One request as our agent wants it, dressed as the Headers that treq hands down untouched.
 
     `key` is what a connection must match to carry it. `head` is everything from the request line to the empty line.
-    `attempt` counts the tries of one request; `turn` is a number by which proxies take turns.
+    `attempt` counts the tries of one request; `turn` is a number by which proxies take turns. `tape`, a Tape, keeps
+    what goes over the wire.
     """
 
     attempt = 1
     body: bytes | IBodyProducer | None = None
+    tape: Any = None
     turn = 0
 
     def __init__(self, key: Key, method: str, head: bytes, trace: Trace) -> None:

@@ -20,7 +20,7 @@ from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.redirect import next_hop
 from crawler.fetch.typed import Typed
-from crawler.models import Input, Request, Response, record_of
+from crawler.models import LOGIN_SOURCE, Input, Request, Response, record_of
 from crawler.page.page import Page
 from crawler.seeds import asked
 from crawler.seeds.inputs import BadLine, from_iterable
@@ -28,7 +28,6 @@ from crawler.seeds.inputs import BadLine, from_iterable
 Login = asked.Request | str | Callable[[], Any]
 """What to ask for before a run: one request, or a function that returns requests, or yields them and gets the pages."""
 
-_SOURCE = "login"
 _NO_SUCCESS = 400
 
 
@@ -97,11 +96,11 @@ class LoggingIn:
 
     def _request(self, item: object) -> Request:
         scheme = None if self._config.default_scheme == "none" else self._config.default_scheme
-        (seed,) = from_iterable([item], _SOURCE, scheme)
+        (seed,) = from_iterable([item], LOGIN_SOURCE, scheme)
         if isinstance(seed, BadLine):
             raise TypeError(f"the login gives what cannot be asked for: {seed.error.message}")
         self._typed.add(seed.url)
-        place = Input(source=_SOURCE)
+        place = Input(source=LOGIN_SOURCE)
         return Request(0, seed.url, seed.written, place, self._clock.seconds(), seed.method or "GET", ask=seed.ask)
 
 
