@@ -15,7 +15,7 @@ from typing import Final, Literal, assert_never
 from crawler.config.patterns import UrlPattern
 from crawler.engine.traps import Traps
 from crawler.errors import CodedError
-from crawler.urls import Url
+from crawler.urls import Url, public_suffixes
 
 Kind = Literal["host", "origin", "domain", "prefix", "any"]
 
@@ -160,7 +160,8 @@ def _root_of(kind: Kind) -> Callable[[Url], object]:
     if kind in {"origin", "prefix"}:
         return _origin
     if kind == "domain":
-        domain = lru_cache(_HOSTS_KNOWN)(_registrable_domain())
+        public_suffixes()  # read now, and not within the run
+        domain = lru_cache(_HOSTS_KNOWN)(_registrable_domain)
         return lambda url: domain(_host(url))
     return _host
 
@@ -179,19 +180,11 @@ def _folder(url: Url) -> str:
     return url.target.partition("?")[0].rpartition("/")[0] + "/"
 
 
-def _registrable_domain() -> Callable[[str], str]:
-    """The public suffix list costs 60 ms and 2 MiB: only for those whose scope is a domain."""
-    from publicsuffixlist import PublicSuffixList
-
-    suffixes = PublicSuffixList()
-
-    def registrable_domain(host: str) -> str:
-        # In the standard's form a host whose last label is a number is an IPv4 address; a colon is in IPv6 ones.
-        if ":" in host or host.rpartition(".")[2].isdigit():
-            return host
-        return suffixes.privatesuffix(host) or host
-
-    return registrable_domain
+def _registrable_domain(host: str) -> str:
+    # In the standard's form a host whose last label is a number is an IPv4 address; a colon is in IPv6 ones.
+    if ":" in host or host.rpartition(".")[2].isdigit():
+        return host
+    return public_suffixes().privatesuffix(host) or host
 
 
 def _compile(pattern: str, option: str) -> UrlPattern:

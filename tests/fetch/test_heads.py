@@ -57,6 +57,19 @@ def test_what_is_private_stays_at_home() -> None:
     assert got.keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "X-Source"}
 
 
+def test_what_the_user_writes_is_sent_in_place_of_a_source() -> None:
+    """There is one field of a name; but where the user's does not go the other one does. Cookies are put together."""
+    ours = heads(("If-None-Match", "mine"), ("Cookie", "a=1"))
+    ours.sources.append(lambda *_: [("if-none-match", "ours"), ("Cookie", "b=2"), ("If-Modified-Since", "ours")])
+    head = ours.of(request("http://a.example/"))
+    assert head.lower().count(b"if-none-match") == 1
+    got = fields(head)
+    assert (got["If-None-Match"], got["Cookie"], got["If-Modified-Since"]) == ("mine", "b=2; a=1", "ours")
+    away = heads(("If-None-Match", "mine"), login=None)
+    away.sources.append(lambda *_: [("If-None-Match", "ours")])
+    assert fields(away.of(request("http://a.example/", via="http://b.example/")))["If-None-Match"] == "ours"
+
+
 def test_what_was_written_for_a_request_goes_where_that_was_sent() -> None:
     """A spider that yields a request for another host, with headers, has chosen the host; a redirect has not."""
     ask = Ask(headers=(("X-Own", "secret"),))

@@ -7,12 +7,11 @@ host, and a comparison for each cookie of those.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from typing import Final
 
 from crawler.fetch.cookies.parsing import SetCookie, parse_set_cookie
 from crawler.models import Cookie
-from crawler.urls import Url
+from crawler.urls import Url, public_suffixes
 
 MAX_PER_RESPONSE: Final = 50
 MAX_PER_DOMAIN: Final = 150
@@ -234,17 +233,9 @@ class Jar:
                     self._secure_below[cookie.name, above] = left
 
 
-@cache
-def _suffixes() -> Callable[[str], bool]:
-    from publicsuffixlist import PublicSuffixList
-
-    is_public: Callable[[str], bool] = PublicSuffixList().is_public
-    return is_public
-
-
 def _in_the_list(domain: str) -> bool:
-    """The list takes 30 ms and 2 MiB: it is read when the first cookie names a domain."""
-    return _suffixes()(domain)
+    """The list is read when the first cookie names a domain."""
+    return public_suffixes().is_public(domain)
 
 
 def _host(url: Url) -> str:

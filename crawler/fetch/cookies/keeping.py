@@ -108,13 +108,18 @@ def names(text: str) -> frozenset[str]:
 
 
 def merged(more: Pairs, fields: Pairs) -> list[tuple[str, str]]:
-    """All of both, but one Cookie field (RFC 6265bis section 5.8.1): of two cookies with one name that counts which the
-    user wrote into a header, and that is among `fields`.
+    """All of both, but of each name those that the user wrote, which are among `fields`.
+
+    For Cookie that holds of each cookie's name, in one field (RFC 6265bis section 5.8.1).
     """
-    written = [value for name, value in fields if name.lower() == "cookie"]
-    if not written or not any(name == _FIELD for name, _ in more):
+    if not more:
+        return list(fields)
+    written = {name.lower() for name, _ in fields}
+    more = [(name, value) for name, value in more if name == _FIELD or name.lower() not in written]
+    if _FIELD.lower() not in written or not any(name == _FIELD for name, _ in more):
         return [*more, *fields]
-    taken = names("; ".join(written))
+    cookies = [value for name, value in fields if name.lower() == "cookie"]
+    taken = names("; ".join(cookies))
     kept = [
         pair
         for name, value in more
@@ -123,7 +128,7 @@ def merged(more: Pairs, fields: Pairs) -> list[tuple[str, str]]:
         if pair.partition("=")[0] not in taken
     ]
     rest = [field for field in (*more, *fields) if field[0].lower() != "cookie"]
-    return [(_FIELD, "; ".join([*kept, *written])), *rest]
+    return [(_FIELD, "; ".join([*kept, *cookies])), *rest]
 
 
 def _joined(*texts: str) -> str:
