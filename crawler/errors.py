@@ -44,6 +44,7 @@ CODES: Final[dict[str, Code]] = {
     "dropped": Code("policy", False, "its host was dropped by hand"),
     "dry_run": Code("policy", False, "would be fetched, were this not --dry-run"),
     "content_type_skipped": Code("policy", False, "the content type is not one of --accept; its body was not read"),
+    "not_cached": Code("policy", False, "only-if-cached was asked for, and the cache has no fresh answer"),
     "login_failed": Code("policy", False, "the login before the run failed, so that it did not begin"),
     "host_unavailable": Code("policy", True, "the host kept failing, so the rest of its URLs were not tried"),
     # dns

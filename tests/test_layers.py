@@ -254,6 +254,7 @@ def test_rooms_are_small() -> None:
             {
                 "crawler.engine.side_requests",
                 "crawler.engine.loop",
+                "crawler.fetch.cache.fetching",
                 "crawler.run.access.login",
                 "crawler.run.network",
                 "crawler.run.parts",

@@ -33,7 +33,7 @@ from crawler.urls import parse
 FIELDS = [
     "url", "final_url", "input", "outcome", "error", "warnings", "method", "status", "http_version", "headers",
     "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "duplicate_of",
-    "redirects", "attempts", "remote_ip", "reused", "proxy", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
+    "redirects", "attempts", "remote_ip", "reused", "proxy", "cache", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
     "time_starttransfer", "time_total", "title", "links", "data", "meta", "body", "body_encoding", "body_path",
 ]  # fmt: skip
 
@@ -102,6 +102,7 @@ class TestRecordOf:
             "remote_ip": "192.0.2.1",
             "reused": False,
             "proxy": None,
+            "cache": None,
             "started": "2025-06-15T15:06:40.123Z",
             "time_queue": 1.25,
             "time_namelookup": 0.1,

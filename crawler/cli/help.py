@@ -13,7 +13,7 @@ _WIDTH: Final = 80
 _COLUMN: Final = 30
 SEE_HELP: Final = "All options and commands: crawler --help"
 VALUES: Final = (
-    "TIME is in seconds, or 500ms, 1.5s, 2m, 1h. SIZE is in bytes, or 500k, 10MiB, 1G (k is 1000, KiB is 1024). "
+    "TIME is in seconds, or 500ms, 1.5s, 2m, 1h, 1d. SIZE is in bytes, or 500k, 10MiB, 1G (k is 1000, KiB is 1024). "
     "Every switch has its opposite: --ordered and --no-ordered."
 )
 ORIGINS: Final = (

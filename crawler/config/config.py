@@ -218,6 +218,9 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError(
             f"{origins['cookie_jar']}: cannot be combined with {origins['cookies']} {config.cookies} (run keeps)"
         )
+    for name in ("cache_for", "cache_size"):
+        if config.cache is None and getattr(config, name) != OPTIONS[name].default:
+            raise ConfigError(f"{origins[name]}: is for the cache (add --cache DIR)")
     if config.dry_run and config.job is not None:
         raise ConfigError(f"{origins['dry_run']}: cannot be combined with {origins['job']} (it would be written there)")
     if config.recursive:

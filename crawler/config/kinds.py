@@ -32,8 +32,8 @@ _SIZE: Final = r"([0-9]{1,19}(?:\.[0-9]+)?) ?(?:([kmgt])(i?)b?|b)?"
 _SIZE_UNITS: Final = {
     "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": KIB, "mi": MIB, "gi": GIB, "ti": TIB,
 }  # fmt: skip
-_SECONDS: Final = r"([0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h)?"
-_SECONDS_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS: Final = r"([0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h|d)?"
+_SECONDS_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 _HOST: Final = r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"  # RFC 3986, 3.2.2
 _NOT_IN_A_LINE: Final = "[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]"
@@ -174,7 +174,7 @@ class Seconds(msgspec.Struct, frozen=True):
 
     @property
     def expected(self) -> str:
-        return f"a time from {self.low:g} to {self.high:g} seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"
+        return f"a time from {self.low:g} to {self.high:g} seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d)"
 
     def read(self, raw: object) -> float:
         value = raw

@@ -23,7 +23,7 @@ from crawler.engine.retry import LOCAL_CODES, Retry
 from crawler.engine.side_requests import SideRequests
 from crawler.engine.slots import Slots
 from crawler.errors import CodedError, StaleConnection
-from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.fetcher import Fetches
 from crawler.fetch.redirect import next_hop
 from crawler.frontier import Frontier
 from crawler.models import Request, Response
@@ -51,7 +51,7 @@ class Crawl:
         frontier: Frontier,
         politeness: Politeness,
         gate: Gate,
-        fetcher: Fetcher,
+        fetcher: Fetches,
         retry: Retry,
         sink: Sink,
         rules: Rules,

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
-from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.fetcher import Fetches
 from crawler.frontier import Frontier
 from crawler.models import Input, Request, Response
 from crawler.urls import Url
@@ -21,7 +21,7 @@ from crawler.urls import Url
 class SideRequests:
     """Sends with `fetcher` what `frontier` gives a turn to. `on_more` is called when there is one more."""
 
-    def __init__(self, *, frontier: Frontier, fetcher: Fetcher, clock: Callable[[], float]) -> None:
+    def __init__(self, *, frontier: Frontier, fetcher: Fetches, clock: Callable[[], float]) -> None:
         self.on_more: Callable[[], None] = lambda: None
         self._frontier = frontier
         self._fetcher = fetcher

@@ -7,6 +7,7 @@ __all__ = [
     "archive",
     "auth",
     "budget",
+    "cache",
     "connect",
     "cookies",
     "decode",

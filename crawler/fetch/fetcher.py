@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -36,6 +36,21 @@ from crawler.models import Request, Response
 
 WATCH_INTERVAL: Final = 0.1
 SECOND_LOOK: Final = 0.01  # so long that the reactor has looked at every socket meanwhile
+
+
+class Fetches(Protocol):
+    """What a run needs of whatever fetches for it."""
+
+    @property
+    def heads(self) -> Heads: ...
+
+    @property
+    def budget(self) -> Budget: ...
+
+    def fetch(
+        self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
+    ) -> Deferred[Response]:
+        """See Fetcher."""
 
 
 class Fetcher:
@@ -106,12 +121,18 @@ class Fetcher:
         self.budget.sources.append(self._largest)
 
     def fetch(
-        self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
+        self,
+        request: Request,
+        on_sent: Callable[[], None] | None = None,
+        *,
+        fresh: bool = False,
+        head: bytes | None = None,
     ) -> Deferred[Response]:
         """Fires with the Response; cancelling closes the socket and fails with CancelledError.
 
         `on_sent` is called when the request leaves: until then it may wait for the address and the connection. With
         `fresh` it goes over a new one: so is sent again what a Response with StaleConnection for its error has met.
+        A `head` that is given is sent as it is.
         """
         parts = self.parts if self._timeout_at is None else self._parts_at(request.url.host_key)
         kind = Flight if self._archive is None else TapedFlight
@@ -124,7 +145,7 @@ class Fetcher:
         self._flights[flight] = None
         if self._watch is None:
             self._look_in(WATCH_INTERVAL)
-        envelope = self._envelope(request, flight)
+        envelope = self._envelope(request, flight, head)
         if isinstance(flight, TapedFlight):
             envelope.tape = flight.tape
             flight.done.addCallback(self._keep, request, flight.tape)
@@ -183,11 +204,12 @@ class Fetcher:
             self._watch.cancel()
             self._watch = None
 
-    def _envelope(self, request: Request, flight: Flight) -> Envelope:
+    def _envelope(self, request: Request, flight: Flight, head: bytes | None) -> Envelope:
         url = request.url
         key = Key(url.scheme, url.host, url.port, request.discovered and self._public_only(request))
         body = None if request.ask is None else outgoing(request.ask, self._clock)
-        head = self.heads.of(request, body)
+        if head is None:
+            head = self.heads.of(request, body)
         if flight.part is not None:
             head = flight.ask_for_rest(head)
         envelope = Envelope(key, request.method, head, flight.trace)

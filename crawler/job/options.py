@@ -7,11 +7,21 @@ from typing import Final
 
 from crawler.config.config import OPTIONS, Config, ConfigError
 from crawler.config.kinds import Option
-from crawler.config.options.groups import ADDRESSES, LIMITS, LOGIN, MONITORS, PEOPLE, POLITENESS, PROXIES, REQUEST
+from crawler.config.options.groups import (
+    ADDRESSES,
+    CACHE,
+    LIMITS,
+    LOGIN,
+    MONITORS,
+    PEOPLE,
+    POLITENESS,
+    PROXIES,
+    REQUEST,
+)
 from crawler.config.secrets import Hidden, presentable
 
 # These may change from run to run: they say how URLs are fetched, not which, nor what is written.
-_FREE: Final = frozenset({REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS, PEOPLE, MONITORS})
+_FREE: Final = frozenset({REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS, CACHE, PEOPLE, MONITORS})
 _UNTOLD: Final = frozenset({PEOPLE, MONITORS})  # nor does it matter to the job what they were
 _FREE_TOO: Final = frozenset({"max_pages", "parse_timeout"})
 _WHERE: Final = frozenset({"job", "durable"})

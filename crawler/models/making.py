@@ -95,6 +95,7 @@ def record_of(
         remote_ip=response.remote_ip,
         reused=response.reused,
         proxy=response.proxy,
+        cache=response.cache,
         started=timestamp(response.started),
         time_queue=round(queued, 6),
         time_namelookup=_micros(timings.namelookup),

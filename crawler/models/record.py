@@ -13,7 +13,7 @@ from msgspec import structs
 from crawler.charset import decode_text
 from crawler.files import open_plain
 from crawler.models.headers import Headers
-from crawler.models.request import Input, Redirect
+from crawler.models.request import CacheUse, Input, Redirect
 
 if TYPE_CHECKING:
     import parsel
@@ -63,6 +63,7 @@ class Record(
     remote_ip: str | None = None
     reused: bool | None = None
     proxy: str | None = None
+    cache: CacheUse | None = None
     started: str | None = None
     time_queue: float | None = None
     time_namelookup: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,10 @@ LOGIN_SOURCE: Final = "login"
 """The `source` of what is asked for before the first input, to log in."""
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
+
+
+CacheUse = Literal["hit", "miss", "revalidated"]
+"""What a cache did for an answer: nobody was asked, it had to be fetched, the server said that it is good still."""
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.models.request import Wanted
+from crawler.models.request import CacheUse, Wanted
 from crawler.urls import Url
 
 
@@ -43,7 +43,8 @@ class Response(msgspec.Struct):
     (RFC 9110 section 5.5). `body` is decoded; `size_download` counts its bytes on the wire. `started` is seconds since
     the epoch. `data` is what came of it beside the body: the messages of a WebSocket. `broken` is the code of what was
     wrong with the body of a redirect, which is followed no less. `new_cookies`: the run keeps some that it had not. A
-    body that outgrew the memory is `spooled`.
+    body that outgrew the memory is `spooled`. `cache` is what a cache did for it, null where none was asked; `unsent`
+    says that no server was.
     """
 
     timings: Timings
@@ -65,6 +66,8 @@ class Response(msgspec.Struct):
     sha256: str | None = None
     new_cookies: bool = False
     spooled: Spooled | None = None
+    cache: CacheUse | None = None
+    unsent: bool = False
 
     @property
     def size(self) -> int:

@@ -206,8 +206,12 @@ class Politeness:
     def observe(self, key: str, response: Response, *, started: float, now: float) -> float | None:
         """Learn from what one try brought; called before its lease ends. `started` and `now` are monotonic seconds.
 
-        Returns how many seconds this URL shall wait if the host said so in an answer of 4xx or 5xx, not capped.
+        Returns how many seconds this URL shall wait if the host said so in an answer of 4xx or 5xx, not capped. Of what
+        came from a cache the host knows nothing.
         """
+        if response.unsent:
+            self.spared(key, now)
+            return None
         host = self._hosts.get(key) or self.host(key, now)
         if host.given_up:
             return None

@@ -24,7 +24,7 @@ from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.connect.throttle import Throttle
 from crawler.fetch.cookies.keeping import Cookies
-from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.fetcher import Fetcher, Fetches
 from crawler.fetch.heads import Source
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.connection import Connection
@@ -38,6 +38,7 @@ from crawler.run.access.logins import make_logins
 from crawler.run.access.trust import make_policy
 
 if TYPE_CHECKING:
+    from crawler.fetch.cache.store import Store
     from crawler.fetch.http2.origins import Origins
     from crawler.run.outputs import Saving
 
@@ -83,7 +84,9 @@ class Network:
         cookies: Cookies | None = None,
         saving: Saving | None = None,
         archive: Takes | None = None,
+        cache: Store | None = None,
     ) -> None:
+        self._cache = cache
         self._config = config
         self._archive = archive
         self._saving = saving
@@ -174,6 +177,14 @@ class Network:
         fetcher.heads.sources += sources
         fetcher.takes_turns = self._takes_turns
         return fetcher
+
+    def cached(self, fetcher: Fetcher) -> Fetches:
+        """With --cache what is in the cache is not fetched by it."""
+        if self._cache is None:
+            return fetcher
+        from crawler.fetch.cache.fetching import CachedFetcher
+
+        return CachedFetcher(fetcher, self._cache, keep_for=self._config.cache_for)
 
     def _timeout_at(self, host_key: str) -> float | None:
         settings = None if self._hosts is None else self._hosts.of(host_key)

@@ -43,6 +43,7 @@ from crawler.urls import Url, canonical_key
 if TYPE_CHECKING:
     from crawler.engine.reading import PageReader
     from crawler.engine.scope import Scope
+    from crawler.fetch.cache.store import Store
     from crawler.job.history.previous import Previous
     from crawler.job.job import Job
     from crawler.page.callbacks import Callbacks
@@ -89,6 +90,7 @@ class Parts:
         self.admission: Admission | None = None
         self.robots_summary: Callable[[str], str] = lambda _: ""
         self._kept: KeptCookies | None = None
+        self._cache: Store | None = None
         self.saving: Saving | None = None
         self.objects: Objects | None = None
         self._scope: Scope | None = None
@@ -122,6 +124,12 @@ class Parts:
             self.job = self._open_job(config.job)
             resources.callback(self.job.close)
             self.job.beside = self._kept
+        if config.cache is not None:
+            from crawler.fetch.cache.store import Store
+            from crawler.fetch.saving.spool import Disk
+
+            self._cache = Store(config.cache, Disk(self._reactor), limit=config.cache_size)
+            resources.callback(self._cache.close)
         if config.accept or config.bodies is not None:
             from crawler.run.outputs import Saving
 
@@ -177,6 +185,7 @@ class Parts:
             cookies=cookies,
             saving=self.saving,
             archive=archive,
+            cache=self._cache,
         )
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
@@ -191,7 +200,7 @@ class Parts:
             frontier=self.frontier,
             politeness=self.politeness,
             gate=self._make_gate(robots),
-            fetcher=fetcher,
+            fetcher=network.cached(fetcher),
             retry=Retry(
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
@@ -310,7 +319,7 @@ class Parts:
         from crawler.robots.rules import product_token
 
         token = product_token(self._config.user_agent)
-        fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
+        fetcher = network.cached(network.fetcher(ROBOTS_SIZE, partial=True))
         side_requests = SideRequests(frontier=self.frontier, fetcher=fetcher, clock=self._reactor.seconds)
         robots = Robots(
             side_requests.fetch,

@@ -160,7 +160,7 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--no-schema", "urls.txt"], "unknown option '--no-schema' (did you mean --schema?)"),
         (["-c", "x", "urls.txt"], "-c: 'x' is not a whole number from 1 to 10,000"),
         (["--concurrency=0", "urls.txt"], "--concurrency: '0' is not a whole number from 1 to 10,000"),
-        (["--delay", "-1", "urls.txt"], "--delay: '-1' is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        (["--delay", "-1", "urls.txt"], "--delay: '-1' is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d)"),
         (["-X", "P(OST", "urls.txt"], "-X: 'P(OST' is not a method (GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, or another token)"),
         (["-H", "Content-Length: 1", "urls.txt"], "-H: 'Content-Length' is refused: it follows from the body"),
         (["-c"], "-c/--concurrency: expected one argument"),
@@ -276,7 +276,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
     titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
     assert titles[0] == "Examples:"
-    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Proxies:", "Names and addresses:", "Concurrency and politeness:", "Limits:", "Output:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
+    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Proxies:", "Names and addresses:", "Concurrency and politeness:", "Limits:", "Output:", "Cache:", "Job:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
     for option in FLAGS:
         flag = option.flags[-1] if option.flags else option.metavar
         if option.default is True:

@@ -66,6 +66,7 @@ def test_every_option_is_described(option: Option) -> None:
         "Names and addresses",
         "Concurrency and politeness",
         "Limits",
+        "Cache",
         "Output",
         "Job",
         "Extraction",
@@ -168,7 +169,7 @@ def test_kinds_of_links(given: object) -> None:
         ({"concurrency": 0}, "keyword concurrency: 0 is not a whole number from 1 to 10,000"),
         ({"method": "GET /"}, "keyword method: 'GET /' is not a method (GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, or another token)"),
         ({"column": ""}, "keyword column: '' is not one line of text"),
-        ({"timeout": None}, "keyword timeout: None is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        ({"timeout": None}, "keyword timeout: None is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d)"),
         ({"headers": {"Connection": "close"}}, "keyword headers: 'Connection' is refused: it belongs to the connection, which is kept for you"),
         ({"fields": "url,data..x"}, "keyword fields: 'data..x' is no field and no path into one (as data.price, data.tags[0], data[\"a.b\"])"),
         ({"fields": "dato.x"}, "keyword fields: 'dato.x' is not a field of the record (did you mean data?)"),
@@ -324,8 +325,8 @@ def test_pyproject_is_not_read_unasked(in_tmp: FilePath) -> None:
         ("c.toml", "per-host = 8", "unknown option 'per-host' in c.toml (did you mean per_host?)"),
         ("c.toml", "config = 'd.toml'", "unknown option 'config' in c.toml"),
         ("c.toml", "method = 'P OST'", "method in c.toml: 'P OST' is not a method (GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, or another token)"),
-        ("c.toml", "delay = -1", "delay in c.toml: -1 is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
-        ("c.toml", "delay = nan", "delay in c.toml: nan is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"),
+        ("c.toml", "delay = -1", "delay in c.toml: -1 is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d)"),
+        ("c.toml", "delay = nan", "delay in c.toml: nan is not a time from 0 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d)"),
         ("c.toml", "delay", "'c.toml' is not valid TOML: Expected '=' after a key in a key/value pair (at end of document)"),
         ("pyproject.toml", "concurrency = 8", "'pyproject.toml' has no table [tool.crawler]"),
         ("pyproject.toml", "tool = 8", "'pyproject.toml' has no table [tool.crawler]"),
@@ -496,6 +497,9 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
         keywords.pop("proxy_file", None)
     if not keywords.get("cert"):
         keywords.pop("key", None)
+    if not keywords.get("cache"):
+        keywords.pop("cache_for", None)
+        keywords.pop("cache_size", None)
     if keywords.get("cookie_jar"):
         keywords.pop("cookies", None)
     crawls = keywords.get("recursive")

@@ -77,7 +77,7 @@ GOOD = [
     (HEADERS, ("X-A: b", "X-B: c"), ("X-A: b", "X-B: c")),
 ]
 
-TIME = "is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h)"
+TIME = "is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d)"
 BYTES = "is not a size from 1 to 1GiB (bytes, or with a unit: 500k, 10MiB, 1G; k is 1000, KiB is 1024)"
 HEADER = 'is not a header ("Name: value", or "Name;" for an empty one)'
 CONTROL = "has a value with a line end, a NUL or another control character"

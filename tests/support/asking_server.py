@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Answer = tuple[int, dict[str, str]]
-"""Status and headers; there is no body."""
+Answer = tuple[int, dict[str, str]] | tuple[int, dict[str, str], bytes]
+"""Status and headers, and a body if there is one."""
 
 
 class Asked:
-    """A server that notes (path, Authorization) of each request, bodies and cookies; what it answers is up to the test."""
+    """A server that notes (path, Authorization) of each request, bodies, cookies and heads.
+
+    What it answers is up to the test.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.requests: list[tuple[str, str | None]] = []
         self.bodies: list[bytes] = []
         self.cookies: list[str | None] = []
+        self.heads: list[Message] = []
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -33,13 +38,19 @@ def asked(answer: Callable[[str, str | None, int], Answer]) -> Iterator[Asked]:
 
         def do_GET(self) -> None:
             login = self.headers.get("Authorization")
-            status, headers = answer(self.path, login, len(server.requests))
+            server.heads.append(self.headers)
+            status, headers, *bodies = answer(self.path, login, len(server.requests))
+            body = b"".join(bodies)
             server.requests.append((self.path, login))
             server.cookies.append(self.headers.get("Cookie"))
             self.send_response(status)
-            for name, value in {"Content-Length": "0", **headers}.items():
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_DELETE = do_GET
 
         def do_POST(self) -> None:
             server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))

@@ -13,6 +13,7 @@ ADDRESSES: Final = "Names and addresses"
 POLITENESS: Final = "Concurrency and politeness"
 LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
+CACHE: Final = "Cache"
 JOB: Final = "Job"
 EXTRACTION: Final = "Extraction"
 PEOPLE: Final = "People"
@@ -28,6 +29,7 @@ GROUPS: Final = (
     POLITENESS,
     LIMITS,
     OUTPUT,
+    CACHE,
     JOB,
     EXTRACTION,
     PEOPLE,

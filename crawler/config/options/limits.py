@@ -1,14 +1,15 @@
-"""The options that say what a fetch may take."""
+"""The options that say what a fetch may take, and what is kept of it for the next run."""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from crawler.config.kinds import GIB, MIB, TIB, Option, Seconds, Size, Whole
-from crawler.config.options.groups import LIMITS
+from crawler.config.kinds import GIB, MIB, TIB, Option, Path, Seconds, Size, Whole
+from crawler.config.options.groups import CACHE, LIMITS
 from crawler.config.options.request import RequestOptions
 
 _DAY: Final = 86_400.0
+_YEARS: Final = 10 * 365 * _DAY
 
 
 class LimitOptions(RequestOptions, frozen=True, kw_only=True):
@@ -68,3 +69,30 @@ class LimitOptions(RequestOptions, frozen=True, kw_only=True):
             metavar="SIZE",
         ),
     ] = None
+
+
+class CacheOptions(LimitOptions, frozen=True, kw_only=True):
+    """What is kept for the next run."""
+
+    cache: Annotated[
+        str | None,
+        Option(
+            Path("a folder", folder=True),
+            CACHE,
+            "Keep answers in DIR, and ask for none that is fresh there (RFC 9111)",
+            metavar="DIR",
+        ),
+    ] = None
+    cache_for: Annotated[
+        float | None,
+        Option(
+            Seconds(1, _YEARS),
+            CACHE,
+            "Keep every answer below 500, and take it for fresh for so long, whatever its headers say",
+            metavar="TIME",
+        ),
+    ] = None
+    cache_size: Annotated[
+        int,
+        Option(Size(MIB, TIB), CACHE, "Keep at most so much; what was not used for longest goes", metavar="SIZE"),
+    ] = GIB

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from crawler.config.kinds import Flag, Line, Option, Seconds, Whole, shown
 from crawler.config.options.groups import POLITENESS
-from crawler.config.options.limits import LimitOptions
+from crawler.config.options.limits import CacheOptions
 
 _DAY: Final = 86_400.0
 _RATE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}) ?/ ?([0-9]{0,5}) ?(s|m|h|d)", re.ASCII)
@@ -37,7 +37,7 @@ def window(rate: str) -> tuple[float, float]:
     return float(count), int(span[:-1] or 1) * _UNITS[span[-1]]
 
 
-class PolitenessOptions(LimitOptions, frozen=True, kw_only=True):
+class PolitenessOptions(CacheOptions, frozen=True, kw_only=True):
     """Concurrency, distances, robots.txt, retries."""
 
     concurrency: Annotated[
