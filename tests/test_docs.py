@@ -26,7 +26,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from real_peers import tinyproxy
 from twisted.internet import task
 
 from crawler.cli.commands import COMMANDS
@@ -181,6 +180,8 @@ def typed_commands(name: str) -> list[str]:
 @pytest.fixture
 def live(site: RunningSite, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Puts the addresses of the moment in place of those that the pages write; a proxy is started where one stands."""
+    from real_peers import tinyproxy  # not on the path of `python -m tests.test_docs`
+
     with refused_port() as refused, ExitStack() as running:
         there = {SITE: f"{site.host}:{site.port}", REFUSED: f"127.0.0.1:{refused}"}
 

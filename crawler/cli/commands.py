@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from crawler.cli.answers import complain, put, version_text
-from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS
+from crawler.cli.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Settings, resolve
 from crawler.config.habits import range_with_r
 from crawler.config.kinds import shown, suggestion
@@ -71,12 +71,17 @@ def fetch(settings: Settings) -> int:
 
 
 def help_on(name: str | None) -> str:
-    """The text of --help: on one command, or on all there is."""
-    from crawler.cli.help import command_help, help_text
+    """The text of --help: on one command, on a group of options, on `all` there is, or what most need."""
+    from crawler.cli.help import ALL, command_help, group_help, help_text, short_help, topics
 
+    about = {name: command.help for name, command in COMMANDS.items()}
     if name is None:
+        return short_help(FLAGS, COMMON, about, EXAMPLES)
+    if name == ALL:
         commands = {f"{name} {command.arguments}".rstrip(): command.help for name, command in COMMANDS.items()}
         return help_text(FLAGS, commands, EXAMPLES, EXIT_CODES)
+    if name not in COMMANDS:
+        return group_help(topics(FLAGS)[name], FLAGS)
     command = COMMANDS[name]
     taken = [option for option in FLAGS if option.name in command.takes or option.group in command.takes]
     return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
@@ -91,14 +96,18 @@ def help_on_option(flag: str) -> str | None:
 
 
 def explain(settings: Settings) -> int:
-    """Show the help on the command that is the input."""
+    """Show the help on the command, or the group of options, that is the input."""
+    from crawler.cli.help import ALL, topics
+
     inputs = settings.config.inputs
     if not inputs:
         return put(help_on(None))
-    if inputs[0] not in COMMANDS:
-        raise ConfigError(f"help: {shown(inputs[0])} is not a command{suggestion(inputs[0], COMMANDS)}")
+    known = (*COMMANDS, *topics(FLAGS), ALL)
+    if inputs[0] not in known:
+        what = f"is no command and no group of options{suggestion(inputs[0], known)}"
+        raise ConfigError(f"help: {shown(inputs[0])} {what}")
     if len(inputs) > 1:
-        raise ConfigError(f"help: {shown(inputs[1])} is one word too many: crawler help [COMMAND|OPTION]")
+        raise ConfigError(f"help: {shown(inputs[1])} is one word too many: crawler help {COMMANDS['help'].arguments}")
     return put(help_on(inputs[0]))
 
 
@@ -315,6 +324,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "DIR is the folder of --job. What it has is kept: its outputs get a number (records.1.jsonl), its books go "
         "into DIR/history. The options are those of the job; those below may be others.",
     ),
-    "help": Command("Show all options, those of one command, or one option", explain, "[COMMAND|OPTION]"),
+    "help": Command(
+        "Show the options of one command or group, one option, or all", explain, "[COMMAND|GROUP|OPTION|all]"
+    ),
     "version": Command("Show the versions of this program and its libraries", version, ""),
 }

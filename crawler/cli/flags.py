@@ -32,9 +32,22 @@ EXIT_CODES: Final = {
     143: "interrupted by SIGTERM",
 }
 
+COMMON: Final = frozenset(
+    (
+        *("inputs", "column", "config"),
+        *("recursive", "depth", "max_pages", "include", "exclude"),
+        *("method", "data", "json", "form", "headers", "cookie"),
+        *("user", "insecure", "proxy"),
+        *("concurrency", "per_host", "delay", "retries", "timeout"),
+        *("output", "fields", "include_body", "bodies", "job", "extract"),
+        *("quiet", "verbose", "fail", "dashboard", "help"),
+    )
+)
+"""The options that --help begins with; all are in `crawler help all`."""
+
 _OTHER: Final = "Other"
 QUESTIONS: Final = (
-    Option(Flag(), _OTHER, "Show this help", ("-h", "--help"), name="help"),
+    Option(Flag(), _OTHER, "Show the most used options (all of them: crawler help all)", ("-h", "--help"), name="help"),
     Option(Flag(), _OTHER, "Show the versions of this program and its libraries", ("--version",), name="version"),
     Option(Flag(), _OTHER, "Print the JSON Schema of a record", ("--schema",), name="schema"),
     Option(
@@ -56,7 +69,7 @@ QUESTIONS: Final = (
 """Options that ask for a text in place of a run."""
 
 FLAGS: Final = (*OPTIONS.values(), CONFIG_FILE, *QUESTIONS)
-"""All that --help and completion show."""
+"""All that help and completion show."""
 
 
 class Written(argparse.Namespace):

@@ -1,9 +1,10 @@
-"""The text of --help, from the tables of options. Pure."""
+"""The texts of --help and of `crawler help`, from the tables of options. Pure."""
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from crawler.config.config import NAMES
@@ -11,7 +12,7 @@ from crawler.config.kinds import Flag, Option
 
 _WIDTH: Final = 80
 _COLUMN: Final = 30
-SEE_HELP: Final = "All options and commands: crawler --help"
+SEE_HELP: Final = "The most used options, and where the others are: crawler --help"
 VALUES: Final = (
     "TIME is in seconds, or 500ms, 1.5s, 2m, 1h, 1d. SIZE is in bytes, or 500k, 10MiB, 1G (k is 1000, KiB is 1024). "
     "Every switch has its opposite: --ordered and --no-ordered."
@@ -22,6 +23,67 @@ ORIGINS: Final = (
 )
 
 
+_ABOUT: Final = (
+    "Fetch URLs, many at once, and give one record for each, whatever the network does: a short line per URL "
+    "on a terminal; JSON Lines when piped, with -o FILE or where --fields or --extract ask for more."
+)
+ALL: Final = "all"
+"""What may follow `help` for all there is."""
+
+
+def topics(options: Sequence[Option]) -> dict[str, str]:
+    """The words that a group of options may be asked for with: its own, "Login and TLS" as `login` and as `tls`."""
+    return {
+        word: group
+        for group in dict.fromkeys(option.group for option in options)
+        for word in group.lower().split()
+        if word != "and"
+    }
+
+
+def short_help(
+    options: Sequence[Option], common: Collection[str], commands: Mapping[str, str], examples: Mapping[str, str]
+) -> str:
+    """What fits on two screens: the options named in `common`, the commands, and where there is more."""
+    groups = dict.fromkeys(option.group for option in options)
+    lines = [
+        *("Usage: crawler [OPTION]... INPUT...", "       crawler COMMAND ...", ""),
+        *_wrapped(_ABOUT),
+        *("", "Examples:", *rows(examples.items(), 42)),
+        "",
+        "Options that most need:",
+        *rows((invocation(option), _in_short(option)) for option in options if option.name in common),
+        "",
+        "Commands:",
+        *_wrapped(f"{', '.join(commands)}", 2, indent="  "),
+        "",
+        "More:",
+        *rows(
+            [
+                ("crawler help GROUP", f"all options of: {', '.join(group.split()[0].lower() for group in groups)}"),
+                ("crawler help COMMAND", "one command"),
+                ("crawler help --delay", "one option"),
+                ("crawler help all", "all there is, and the exit codes"),
+            ],
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _in_short(option: Option) -> str:
+    """The first words on an option, where all of them need more than a line; its default."""
+    words, default = option.help, meaning(option).removeprefix(option.help).replace(" (repeatable)", "")
+    if len(words + default) > _WIDTH - _COLUMN:
+        words = re.split(r"[,:;(]", words)[0].rstrip()
+    return f"{words}{default}"
+
+
+def group_help(group: str, options: Sequence[Option]) -> str:
+    """All options of a group."""
+    lines = [*_by_group([option for option in options if option.group == group]), "", *_wrapped(VALUES)]
+    return "\n".join(lines).lstrip() + "\n"
+
+
 def help_text(
     options: Sequence[Option], commands: Mapping[str, str], examples: Mapping[str, str], exit_codes: Mapping[int, str]
 ) -> str:
@@ -29,10 +91,7 @@ def help_text(
         "Usage: crawler [OPTION]... INPUT...",
         *(f"       crawler {command}" for command in commands),
         "",
-        *_wrapped(
-            "Fetch URLs, many at once, and give one record for each, whatever the network does: a short line per URL "
-            "on a terminal; JSON Lines when piped, with -o FILE or where --fields or --extract ask for more."
-        ),
+        *_wrapped(_ABOUT),
         "",
         "Examples:",
         *rows(examples.items(), 42),
@@ -82,9 +141,10 @@ def rows(pairs: Iterable[tuple[str, str]], column: int = _COLUMN) -> Iterator[st
         yield from (" " * column + line for line in wrapped)
 
 
-def _wrapped(text: str, column: int = 0) -> list[str]:
+def _wrapped(text: str, column: int = 0, indent: str = "") -> list[str]:
     """Lines of what stands right of `column`; options are not cut at their hyphens."""
-    return textwrap.wrap(text, _WIDTH - column, break_on_hyphens=False)
+    lines = textwrap.wrap(text, _WIDTH - column, break_on_hyphens=False)
+    return [f"{indent}{line}" for line in lines]
 
 
 def _by_group(options: Sequence[Option]) -> Iterator[str]:

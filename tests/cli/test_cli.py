@@ -18,7 +18,7 @@ import pytest
 
 from crawler.cli.answers import schema_text
 from crawler.cli.commands import COMMANDS
-from crawler.cli.flags import FLAGS, parse
+from crawler.cli.flags import COMMON, FLAGS, parse
 from crawler.cli.main import main
 from crawler.config.config import NAMES, OPTIONS, Config
 from crawler.config.kinds import Flag, Option
@@ -176,9 +176,10 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--\x1b[31m\u202e", "urls.txt"], r"unknown option '--\x1b[31m\u202e'"),
         (["dmeo"], "'dmeo': there is no such file (did you mean demo?)"),
         (["verfy", "--job", "x"], "'verfy': there is no such file (did you mean verify?)"),
-        (["help", "verfy"], "help: 'verfy' is not a command (did you mean verify?)"),
+        (["help", "verfy"], "help: 'verfy' is no command and no group of options (did you mean verify?)"),
+        (["help", "polite"], "help: 'polite' is no command and no group of options (did you mean politeness?)"),
         (["help", "--dealy"], "unknown option '--dealy' (did you mean --delay?)"),
-        (["help", "status", "why"], "help: 'why' is one word too many: crawler help [COMMAND|OPTION]"),
+        (["help", "status", "why"], "help: 'why' is one word too many: crawler help [COMMAND|GROUP|OPTION|all]"),
         (["version", "urls.txt"], "INPUT: version takes no inputs"),
         (["demo", "urls.txt"], "INPUT: demo brings its own URLs (for a file of that name: ./demo)"),
     ],
@@ -213,7 +214,7 @@ def test_no_inputs(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(examples) == 4
     assert all(re.match(r"  crawler \S", example) for example in examples)
     assert examples[-1].split()[:2] == ["crawler", "demo"]
-    assert last == "All options and commands: crawler --help"
+    assert last == "The most used options, and where the others are: crawler --help"
     assert runs.seen == []
 
 
@@ -270,8 +271,47 @@ def test_demo_through_a_proxy(runs: Runs) -> None:
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """--help shows examples on top, then every option once with its default, then the exit codes; 80 columns."""
+    """--help is short: examples, a line or two for what most need, the commands, and where there is more."""
     assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert len(lines) <= 80
+    assert all(len(line) <= 80 and line.isascii() for line in lines)
+    titles = [line for line in lines if re.fullmatch(r"[A-Z].*:", line)]
+    assert titles == ["Examples:", "Options that most need:", "Commands:", "More:"]
+    flat = " ".join(text.split())
+    assert "-c, --concurrency N Fetch at most N URLs at once [64]" in flat
+    assert "-x, --proxy URL Go through this proxy -c," in flat
+    assert {option.name for option in FLAGS} >= COMMON
+    assert [
+        option.flags[-1]
+        for option in FLAGS
+        if option.name in COMMON and option.flags[-1:] and option.flags[-1] not in text
+    ] == []
+    assert [name for name in COMMANDS if name not in text] == []
+
+
+@pytest.mark.parametrize("group", list(dict.fromkeys(option.group for option in FLAGS)))
+def test_help_on_a_group(capsys: pytest.CaptureFixture[str], group: str) -> None:
+    """`crawler help login` shows all options of that group, and no others; each of its words will do."""
+    texts = set()
+    for word in group.lower().replace(" and ", " ").split():
+        assert main(["help", word]) == 0
+        texts.add(capsys.readouterr().out)
+    (text,) = texts
+    assert text.startswith(f"{group}:\n")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    shown = set(
+        re.findall(r"^  +(?:-\w, )?.*?(--[a-z0-9-]+)(?: [A-Z\[]|  |$)", text.replace("[no-]", ""), re.MULTILINE)
+    )
+    others = {option.flags[-1] for option in FLAGS if option.group != group and option.flags}
+    assert not shown & others
+    assert {option.flags[-1] for option in FLAGS if option.group == group and option.flags} <= shown
+
+
+def test_help_on_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """`help all`: examples on top, then every option once with its default, then the exit codes; 80 columns."""
+    assert main(["help", "all"]) == 0
     text = capsys.readouterr().out
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
     titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
