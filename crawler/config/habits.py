@@ -132,7 +132,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
 }
 
 _KEYWORDS: Final[Mapping[str, str]] = {
-    "params": "write it into the URL: f'{url}?{urlencode(params)}'",
+    "params": "write Request(url, params=...), or the URL with its query",
     "proxies": "write proxy=URL; hosts={...} for some hosts alone",
     "verify": "write insecure=True for False, cacert=FILE for a file",
     "files": "write form={'name': Path(file)}, or Request(url, files=...)",
@@ -157,6 +157,33 @@ _KEYWORDS: Final[Mapping[str, str]] = {
     "token": "write bearer=TOKEN",
 }
 
+_ARGUMENTS: Final[Mapping[str, str]] = {
+    "formdata": "write form={...}",
+    "body": "write data=...",
+    "content": "write data=...",
+    "cb_kwargs": "write meta={...}, which the function finds in page.meta",
+    "dont_filter": "a crawl asks once for a URL, a method and a body",
+    "errback": "what fails has a record with its error",
+    "priority": "requests go out in the order in which they are found",
+    "auth": "write headers={'Authorization': ...}, or user='USER:PASSWORD' for the run",
+    "user": "write headers={'Authorization': ...}, or user='USER:PASSWORD' for the run",
+    "cookies": "write headers={'Cookie': 'a=1'}, or cookie='a=1' for the run",
+    "cookie": "write headers={'Cookie': 'a=1'}, or cookie='a=1' for the run",
+    "referer": "write headers={'Referer': URL}",
+    "range": "write headers={'Range': 'bytes=0-499'}",
+    "user_agent": "write headers={'User-Agent': TEXT}",
+    "verify": "write insecure=True for the run, or for its host in hosts={...}",
+    "proxies": "write proxy=URL for the run, or for its host in hosts={...}",
+    "proxy": "write proxy=URL for the run, or for its host in hosts={...}",
+    "timeout": "write timeout=SECONDS for the run, or for its host in hosts={...}",
+    "allow_redirects": "write max_redirects=0 for the run",
+    "follow_redirects": "write max_redirects=0 for the run",
+    "retries": "write retries=N for the run",
+    "stream": "write bodies='DIR' for the run: what is large goes to the disk while it comes",
+    "encoding": "text is sent as UTF-8: encode it yourself and write data=BYTES",
+    "on_success": "write callback=FUNCTION",
+}
+
 _MISTAKEN: Final[Mapping[str, tuple[str, str]]] = {
     "-c": (r".*([A-Za-z]{2}|/).*", "cookies are kept in a file with --cookie-jar FILE"),
     "keyword auth": (r"[^=]*", "a login for the servers of the URLs is user='USER:PASSWORD'"),
@@ -175,6 +202,11 @@ def instead_of(flag: str) -> str:
 def instead_of_keyword(name: str) -> str:
     """The same for a keyword argument."""
     return f" ({words})" if (words := _KEYWORDS.get(name)) else ""
+
+
+def instead_of_argument(name: str) -> str:
+    """The same for an argument of Request."""
+    return f" ({words})" if (words := _ARGUMENTS.get(name)) else ""
 
 
 def mistaken(label: str, raw: object) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from crawler.charset import decode_text
 from crawler.charset.encodings import query_in
@@ -197,6 +197,19 @@ class Extracted(NamedTuple):
     warnings: list[str]
 
 
+_ELSEWHERE: Final = {
+    "cb_kwargs": "write page.meta",
+    "content": "write page.body",
+    "cookies": "write page.headers.get('set-cookie')",
+    "follow": "yield the URL, or Request(URL, callback=...); it may be relative",
+    "follow_all": "yield each URL; they may be relative",
+    "history": "write page.record.redirects",
+    "status_code": "write page.status",
+    "title": "write page.record.title",
+}
+"""What pages have in Scrapy and requests, and what to write here."""
+
+
 class Page(Document):
     """A fetched page, for the functions that a user gives to crawl(): they yield items (dicts), URLs and requests.
 
@@ -212,6 +225,14 @@ class Page(Document):
 
     def __repr__(self) -> str:
         return f"<Page {self.status} {self.url}>"
+
+    if not TYPE_CHECKING:  # which would take every name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            words = f" ({_ELSEWHERE[name]})" if name in _ELSEWHERE else ""
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}{words}", name=name, obj=self
+            )
 
     @property
     def status(self) -> int | None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import IOBase
 from pathlib import Path, PurePath
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Never, NoReturn
 from urllib.parse import urlencode
 
 import msgspec
 
-from crawler.config.kinds import Header, pair, shown
+from crawler.config.habits import instead_of_argument
+from crawler.config.kinds import Header, pair, shown, suggestion
 from crawler.models import Ask, Body, FileBody, FormBody, Part
 from crawler.redaction import scrub
 from crawler.urls import SOCKETS, Url
@@ -33,7 +35,8 @@ _RECORD: Final = frozenset(("outcome", "final_url", "attempts"))  # who has thes
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
-Files = Mapping[str, bytes | PurePath | tuple[str, bytes | PurePath]]
+Content = bytes | PurePath
+Files = Mapping[str, Content | tuple[str, Content] | tuple[str, Content, str]]
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 Namer = Callable[[Callable[..., Any]], str]
 """Gives the name under which a function is found again. Raises ValueError for one that cannot be."""
@@ -44,12 +47,13 @@ class Request:
     """What to ask for: a URL, and what comes with it. Goes wherever a URL does, and may be yielded by a parse function.
 
     - `method` is GET, or POST with a body, unless it is given.
+    - `params`: a mapping, or (name, value) pairs, urlencoded behind the query of the URL.
     - `headers`: a mapping, or (name, value) pairs. They replace the run's of the same names.
-    - one of `data` (text or bytes as they are; a mapping is a form), `json` (any value) and `form` (a mapping, or
-      pairs; a list has its name repeated) is the body. Text, bytes and forms are sent as
+    - one of `data` (text, bytes, or the path of a file, as they are; a mapping is a form), `json` (any value) and
+      `form` (a mapping, or pairs; a list has its name repeated) is the body. All but JSON is sent as
       application/x-www-form-urlencoded, unless the headers have a Content-Type.
-    - `files`: a mapping of names to bytes, paths, or (filename, bytes or path). The body is multipart/form-data, with
-      the fields of `form`. A file is read when it is sent.
+    - `files`: a mapping of names to bytes, paths, (filename, bytes or path), or the same with a content type. The body
+      is multipart/form-data, with the fields of `form`. A file is read when it is sent.
     - `meta`, any value of JSON up to 64 KiB, is in the record, and in the `page.meta` of a parse function.
     - `callback` is the function that gets the page, in place of the crawl's `parse`.
 
@@ -71,14 +75,19 @@ class Request:
         url: str | Url,
         *,
         method: str | None = None,
-        headers: Pairs | None = None,
-        data: str | bytes | Pairs | None = None,
+        params: Pairs | None = None,
+        headers: Pairs | Iterable[str] | None = None,
+        data: str | Content | Pairs | None = None,
         json: Any = None,
         form: Pairs | None = None,
         files: Files | None = None,
         meta: Any = None,
         callback: Callable[..., Any] | None = None,
+        **others: Never,
     ) -> None:
+        for name in others:
+            words = instead_of_argument(name) or suggestion(name, (*FIELDS, "params", "files"))
+            raise TypeError(f"{name}: a Request has no such parameter{words}")
         given = [name for name, value in zip(_BODIES, (data, json, form), strict=True) if value is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)}: a request has one body (give one of them)")
@@ -93,7 +102,7 @@ class Request:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback: {shown(callback)} is not a function")
         values = {
-            "url": _url(url),
+            "url": _url(url) if params is None else _with_params(_url(url), params),
             "method": _method(method) if method is not None else "GET" if body is None else "POST",
             "headers": _headers(headers),
             "body": body,
@@ -184,6 +193,13 @@ def _url(url: object) -> str:
     raise TypeError(not_a_url(url))
 
 
+def _with_params(url: str, params: object) -> str:
+    rest, sharp, fragment = url.partition("#")
+    query = _form("params", params).decode()
+    mark = "" if not query or rest.endswith(("?", "&")) else "&" if "?" in rest else "?"
+    return f"{rest}{mark}{query}{sharp}{fragment}"
+
+
 def _with_userinfo(url: Url) -> str:
     if not url.userinfo:
         return url.href
@@ -197,6 +213,9 @@ def not_a_url(value: object) -> str:
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
     if isinstance(value, (bytes, bytearray)):
         return f"a URL must be a str, not {name} (write url.decode())"
+    for attribute, words in (("geturl", "url.geturl()"), ("full_url", "request.full_url")):  # urllib's
+        if kind.__module__.startswith("urllib.") and hasattr(kind, attribute):
+            return f"a URL must be a str, not {name} (write {words})"
     if (
         value is None
         or isinstance(value, (bool, int, float, list, tuple, set, Mapping))
@@ -224,8 +243,9 @@ def _headers(headers: object) -> tuple[tuple[str, str], ...]:
     if headers is None:
         return ()
     found = []
-    for item in _items("headers", headers):
-        name, value = item
+    if isinstance(headers, (list, tuple)) and headers and all(isinstance(line, str) for line in headers):
+        headers = [_divided(line) for line in headers]
+    for name, value in _items("headers", headers):
         if not isinstance(name, str) or not isinstance(value, str):
             bad = name if not isinstance(name, str) else value
             raise TypeError(f"headers: {shown(name)[:80]} is of {type(bad).__name__} (names and values are str)")
@@ -234,6 +254,13 @@ def _headers(headers: object) -> tuple[tuple[str, str], ...]:
         except ValueError as error:
             raise ValueError(f"headers: {error}") from None
     return tuple(found)
+
+
+def _divided(header: str) -> tuple[str, str]:
+    try:
+        return pair(_KIND.read(header))
+    except ValueError as error:
+        raise ValueError(f"headers: {error}") from None
 
 
 def _items(key: str, given: object) -> list[tuple[Any, Any]]:
@@ -254,7 +281,7 @@ def _no_pairs(key: str, given: object) -> NoReturn:
     raise TypeError(f"{key}: {type(given).__name__} is neither a mapping nor (name, value) pairs")
 
 
-def _body(key: str, data: object, json: object, form: object) -> tuple[bytes, str]:
+def _body(key: str, data: object, json: object, form: object) -> tuple[Body, str]:
     if key == "json":
         return _json("json", json), JSON
     if key == "form":
@@ -266,6 +293,10 @@ def _body(key: str, data: object, json: object, form: object) -> tuple[bytes, st
             raise ValueError("data: it is not Unicode text (it holds a lone surrogate)") from None
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data), FORM
+    if isinstance(data, PurePath):
+        return _file("data", data), FORM
+    if isinstance(data, IOBase):
+        raise TypeError(f"data: a file is given as its path (pathlib.Path), not as {type(data).__name__}")
     if isinstance(data, (Mapping, Iterable)):
         return _form("data", data), FORM
     raise TypeError(f"data: {type(data).__name__} is neither text nor bytes (for JSON, use json)")
@@ -273,17 +304,32 @@ def _body(key: str, data: object, json: object, form: object) -> tuple[bytes, st
 
 def _file_parts(files: object) -> Iterator[Part]:
     for name, given in _items("files", files):
-        filename, content = given if isinstance(given, tuple) and len(given) == 2 else (None, given)
+        filename, content, content_type = _of_part(given)
         if not isinstance(name, str) or not isinstance(content, (bytes, PurePath)):
             raise TypeError(f"files: {shown(name)} is a {type(content).__name__} (allowed: bytes, or a pathlib.Path)")
         if isinstance(content, PurePath):
             filename = filename or content.name
-            try:
-                found = Path(content).stat()
-            except (OSError, ValueError) as error:
-                raise ValueError(f"files: {shown(str(content))} cannot be read: {error}") from None
-            content = FileBody(str(Path(content).absolute()), found.st_size, found.st_mtime_ns)
-        yield Part(name, content, filename or name)
+            content = _file("files", content)
+        yield Part(name, content, filename or name, content_type)
+
+
+def _of_part(given: object) -> tuple[str | None, object, str | None]:
+    """The filename, the content and its type."""
+    if isinstance(given, tuple) and len(given) in {2, 3}:
+        filename, content, *rest = given
+        for value in (filename, *rest):
+            if not isinstance(value, str) or not re.fullmatch(r"[^\0-\x1f\x7f]+", value):
+                raise TypeError(f"files: {shown(value)} is neither the name of a file nor a content type")
+        return filename, content, rest[0] if rest else None
+    return None, given, None
+
+
+def _file(key: str, path: PurePath) -> FileBody:
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{key}: {shown(str(path))} cannot be read: {error}") from None
+    return FileBody(str(Path(path).absolute()), found.st_size, found.st_mtime_ns)
 
 
 def of_ask(url: str, method: str, ask: Ask) -> Request:

@@ -146,7 +146,9 @@ def from_iterable(
 
     Every item of another type gives a BadLine. `name` names the functions that requests are for; see also `read`.
     """
-    if isinstance(urls, (str, bytes, asked.Request)):
+    if isinstance(urls, type):
+        raise TypeError(f"an iterable of URLs is wanted, not the class {urls.__name__} (crawl(urls, parse=FUNCTION))")
+    if isinstance(urls, (str, bytes, asked.Request, Url, Path)):
         raise TypeError(f"an iterable of URLs is wanted, not one {type(urls).__name__}")
     return _from_items(urls, source, scheme, keep, name)
 

@@ -104,12 +104,12 @@ def test_what_the_page_says_of_curl_and_wget_is_answered() -> None:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"params": {"a": 1}}, "unknown keyword argument 'params' (write it into the URL: f'{url}?{urlencode(params)}')"),
+        ({"params": {"a": 1}}, "unknown keyword argument 'params' (write Request(url, params=...), or the URL with its query)"),
         ({"verify": False}, "unknown keyword argument 'verify' (write insecure=True for False, cacert=FILE for a file)"),
         ({"proxies": {"https": "http://u:hunter2@p"}}, "unknown keyword argument 'proxies' (write proxy=URL; hosts={...} for some hosts alone)"),
         ({"cookies": {"sid": "hunter2"}}, "keyword cookies: dict is not one of chain, run, off (cookies to send are cookie='NAME=VALUE')"),
         ({"auth": "u:hunter2"}, "keyword auth: what was given is not ORIGIN=USER:PASSWORD, as https://example.org=joe:secret (or ORIGIN=env:NAME, ORIGIN=@FILE) (a login for the servers of the URLs is user='USER:PASSWORD')"),
-        ({"timeout": (3, 4)}, "keyword timeout: (3, 4) is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h) (that of connecting alone is connect_timeout)"),
+        ({"timeout": (3, 4)}, "keyword timeout: (3, 4) is not a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d) (that of connecting alone is connect_timeout)"),
         ({"data": b"hunter2"}, "keyword data: bytes is not a list, each text, or @FILE"),
         ({"callback": print}, "unknown keyword argument 'callback' (write parse=FUNCTION, with crawl(); a Request has a callback of its own)"),
         ({"proxy": 3}, "keyword proxy: what was given is not the URL of a proxy (http://HOST:PORT; or https, socks5, socks5h), env:NAME or @FILE"),

@@ -138,6 +138,17 @@ def test_a_page_of_a_record():
     assert page().headers == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("follow", " (yield the URL, or Request"), ("status_code", " (write page.status)"), ("folow", "")],
+)
+def test_what_pages_have_elsewhere(name, words):
+    """Who knows Scrapy or requests is told what to write."""
+    with pytest.raises(AttributeError) as caught:
+        getattr(page(), name)
+    assert str(caught.value).startswith(f"'Page' object has no attribute '{name}'{words}")
+
+
 def test_gather_sorts_items_and_links():
     """Dicts are items; text is a link of this page; what cannot be fetched is no link; None is nothing."""
     request = Request("r", json={"n": 1})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
+import urllib.parse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -63,6 +65,30 @@ class TestValue:
             (Part("a", b"1"), Part("f", kept, "a.txt"), Part("g", b"png", "g.png"), Part("h", b"raw", "h"))
         )
 
+    @pytest.mark.parametrize(
+        ("url", "params", "asked_for"),
+        [
+            ("http://a/", {"q": "a b&c", "n": 5}, "http://a/?q=a+b%26c&n=5"),
+            ("http://a/?x=1#top", [("q", "é"), ("q", "2")], "http://a/?x=1&q=%C3%A9&q=2#top"),
+            ("/search?", {"q": ["1", "2"]}, "/search?q=1&q=2"),
+            ("http://a/", {}, "http://a/"),
+        ],
+    )
+    def test_params(self, url, params, asked_for):
+        """They go behind the query that the URL has, urlencoded, before its fragment."""
+        assert Request(url, params=params).url == asked_for
+
+    def test_as_requests_has_it(self, tmp_path):
+        """A file as the body, headers as lines, a file with its type."""
+        path = tmp_path / "a.bin"
+        path.write_bytes(b"12345")
+        request = Request(URL, data=path, headers=["A: b", "Content-Type: text/x"], method="PUT")
+        assert request.body == FileBody(str(path), 5, path.stat().st_mtime_ns)
+        assert request.headers == (("A", "b"), ("Content-Type", "text/x"))
+        assert Request(URL, files={"f": ("n.txt", b"x", "text/x")}).body == FormBody(
+            (Part("f", b"x", "n.txt", "text/x"),)
+        )
+
     def test_it_is_frozen(self):
         """Nothing of it can be changed, nor through what it was made of."""
         meta = {"page": [1]}
@@ -104,6 +130,21 @@ class TestValue:
             ({"headers": {"A": "b\r\nC: d"}}, r"headers: 'A' has a value with a line end"),
             ({"headers": {"A": "\ud800"}}, r"headers: 'A' has a value with a line end"),
             ({"headers": {"Content-Length": "5"}}, r"headers: 'Content-Length' is refused"),
+            ({"headers": ["A"]}, r"headers: 'A' is not a header"),
+            ({"data": PurePosixPath("/nowhere")}, r"data: '/nowhere' cannot be read"),
+            ({"data": io.BytesIO(b"x")}, r"data: a file is given as its path \(pathlib.Path\), not as BytesIO"),
+            ({"params": "a=1"}, r"params: str is neither a mapping nor \(name, value\) pairs"),
+            ({"files": {"a": ("b", b"c", 5)}}, r"files: 5 is neither the name of a file nor a content type"),
+            ({"metod": "PUT"}, r"metod: a Request has no such parameter \(did you mean method\?\)"),
+            ({"zzz": 1}, r"zzz: a Request has no such parameter$"),
+            ({"formdata": {"a": "hunter2"}}, r"formdata: a Request has no such parameter \(write form=\{...\}\)$"),
+            ({"cb_kwargs": {}}, r"cb_kwargs: .* \(write meta=\{...\}, which the function finds in page.meta\)"),
+            ({"dont_filter": True}, r"dont_filter: .* \(a crawl asks once for a URL, a method and a body\)"),
+            ({"timeout": 3}, r"timeout: .* \(write timeout=SECONDS for the run, or for its host in hosts=\{...\}\)"),
+            (
+                {"url": urllib.parse.urlsplit(URL)},
+                r"a URL must be a str, not urllib.SplitResult \(write url.geturl\(\)\)",
+            ),
             ({"data": 5}, r"data: int is neither text nor bytes"),
             ({"data": "\ud800"}, r"data: it is not Unicode text"),
             ({"json": object()}, r"json: it cannot be written as JSON"),

@@ -110,7 +110,7 @@ def incorrect_requests(page: Page) -> None:
     Request()  # type: ignore[call-arg]
     Request(5)  # type: ignore[arg-type]
     Request("/x", "POST")  # type: ignore[call-arg]
-    Request("/x", metod="POST")  # type: ignore[call-arg]
+    Request("/x", metod="POST")  # type: ignore[arg-type]
     Request("/x", data=5)  # type: ignore[arg-type]
     Request("/x", callback="parse")  # type: ignore[arg-type]
     Request("/x").url = "/y"  # type: ignore[misc]
