@@ -41,7 +41,6 @@ from crawler.fetch.saving.spools import READ, Spools
 from crawler.models import Request, Response, Timings
 from crawler.urls import SOCKETS, Url, join
 
-_FULL: Final = 32 << 20  # bytes that wait for the disk: then the next answer waits as well
 _OF_A_RUN: Final = frozenset({"resumed", "parse_truncated", "truncated"})  # warnings of how it was fetched, or read
 
 
@@ -229,9 +228,7 @@ class CachedFetcher:
         return self._filled(this, found, response)
 
     def _keep(self, response: Response, this: _Try) -> Deferred[None] | None:
-        """Keep an answer, if that may be. Something to wait for is there when it has to be copied, or the disk is
-        slow.
-        """
+        """Keep an answer, if that may be; see `Store.put` for what has to be waited for."""
         status, headers, received, size = response.status, response.headers, self._wall_clock(), response.size
         if status is None or response.truncated or response.broken is not None or size > self._store.limit // 2:
             return None
@@ -254,9 +251,8 @@ class CachedFetcher:
             salt=secrets.token_bytes(8),
             apart=is_large,
         )
-        copied = response.spooled is not None
-        waits = self._store.put(this.key, stored, response.body if response.spooled is None else response.spooled.path)
-        return waits if copied or self._store.waiting > _FULL else None
+        body = response.body if response.spooled is None else response.spooled.path
+        return self._store.put(this.key, stored, body)
 
     def _invalidate(self, response: Response, request: Request) -> Response:
         """What was kept of a URL is not so any more when something was done there (section 4.4)."""

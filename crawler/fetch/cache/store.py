@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b, sha256
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -44,8 +45,10 @@ _FOLDER: Final = "entries-1"
 _TAG: Final = b"Signature: 8a477f597d28d172789f06886806bc55\n# A cache of crawler: it may be deleted at any time.\n"
 """What tells programs that make backups to leave the folder out (bford.info/cachedir)."""
 _PIECE: Final = 1 << 20
+_FULL: Final = 32 << 20  # bytes that wait for the disk: then whoever brings more waits as well
 _TOUCHED: Final = 60.0  # seconds: more exactly than that nobody has to know when something was used last
 
+_T = TypeVar("_T")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Stored).decode
 
@@ -71,10 +74,11 @@ class Store:
     def __init__(self, folder: str, disk: Disk, *, limit: int, wall_clock: Callable[[], float] = time.time) -> None:
         self.disk = disk
         self.limit = limit
-        self.waiting = 0  # bytes that are still to be written
         self.path = os.path.join(folder, _FOLDER)
         self._wall_clock = wall_clock
         self._log = Logger()
+        self._lock = threading.Lock()  # guards what follows it
+        self._waiting = 0  # bytes that are still to be written
         self._broken = False
         self._folders: set[str] = set()
         self._room = Room(self.path, limit)
@@ -121,37 +125,34 @@ class Store:
         path = self._place(key)
         try:
             with open_plain(path) as file:
-                if self._wall_clock() - os.fstat(file.fileno()).st_mtime > _TOUCHED:
-                    self.disk.do(partial(self._touch, path))
-                data = file.read(_LARGEST_HEAD + INLINE) or b""
+                found = os.fstat(file.fileno())
+                data = file.read(min(found.st_size, _LARGEST_HEAD + INLINE)) or b""
         except OSError:  # mostly: there is none
             return None
-        found = _parsed(key, data)
-        if found is None:
+        entry = _parsed(key, data)
+        if entry is None:
             self.remove(key)
-        return found
+        elif self._wall_clock() - found.st_mtime > _TOUCHED:
+            self.disk.do(partial(self._touch, path))
+        return entry
 
     # In the thread.
 
-    def put(self, key: str, stored: Stored, body: bytes | str) -> Deferred[None]:
-        """Keep an answer with its body, or with a copy of the file that has it. Fires when it has been tried.
+    def put(self, key: str, stored: Stored, body: bytes | str) -> Deferred[None] | None:
+        """Keep an answer with its body, or with a copy of the file that has it. A hash that is not there is computed.
 
-        A hash that is not there yet is computed.
+        What is returned fires when it has been tried: of a copy, and when too much waits for the disk.
         """
-        size = len(body)  # of the name of a file nothing has to be said
-        self.waiting += size
-        done: Deferred[None] = Deferred()  # no canceller: what was taken is written
+        with self._lock:
+            self._waiting += len(body)
+            waits = self._waiting > _FULL or isinstance(body, str)
+        self.disk.do(partial(self._quietly, partial(self._put, key, stored, body)))
+        self.disk.do(partial(self._written, len(body)))
+        return self._in_thread(_nothing) if waits else None
 
-        def written() -> None:
-            self.waiting -= size
-            done.callback(None)
-
-        def task() -> None:
-            self._quietly(partial(self._put, key, stored, body))
-            self.disk.tell(written)
-
-        self.disk.do(task)
-        return done
+    def _written(self, size: int) -> None:
+        with self._lock:
+            self._waiting -= size
 
     def refresh(self, found: Found) -> None:
         """Keep the headers that it has now for the same body."""
@@ -185,12 +186,12 @@ class Store:
             discard(self._place(found.key))
             raise Damaged("it is not the body that was kept")
 
-    def _in_thread(self, task: Callable[[], bytes]) -> Deferred[bytes]:
-        done: Deferred[bytes] = Deferred()  # no canceller: nobody need wait for it
+    def _in_thread(self, task: Callable[[], _T]) -> Deferred[_T]:
+        done: Deferred[_T] = Deferred()  # no canceller: nobody need wait for it
 
         def run() -> None:
             try:
-                result: bytes | Failure = task()
+                result: _T | Failure = task()
             except Damaged as problem:
                 result = Failure(problem)
             self.disk.tell(done.callback, result)
@@ -288,6 +289,10 @@ class Store:
         if len(key) != 32:
             raise OSError(0, "its key is damaged (delete the folder)")
         return key
+
+
+def _nothing() -> None:
+    """It is only waited for what was given before."""
 
 
 def _check(path: str) -> None:
