@@ -54,11 +54,14 @@ class Room:
     def _tidy(self) -> int:
         """Remove what is too much, and what was left behind. Returns what is there."""
         entries: dict[str, _Entry] = {}
+        total = 0
         for found in _files(self._path):
+            total += found.size
+            if found.path.endswith(PART):
+                continue  # somebody writes on it
             name = found.path.removesuffix(BODY)
             before = entries.get(name, _Entry(0.0, 0, name))
             entries[name] = _Entry(max(before.used, found.used), before.size + found.size, name)
-        total = sum(entry.size for entry in entries.values())
         if total <= self._limit:
             return total
         for entry in sorted(entries.values()):

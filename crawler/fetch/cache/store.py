@@ -280,10 +280,12 @@ class Store:
             temporary = os.path.join(self.path, f".{secrets.token_hex(8)}{PART}")
             put_new(temporary, [secrets.token_bytes(32)], mode=0o600)
             try:
-                with suppress(FileExistsError):
-                    os.link(temporary, place)
-            finally:
+                os.link(temporary, place)
                 os.unlink(temporary)
+            except FileExistsError:
+                os.unlink(temporary)
+            except OSError:  # there are no hard links here: then the last one has made it
+                rename(temporary, place)
         with open_plain(place) as file:
             key = file.read(33) or b""
         if len(key) != 32:
