@@ -157,6 +157,10 @@ class Fetcher:
         kept = self._archive.take(request, tape, response)
         return response if kept is None else kept.addCallback(lambda _: response)
 
+    def public_only(self, request: Request) -> bool:
+        """Whether it must lead to a public address."""
+        return request.discovered and self._public_only(request)
+
     def _parts_at(self, host_key: str) -> Parts:
         """Those with the limits of a host."""
         assert self._timeout_at is not None
@@ -206,7 +210,7 @@ class Fetcher:
 
     def _envelope(self, request: Request, flight: Flight, head: bytes | None) -> Envelope:
         url = request.url
-        key = Key(url.scheme, url.host, url.port, request.discovered and self._public_only(request))
+        key = Key(url.scheme, url.host, url.port, self.public_only(request))
         body = None if request.ask is None else outgoing(request.ask, self._clock)
         if head is None:
             head = self.heads.of(request, body)

@@ -184,7 +184,9 @@ class Network:
             return fetcher
         from crawler.fetch.cache.fetching import CachedFetcher
 
-        return CachedFetcher(fetcher, self._cache, keep_for=self._config.cache_for)
+        return CachedFetcher(
+            fetcher, self._cache, keep_for=self._config.cache_for, may_be_private=self._typed.may_be_private
+        )
 
     def _timeout_at(self, host_key: str) -> float | None:
         settings = None if self._hosts is None else self._hosts.of(host_key)

@@ -125,10 +125,9 @@ class Parts:
             resources.callback(self.job.close)
             self.job.beside = self._kept
         if config.cache is not None:
-            from crawler.fetch.cache.store import Store
-            from crawler.fetch.saving.spool import Disk
+            from crawler.run.access.caching import make_store
 
-            self._cache = Store(config.cache, Disk(self._reactor), limit=config.cache_size)
+            self._cache = make_store(config, config.cache, self._reactor)
             resources.callback(self._cache.close)
         if config.accept or config.bodies is not None:
             from crawler.run.outputs import Saving

@@ -34,6 +34,7 @@ from crawler.fetch.cache.policy import (
     updated,
 )
 from crawler.fetch.cache.store import INLINE, Damaged, Found, Store
+from crawler.fetch.connect.address import forbidden
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.heads import Heads
 from crawler.fetch.saving.spool import Spool
@@ -57,7 +58,7 @@ class _Try(NamedTuple):
 
 
 class CachedFetcher:
-    """A fetcher before which stands a cache. See policy for `keep_for`."""
+    """A fetcher before which stands a cache. See policy for `keep_for`, and Typed for `may_be_private`."""
 
     def __init__(
         self,
@@ -65,11 +66,13 @@ class CachedFetcher:
         store: Store,
         *,
         keep_for: float | None = None,
+        may_be_private: Callable[[str, int, list[str]], bool] = lambda *_: False,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._fetcher = fetcher
         self._store = store
         self._keep_for = keep_for
+        self._may_be_private = may_be_private
         self._wall_clock = wall_clock
 
     @property
@@ -107,6 +110,8 @@ class CachedFetcher:
         this = _Try(request, asked, key, found, now, on_sent, fresh)
         if found is not None and found.stored.size > self._fetcher.parts.limits.max_size:
             found = None
+        if found is not None and not found.stored.public and not self._may_see(request, found.stored):
+            found = None
         this = this._replace(found=found)
         if found is not None and is_usable(asked, found.stored, now, self._keep_for):
             return self._filled(this, found, _hit(found.stored, now))
@@ -116,6 +121,13 @@ class CachedFetcher:
         if found is None or not may_validate(found.stored, self._keep_for):
             return self._fetched(this._replace(found=None))
         return self._fetched(this)
+
+    def _may_see(self, request: Request, stored: Stored) -> bool:
+        """Whether a request may have what came from inside: who links there gets no further than without a cache."""
+        if not self._fetcher.public_only(request):
+            return True
+        url, address = request.url, stored.address
+        return address is not None and self._may_be_private(url.host, url.port, [address])
 
     # What comes from the cache.
 
@@ -250,6 +262,8 @@ class CachedFetcher:
             vary=self._store.vary(this.asked, headers),
             salt=secrets.token_bytes(8),
             apart=is_large,
+            public=self._fetcher.public_only(this.request) or _is_public(response.remote_ip),
+            address=response.remote_ip,
         )
         body = response.body if response.spooled is None else response.spooled.path
         return self._store.put(this.key, stored, body)
@@ -270,6 +284,10 @@ def _of_the_same_origin(base: Url, named: Iterable[str]) -> Iterator[Url]:
             url = join(base, reference)
             if url.origin == base.origin:
                 yield url
+
+
+def _is_public(address: str | None) -> bool:
+    return address is not None and forbidden(address) is None
 
 
 def _hit(stored: Stored, now: float) -> Response:

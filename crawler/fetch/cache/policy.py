@@ -46,6 +46,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     `requested` and `received` are seconds since the epoch, `size` and `sha256` of the decoded body. `vary` has what the
     request had in the fields that Vary names: a digest, or None where it had none. `salt` tells the other answers for
     the URL that are kept beside this one from those of an earlier time. A body that is `apart` has a file of its own.
+    It came from this `address`, if that is known; where that had to be, or was, a `public` one it is for all URLs.
     """
 
     url: str
@@ -61,6 +62,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     vary: dict[str, bytes | None]
     salt: bytes
     apart: bool
+    public: bool
+    address: str | None
 
 
 class Asked:

@@ -68,12 +68,21 @@ class Found(msgspec.Struct, frozen=True):
 class Store:
     """At most `limit` bytes in `folder`, which is made if it is not there; of more the longest unused goes.
 
-    Raises CodedError where nothing can be kept.
+    What one `world` keeps another does not see. Raises CodedError where nothing can be kept.
     """
 
-    def __init__(self, folder: str, disk: Disk, *, limit: int, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: str,
+        disk: Disk,
+        *,
+        limit: int,
+        world: str = "",
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.disk = disk
         self.limit = limit
+        self._world = world
         self.path = os.path.join(folder, _FOLDER)
         self._wall_clock = wall_clock
         self._log = Logger()
@@ -92,7 +101,7 @@ class Store:
 
     def key(self, method: str, url: str) -> str:
         """By what the answer to a request is found."""
-        return self._hashed(f"{method} {url}".encode("ascii"), 20).hex()
+        return self._hashed(f"{self._world}{method} {url}".encode(), 20).hex()
 
     def vary(self, asked: Asked, headers: Headers) -> dict[str, bytes | None]:
         """What a request had in the fields that the answer depends on (RFC 9111 section 4.1), hashed: it may be a

@@ -61,6 +61,8 @@ def stored(*fields: str, status: int = 200, **changes) -> Stored:
         "vary": {},
         "salt": b"",
         "apart": False,
+        "public": True,
+        "address": None,
     }
     return Stored(**values | changes)
 

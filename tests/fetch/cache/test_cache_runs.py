@@ -343,6 +343,37 @@ def test_a_crawl_with_robots(folder):
     assert [r.outcome for r in second].count("skipped") == 1
 
 
+def test_who_links_inside_is_not_told_what_was_said_there(folder):
+    """A page that was typed once is in the cache; whoever links to it later gets no further than without one."""
+    with asked(Pages(inside=(200, FRESH, b"secret"))) as server:
+        here = server.url("/inside")
+        assert uses(fetch_all([here], cache=folder)) == ["miss"]
+        with asked(lambda *_: (302, {"Location": here})) as stranger:
+            url = stranger.url("/")
+            (record,) = fetch_all([url], cache=folder)
+            assert (record.error.code, record.body) == ("address_blocked", b"")
+            for may in ([url, here], {}), ([url], {"allow_private": True}):
+                record = fetch_all(may[0], cache=folder, concurrency=1, **may[1])[0]
+                assert (record.cache, record.body) == ("hit", b"secret")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"insecure": True},
+        {"insecure_host": "a.example"},
+        {"resolve": "b.example:80:127.0.0.1"},
+        {"hosts": {"a.example": {"insecure": True}}},
+    ],
+)
+def test_who_believes_other_servers_has_another_cache(folder, options):
+    """What came over a connection that was not checked, or from another server, is nothing for a run that asks less."""
+    with asked(Pages(a=(200, FRESH, b"x"))) as server:
+        url = server.url("/a")
+        uses_of = [uses(fetch_all([url], cache=folder, **some)) for some in (options, {}, options, {})]
+    assert uses_of == [["miss"], ["miss"], ["hit"], ["hit"]]
+
+
 def test_what_is_on_the_disk(folder):
     """Yours alone, and no secret of a request or a session in it."""
     answer = (200, {**FRESH, "Vary": "Cookie", "Set-Cookie": "sid=hunter2"}, b"x")

@@ -52,6 +52,8 @@ class Kept:
             vary=self.store.vary(WHO, {}),
             salt=b"salt",
             apart=len(body) > 256 << 10,
+            public=True,
+            address=None,
         )
         self.store.put(key, stored, body)
         self.wait()
