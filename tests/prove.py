@@ -88,6 +88,18 @@ def downloads_killed(number: int) -> tuple[str, bool]:
     return "; ".join(words), well
 
 
+def objects_killed(number: int) -> tuple[str, bool]:
+    """Outputs and bodies in a store; after each kill what is visible, and then each record and body."""
+    words, well = [], True
+    for layout in ("hash", "name", "url"):
+        text, as_it_must_be = told("tests/support/killed_objects.py", layout, "1", str(number))
+        found = json.loads(text.splitlines()[-1])
+        wrong = " ".join(found["problems"]) or "nothing amiss"
+        words.append(f"{layout} {sum(found['deaths'].values())}: {found['records']} records; {wrong}")
+        well &= as_it_must_be
+    return "; ".join(words), well
+
+
 def fuzzing(seconds: float) -> tuple[str, bool]:
     text, well = told("-m", "tests.fuzz", "--plain", "--seed", "1", "--seconds", f"{seconds:g}")
     found = re.findall(r"([\d,]+) executions in .*?(\d+) findings", text)
@@ -121,6 +133,7 @@ def main() -> int:
             options.kills
         )
         proofs["kill -9        tests/support/killed_downloads.py, 8 times each"] = lambda: downloads_killed(8)
+        proofs["kill -9        tests/support/killed_objects.py, 12 times each"] = lambda: objects_killed(12)
     all_well = True
     for name, proof in proofs.items():
         words, well = proof()

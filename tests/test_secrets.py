@@ -16,12 +16,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from asking_server import Answer, asked
+from object_server import KEY as STORE_KEY
 
 from crawler import Request, crawl
 from crawler.cli.main import main
-from crawler.config.config import OPTIONS, ConfigError
+from crawler.config.config import OPTIONS, Config, ConfigError
 from crawler.config.kinds import Flag, shown
 from crawler.errors import CODES
+from crawler.objects.bucket import Patience
 from crawler.redaction import discreet
 
 SECRET = "hunter2"
@@ -401,3 +403,30 @@ def test_a_password_is_asked_for(folder):
             os.close(descriptor)
         assert server.requests == [("/", f"Basic {base64.b64encode(LOGIN.encode()).decode()}")]
     assert b"s3cret" not in shown
+
+
+@pytest.mark.parametrize("fault", ["", "503", "denied"])
+def test_of_stores(folder, capfd, objects, monkeypatch, fault):
+    """What signs requests to a store: not in messages, whatever it answers, nor in records, nor in a job."""
+    token = "hunter2/session+token"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2/secret+key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    monkeypatch.setattr("crawler.objects.bucket.PATIENCE", Patience(0, 5.0, 5.0))
+    bucket = objects.bucket()
+    echo = f"<Error><Code>AccessDenied</Code><Message>{token} may not</Message></Error>".encode()
+    monkeypatch.setattr("object_server.DENIED", echo)
+    objects.faults = lambda method, path: fault if method == "PUT" else None
+    command = ["http://127.0.0.1:1/", "--retries", "0", "--job", "job", "-o", f"s3://{bucket}/a.jsonl", "-v"]
+    assert main([*command, "--bodies", f"s3://{bucket}/kept"]) == (5 if fault else 0)
+    with contextlib.suppress(ConfigError):
+        Config.build(output=[f"s3://key:hunter2@{bucket}/x"])
+    main(["http://127.0.0.1:1/", "-o", f"s3://key:hunter2@{bucket}/x.jsonl"])
+    main(["status", "job"])
+    main(["verify", "job"])
+    said = "".join(capfd.readouterr())
+    kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert SECRET not in said
+    assert SECRET.encode() not in kept
+    assert STORE_KEY.encode() not in kept
+    if fault:
+        assert {"503": "503 Service Unavailable", "denied": "403 Forbidden (AccessDenied)"}[fault] in said

@@ -248,7 +248,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
             raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[_place(path)]})")
     # An output that replaces one of the inputs would empty it before it is read.
     for path in config.inputs if taken else ():
-        if path != _STREAM and "://" not in path and (place := _place(path)) in taken:
+        if path != _STREAM and ("://" not in path or is_object(path)) and (place := _place(path)) in taken:
             raise ConfigError(f"{taken[place]}: {shown(path)} is also an input")
 
 

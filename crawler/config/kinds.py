@@ -226,18 +226,19 @@ class Line(msgspec.Struct, frozen=True):
 class Path(msgspec.Struct, frozen=True):
     """The name of a file or folder; nothing is looked up. `folder` is for those who complete names.
 
-    With `objects` it may be the address of an object, or of a prefix of some.
+    With `objects` it may be the address of an object, or of a prefix of some; with `urls` any URL, as it is written.
     """
 
     expected: str
     folder: bool = False
     objects: bool = False
+    urls: bool = False
 
     def read(self, raw: object) -> str:
         path = os.fspath(raw) if isinstance(raw, os.PathLike) else raw
         if not isinstance(path, str) or not path or "\0" in path:
             raise _refusal(raw, self)
-        if "://" not in path:
+        if "://" not in path or self.urls:
             return path
         if is_object(path):
             if not self.objects:

@@ -1,3 +1,3 @@
 """Object stores: how an object is named, and what may be done with one. obstore does the work (the extra `cloud`)."""
 
-__all__ = ["address", "bucket"]
+__all__ = ["address", "bucket", "reading"]

@@ -15,6 +15,7 @@ from crawler.files import coded, put_new, replace
 from crawler.job.history.again import before
 from crawler.job.history.comparison import KINDS, Change, Comparison
 from crawler.monitor.units import amount
+from crawler.objects.address import is_object
 from crawler.printable import json_bytes, printable
 from crawler.report.markup import Cell, Column, link, note, table, text
 from crawler.report.page import document
@@ -70,6 +71,8 @@ def _output(settings: Settings) -> tuple[str | None, bool]:
     if len(named) > 1:
         raise ConfigError(f"diff: {len(named)} outputs, and there should be one: {USAGE}")
     ((path, overwrite),) = named
+    if is_object(path):
+        raise ConfigError(f"diff: {path} would be in an object store (name a file here)")
     suffix = Path(path.lower()).suffix
     if path != _STREAM and suffix not in _PAGES | _LINES:
         raise ConfigError(f"diff: {shown(path)} is neither a page nor JSON Lines (allowed: .html, .jsonl, -)")

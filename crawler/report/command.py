@@ -12,6 +12,7 @@ from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown
 from crawler.files import coded, put_new, replace
 from crawler.monitor.units import amount
+from crawler.objects.address import is_object
 from crawler.printable import printable
 from crawler.redaction import scrub
 from crawler.report.counts.aggregate import Aggregate, counted
@@ -61,6 +62,8 @@ def _output(settings: Settings, source: str) -> tuple[str, bool]:
         raise ConfigError(
             f"report: of standard input, where to? {USAGE.replace('FILE|DIR [-O FILE.html]', '- -O FILE.html')}"
         )
+    if is_object(source) or (named and is_object(named[0][0])):
+        raise ConfigError("report: neither what is read nor the page can be in an object store (copy it)")
     path, overwrite = named[0] if named else (_beside(source), False)
     if path != STDOUT and not overwrite and Path(path).exists():
         raise ConfigError(f"report: {shown(path)} exists (-O {shown(path)} replaces it)")

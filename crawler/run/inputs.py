@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from crawler.config.config import Config
 from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE
+from crawler.objects.address import is_object
 from crawler.seeds.asked import Namer
 from crawler.seeds.inputs import STDIN, BadLine, Seed, check, from_iterable, read
 
@@ -50,6 +51,6 @@ def _typing(source: Iterator[Seed | BadLine], typed: Typed) -> Iterator[Seed | B
 
 def _may_block(name: str) -> bool:
     if "://" in name:
-        return False
+        return is_object(name)
     path = Path(name)
     return name == STDIN or (path.exists() and not stat.S_ISREG(path.stat().st_mode))

@@ -17,6 +17,7 @@ is 64 KiB.
 - Sitemaps, indexes of sitemaps, RSS and Atom are known by what they begin with, which is a tag or an XML declaration.
   Every entry gives one Seed or one BadLine, however many there are; those of an index are URLs of sitemaps.
 - `.xlsx`: the first sheet of an Excel workbook, as a table.
+- `s3://bucket/list.txt`, `gs://`, `az://`: the object there, read as a file of that name would be.
 - gzip is known by the suffix `.gz` or by its first two bytes.
 """
 
@@ -30,13 +31,14 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from crawler.config.kinds import shown
 from crawler.errors import CodedError
 from crawler.models import Input
+from crawler.objects.address import is_object
 from crawler.redaction import scrub
 from crawler.seeds import asked, workbook
 from crawler.seeds.formats import LINE_LIMIT, ROW_LIMIT, STRUCTURED, check_stream, columns_of, read_stream
@@ -79,13 +81,15 @@ _LOCAL: Final = re.compile(r"(?:localhost|[0-9.]+)(?::[0-9]+)?(?:[/?#]|\Z)")
 
 
 def check(inputs: Sequence[str], column: str | None) -> None:
-    """Look at every input before the run starts. Standard input, pipes and URLs are left unread.
+    """Look at every input before the run starts. Standard input, pipes, objects and URLs are left unread.
 
     Raises InputError with one line for every input that cannot be read, lacks the column, or is XML of another kind.
     """
     problems = []
     files = [name for name in inputs if name != STDIN and not _is_url(name)]
     for name in files:
+        if is_object(name):  # a store's answer takes too long for here
+            continue
         try:
             _check_file(name, column)
         except InputError as error:
@@ -185,7 +189,7 @@ def _from_items(
 
 
 def _is_url(text: str) -> bool:
-    return "://" in text or parses(text)
+    return ("://" in text and not is_object(text)) or parses(text)
 
 
 # --- files ---
@@ -194,23 +198,33 @@ def _is_url(text: str) -> bool:
 def _structure(name: str) -> str:
     """The suffix that says how the lines of a file are built; empty for a plain file."""
     suffix = Path(name.lower().removesuffix(".gz")).suffix
-    if suffix == workbook.SUFFIX and workbook.is_one(name):
+    if suffix == workbook.SUFFIX and not is_object(name) and workbook.is_one(name):
         return ".csv"
     return suffix if suffix in STRUCTURED else ""
 
 
 @contextmanager
 def _opened(name: str, stdin: BinaryIO | None = None) -> Iterator[Stream]:
-    if name.lower().endswith(workbook.SUFFIX) and workbook.is_one(name):
+    if name.lower().endswith(workbook.SUFFIX) and not is_object(name) and workbook.is_one(name):
         with workbook.opened(name) as rows:
             yield rows
         return
-    with _standard_input(stdin) if name == STDIN else Path(name).open("rb") as stream:
+    with _stream(name, stdin) as stream:
         if name.lower().endswith(".gz") or stream.peek(len(_GZIP)).startswith(_GZIP):
             with gzip.GzipFile(fileobj=stream) as unzipped:
                 yield unzipped
         else:
             yield stream
+
+
+def _stream(name: str, stdin: BinaryIO | None) -> AbstractContextManager[io.BufferedReader]:
+    if name == STDIN:
+        return _standard_input(stdin)
+    if is_object(name):
+        from crawler.objects.reading import open_object
+
+        return open_object(name)
+    return Path(name).open("rb")
 
 
 @contextmanager

@@ -5,9 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
+import killed_objects
 import pytest
 from object_server import SECRET, once
 
@@ -105,6 +109,43 @@ def test_a_job_puts_what_it_has_when_it_goes_on(folder, site, objects, bucket, c
     assert not any(SECRET in path.read_text(errors="replace") for path in Path("job").rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("name", ["list.txt", "list.txt.gz", "list.csv", "list.jsonl"])
+def test_an_input_is_an_object(folder, site, objects, bucket, name):
+    """It is read as a file of that name would be, and is the source of its records."""
+    lines = [site.url(f"/p/{number}.html") for number in range(3)]
+    text = {"list.csv": ["url", *lines], "list.jsonl": [json.dumps({"url": line}) for line in lines]}.get(name, lines)
+    content = "\n".join(text).encode()
+    objects.ask("PUT", f"/{bucket}/{name}", gzip.compress(content) if name.endswith("gz") else content)
+    assert main([f"s3://{bucket}/{name}", "-o", "out.jsonl", "-q", "--ordered"]) == 0
+    found = records((folder / "out.jsonl").read_bytes())
+    assert [record["url"] for record in found] == lines
+    assert {record["input"]["source"] for record in found} == {f"s3://{bucket}/{name}"}
+    assert main([f"s3://{bucket}/{name}", "-O", f"s3://{bucket}/{name}", "-q"]) == 2
+
+
+def test_an_input_that_is_no_object(folder, site, objects, bucket):
+    """One record says so, as of a file that breaks off while it is read; the other inputs follow."""
+    assert main([f"s3://{bucket}/no.txt", site.url("/p/1.html"), "-o", "out.jsonl", "-q"]) == 0
+    first, second = records((folder / "out.jsonl").read_bytes())
+    assert first["error"]["code"] == "url_invalid"
+    assert "404" in first["error"]["message"]
+    assert second["status"] == 200
+
+
+def test_what_is_not_put_there_is_refused(folder, site, objects, bucket, capfd):
+    """Neither reports nor what is compared: no folder `s3:` is made of it."""
+    place = f"s3://{bucket}/x"
+    assert main([urls(folder, site, 1), "-o", "a.jsonl", "-q"]) == 0
+    for arguments in (
+        ["a.jsonl", "--report", f"{place}.html"], ["a.jsonl", "--since", f"{place}.jsonl"],
+        ["report", "a.jsonl", "-o", f"{place}.html"], ["report", f"{place}.jsonl"],
+        ["diff", "a.jsonl", "a.jsonl", "-o", f"{place}.jsonl"], ["diff", "a.jsonl", f"{place}.jsonl"],
+    ):  # fmt: skip
+        assert main(arguments) == 2
+        assert "object store" in capfd.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == ["a.jsonl", "urls.txt"]
+
+
 # Bodies.
 
 
@@ -168,3 +209,18 @@ def test_bodies_that_cannot_be_put_end_the_run(folder, site, objects, bucket, ca
     assert put_bodies(folder, bucket, lines, *command) == 0
     assert len(told(folder)) == len(objects.keys(bucket)) == 30
     assert main(["verify", "job"]) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_job_that_is_killed():
+    """Over kills: no object is ever seen that is not whole, and in the end each record and each body is there once."""
+    victim = subprocess.run(
+        [sys.executable, killed_objects.__file__, "name", "3", "4"],
+        env={**os.environ, "PYTHONPATH": str(Path(killed_objects.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        timeout=120,
+    )
+    found = json.loads(victim.stdout)
+    assert found["problems"] == []
+    assert sum(found["deaths"].values()) >= 3
+    assert victim.returncode == 0

@@ -21,10 +21,11 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
+DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>No.</Message></Error>"
 FULL = b"<?xml version='1.0'?><Error><Code>XMinioStorageFull</Code><Message>No space.</Message></Error>"
 
 Fault = str | None
-"""What happens to a request: "503", "507", "cut" (never seen), "lost" (done, but not answered), "slow", or nothing."""
+"""What happens to a request: "503", "507", "denied", "cut" (never seen), "lost" (done, but not answered), "slow", or nothing."""
 
 
 class ObjectServer:
@@ -158,8 +159,10 @@ def _proxy_of(server: ObjectServer, port: int) -> type[BaseHTTPRequestHandler]:
             if fault == "cut":
                 self._cut()
                 return
-            if fault in {"503", "507"}:
-                self._answer(int(fault), [], SLOW_DOWN if fault == "503" else FULL)
+            if fault in {"503", "507", "denied"}:
+                answers = {"503": (503, SLOW_DOWN), "507": (507, FULL), "denied": (403, DENIED)}
+                status, content = answers[fault]
+                self._answer(status, [], content)
                 return
             upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             upstream.request(self.command, self.path, body, dict(self.headers))
@@ -185,7 +188,10 @@ def _proxy_of(server: ObjectServer, port: int) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
             self.send_header("Content-Length", length)
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                self.wfile.write(content)
+            except ConnectionError:  # who asked was killed
+                self.close_connection = True
 
         def _cut(self) -> None:
             self.close_connection = True

@@ -16,7 +16,13 @@ class InputOptions(CrawlOptions, frozen=True, kw_only=True):
 
     inputs: Annotated[
         tuple[str, ...],
-        Option(Many(Path("a file, a URL or -")), INPUT, "Files of URLs, URLs, or - for standard input", (), "INPUT"),
+        Option(
+            Many(Path("a file, a URL or -", urls=True)),
+            INPUT,
+            "Files of URLs (also s3://bucket/key), URLs, or - for standard input",
+            (),
+            "INPUT",
+        ),
     ] = ()
     column: Annotated[
         str | None,

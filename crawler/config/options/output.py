@@ -66,7 +66,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
             Many(Path("a file or -", objects=True)),
             OUTPUT,
             "Write records to a new FILE, in the format of its suffix (.jsonl, .csv, .parquet, .sqlite, .duckdb), "
-            "or what went over the wire (.warc.gz); - is standard output",
+            "or what went over the wire (.warc.gz); - is standard output; FILE may be s3://bucket/key, gs://, az://",
             ("-o",),
             "FILE",
         ),
@@ -108,7 +108,12 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     ] = False
     bodies: Annotated[
         str | None,
-        Option(Path("a folder", folder=True, objects=True), OUTPUT, "Keep each body in a file of DIR", metavar="DIR"),
+        Option(
+            Path("a folder", folder=True, objects=True),
+            OUTPUT,
+            "Keep each body in a file of DIR, which may be s3://bucket/prefix",
+            metavar="DIR",
+        ),
     ] = None
     bodies_as: Annotated[
         Layout,

@@ -15,6 +15,7 @@ from crawler.config.sources import ConfigError
 from crawler.files import bounded_lines, open_plain
 from crawler.job.status import lines_of_job
 from crawler.job.verify import Beginning
+from crawler.objects.address import is_object
 from crawler.redaction import scrub
 from crawler.sinks.formats import LINES, LOG
 
@@ -74,6 +75,8 @@ def read_records(source: str, what: str) -> Iterator[Line]:
 
 @contextmanager
 def _opened(source: str, what: str) -> Iterator[Iterable[bytes | None]]:
+    if is_object(source):
+        raise ConfigError(f"{what}: {source} is in an object store (copy it here)")
     path, committed = Path(source), None
     if path.is_dir():
         of_job = lines_of_job(source)
