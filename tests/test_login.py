@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from asking_server import asked
 from crawl_world import HTML, Answer, World, page
 from memory_net import run
 from test_cookies import hop, sent, setting, urls
 from twisted.internet.defer import Deferred
 
-from crawler import CodedError, Config, Crawler, Request
+from crawler import CodedError, Config, Crawler, Request, fetch_all
 from crawler.page.page import Page
 
 FORM = (
@@ -101,6 +102,18 @@ class TestFailure:
         assert "/" not in server.targets
         assert world.network.open == set()
 
+    @pytest.mark.parametrize("end", ["drain", "abort"])
+    def test_stopped_it_touches_none_either(self, world, tmp_path, end):
+        (tmp_path / "old.jsonl").write_text("precious\n")
+        world.network.serve("a.example", lambda wire, asked: None)
+        output = str(tmp_path / "old.jsonl")
+        crawler, over = crawl(world, lambda: [f"{BASE}/login"], f"{BASE}/", overwrite_output=output)
+        world.clock.advance(1.0)
+        getattr(crawler, end)()
+        run(world.clock, over)
+        assert (tmp_path / "old.jsonl").read_text() == "precious\n"
+        assert world.network.open == set()
+
     def test_a_function_may_know_better(self, world):
         """What failed is raised where it waits."""
         server = world.site({"/no": page(status=403), "/in": setting("a=1"), "/": page()})
@@ -124,3 +137,20 @@ class TestFailure:
         run(world.clock, over)
         assert server.targets == ["/login"]
         assert world.network.open == set()
+
+
+@pytest.mark.parametrize("job", [False, True])
+def test_no_output_is_touched_before_it(tmp_path, job):
+    """When it fails yesterday's records are still there, and the same call works once it does not."""
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.csv"
+    old.write_text("precious\n")
+    options = {"overwrite_output": str(old), "output": str(new), "job": str(tmp_path / "job") if job else None}
+    with asked(lambda path, *_: (403 if path == "/no" else 200, {})) as server:
+        with pytest.raises(CodedError):
+            fetch_all([server.url("/a")], login=server.url("/no"), **options)
+        assert old.read_text() == "precious\n"
+        assert not new.exists()
+        (record,) = fetch_all([server.url("/a")], login=server.url("/in"), **options)
+        assert [path for path, _ in server.requests] == ["/no", "/in", "/a"]
+    assert record.ok
+    assert "precious" not in old.read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,14 +67,13 @@ class Crawler:
         self.parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
         self._parse = parse
         self._login = login
-        self._logging_in: Deferred[None] | None = None
         self._reactor = reactor
         self._urls = urls
         self._sinks = tuple(sinks)
         self._say = say
         self._bodies = bodies
         self._begun = False
-        self._reading: Deferred[Any] | None = None  # of what an earlier run has seen
+        self._reading: Deferred[Any] | None = None  # what comes before the crawl, and may be given up
         self._artifacts: Artifacts | None = None
         self._closing = Closing(reactor)
         self.stats = Stats(
@@ -105,20 +104,16 @@ class Crawler:
         if self.parts.crawl is not None:
             self.parts.crawl.drain(grace)
             self._closing.within(grace + (OUTPUT_SECONDS if self.parts.objects is None else OBJECT_SECONDS))
-        self._give_up_login()
 
     def abort(self) -> None:
         """Close every socket now, and half a second later every output: what a reader has not taken by then is lost."""
+        if self._reading is not None:
+            self._reading.cancel()
         if self._artifacts is not None:
             self._artifacts.give_up()  # first: what ends now is still to be written about
         if self.parts.crawl is not None:
             self.parts.crawl.abort()
             self._closing.within(OUTPUT_SECONDS)
-        self._give_up_login()
-
-    def _give_up_login(self) -> None:
-        if self._logging_in is not None:
-            self._logging_in.cancel()
 
     @property
     def notes(self) -> list[str]:
@@ -156,7 +151,10 @@ class Crawler:
                     except CancelledError:
                         return self.stats.snapshot()
                 try:
-                    (source, direct), (sink, admit, archive) = self._open(resources)
+                    source, direct = self._open_inputs(resources)
+                    if not (yield from self._logged_in()):
+                        return self.stats.snapshot()
+                    sink, admit, archive = self._open_outputs()
                 except ValueError as error:
                     raise ConfigError(str(error)) from error
                 feed: Feed = DirectFeed(source) if direct else ThreadFeed(source, reactor)
@@ -167,7 +165,6 @@ class Crawler:
                 crawl = parts.assemble(sink, resources, archive)
                 self.control = self._make_control()
                 parts.take_up()
-                yield from self._log_in()
                 yield crawl.run()
             finally:
                 yield from self._closing.close(sink)
@@ -201,24 +198,34 @@ class Crawler:
         assert self.parts.objects is not None
         resources.callback(self.parts.objects.close)
 
-    def _log_in(self) -> Generator[Deferred[Any], Any, None]:
-        """Do what comes before the first URL. Who ends the run meanwhile ends this."""
-        if self._login is None or self.parts.log_in is None:
-            return
-        self._logging_in = self.parts.log_in(self._login)
-        with suppress(CancelledError):  # then the crawl has been told, too: it begins, and ends
-            yield self._logging_in
-        self._logging_in = None
+    def _logged_in(self) -> Generator[Deferred[Any], Any, bool]:
+        """Do what comes before the first URL, and before an output is replaced. False if the run was ended meanwhile.
 
-    def _open(self, resources: ExitStack) -> tuple[Inputs, Outputs]:
-        """What the run reads and where it writes. Raises ValueError for what cannot be used."""
+        Fails with CodedError.
+        """
+        if self._login is None:
+            return True
+        self._reading = self.parts.log_in(self._login)
+        try:
+            yield self._reading
+        except CancelledError:
+            return False
+        finally:
+            self._reading = None
+        return True
+
+    def _open_inputs(self, resources: ExitStack) -> Inputs:
+        """What the run reads, and what is needed for that. Raises ValueError for what cannot be used."""
         config, parts = self.config, self.parts
         callbacks = self._callbacks()
         source, direct = open_inputs(config, self._urls, parts.typed, None if callbacks is None else callbacks.name)
         self._urls = None  # let go with the feed
         parts.open(resources, callbacks)
-        if parts.job is not None:
-            source = parts.job.unread(source)
+        return Inputs(source if parts.job is None else parts.job.unread(source), direct)
+
+    def _open_outputs(self) -> Outputs:
+        """Where it writes. Raises ValueError for what cannot be used."""
+        config, parts = self.config, self.parts
         outputs = open_outputs(
             config,
             reactor=self._reactor,
@@ -233,7 +240,7 @@ class Crawler:
             from crawler.run.objects.bodies import PlacingObjects
 
             outputs = outputs._replace(sink=PlacingObjects(parts.saving.away, outputs.sink))
-        return Inputs(source, direct), outputs
+        return outputs
 
     def _callbacks(self) -> Callbacks | None:
         """The functions that get pages, where pages are read."""

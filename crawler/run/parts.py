@@ -23,7 +23,6 @@ from crawler.engine.side_requests import SideRequests
 from crawler.fetch.archive.taping import Takes
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
-from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
@@ -61,6 +60,8 @@ CRAWL_WINDOW: Final = 20_000  # so many hosts may be asked in turn
 class Parts:
     """Those of a run that is not yet: `open`, `admit`, then `assemble` make the others, in this order.
 
+    After `open` one may `log_in`.
+
     `concurrency` is what the config asks for, as far as the descriptors of this process suffice: `most_concurrency`.
     """
 
@@ -86,7 +87,6 @@ class Parts:
         self.job: Job | None = None
         self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
-        self.log_in: Callable[[Login], Deferred[None]] | None = None
         self.admission: Admission | None = None
         self.robots_summary: Callable[[str], str] = lambda _: ""
         self._kept: KeptCookies | None = None
@@ -165,34 +165,18 @@ class Parts:
     def assemble(self, sink: Sink, resources: ExitStack, archive: Takes | None = None) -> Crawl:
         """The crawl that writes to `sink`, and gives `archive` what goes over the wire."""
         assert self.admission is not None
-        assert self._ways is not None
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
         assert self._kept is not None
         resources.callback(self._kept.save)
         cookies = self._kept.cookies
-        network = Network(
-            config,
-            reactor=reactor,
-            ways=self._ways,
-            typed=self.typed,
-            own_ports=self.own_ports,
-            routes=self.routing.routes,
-            hosts=self._hosts,
-            pins=self._pins,
-            throttle=make_throttle(config, reactor, self.politeness),
-            cookies=cookies,
-            saving=self.saving,
-            archive=archive,
-            cache=self._cache,
-        )
+        network = self._network(archive=archive, saving=self.saving, cache=self._cache)
         resources.callback(network.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
         side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
         if robots is not None and obeys:
             self.robots_summary = robots.summary
         fetcher = network.fetcher(config.max_size, sources=[] if self.previous is None else [self.previous.conditions])
-        self.log_in = partial(self._log_in, fetcher)
         self.crawl = Crawl(
             clock=reactor,
             admission=self.admission,
@@ -222,15 +206,43 @@ class Parts:
         )
         return self.crawl
 
-    def _log_in(self, fetcher: Fetcher, login: Login) -> Deferred[None]:
-        """Make the requests of a login; see LoggingIn."""
+    def log_in(self, login: Login) -> Deferred[None]:
+        """Make the requests of a login, over connections of its own: no output need be there. See LoggingIn."""
         from crawler.run.access.login import LoggingIn
 
         assert self._kept is not None
+        network = self._network()
+        fetcher = network.fetcher(self._config.max_size)
         logging_in = LoggingIn(
             self._config, clock=self._reactor, fetcher=fetcher, cookies=self._kept.cookies, typed=self.typed
         )
-        return logging_in.run(login)
+
+        def closed(result: Any) -> Any:
+            network.close()
+            return result
+
+        return logging_in.run(login).addBoth(closed)
+
+    def _network(
+        self, *, archive: Takes | None = None, saving: Saving | None = None, cache: Store | None = None
+    ) -> Network:
+        assert self._ways is not None
+        assert self._kept is not None
+        return Network(
+            self._config,
+            reactor=self._reactor,
+            ways=self._ways,
+            typed=self.typed,
+            own_ports=self.own_ports,
+            routes=self.routing.routes,
+            hosts=self._hosts,
+            pins=self._pins,
+            throttle=make_throttle(self._config, self._reactor, self.politeness),
+            cookies=self._kept.cookies,
+            saving=saving,
+            archive=archive,
+            cache=cache,
+        )
 
     def take_up(self) -> None:
         """Accept what an earlier run of the job has left, before the feed is read."""
