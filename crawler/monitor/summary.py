@@ -83,6 +83,8 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
     if snapshot.size_download:
         mean = snapshot.size_download / snapshot.elapsed if snapshot.elapsed > 0 else 0.0
         more.append(f"{size(snapshot.size_download)} received ({size(mean)}/s)")
+    if snapshot.cached:
+        more.append(f"{amount(snapshot.cached)} from the cache")
     if snapshot.redirects:
         more.append("1 redirect" if snapshot.redirects == 1 else f"{amount(snapshot.redirects)} redirects")
     if snapshot.retries:

@@ -48,10 +48,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The run at one moment. Seconds are float, sizes are bytes, rates are per second; dicts and tuples are sorted.
 
     `total` and `eta` are None until the input has been read to its end, and in a crawl. `skips` counts by their
-    codes what was skipped, with or without a record. What is `unchanged` is ok, too. `rate_now` and `bandwidth` are
-    those of the last 5 seconds, `rate_minute` of the last 60, `rate_mean` of all. `cpu` is how many cores this
-    process keeps busy. `bottleneck` is what binds now, `bottleneck_overall` what did so longest; both are "" when
-    nothing can be said.
+    codes what was skipped, with or without a record. What is `unchanged` is ok, too; what is `cached` came from the
+    cache, and no server was asked. `rate_now` and `bandwidth` are those of the last 5 seconds, `rate_minute` of the
+    last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy. `bottleneck` is what binds now,
+    `bottleneck_overall` what did so longest; both are "" when nothing can be said.
     """
 
     elapsed: float
@@ -61,6 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     skipped: int
     unchanged: int = 0
+    cached: int = 0
     in_flight: int
     queued: int
     parked: int
@@ -123,6 +124,7 @@ class Stats:
         self._done = 0
         self._outcomes = {"ok": 0, "failed": 0, "skipped": 0}
         self._unchanged = 0
+        self._cached = 0
         self._statuses: defaultdict[int, int] = defaultdict(int)
         self._errors: dict[str, ErrorCount] = {}
         self._skips: defaultdict[str, int] = defaultdict(int)
@@ -160,6 +162,8 @@ class Stats:
         self._outcomes[record.ending] += 1
         if record.outcome == "unchanged":
             self._unchanged += 1
+        if record.cache == "hit":
+            self._cached += 1
         status = record.status
         if status is not None:
             self._statuses[status] += 1
@@ -231,6 +235,7 @@ class Stats:
             failed=self._outcomes["failed"],
             skipped=self._outcomes["skipped"],
             unchanged=self._unchanged,
+            cached=self._cached,
             in_flight=load.in_flight,
             queued=load.queued,
             parked=load.parked,

@@ -45,6 +45,10 @@ from crawler.urls import SOCKETS, Url, join
 _OF_A_RUN: Final = frozenset({"resumed", "parse_truncated", "truncated"})  # warnings of how it was fetched, or read
 
 
+_INCOMPLETE: Final = frozenset({"no_close_notify", "early_end"})  # RFC 9112 section 8
+_GONE: Final = frozenset({404, 410})
+
+
 class _Try(NamedTuple):
     """One request that is asked for by way of the cache."""
 
@@ -73,6 +77,8 @@ class CachedFetcher:
         self._store = store
         self._keep_for = keep_for
         self._may_be_private = may_be_private
+        most, in_files = fetcher.parts.limits.max_size, fetcher.parts.spools is not None
+        self._most = most if in_files else min(most, self.budget.limit)
         self._wall_clock = wall_clock
 
     @property
@@ -108,7 +114,7 @@ class CachedFetcher:
             if of_get is not None and is_usable(asked, of_get.stored, now, self._keep_for):
                 found = of_get  # section 4: what is known of the whole is known of its head
         this = _Try(request, asked, key, found, now, on_sent, fresh)
-        if found is not None and found.stored.size > self._fetcher.parts.limits.max_size:
+        if found is not None and found.stored.size > self._most:
             found = None
         if found is not None and not found.stored.public and not self._may_see(request, found.stored):
             found = None
@@ -244,8 +250,11 @@ class CachedFetcher:
         status, headers, received, size = response.status, response.headers, self._wall_clock(), response.size
         if status is None or response.truncated or response.broken is not None or size > self._store.limit // 2:
             return None
+        if not _INCOMPLETE.isdisjoint(response.warnings):
+            return None
         if not may_store(this.asked, status, headers, received, self._keep_for):
-            self._store.remove(this.key)
+            if status < 400 or status in _GONE:  # else it says nothing of what was there
+                self._store.remove(this.key)
             return None
         is_large = size > INLINE
         stored = Stored(

@@ -46,7 +46,7 @@ _TAG: Final = b"Signature: 8a477f597d28d172789f06886806bc55\n# A cache of crawle
 """What tells programs that make backups to leave the folder out (bford.info/cachedir)."""
 _PIECE: Final = 1 << 20
 _FULL: Final = 32 << 20  # bytes that wait for the disk: then whoever brings more waits as well
-_TOUCHED: Final = 60.0  # seconds: more exactly than that nobody has to know when something was used last
+_TOUCHED: Final = 600.0  # seconds: more exactly than that nobody has to know when something was used last
 
 _T = TypeVar("_T")
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -142,7 +142,7 @@ class Store:
         if entry is None:
             self.remove(key)
         elif self._wall_clock() - found.st_mtime > _TOUCHED:
-            self.disk.do(partial(self._touch, path))
+            self.disk.do(partial(self._touch, path, apart=entry.stored.apart))
         return entry
 
     # In the thread.
@@ -241,10 +241,10 @@ class Store:
             put_new(temporary, iter(lambda: file.read(_PIECE) or b"", b""), mode=0o600)
         rename(temporary, place)
 
-    def _touch(self, path: str) -> None:
+    def _touch(self, path: str, *, apart: bool) -> None:
         now = self._wall_clock()
-        for name in (path, path + BODY):
-            with suppress(OSError):  # it has gone meanwhile, or has no body apart
+        for name in (path, path + BODY) if apart else (path,):
+            with suppress(OSError):  # it has gone meanwhile, or has no body
                 os.utime(name, (now, now))
 
     def _quietly(self, task: Callable[[], None]) -> None:

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 from asking_server import asked
+from full_disk import small_files
 
 from crawler import Request, crawl, fetch_all
 from crawler.cli.main import main
+from crawler.config.config import Config
+from crawler.run.composition import Crawler
+from crawler.run.reactors import private_reactor, run
 
 LARGE = random.Random(3).randbytes(700_000)
 
@@ -118,6 +122,17 @@ def test_what_is_about_the_moment_is_not_kept(folder):
         for _ in range(2):
             assert uses(fetch_all(urls, cache=folder, cache_for="1d", retries=0)) == ["miss"] * 3
     assert len(server.requests) == 6
+
+
+def test_an_error_says_nothing_of_what_is_kept(folder):
+    """A server that is down for a moment: what was kept is asked about again, by then it is good still."""
+    answers = [(200, {"ETag": '"1"'}, b"one"), (503, {}), (304, {"ETag": '"1"'}), (404, {}), (200, {}, b"new")]
+    with asked(lambda *of: answers[of[2]]) as server:
+        records = [fetch_all([server.url("/a")], cache=folder, retries=0)[0] for _ in range(5)]
+    assert [(record.status, record.cache) for record in records] == [
+        (200, "miss"), (503, "miss"), (200, "revalidated"), (404, "miss"), (200, "miss"),
+    ]  # fmt: skip
+    assert [head["If-None-Match"] for head in server.heads] == [None, '"1"', '"1"', '"1"', None]
 
 
 def test_redirects_are_kept(folder):
@@ -341,6 +356,49 @@ def test_a_crawl_with_robots(folder):
         (r.url, r.outcome, r.title, r.links) for r in first
     }
     assert [r.outcome for r in second].count("skipped") == 1
+
+
+def test_the_summary_tells_of_hits(folder, tmp_path, capfd):
+    with asked(lambda *_: (200, FRESH, b"x")) as server:
+        for run in range(2):
+            output = str(tmp_path / f"{run}.jsonl")
+            assert main([server.url("/a"), server.url("/b"), "--cache", folder, "-o", output]) == 0
+            assert ("2 from the cache" in capfd.readouterr().err) is bool(run)
+
+
+def test_a_job_goes_on_with_another_cache(folder, tmp_path, capfd):
+    """Or without one: it says how URLs are fetched, not which."""
+    with asked(lambda *_: (200, FRESH, b"x")) as server:
+        job, output = str(tmp_path / "job"), str(tmp_path / "out.jsonl")
+        run = [server.url("/a"), server.url("/b"), "-q", "--job", job, "-o", output]
+        assert main([*run, "--cache", folder]) == 0
+        assert main([*run, "--cache", f"{folder}2"]) == 0
+        assert main(run) == 0
+    records = [json.loads(line) for line in Path(output).read_text().splitlines()]
+    assert [record["cache"] for record in records] == ["miss", "miss"]
+
+
+def test_a_disk_that_is_full_ends_the_run_as_without_a_cache(folder, tmp_path, capfd):
+    """A hit whose file cannot be written is no record: the run ends with 5, and says why."""
+    with asked(Pages(a=(200, FRESH, LARGE))) as server:
+        fetch_all([server.url("/a")], cache=folder)
+        with small_files(300_000):
+            assert main([server.url("/a"), "-q", "--cache", folder, "--bodies", str(tmp_path / "b"), "-o", "-"]) == 5
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "disk_full" in err
+
+
+def test_a_run_that_is_stopped_lets_go(folder, tmp_path):
+    """A large hit that is on its way to its file when the run is given up: nothing is left there."""
+    with asked(Pages(a=(200, FRESH, LARGE * 20))) as server:
+        fetch_all([server.url("/a")], cache=folder, max_size="1G")
+        config = Config.build(cache=folder, bodies=str(tmp_path / "b"))
+        with private_reactor() as (reactor, dial):
+            crawler = Crawler(config, reactor=reactor, urls=[server.url("/a")], dial=dial)
+            reactor.callLater(0.01, crawler.abort)
+            run(reactor, crawler.run)
+    assert not list((tmp_path / "b").glob("*/*.part"))
 
 
 def test_who_links_inside_is_not_told_what_was_said_there(folder):
