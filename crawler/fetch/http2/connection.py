@@ -365,12 +365,18 @@ class Multiplexed(FrameTaking):
         return leaving
 
     def _break(self, broken: Broken) -> None:
-        """The server has broken the protocol: every stream ends with that."""
+        """The server has broken the protocol: every stream ends with that.
+
+        Which of them is to blame nobody knows: where others had an answer, each is worth another try.
+        """
         leaving = self._leaving()
         if not self._lost:
             self._drop(broken.code, broken.words)
         for stream in leaving:
-            stream.fail(CodedError("body_truncated" if stream.answered else "http2_protocol", broken.words))
+            if stream.answered:
+                stream.fail(CodedError("body_truncated", broken.words))
+            else:
+                stream.fail(CodedError("http2_protocol", broken.words, transient=self._has_answered))
 
     def _break_by(self, number: int, words: str) -> None:
         """One stream has broken the connection, by a head that nobody will decode: the others had no part in it."""

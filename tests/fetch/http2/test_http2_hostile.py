@@ -105,6 +105,17 @@ def test_breaches(name: str) -> None:
     assert told(made) == code
 
 
+@pytest.mark.parametrize("has_answered", [True, False])
+def test_whom_a_breach_costs_another_try(has_answered: bool) -> None:
+    """One URL of a server that answers others breaks the connection: the rest had no part in it, and is tried again."""
+    made, (first, other) = asked()
+    if has_answered:
+        made.connection.dataReceived(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK))
+    made.connection.dataReceived(frame(PUSH_PROMISE, END_HEADERS, 1, number(2) + OK))
+    assert first.error is None if has_answered else first.code == "http2_protocol"
+    assert (other.code, other.error.transient) == ("http2_protocol", has_answered)
+
+
 @pytest.mark.parametrize("name", BREACHES)
 def test_breaches_inside_a_body(name: str) -> None:
     """What had come of it is kept, and it says that it is not whole."""
