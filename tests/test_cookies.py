@@ -24,9 +24,10 @@ from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
 from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.redirect import next_hop
-from crawler.models import Cookie, Redirect, Response, Timings
+from crawler.models import Cookie, Input, Redirect, Request, Response, Timings
 from crawler.run.access.cookies import KeptCookies
 from crawler.store.rows import request_of
+from crawler.urls import parse
 
 
 @pytest.fixture
@@ -269,6 +270,13 @@ class TestGiven:
         fetch(world, ROOT, "http://b.example/", cookie=[path])
         assert (sent(first), sent(second)) == ({"/": None}, {"/": "a=from-file"})
         assert path.read_text() == "b.example\tFALSE\t/\tFALSE\t0\ta\tfrom-file\n"
+
+    def test_bytes_that_are_no_text(self):
+        """They are sent as they were written: a cookie is bytes."""
+        kept = KeptCookies(Config.build(inputs=[ROOT], cookie=["a=\udcff\u00e9"]))
+        request = Request(0, parse(ROOT), ROOT, Input(), 0.0)
+        ((_, value),) = kept.cookies.source(request, True)
+        assert value.encode("utf-8", "surrogateescape") == b"a=\xff\xc3\xa9"
 
     def test_a_file_that_is_not_there(self, world):
         """What has no "=" is a file, and one that is not there is no run."""

@@ -175,6 +175,15 @@ class Admission:
         self._next += 1
         self.pending += 1
         self._seeds_open += 1
+        try:
+            self._take_in(number, seed, now)
+        except BaseException:  # it ends the run: nobody shall wait for the record of what was not taken in
+            self._asks_size -= self._asks.pop(number, 0)
+            self.pending -= 1
+            self._seeds_open -= 1
+            raise
+
+    def _take_in(self, number: int, seed: Seed | BadLine, now: float) -> None:
         if isinstance(seed, BadLine):
             self._refuse(number, seed)
             return

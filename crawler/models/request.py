@@ -130,7 +130,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def _bytes(body: Body) -> bytes:
-    return body if isinstance(body, bytes) else _encode(body)
+    if isinstance(body, bytes):
+        return body
+    try:
+        return _encode(body)
+    except UnicodeEncodeError:  # a path that is no Unicode text
+        return repr(body).encode("utf-8", "surrogatepass")
 
 
 class Wanted(NamedTuple):

@@ -307,6 +307,9 @@ def _file_parts(files: object) -> Iterator[Part]:
         filename, content, content_type = _of_part(given)
         if not isinstance(name, str) or not isinstance(content, (bytes, PurePath)):
             raise TypeError(f"files: {shown(name)} is a {type(content).__name__} (allowed: bytes, or a pathlib.Path)")
+        for text in (name, filename, content):
+            if isinstance(text, (str, PurePath)):
+                _check_text("files", str(text))
         if isinstance(content, PurePath):
             filename = filename or content.name
             content = _file("files", content)
@@ -355,16 +358,23 @@ def _fields(key: str, form: object) -> Iterator[tuple[str, bytes]]:
                 raise TypeError(
                     f"{key}: the field {shown(name)[:80]} has a {type(bad).__name__} (fields are text or numbers)"
                 )
-            try:
-                yield name, one if isinstance(one, bytes) else str(one).encode()
-            except UnicodeEncodeError:
-                raise ValueError(
-                    f"{key}: the field {shown(name)[:80]} holds a lone surrogate, which is no text"
-                ) from None
+            _check_text(key, name)
+            if isinstance(one, str):
+                _check_text(key, one, name)
+            yield name, one if isinstance(one, bytes) else str(one).encode()
+
+
+def _check_text(key: str, text: str, field: str | None = None) -> None:
+    """Raise ValueError for what has no UTF-8 form; `field` has it as its value."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        where = f"{shown(text)[:80]}" if field is None else f"the field {shown(field)[:80]}"
+        raise ValueError(f"{key}: {where} holds a lone surrogate, which is no text") from None
 
 
 def _form(key: str, form: object) -> bytes:
-    return urlencode(list(_fields(key, form)), errors="replace").encode("ascii")
+    return urlencode(list(_fields(key, form))).encode("ascii")
 
 
 def _parts(form: object) -> Iterator[Part]:

@@ -19,7 +19,7 @@ from crawler.engine.admission import Admission
 from crawler.errors import CodedError
 from crawler.fetch.limits import Limits
 from crawler.frontier import Counts
-from crawler.models import Input, Record, Request, Response, Timings, record_of
+from crawler.models import Ask, Input, Record, Request, Response, Timings, record_of
 from crawler.politeness.host import GIVE_UP_AFTER
 from crawler.seeds.feed import DirectFeed
 from crawler.seeds.inputs import BadLine, Seed
@@ -665,6 +665,16 @@ class TestFeeds:
             rig.run()
         rig.assert_quiet()
         assert (odd.asked, len(rig.records.records), rig.all_read) == (3, 2, [])
+
+    def test_a_seed_that_cannot_be_taken_in(self, network):
+        """Nobody waits for its record: what came before it gets its own, and the run fails instead of going on."""
+        network.serve()
+        rig = Rig([*urls(2), seed("http://a.example/3")._replace(ask=Ask(meta=object()))], network=network)
+        with pytest.raises(TypeError):
+            rig.run()
+        rig.assert_quiet()
+        assert list(rig.records.records) == [0, 1]
+        assert rig.admission.pending == 0
 
     def test_a_feed_that_raises_at_once(self):
         """Even the first read may fail."""

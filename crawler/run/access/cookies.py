@@ -61,7 +61,7 @@ class KeptCookies:
         for secret in config.cookie:
             path = file_of(secret)
             if path is None:
-                given.append(revealed(secret, "--cookie").encode().decode("latin-1"))
+                given.append(revealed(secret, "--cookie").encode("utf-8", "surrogateescape").decode("latin-1"))
             else:
                 self._read(path, "--cookie", if_there=False)
         if config.job is not None and _keeps_a_session(config):

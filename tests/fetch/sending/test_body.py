@@ -150,13 +150,13 @@ def test_nothing_is_opened_before_it_is_sent(tmp_path):
 
 @pytest.mark.parametrize("pause_at", [1, 60, float("inf")])
 def test_a_form(tmp_path, pause_at):
-    """As RFC 7578 has it; its length is right however the transport pauses it."""
+    """As RFC 7578 has it, names as browsers write them; its length is right however the transport pauses it."""
     path = tmp_path / "photo.png"
     path.write_bytes(b"\x89PNG" * (SMALL // 2))
     parts = (
         Part("title", b"a \xc3\xa4"),
         Part("note", b"{}", content_type="application/json"),
-        Part("photo", named(path), 'ph"oto.png', "image/png"),
+        Part("photo", named(path), 'ph\\"; name="o\r\nto.png', "image/png"),
     )
     clock = TurningClock()
     body = made(Ask(body=FormBody(parts), content_type="x/y"), clock)
@@ -181,7 +181,7 @@ def test_a_form(tmp_path, pause_at):
             ["Content-Type: application/json", "Content-Length: 2"],
             b"{}",
         ),
-        'Content-Disposition: form-data; name="photo"; filename="ph\\"oto.png"': (
+        'Content-Disposition: form-data; name="photo"; filename="ph\\%22; name=%22o%0D%0Ato.png"': (
             ["Content-Type: image/png", f"Content-Length: {path.stat().st_size}"],
             path.read_bytes(),
         ),
