@@ -197,6 +197,13 @@ def _check_secrets(config: Config, origins: Mapping[str, str]) -> None:
             raise ConfigError(f"{origin}: {error}") from None
 
 
+_OF_OTHERS: Final = (
+    ("bodies_as", "bodies", "names the files of --bodies"),
+    ("text_format", "text", "is the form of --text"),
+)
+"""Options that say something of another one, without which they are nothing."""
+
+
 def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     """Refuse options that are good each by itself but not with one another."""
     if config.quiet and config.verbose:
@@ -221,6 +228,10 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     for name in ("cache_for", "cache_size"):
         if config.cache is None and getattr(config, name) != OPTIONS[name].default:
             raise ConfigError(f"{origins[name]}: is for the cache (add --cache DIR)")
+    for name, of, what in _OF_OTHERS:
+        typed = origins.get(name, "").startswith(("-", "keyword "))  # a file may have what is for other runs
+        if typed and getattr(config, of) is None:
+            raise ConfigError(f"{origins[name]}: {what} (add --{of} {OPTIONS[of].metavar})")
     if config.dry_run and config.job is not None:
         raise ConfigError(f"{origins['dry_run']}: cannot be combined with {origins['job']} (it would be written there)")
     if config.recursive:

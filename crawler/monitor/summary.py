@@ -185,9 +185,12 @@ def _notes(snapshot: Snapshot, width: int) -> list[Text]:
 
 
 def looks_offline(snapshot: Snapshot) -> bool:
-    """Every URL that could be tried failed in DNS. Bad lines and what policy refused tell nothing of the network."""
+    """Every URL that could be tried failed in DNS, and nobody said that there is no address (as -6 may find).
+
+    Bad lines and what policy refused tell nothing of the network.
+    """
     tried = [error.code for error in snapshot.errors if CODES[error.code].phase not in {"input", "policy"}]
-    return not snapshot.ok and bool(tried) and all(code.startswith("dns_") for code in tried)
+    return not snapshot.ok and bool(tried) and all(code.startswith("dns_") and code != "dns_nodata" for code in tried)
 
 
 def _counted(count: int, numbers: int) -> Text:

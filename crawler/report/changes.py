@@ -40,7 +40,8 @@ def run_diff(settings: Settings, put: Callable[[str], int], *, wall: Callable[[]
     if len(inputs) == 1 and Path(inputs[0]).is_dir() and (old := before(inputs[0])) is not None:
         inputs = (old, *inputs)
     if len(inputs) != 2:
-        raise ConfigError(f"diff: {len(inputs)} inputs, and there should be two: {USAGE}")
+        count = "1 input" if len(inputs) == 1 else f"{len(inputs)} inputs"
+        raise ConfigError(f"diff: {count}, and there should be two: {USAGE}")
     path, overwrite = _output(settings)
     comparison = Comparison(*inputs)
     try:

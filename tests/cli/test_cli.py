@@ -165,6 +165,8 @@ def test_sources(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         (["-H", "Content-Length: 1", "urls.txt"], "-H: 'Content-Length' is refused: it follows from the body"),
         (["-c"], "-c/--concurrency: expected one argument"),
         (["--ordered=1", "urls.txt"], "--ordered: takes no value"),
+        (["--bodies-as", "name", "urls.txt"], "--bodies-as: names the files of --bodies (add --bodies DIR)"),
+        (["--text-format", "markdown", "urls.txt"], "--text-format: is the form of --text (add --text FIELD)"),
         (["-q", "-v", "urls.txt"], "-q: cannot be combined with -v"),
         (["-o", "x.csv", "-O", "x.csv", "urls.txt"], "-O: 'x.csv' is already an output (-o)"),
         (["-O", "urls.txt", "urls.txt"], "-O: 'urls.txt' is also an input"),

@@ -240,6 +240,13 @@ def test_an_output_that_cannot_be(crawl, output, code, words):
     assert re.fullmatch(rf"crawler: error: .*{re.escape(words)}.*\n", done.err)
 
 
+def test_a_folder_of_bodies_that_is_a_file(crawl, folder):
+    """It is told by the option that wants one."""
+    (folder / "a").touch()
+    done = crawl("http://no-such-host.invalid/", "--bodies", "a")
+    assert done == Run(5, "", "crawler: error: write_error: a: it is a file, and --bodies wants a folder\n")
+
+
 def test_an_input_that_cannot_be(crawl):
     """So is an input."""
     done = crawl("missing.txt")

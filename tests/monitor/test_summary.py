@@ -233,6 +233,7 @@ def all_failed(*codes: str, **fields: Any) -> Snapshot:
         (all_failed("dns_error", "dns_timeout"), True),
         (all_failed("dns_error", "url_invalid", "robots_denied"), True),
         (all_failed("dns_error", "connect_refused"), False),
+        (all_failed("dns_nodata"), False),
         (all_failed("dns_error", ok=1), False),
         (all_failed("url_invalid"), False),
         (EMPTY, False),

@@ -86,7 +86,7 @@ def parse_proxy(text: str) -> Proxy:
     text = text.strip()
     match = _URL.fullmatch(text)
     if match is None:
-        raise ValueError(f"is not the URL of a proxy ({' or '.join(SCHEMES)}://[USER:PASSWORD@]HOST:PORT)")
+        raise ValueError(f"is not the URL of a proxy (http://HOST:PORT; or {', '.join(SCHEMES[1:])})")
     scheme, login, host, port = match.groups()
     scheme = (scheme or "http").lower()
     if scheme not in SCHEMES:

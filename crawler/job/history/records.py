@@ -70,7 +70,8 @@ def read_records(source: str, what: str) -> Iterator[Line]:
                 yield decode(line)
     except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error  # str() of an OSError has the name, unscrubbed
-        raise ConfigError(f"{what}: {scrub(source)}: record {max(1, number):,} cannot be read: {why}") from None
+        which = f"record {number:,} " if number else ""
+        raise ConfigError(f"{what}: {scrub(source)}: {which}cannot be read: {why}") from None
 
 
 @contextmanager

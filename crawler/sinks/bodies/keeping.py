@@ -71,6 +71,8 @@ class Bodies:
             for path in self._ledger.lost:
                 self._tree.remove(path)
         except OSError as error:
+            if isinstance(error, FileExistsError):
+                error.strerror = "it is a file, and --bodies wants a folder"
             raise coded(error, directory) from error
 
     def keep(self, record: Record, response: Response | None, sequence: int) -> Record:

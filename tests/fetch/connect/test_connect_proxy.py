@@ -41,7 +41,7 @@ def test_read(text: str, proxy: Proxy, shown: str) -> None:
     ("text", "words"),
     [
         ("", "is not the URL of a proxy"),
-        ("http://", "is not the URL of a proxy"),
+        ("http://", "is not the URL of a proxy (http://HOST:PORT; or https, socks5, socks5h)"),
         ("ftp://user:hunter2@p:1", "has the scheme ftp, but proxies are http, https, socks5 or socks5h"),
         ("socks4://user:hunter2@p", "has the scheme socks4"),
         ("http://user:hunter2@p:0", "has the port 0"),

@@ -136,7 +136,7 @@ def test_as_a_page(two, tmp_path):
     [
         (["diff"], "diff: 0 inputs, and there should be two"),
         (["diff", "OLD", "OLD", "-o", "x.csv"], "diff: 'x.csv' is neither a page nor JSON Lines"),
-        (["diff", "OLD", "nowhere.jsonl"], "diff: nowhere.jsonl: record 1 cannot be read: .*No such file"),
+        (["diff", "OLD", "nowhere.jsonl"], "diff: nowhere.jsonl: cannot be read: .*No such file"),
         (["diff", "OLD", "OLD", "-o", "a.jsonl", "-o", "b.html"], "diff: 2 outputs, and there should be one"),
         (["again"], "again: 0 arguments, and there should be 1: crawler again DIR"),
         (["again", "nowhere"], "nowhere is not the folder of a job"),
