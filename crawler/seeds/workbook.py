@@ -1,6 +1,7 @@
 """Excel workbooks as tables: the rows of the sheet that is shown first, as lines of CSV. Needs openpyxl.
 
-Rows are read as they are asked for, as all inputs are; dates and numbers are written as Python has them.
+Rows are read as they are asked for, as all inputs are; dates and numbers are written as Python has them. A workbook is
+an archive that somebody else has packed: what a small file may become is bounded.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from typing import Any, Final
 
 SUFFIX: Final = ".xlsx"
 _ZIP: Final = b"PK\x03\x04"
+_MOST: Final = 256 << 20
+"""Bytes of what is held whole: all but the sheets."""
+_PACKED: Final = 100
+"""No part is packed better than this; real sheets are not, and Apache POI has the same bound."""
+_SMALL: Final = 16 << 20  # bytes; smaller parts may be
+_SHEETS: Final = "xl/worksheets/"
 _NEEDS: Final = "reading .xlsx needs openpyxl: pip install 'everyurl[tables]' (or save the sheet as CSV)"
 
 
@@ -35,16 +42,41 @@ def opened(name: str) -> io.BufferedReader:
     if find_spec("openpyxl") is None:
         raise ValueError(_NEEDS)
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
+        _refuse_bombs(name)
         book = openpyxl.load_workbook(name, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, SyntaxError) as error:
+    except OSError:
+        raise
+    except _TooLargeError as error:
+        raise ValueError(str(error)) from error
+    except Exception as error:  # whatever openpyxl stumbles over in what somebody has made
         raise ValueError(f"it is no Excel workbook ({error})") from error
     if not book.worksheets:
         book.close()
         raise ValueError("the workbook has no sheet")
     return io.BufferedReader(_Lines(book), 1 << 16)
+
+
+class _TooLargeError(Exception):
+    """What it unpacks to."""
+
+
+def _refuse_bombs(name: str) -> None:
+    """Look at the sizes that the archive tells: no more than those is ever unpacked. Raises _TooLargeError."""
+    held = 0
+    with zipfile.ZipFile(name) as archive:
+        for part in archive.infolist():
+            if part.file_size > max(_SMALL, _PACKED * part.compress_size):
+                raise _TooLargeError(
+                    f"its part {part.filename!r} would unpack to {part.file_size:,} bytes, "
+                    f"over {_PACKED} times what it is packed to"
+                )
+            held += 0 if part.filename.startswith(_SHEETS) else part.file_size
+    if held > _MOST:
+        raise _TooLargeError(
+            f"it unpacks to {held:,} bytes beside its sheets (allowed: {_MOST:,}; save the sheet as CSV)"
+        )
 
 
 class _Lines(io.RawIOBase):
@@ -84,5 +116,5 @@ def _lines(sheet: Any) -> Iterator[bytes]:
             yield text.getvalue().encode("utf-8", "surrogateescape")
             text.seek(0)
             text.truncate()
-    except (zipfile.BadZipFile, KeyError, SyntaxError, TypeError) as error:  # what the sheet holds is no sheet
+    except Exception as error:  # whatever openpyxl stumbles over where a sheet is none
         raise ValueError(f"the sheet cannot be read: {error}") from error

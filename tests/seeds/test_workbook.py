@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,3 +78,49 @@ def test_a_broken_archive(tmp_path):
     place.write_bytes(whole.replace(b"xl/worksheets", b"xl/worksheetz"))
     (bad,) = read([str(place)])
     assert isinstance(bad, BadLine)
+
+
+def repacked(source: str, place: Path, part: str, data: bytes) -> str:
+    """The workbook with other bytes in one of its parts."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in {*old.namelist(), part}:
+            new.writestr(name, data if name == part else old.read(name))
+    return str(place)
+
+
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml"])
+def test_a_workbook_that_would_fill_memory(tmp_path, part):
+    """A file of 17 KB with a cell, or a table of texts, of 17 MB, as of 17 GB: it is refused before it is unpacked."""
+    bomb = repacked(book(tmp_path, (A,)), tmp_path / "bomb.xlsx", part, b" " * (17 << 20))
+    with pytest.raises(InputError, match=f"its part '{part}' would unpack to 17,825,792 bytes, over 100 times"):
+        check([bomb], None)
+
+
+def test_a_workbook_with_too_much_beside_its_sheets(tmp_path, monkeypatch):
+    """That is held in memory, so there is a bound, however well it is packed."""
+    monkeypatch.setattr(workbook, "_MOST", 1_000)
+    with pytest.raises(InputError, match="bytes beside its sheets"):
+        check([book(tmp_path, (A,))], None)
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        b"<worksheet><sheetData><row r='x'><c r='A1'/></row></sheetData></worksheet>",
+        b"<worksheet><sheetData><row><c r='1A' t='n'><v>x</v></c></row></sheetData></worksheet>",
+        b"<worksheet><sheetData><row><c r='A1' t='s'><v>99</v></c></row></sheetData></worksheet>",
+        b"<worksheet><sheetData><row><c r='A1' s='99'><v>1</v></c></row></sheetData></worksheet>",
+    ],
+)
+def test_a_sheet_that_is_none(tmp_path, sheet):
+    """Rows that are no numbers, cells that are nowhere, texts and styles that there are not: no traceback."""
+    sheet = sheet.replace(
+        b"<worksheet>", b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    )
+    path = repacked(book(tmp_path, (A,)), tmp_path / "odd.xlsx", "xl/worksheets/sheet1.xml", sheet)
+    try:
+        seeds = list(read([path]))
+    except InputError as error:
+        assert "odd.xlsx" in str(error)
+    else:
+        assert all(isinstance(seed, BadLine) for seed in seeds)
