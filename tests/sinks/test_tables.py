@@ -28,9 +28,10 @@ from crawler.sinks.formats import Target, kept_at, targets
 from crawler.sinks.jsonl import RecordLine, item_lines
 from crawler.sinks.tables import making
 from crawler.sinks.tables.arrow import records_table
-from crawler.sinks.tables.columns import Seen, fitting, kind_of, of_records
+from crawler.sinks.tables.columns import MOST_COLUMNS, Seen, fitting, kind_of, of_records
+from crawler.sinks.tables.log import numbered
 from crawler.sinks.tables.logged import Logged, MadeAtTheEnd
-from crawler.sinks.tables.sqlite import MOST_COLUMNS, SqliteTable
+from crawler.sinks.tables.sqlite import SqliteTable
 from crawler.sinks.writer import open_output
 
 OK = Record(
@@ -84,7 +85,7 @@ class _Timer:
 def log(folder: Path, *rows: dict[str, Any]) -> Path:
     """A log of these rows, numbered from 0 where they do not say otherwise."""
     path = folder / "log"
-    lines = [json.dumps({"_id": number, **row}) + "\n" for number, row in enumerate(rows)]
+    lines = [json.dumps({"_id": number, **row}, separators=(",", ":")) + "\n" for number, row in enumerate(rows)]
     path.write_text("".join(lines))
     return path
 
@@ -249,7 +250,7 @@ def test_what_does_not_count_is_taken_back(tmp_path):
 
 def test_items_of_one_input_stand_together(tmp_path):
     """An input whose record comes again, as after `retry`, has its newest items."""
-    rows = log(tmp_path, {"_id": 5, "x": 1}, {"_id": 5, "x": 2}, {"_id": 6, "x": 3}, {"_id": 5, "x": 4})
+    rows = log(tmp_path, {"_id": 5, "x": 1}, {"_id": 5, "_row": 1, "x": 2}, {"_id": 6, "x": 3}, {"_id": 5, "x": 4})
     place = tmp_path / "t.sqlite"
     follower = table(place, rows, many=True)
     follower.begin(0)
@@ -272,6 +273,40 @@ def test_names_of_columns_come_from_pages(tmp_path):
     assert second["c0"] == 0
     more = json.loads(second["_more"])
     assert {**second, **more}.items() >= many.items()
+
+
+def test_a_kill_in_the_middle_of_an_input(tmp_path):
+    """What an input had before in the table stays when its other rows come; what comes once more replaces all of it."""
+    lines = numbered(b"".join(b'{"x":%d}\n' % n for n in range(5)), 7)
+    rows = tmp_path / "log"
+    rows.write_bytes(b"".join(lines.splitlines(keepends=True)[:3]))
+    table(tmp_path / "t.sqlite", rows, many=True).begin(rows.stat().st_size)  # and no more is heard of it
+    rows.write_bytes(lines)
+    again = table(tmp_path / "t.sqlite", rows, many=True)
+    again.begin(rows.stat().st_size)
+    assert [row["x"] for row in made(tmp_path / "t.sqlite", "t")] == [0, 1, 2, 3, 4]
+    rows.write_bytes(lines + numbered(b'{"x":8}\n{"x":9}\n', 7))
+    again.finish()
+    assert [row["x"] for row in made(tmp_path / "t.sqlite", "t")] == [8, 9]
+
+
+@pytest.mark.parametrize("mine", ["text", 3, {"$oid": "1"}])
+def test_items_with_the_names_of_our_columns(tmp_path, mine):
+    """Many a page gives an `_id`: it is a value as others are."""
+    item = {"_id": mine, "_row": mine, "_end": mine}
+    rows = tmp_path / "log"
+    rows.write_bytes(numbered(item_lines(msgspec.structs.replace(OK, data=[item, item]), 4), 4))
+    follower = table(tmp_path / "t.sqlite", rows, many=True)
+    follower.begin(0)
+    follower.finish()
+    for row in made(tmp_path / "t.sqlite", "t"):
+        assert row["_id"] == 4
+        held = json.loads(row["_more"])
+        assert (held["_id"], held["_end"]) == (mine, mine)
+    making.make(str(rows), str(tmp_path / "x.parquet"), making.parquet, None)
+    kept = mine if not isinstance(mine, dict) else '{"$oid":"1"}'
+    found = parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    assert found == [{"_url": OK.url, "_id": kept, "_row": kept, "_end": kept}] * 2
 
 
 def test_a_value_that_sqlite_cannot_hold(tmp_path):
@@ -350,6 +385,71 @@ def test_a_table_that_cannot_be_made(tmp_path):
         making.make(str(broken), str(target), making.parquet, {"x": "integer"})
     assert target.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "x.parquet"]
+
+
+def write_csv(*arguments: Any) -> None:
+    making.csv(*arguments, delimiter=",", raw=False, bom=True)
+
+
+def write_duckdb(*arguments: Any) -> None:
+    making.duckdb(*arguments, table="items")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb", "csv"])
+def test_more_keys_than_a_table_has_columns(tmp_path, kind):
+    """Memory is for so many columns; what has none stands in `_more`."""
+    rows = log(tmp_path, *({"_url": "u", f"k{number}": number} for number in range(MOST_COLUMNS + 1)))
+    place = tmp_path / f"x.{kind}"
+    how = {"parquet": making.parquet, "duckdb": write_duckdb, "csv": write_csv}[kind]
+    making.make(str(rows), str(place), how, None)
+    if kind == "csv":
+        with place.open(encoding="utf-8-sig", newline="") as file:
+            found = list(csv.DictReader(file))
+    elif kind == "parquet":
+        found = parquet.read_table(place).to_pylist()
+    else:
+        with duckdb.connect(str(place), read_only=True) as db:
+            names = db.sql("FROM items").columns
+            found = [dict(zip(names, row, strict=True)) for row in db.sql("FROM items").fetchall()]
+    assert len(found[0]) == MOST_COLUMNS + 1
+    assert [row["_more"] or None for row in found] == [None] * (MOST_COLUMNS - 1) + ['{"k499":499}', '{"k500":500}']
+    assert int(found[498]["k498"]) == 498
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb", "csv"])
+def test_a_table_of_no_items(tmp_path, kind):
+    """It is there, and has the one column that all items have."""
+    how = {"parquet": making.parquet, "duckdb": write_duckdb, "csv": write_csv}[kind]
+    making.make(str(log(tmp_path)), str(tmp_path / f"x.{kind}"), how, None)
+    if kind == "csv":
+        assert (tmp_path / "x.csv").read_text("utf-8-sig") == "_url\n"
+    elif kind == "parquet":
+        assert parquet.read_table(tmp_path / "x.parquet").schema.names == ["_url"]
+    else:
+        with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as db:
+            assert db.sql("FROM items").columns == ["_url"]
+
+
+def test_what_a_killed_run_was_making_goes(tmp_path):
+    """With the next that makes the table; files that only look alike stay."""
+    rows = log(tmp_path, {"x": 1})
+    for name in ("x.duckdb.0123456789abcdef.part", "x.duckdb.0123456789abcdef.part.wal", "x.duckdb.mine.part"):
+        (tmp_path / name).write_bytes(b"half")
+    making.make(str(rows), str(tmp_path / "x.duckdb"), write_duckdb, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "x.duckdb", "x.duckdb.mine.part"]
+
+
+def test_what_the_old_duckdb_had_beside_it(tmp_path):
+    """Whoever was killed, or has it open, left what is not in its file yet: it is not taken for the new one's."""
+    place, beside = tmp_path / "x.duckdb", tmp_path / "x.duckdb.wal"
+    with duckdb.connect(str(place)) as old:
+        old.execute("SET wal_autocheckpoint = '1GB'")
+        old.execute("CREATE TABLE items (old INTEGER)")
+        waiting = beside.read_bytes()
+    beside.write_bytes(waiting)
+    making.make(str(log(tmp_path, {"x": 1})), str(place), write_duckdb, None)
+    with duckdb.connect(str(place), read_only=True) as db:
+        assert db.sql("SELECT x FROM items").fetchall() == [(1,)]
 
 
 # --- the sink ---
@@ -467,10 +567,6 @@ def test_a_format_that_there_is_not(path, words):
 def test_a_table_of_items_as_csv(tmp_path):
     """All columns that any row has; text is guarded as in a table of records."""
     rows = log(tmp_path, {"_url": "u", "a": "=1+1"}, {"_url": "u", "b": [1]})
-
-    def write(*arguments: Any) -> None:
-        making.csv(*arguments, delimiter=",", raw=False, bom=True)
-
-    making.make(str(rows), str(tmp_path / "x.csv"), write, None)
+    making.make(str(rows), str(tmp_path / "x.csv"), write_csv, None)
     with (tmp_path / "x.csv").open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.reader(file)) == [["_url", "a", "b"], ["u", "'=1+1", ""], ["u", "", "[1]"]]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NEEDS: Final = "needs one more package: pip install 'everyurl[tables]'"
-BATCH_ROWS: Final = 4_096
+_BATCH: Final = 4_096  # rows
+_BATCH_CELLS: Final = 200_000
 
 
 def records_table(records: Iterable[Record], *, fields: Sequence[str] = ()) -> pa.Table:
@@ -60,10 +61,11 @@ def schema_of(columns: Columns) -> pa.Schema:
 
 
 def batches(rows: Iterable[Mapping[str, Any]], columns: Columns) -> Iterator[pa.RecordBatch]:
-    """The rows in batches of some thousand."""
+    """The rows in batches of some thousand, of fewer where there are many columns."""
     schema = schema_of(columns)
     rows = iter(rows)
-    while chunk := list(islice(rows, BATCH_ROWS)):
+    most = max(1, min(_BATCH, _BATCH_CELLS // max(1, len(columns))))
+    while chunk := list(islice(rows, most)):
         try:
             yield _batch(chunk, columns, schema)
         except UnicodeEncodeError:  # a lone surrogate somewhere

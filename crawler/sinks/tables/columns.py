@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-import msgspec
-
 from crawler.config.fields import parse_path
 from crawler.printable import json_bytes
 from crawler.sinks.fields import COLUMNS, PARTS
@@ -39,6 +37,12 @@ LISTS: Final[dict[Kind, Kind]] = {"flag": "flags", "integer": "integers", "numbe
 _SEEN: Final = frozenset(("data", "meta"))  # fields that hold whatever a page or a user gives
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
 _LARGEST: Final = 10**300  # of what becomes a float
+
+MORE: Final = "_more"
+MOST_COLUMNS: Final = 500
+"""Pages may give any number of keys, and a table of a million columns is none. What is beyond stands in `_more`, as
+JSON.
+"""
 
 Columns = dict[str, Kind]
 """The names of a table's columns, in their order, and their kinds."""
@@ -73,13 +77,18 @@ def flattened(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Seen:
-    """Widens the kinds of columns by the values that it is shown."""
+    """Widens the kinds of columns by the values that it is shown. Of names beyond the `most` it sees only `more`."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.columns: dict[str, Kind | None] = {}
+        self.more = False
+        self._most = most
 
     def show(self, name: str, value: Any) -> None:
         """A value of this column; None says nothing but that there is such a column."""
+        if self._most is not None and len(self.columns) >= self._most and name not in self.columns:
+            self.more = True
+            return
         before = self.columns.setdefault(name, None)
         if value is not None and before != "json":
             kind = kind_of(value)
@@ -133,9 +142,3 @@ def fitting(value: Any, kind: Kind) -> Any:
     if kind == "numbers":
         return [None if item is None else float(item) for item in value]
     return value
-
-
-def decoded_lines(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
-    """The rows in lines of JSON. Raises msgspec.DecodeError."""
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    return map(decode, lines)

@@ -18,7 +18,7 @@ from crawler.files import coded
 from crawler.models import Record, Response
 from crawler.redaction import scrub
 from crawler.sinks.jsonl import Encode
-from crawler.sinks.tables.making import NUMBER
+from crawler.sinks.tables.log import numbered
 from crawler.sinks.writer import Writer, WriterReactor
 
 FOLLOW_AFTER: Final = 0.5
@@ -78,10 +78,9 @@ class Logged:
         lines = self._encode(record, sequence)
         if not lines:
             return None
-        head = b'{"%b":%d,' % (NUMBER.encode(), sequence)
         if self._table.live and self._timer is None:
             self._timer = self._reactor.callLater(FOLLOW_AFTER, self._grow)
-        return self._writer.write(b"".join([head + line[1:] for line in lines.splitlines(keepends=True)]))
+        return self._writer.write(numbered(lines, sequence))
 
     def flush(self) -> Deferred[None] | None:
         return self._writer.flush()

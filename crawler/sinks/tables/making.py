@@ -3,10 +3,14 @@
 They are made at the end, of a log of JSON Lines, in bounded memory: in a thread, where nothing of the run waits for it.
 """
 
+# The os functions beside pathlib's: as everywhere that tables are made.
+# ruff: noqa: PTH105, PTH108, PTH118, PTH208
 from __future__ import annotations
 
 import codecs
+import errno
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -17,11 +21,16 @@ from typing import Any, Final
 from crawler.files import create
 from crawler.sinks.csv import Cells
 from crawler.sinks.tables.arrow import batches, schema_of
-from crawler.sinks.tables.columns import Columns, Seen, decoded_lines, flattened
+from crawler.sinks.tables.columns import MORE, MOST_COLUMNS, Columns, Seen, flattened
+from crawler.sinks.tables.log import row_of
 
 ROW_GROUP: Final = 32 << 20  # bytes of a Parquet row group, before it is packed
-NUMBER: Final = "_id"
-"""The key of a log's lines that says which input they are of."""
+
+_PART: Final = ".part"
+_TOKEN: Final = 8  # bytes
+_WAL: Final = ".wal"
+"""What DuckDB puts beside its file. It would take one that is there for its own."""
+_URL: Final = "_url"
 
 Rows = Callable[[], Iterator[Mapping[str, Any]]]
 Write = Callable[[Rows, Columns, str], None]
@@ -31,37 +40,73 @@ Write = Callable[[Rows, Columns, str], None]
 def make(log: str, target: str, write: Write, columns: Columns | None, unseen: tuple[str, ...] = ()) -> None:
     """Have `write` make the table `target` of the lines in `log`, in place of what had its name, whole or not at all.
 
-    Without `columns` the rows say which there are; `unseen` are those whose kind they say. Raises OSError, and
-    ValueError for a log that is not whole.
+    Without `columns` the rows are items, and say which there are; `unseen` are those whose kind they say. What a killed
+    run has left of its making goes. Raises OSError, and ValueError for a log that is not whole.
     """
-    rows = partial(_rows, log)
-    if columns is None or unseen:
-        columns = _looked_at(rows, columns, unseen)
-    temporary = f"{target}.{secrets.token_hex(8)}.part"
+    rows: Rows = partial(_rows, log)
+    if columns is None:
+        columns, more = _columns_of_items(rows)
+        if more:
+            rows = partial(_folded, rows, columns)
+    elif unseen:
+        columns |= _looked_at(rows, unseen)
+    for left in _left(target):
+        _remove(left)
+    temporary = f"{target}.{secrets.token_hex(_TOKEN)}{_PART}"
     try:
         write(rows, columns, temporary)
-        os.replace(temporary, target)  # noqa: PTH105
+        _remove(target + _WAL)  # of the table that is replaced: it would be taken for the new one's
+        os.replace(temporary, target)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
+        _remove(temporary)
+        _remove(temporary + _WAL)
         raise
+
+
+def _left(target: str) -> list[str]:
+    """Files of tables in the making that nobody makes any more: whoever has the log makes the only one."""
+    folder, name = os.path.split(target)
+    mine = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{{2 * _TOKEN}}}{re.escape(_PART)}(?:{re.escape(_WAL)})?")
+    return [os.path.join(folder, name) for name in os.listdir(folder or os.curdir) if mine.fullmatch(name)]
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def _rows(log: str) -> Iterator[Mapping[str, Any]]:
     with Path(log).open("rb") as lines:
-        for row in decoded_lines(lines):
-            del row[NUMBER]
-            yield flattened(row)
+        for line in lines:
+            yield flattened(row_of(line).values)
 
 
-def _looked_at(rows: Rows, columns: Columns | None, unseen: tuple[str, ...]) -> Columns:
+def _columns_of_items(rows: Rows) -> tuple[Columns, bool]:
+    """The columns that items have, and whether there are more than a table takes."""
+    seen = Seen(MOST_COLUMNS)
+    seen.show(_URL, None)  # a table has a column, even if there is no item
+    for row in rows():
+        for name, value in row.items():
+            seen.show(name, value)
+    columns = {name: seen.kind(name) for name in seen.columns}
+    return (columns | {MORE: "json"} if seen.more else columns), seen.more
+
+
+def _looked_at(rows: Rows, unseen: tuple[str, ...]) -> Columns:
     seen = Seen()
     for row in rows():
-        for name in row if columns is None else unseen:
+        for name in unseen:
             seen.show(name, row.get(name))
-    if columns is None:
-        return {name: seen.kind(name) for name in seen.columns}
-    return {name: seen.kind(name) if name in unseen else kind for name, kind in columns.items()}
+    return {name: seen.kind(name) for name in unseen}
+
+
+def _folded(rows: Rows, columns: Columns) -> Iterator[Mapping[str, Any]]:
+    """The rows, with what has no column of its own in one."""
+    for row in rows():
+        fitted = {name: value for name, value in row.items() if name in columns and name != MORE}
+        if len(fitted) < len(row):
+            fitted[MORE] = {name: value for name, value in row.items() if name not in fitted}
+        yield fitted
 
 
 def parquet(rows: Rows, columns: Columns, path: str) -> None:
@@ -83,14 +128,20 @@ def parquet(rows: Rows, columns: Columns, path: str) -> None:
 
 def duckdb(rows: Rows, columns: Columns, path: str, *, table: str) -> None:
     """A database with this one table."""
-    from duckdb import connect
+    from duckdb import Error, IOException, connect
     from pyarrow import RecordBatchReader
 
     reader = RecordBatchReader.from_batches(schema_of(columns), batches(rows(), columns))
-    with connect(path) as db:
-        db.execute("SET enable_progress_bar = false")  # it would be on our standard output
-        db.register("rows", reader)
-        db.execute(f"CREATE TABLE {table} AS SELECT * FROM rows")  # noqa: S608
+    try:
+        with connect(path) as db:
+            db.execute("SET enable_progress_bar = false")  # it would be on our standard output
+            db.register("rows", reader)
+            db.execute(f"CREATE TABLE {table} AS SELECT * FROM rows")  # noqa: S608
+    except IOException as error:
+        full = os.strerror(errno.ENOSPC) in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+    except Error as error:
+        raise ValueError(str(error)) from error
 
 
 def csv(rows: Rows, columns: Columns, path: str, *, delimiter: str, raw: bool, bom: bool) -> None:

@@ -17,16 +17,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from crawler.printable import json_bytes
-from crawler.sinks.tables.columns import Columns, flattened
-from crawler.sinks.tables.making import NUMBER
+from crawler.sinks.tables.columns import MORE, MOST_COLUMNS, Columns, flattened
+from crawler.sinks.tables.log import NUMBER, Row, row_of
 
 END: Final = "_end"
-MORE: Final = "_more"
-MOST_COLUMNS: Final = 500
-"""Pages may give any number of keys; SQLite takes 2,000 columns. What is beyond stands in `_more`, as JSON."""
 _BATCH: Final = 1_000
 _PATIENCE: Final = 60.0  # seconds that somebody else may write
 _AFFINITY: Final = {"integer": "INTEGER", "flag": "INTEGER", "number": "REAL"}
@@ -54,7 +49,6 @@ class SqliteTable:
         self._many = many
         self._columns: dict[str, str] = {}  # by its name in lower case, as SQLite has them: as it is written
         self._position = 0
-        self._latest = -1
         self._db: sqlite3.Connection | None = None
 
     def begin(self, size: int) -> None:
@@ -97,7 +91,7 @@ class SqliteTable:
         db.execute(f"DELETE FROM {_quoted(self._name)} WHERE {END} > ?", (size,))
         self._position = db.execute(f"SELECT coalesce(max({END}), 0) FROM {_quoted(self._name)}").fetchone()[0]
         if stale:  # an earlier line may tell of the same input
-            self._put((end, row) for end, row in self._rows(0, self._position) if row[NUMBER] in stale)
+            self._put((end, row) for end, row in self._rows(0, self._position) if row.number in stale)
         db.execute("COMMIT")
         self._take(size)
 
@@ -119,9 +113,8 @@ class SqliteTable:
             self._db.execute("COMMIT")
             self._position = chunk[-1][0]
 
-    def _rows(self, begin: int, end: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _rows(self, begin: int, end: int) -> Iterator[tuple[int, Row]]:
         """The whole lines there: where each ends, and what it says."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
         with Path(self._log).open("rb") as log:
             log.seek(begin)
             while begin < end:
@@ -129,21 +122,19 @@ class SqliteTable:
                 begin += len(line)
                 if not line.endswith(b"\n"):  # it is being written
                     return
-                yield begin, flattened(decode(line))
+                yield begin, row_of(line)
 
-    def _put(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
+    def _put(self, rows: Iterable[tuple[int, Row]]) -> None:
         assert self._db is not None
         table = _quoted(self._name)
         for end, row in rows:
-            number = row.pop(NUMBER)
-            if self._many and number != self._latest:  # the rows of one input stand together
-                self._latest = number
-                self._db.execute(f"DELETE FROM {table} WHERE {NUMBER} = ?", (number,))
-            names = self._fitted(row)
+            if self._many and row.begins:
+                self._db.execute(f"DELETE FROM {table} WHERE {NUMBER} = ?", (row.number,))
+            names = self._fitted(flattened(row.values))
             slots = ", ".join("?" * (len(names) + 2))
             self._db.execute(
                 f"INSERT OR REPLACE INTO {table} ({', '.join([NUMBER, END, *map(_quoted, names)])}) VALUES ({slots})",
-                (number, end, *map(_stored, names.values())),
+                (row.number, end, *map(_stored, names.values())),
             )
 
     def _fitted(self, row: dict[str, Any]) -> dict[str, Any]:
