@@ -191,11 +191,13 @@ def open_outputs(
 
 
 def _opened(output: Target, reactor: Any, job: KeepsOutputs | None, objects: Objects | None) -> Output:
-    """Open the file that grows. Raises ValueError where the table that is made of it would replace what is there."""
+    """Open the file that grows. Raises ValueError where the table that is made of it cannot take the place it has."""
     if objects is not None and output.path == output.put_at:
         return objects.stream(output, reactor)
     place, overwrite = output.grows, output.overwrite
     is_new = output.logged and not os.path.exists(place)  # noqa: PTH110
+    if output.logged and os.path.exists(output.path) and not os.path.isfile(output.path):  # noqa: PTH110, PTH113
+        raise ValueError(f"{scrub(output.path)} is there already, but not as a file")
     if is_new and not overwrite and os.path.exists(output.path):  # noqa: PTH110
         raise ValueError(f"{scrub(output.path)} exists already: -O/--overwrite-output replaces it")
     if job is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,19 @@ class TestFormats:
 
 
 class TestOpening:
+    @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+    @pytest.mark.parametrize("suffix", ["parquet", "sqlite", "duckdb"])
+    def test_a_table_where_no_file_is(self, tmp_path, reactor, suffix, make):
+        """It is told before the run that it cannot be made there at its end, and what is there stays."""
+        place = tmp_path / f"x.{suffix}"
+        make(place)
+        kind = place.stat().st_mode
+        config = Config.build(overwrite_output=str(place))
+        with pytest.raises(ValueError, match="is there already, but not as a file"):
+            open_outputs(config, reactor=reactor, stats=Kept())
+        assert list(tmp_path.iterdir()) == [place]
+        assert place.stat().st_mode == kind
+
     def test_all_or_none(self, tmp_path, reactor):
         """One that cannot be opened leaves no empty file, and no old one emptied."""
         old = tmp_path / "old.jsonl"
