@@ -8,6 +8,8 @@ A kill at any instant loses nothing: what is to be moved where is written down f
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,9 +65,27 @@ def again(folder: str) -> Again:
             if lines_of_job(folder) is None:
                 words = "has no output in JSON Lines to compare with (-o records.jsonl)"
                 raise ConfigError(f"again: the job {scrub(folder)} {words}")
-            _plan(place, read_options(folder))
+            config = read_options(folder)
+            _refuse_lost_inputs(folder, config)
+            _plan(place, config)
             _put_aside(place)
         return _latest(place)
+
+
+def _refuse_lost_inputs(folder: str, config: Config) -> None:
+    """A run without inputs would put aside what there is for nothing."""
+    if not config.inputs:
+        raise ConfigError(
+            f"again: the job {scrub(folder)} got its URLs from a program: run that once more, on a new job"
+        )
+    if "-" in config.inputs and not _is_given():
+        words = f"give it once more: crawler again {scrub(folder)} < urls.txt"
+        raise ConfigError(f"again: the job {scrub(folder)} read its inputs from standard input ({words})")
+
+
+def _is_given() -> bool:
+    """Whether standard input is a file or a pipe; no terminal, and not what cron and services have."""
+    return sys.stdin is not None and not stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode)
 
 
 def before(folder: str) -> str | None:
@@ -90,11 +110,12 @@ def _plan(place: Path, config: Config) -> None:
     while (place / HISTORY / str(number)).exists():
         number += 1
     aside = place / HISTORY / str(number)
-    moves = [
-        (os.path.realpath(path), os.path.realpath(numbered(path, target.path, number)))
-        for target in targets(config)
-        for path in dict.fromkeys((target.path, target.grows))
-    ]
+    moves: list[tuple[str, str]] = []
+    for target in targets(config):
+        for path in dict.fromkeys((target.path, target.grows)):
+            old, new = os.path.realpath(path), os.path.realpath(numbered(path, target.path, number))
+            ends = _BESIDE if path.lower().endswith(".sqlite") else ()  # while somebody reads it, rows are there
+            moves += [(old + end, new + end) for end in (*ends, "")]
     moves += [(str(place / name), str(aside / name)) for name in _files()]
     taken = [new for _, new in moves if os.path.lexists(new)]
     if taken:
@@ -131,10 +152,19 @@ def _put_aside(place: Path) -> None:
 
 
 def _latest(place: Path) -> Again:
-    """Of what was put aside last."""
-    aside = max((path for path in (place / HISTORY).iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
-    options = aside / OPTIONS_FILE
-    for target in targets(Config.kept(str(options))):
+    """Of what was put aside last; the records are those of the last run that had any, if one had."""
+    runs = sorted(
+        (path for path in (place / HISTORY).iterdir() if path.name.isdigit()), key=lambda path: int(path.name)
+    )
+    options = str(runs[-1] / OPTIONS_FILE)
+    for target in targets(Config.kept(options)):
         if Path(target.grows.lower().removesuffix(".gz")).suffix in {*LINES, LOG}:
-            return Again(str(options), os.path.realpath(numbered(target.grows, target.path, int(aside.name))))
-    raise JobError(f"{aside} holds no job that had records")
+            found = [os.path.realpath(numbered(target.grows, target.path, int(run.name))) for run in runs]
+            return Again(options, next((path for path in reversed(found) if _has_records(path)), None))
+    raise JobError(f"{runs[-1]} holds no job that had records")
+
+
+def _has_records(path: str) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.getsize(path) > 0  # noqa: PTH202
+    return False

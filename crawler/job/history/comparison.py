@@ -67,8 +67,8 @@ class Comparison:
             yield change
 
     def _changes(self) -> Iterator[Change]:
-        encode = msgspec.msgpack.Encoder().encode
-        decode = msgspec.msgpack.Decoder(Seen).decode
+        encode = msgspec.json.Encoder().encode  # not in MessagePack: an integer of a page may have any length
+        decode = msgspec.json.Decoder(Seen).decode
         db = self._db
         db.execute("BEGIN")
         for key, page in _pages(self._old):

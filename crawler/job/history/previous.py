@@ -23,13 +23,15 @@ from crawler.urls import Url, canonical_key, parse
 
 _BATCH: Final = 1_000
 _NOT_MODIFIED: Final = 304
+_LONGEST: Final = 4_096
+"""Characters of a validator. A server that is sent a longer one may refuse the request for it."""
 _SCHEMA: Final = """
 CREATE TABLE pages (key BLOB PRIMARY KEY, etag TEXT, modified TEXT, kept BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE links (parent BLOB NOT NULL, url TEXT NOT NULL, in_index INTEGER NOT NULL);
 """
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Kept).decode
+_encode: Final = msgspec.json.Encoder().encode  # not in MessagePack: an integer of a page may have any length
+_decode: Final = msgspec.json.Decoder(Kept).decode
 
 
 class Previous:
@@ -124,14 +126,20 @@ class Previous:
         if line.method != "GET" or line.outcome not in {"ok", "unchanged"} or line.truncated or line.sha256 is None:
             return
         status = 200 if line.status == _NOT_MODIFIED and line.outcome == "unchanged" else line.status
-        headers = line.headers or {}
-        etag, modified = (headers.get(name, [None])[0] if status == 200 else None for name in ("etag", "last-modified"))
+        etag, modified = (_validator(line, name) if status == 200 else None for name in ("etag", "last-modified"))
         self.validators += etag is not None or modified is not None
         of_content = (line.sha256, line.size_body, line.content_type, line.charset)
         kept = Kept(status, *of_content, etag, modified, line.title, line.links, line.data)
         self._db.execute(
             "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?)", (canonical_key(url), etag, modified, _encode(kept))
         )
+
+
+def _validator(line: Line, name: str) -> str | None:
+    """The first value of this header, if it can be sent: records are a file, and anything may stand in a file."""
+    for value in (line.headers or {}).get(name, ()):
+        return value if len(value) <= _LONGEST and value.isprintable() else None
+    return None
 
 
 def _gets(request: Request) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from asking_server import Answer, asked
 from real_peers import Peer, nginx
 
+from crawler import fetch_all
 from crawler.cli.main import main
 from crawler.config.sources import ConfigError
 from crawler.job.history import again as again_module
@@ -99,6 +102,15 @@ def test_two_runs(two):
         ("gone", "lost", ["status"]),
     ]
     assert (comparison.counts, comparison.unchanged) == ({"new": 1, "gone": 2, "changed": 1}, 1)
+
+
+def test_numbers_of_any_length(tmp_path):
+    """In the data of pages there may be any: they are compared as others are."""
+    old = records(tmp_path / "old.jsonl", {"url": "http://a/", "data": {"n": 10**100}})
+    new = records(tmp_path / "new.jsonl", {"url": "http://a/", "data": {"n": 10**100 + 1}})
+    comparison = Comparison(old, new)
+    assert [change.fields for change in comparison] == [{"data": ({"n": 10**100}, {"n": 10**100 + 1})}]
+    comparison.close()
 
 
 def test_for_people(two, capfd):
@@ -220,7 +232,53 @@ def test_a_job_once_more(tmp_path, capfd):
     assert "/b.html  title: b -> new b; hash:" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("moved", range(8))
+def test_inputs_from_standard_input(tmp_path, capfd, monkeypatch):
+    """Where nothing is given nothing is put aside. With an empty list, what to compare with is older."""
+    monkeypatch.chdir(tmp_path)
+    Path("none.txt").write_text("")
+
+    def run(given: str, *arguments: str) -> int:
+        with open(given) as file:  # noqa: PTH123 - also of a device
+            monkeypatch.setattr(sys, "stdin", file)
+            return main([*arguments, "-q"])
+
+    with asked(lambda *_: (200, {})) as server:
+        Path("urls.txt").write_text(f"{server.url('/a')}\n")
+        assert run("urls.txt", "-", "-o", "records.jsonl", "--job", "job") == 0
+        assert run(os.devnull, "again", "job") == 2
+        assert "read its inputs from standard input (give it once more: crawler again" in capfd.readouterr().err
+        assert outcomes(Path("records.jsonl")) == {"a": "ok"}
+        for given in ("none.txt", "none.txt", "urls.txt"):
+            assert run(given, "again", "job") == 0
+    assert outcomes(Path("records.jsonl")) == {"a": "unchanged"}
+    assert outcomes(Path("records.1.jsonl")) == {"a": "ok"}
+
+
+def test_inputs_from_a_program(tmp_path):
+    """They are not known any more: nothing is put aside for a run without any."""
+    with asked(lambda *_: (200, {})) as server:
+        fetch_all([server.url("/a")], output=str(tmp_path / "records.jsonl"), job=str(tmp_path / "job"))
+    with pytest.raises(ConfigError, match="got its URLs from a program"):
+        again(str(tmp_path / "job"))
+    assert outcomes(tmp_path / "records.jsonl") == {"a": "ok"}
+
+
+def test_a_table_that_somebody_reads(tmp_path):
+    """What is not in its file yet goes with it: the rows of the run before are all there under their new name."""
+    with site(tmp_path) as (server, _), closing(sqlite3.connect(tmp_path / "pages.sqlite")) as reader:
+        reader.execute("CREATE TABLE mine (x)")
+        reader.execute("PRAGMA journal_mode = WAL")
+        options = ["-o", str(tmp_path / "records.jsonl"), "-O", str(tmp_path / "pages.sqlite")]
+        job = ["--delay", "0", "-q", "--job", str(tmp_path / "job")]
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM mine").fetchall()
+        assert main([server.url("/a.html"), *options, *job]) == 0
+        again(str(tmp_path / "job"))
+    with closing(sqlite3.connect(tmp_path / "pages.1.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM records").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("moved", range(11))
 def test_killed_while_it_is_put_aside(tmp_path, monkeypatch, moved):
     """Whatever the instant: nothing is lost, the job says that it is to go on, and it does."""
     with site(tmp_path) as (server, _):

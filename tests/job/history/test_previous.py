@@ -71,6 +71,27 @@ def test_validators(tmp_path, name):
     previous.close()
 
 
+@pytest.mark.parametrize("value", ['"a"\r\nX-Evil: 1', '"a"\nX-Evil: 1', '"a\0"', '"\x85"', f'"{"a" * 5_000}"', None])
+@pytest.mark.parametrize("name", ["etag", "last-modified"])
+def test_validators_that_cannot_be_sent(tmp_path, name, value):
+    """A file may hold anything: no line of it becomes a header of its own."""
+    headers = {name: [] if value is None else [value]}
+    previous = Previous(written(tmp_path, line("http://a.example/", headers=headers)))
+    assert not previous.conditions(asked("http://a.example/"), private=True)
+    assert previous.kept(parse("http://a.example/")) is not None
+    previous.close()
+
+
+def test_numbers_of_any_length(tmp_path):
+    """A page may have given one in its data; what was kept of it is known again."""
+    large = {"data": {"n": 10**100}, "size_body": 1 << 70, "links": 1 << 70}
+    previous = Previous(written(tmp_path, line("http://a.example/", **large)))
+    kept = previous.kept(parse("http://a.example/"))
+    assert kept is not None
+    assert (kept.data, kept.size_body, kept.links) == ({"n": 10**100}, 1 << 70, 1 << 70)
+    previous.close()
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
