@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 from crawler.errors import CodedError
 from crawler.redaction import scrub
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows would write CRLF otherwise
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0)  # to open a pipe is to wait for who is at its other end
@@ -152,7 +152,7 @@ def check_place(path: str) -> None:
 
 def coded(error: OSError, name: str) -> CodedError:
     """The error as a CodedError, of which it is the cause."""
-    code = "disk_full" if error.errno in _FULL else "write_error"
+    code = "disk_full" if error.errno in FULL else "write_error"
     problem = CodedError(code, f"{scrub(name)}: {error.strerror or error}")
     problem.__cause__ = error
     return problem

@@ -254,4 +254,5 @@ def _table(config: Config, output: Target, suffix: str, *, fresh: bool) -> Table
         write = partial(making.duckdb, table=name)
     elif suffix in SEPARATED:
         write = partial(making.csv, delimiter=SEPARATED[suffix], raw=config.csv_raw, bom=config.csv_bom)
-    return MadeAtTheEnd(partial(making.make, output.grows, output.path, write, columns, unseen))
+    make = partial(making.make, output.grows, output.path, write, columns, unseen)
+    return MadeAtTheEnd(lambda stopped: make(stopped=stopped))

@@ -16,6 +16,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 import pytest
+from full_disk import small_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -31,6 +32,7 @@ from crawler.sinks.tables.arrow import records_table
 from crawler.sinks.tables.columns import MOST_COLUMNS, Seen, fitting, kind_of, of_records
 from crawler.sinks.tables.log import numbered
 from crawler.sinks.tables.logged import Logged, MadeAtTheEnd
+from crawler.sinks.tables.making import GivenUpError
 from crawler.sinks.tables.sqlite import SqliteTable
 from crawler.sinks.writer import open_output
 
@@ -474,7 +476,9 @@ def test_the_log_is_whole_before_the_table_is_made(tmp_path, keeps_log):
     """And goes with it, unless a job needs it. Records are numbered."""
     found = []
     reactor = Reactor()
-    records = sink(tmp_path, lambda: found.append((tmp_path / "x.tab.rows").read_bytes()), reactor, keeps_log=keeps_log)
+    records = sink(
+        tmp_path, lambda _: found.append((tmp_path / "x.tab.rows").read_bytes()), reactor, keeps_log=keeps_log
+    )
     assert records.write(OK, None, 7) is None
     ended = records.close()
     assert isinstance(ended, Deferred)
@@ -493,7 +497,7 @@ def test_a_table_that_fails(tmp_path, error, code):
     """The run fails with a code, and is told where the rows are."""
     reactor = Reactor()
 
-    def fail() -> None:
+    def fail(_: object) -> None:
         raise error
 
     records = sink(tmp_path, fail, reactor)
@@ -510,7 +514,7 @@ def test_giving_up(tmp_path):
     """Who cannot wait for a long table gets the log, and is told so."""
     reactor = Reactor()
     go_on = threading.Event()
-    records = sink(tmp_path, go_on.wait, reactor)
+    records = sink(tmp_path, lambda _: go_on.wait(), reactor)
     ended = records.close()
     failures: list[CodedError] = []
     assert ended is not None
@@ -520,6 +524,49 @@ def test_giving_up(tmp_path):
     (failure,) = failures
     assert failure.code == "write_error"
     assert "its rows are in" in failure.message
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb", "csv"])
+def test_giving_up_ends_the_making(tmp_path, kind):
+    """At the next row: no half table is left, and the one that was there is as it was."""
+    rows = log(tmp_path, *({"x": number} for number in range(100)))
+    asked: list[int] = []
+
+    def stopped() -> bool:
+        asked.append(1)
+        return len(asked) > 150  # in the second reading
+
+    how = {"parquet": making.parquet, "duckdb": write_duckdb, "csv": write_csv}[kind]
+    (tmp_path / f"x.{kind}").write_text("old")
+    with pytest.raises((GivenUpError, ValueError)):
+        making.make(str(rows), str(tmp_path / f"x.{kind}"), how, None, stopped=stopped)
+    assert len(asked) == 151
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", f"x.{kind}"]
+    assert (tmp_path / f"x.{kind}").read_text() == "old"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb", "csv"])
+@pytest.mark.parametrize("most", [5_000, 50_000, 200_000])
+def test_a_disk_that_gets_full_while_a_table_is_made(tmp_path, kind, most):
+    """It is told, nothing is left of it, and the log stays: also when only the last bytes have no place."""
+    rows = log(tmp_path, *({"x": f"{number:064x}"[::-1] * 2} for number in range(5_000)))
+    how = {"parquet": making.parquet, "duckdb": write_duckdb, "csv": write_csv}[kind]
+    target = tmp_path / f"x.{kind}"
+    try:
+        with small_files(most):
+            making.make(str(rows), str(target), how, None)
+    except OSError:
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["log"]
+        return
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", f"x.{kind}"]
+    found = {
+        "parquet": lambda: parquet.read_table(target).num_rows,
+        "duckdb": lambda: (
+            duckdb.connect(str(target), read_only=True).sql("SELECT count(*) FROM items").fetchall()[0][0]
+        ),
+        "csv": lambda: len(target.read_text("utf-8-sig").splitlines()) - 1,
+    }[kind]()
+    assert found == 5_000
 
 
 def test_items_are_lines(tmp_path):

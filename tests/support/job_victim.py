@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -283,22 +283,27 @@ def live(folder: Path, mode: str, doom: Doom, ready: int) -> None:
 
 
 def kill_loop(
-    live: Callable[[Doom, int], object], seed: int, kills: int, records: int, moment: float = 0.08
+    live: Callable[[Doom, int], object],
+    seed: int,
+    kills: int,
+    records: int,
+    moment: float = 0.08,
+    at_the_end: Sequence[str] = (),
 ) -> dict[str, int]:
     """Run `live` in a process of its own until it is killed, so many times, and then once to its end.
 
     It gets its Doom, and a descriptor to write to when it has begun. All together have about so many `records` to
-    write; who dies after a moment does within so many seconds. Returns how many died of what; leaves with 1 if a
-    run fails.
+    write; who dies after a moment does within so many seconds. After them a run each is killed at the points that are
+    passed `at_the_end`, when all is written. Returns how many died of what; leaves with 1 if a run fails.
     """
     rng = random.Random(seed)
     deaths: dict[str, int] = {}
     points = (kills * [*COUNTS])[:kills]
     rng.shuffle(points)
-    for point in (*points, "never"):
+    for point in (*points, *at_the_end, "never"):
         # About half of `kills` parts: what is in flight or held comes on top.
         most = max(2, records // (2 * kills))
-        doom = Doom(point, rng, rng.randint(min(10, most), most) if point != "never" else sys.maxsize)
+        doom = Doom(point, rng, rng.randint(min(10, most), most) if point in COUNTS else sys.maxsize)
         done, ready = os.pipe()
         pid = os.fork()
         if pid == 0:

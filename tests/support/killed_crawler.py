@@ -31,6 +31,8 @@ from crawler.job.verify import verify
 from crawler.run.composition import Crawler
 from crawler.run.reactors import private_reactor, run
 from crawler.sinks.csv import Csv
+from crawler.sinks.tables import making
+from crawler.sinks.tables.sqlite import SqliteTable
 from crawler.sinks.tee import Tee
 from crawler.store import database
 
@@ -39,6 +41,15 @@ DELAY = 0.06
 JITTER = 0.01  # the kernel tells when a request came in its ticks of 4 ms
 OUTPUTS = ("out.jsonl", "out.csv", "out.jsonl.gz", "out.sqlite", "out.parquet", "out.duckdb")
 ITEMS = "items.sqlite"
+MAKING = (
+    "before rows go into a table",
+    "after rows went into a table",
+    "while a table is made",
+    "before a table gets its name",
+    "before another gets its name",
+    "after a table got its name",
+)
+"""Points that a run passes which writes all that is left."""
 ARCHIVE = "out.warc.gz"
 
 Found = tuple[object, str, str]  # the line of a list or None; the URL; its status, or the code for which there is none
@@ -102,6 +113,10 @@ def live(settings: dict[str, object], doom: Doom, ready: int) -> None:
     doom.wrap(database.Store, "write", before="before a commit", after="after a commit")
     doom.wrap(Tee, "write", before="before a record is written")
     doom.wrap(Tee, "flush", after="after a flush")
+    doom.wrap(SqliteTable, "_put", before="before rows go into a table", after="after rows went into a table")
+    doom.wrap(making, "parquet", before="while a table is made", after="before a table gets its name")
+    doom.wrap(making, "duckdb", after="before another gets its name")
+    doom.wrap(making, "make", after="after a table got its name")
     doom.count_writes(Csv)
     with private_reactor() as (reactor, dial):
         doom.spent = lambda: reactor.callLater(LEFTOVER, os.kill, os.getpid(), AT_REST)
@@ -192,6 +207,7 @@ def problems(folder: Path, mode: str, wanted: list[Found], apart: list[float]) -
     held, rows = items(folder)
     if held != rows or not rows:
         yield f"{ITEMS}: {rows.total()} items, and the records hold {held.total()}"
+    yield from (f"{path.name} is left" for path in folder.glob("*.part*"))
     yield from (str(problem) for problem in verify(str(folder / "job")).problems)
     if soon := [distance for distance in apart if distance < DELAY - JITTER]:
         yield f"{len(soon)} requests too soon, the first after {soon[0]:.4f} s"
@@ -209,7 +225,7 @@ def killed(folder: Path, mode: str, seed: int, kills: int) -> dict[str, object]:
             inputs = [str(folder / "urls.txt")]
         wanted = expected(mode, lines, bases, pages)
         run_once: Callable[[Doom, int], object] = partial(live, options(folder, mode, inputs))
-        deaths = kill_loop(run_once, seed, kills, len(wanted), moment=0.3)
+        deaths = kill_loop(run_once, seed, kills, len(wanted), moment=0.3, at_the_end=MAKING)
         apart = distances(web.stop())
     return {
         "deaths": deaths,

@@ -39,6 +39,9 @@ class Table(Protocol):
     def finish(self) -> None:
         """The log is whole."""
 
+    def give_up(self) -> None:
+        """It is not wanted any more; `finish` may raise what it likes, soon. This is called from another thread."""
+
 
 class Logged:
     """Writes the lines of `encode` to `writer`, each with its number; `table` follows at `path`, the log is at `log`.
@@ -74,7 +77,8 @@ class Logged:
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:  # noqa: ARG002
         if self._error is not None:
             return fail(self._error)
-        self._start()
+        if self._table.live:
+            self._start()
         lines = self._encode(record, sequence)
         if not lines:
             return None
@@ -88,7 +92,8 @@ class Logged:
     def close(self) -> Deferred[None] | None:
         """Close the log, then make the table. Cancelling gives the table up: the log stays, and the Deferred fails."""
         if self._closing is None:
-            self._start()
+            if self._table.live:
+                self._start()
             if self._timer is not None:
                 self._timer.cancel()
             self._closing = Deferred(self._give_up)
@@ -100,11 +105,14 @@ class Logged:
         return self._closing
 
     def _start(self) -> None:
+        """Start the thread: of a table that grows at once, of another one when its log is whole."""
         if self._inbox is None:
             self._inbox = SimpleQueue()
             size = os.stat(self._log).st_size  # noqa: PTH116 - before anything of this run is in it
             name = f"table {self._path}"
-            threading.Thread(target=self._serve, args=(self._inbox, size), name=name, daemon=True).start()
+            # Arrow and DuckDB abort the process when it ends while they are at work; who waits for a lock does not.
+            is_daemon = self._table.live
+            threading.Thread(target=self._serve, args=(self._inbox, size), name=name, daemon=is_daemon).start()
 
     def _grow(self) -> None:
         self._timer = None
@@ -112,9 +120,10 @@ class Logged:
             self._inbox.put(False)
 
     def _whole(self, _: object) -> None:
-        assert self._inbox is not None
         assert self._closing is not None
         if self._error is None:
+            self._start()
+            assert self._inbox is not None
             self._inbox.put(True)
         else:  # the thread has ended before
             self._closing.errback(self._error)
@@ -166,6 +175,7 @@ class Logged:
     def _give_up(self, _: Deferred[None]) -> None:
         with self._lock:
             self._given_up = True
+        self._table.give_up()
         words = f"{scrub(self._path)}: given up before it was whole; its rows are in {scrub(self._log)}"
         self._error = CodedError("write_error", words)
         assert self._closing is not None
@@ -173,12 +183,13 @@ class Logged:
 
 
 class MadeAtTheEnd:
-    """A table of the whole log: `make` makes it."""
+    """A table of the whole log: `make` makes it, and asks the function that it gets whether it is still wanted."""
 
     live = False
 
-    def __init__(self, make: Callable[[], None]) -> None:
+    def __init__(self, make: Callable[[Callable[[], bool]], None]) -> None:
         self._make = make
+        self._stopped = threading.Event()
 
     def begin(self, size: int) -> None:
         """It is made anew each time."""
@@ -187,4 +198,7 @@ class MadeAtTheEnd:
         """It waits for the end."""
 
     def finish(self) -> None:
-        self._make()
+        self._make(self._stopped.is_set)
+
+    def give_up(self) -> None:
+        self._stopped.set()

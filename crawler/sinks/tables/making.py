@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from crawler.files import create
+from crawler.files import FULL, create
 from crawler.sinks.csv import Cells
 from crawler.sinks.tables.arrow import batches, schema_of
 from crawler.sinks.tables.columns import MORE, MOST_COLUMNS, Columns, Seen, flattened
@@ -37,13 +37,25 @@ Write = Callable[[Rows, Columns, str], None]
 """Makes a file of rows, at a path where nothing is."""
 
 
-def make(log: str, target: str, write: Write, columns: Columns | None, unseen: tuple[str, ...] = ()) -> None:
+class GivenUpError(Exception):
+    """The table is not wanted any more."""
+
+
+def make(
+    log: str,
+    target: str,
+    write: Write,
+    columns: Columns | None,
+    unseen: tuple[str, ...] = (),
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
     """Have `write` make the table `target` of the lines in `log`, in place of what had its name, whole or not at all.
 
     Without `columns` the rows are items, and say which there are; `unseen` are those whose kind they say. What a killed
-    run has left of its making goes. Raises OSError, and ValueError for a log that is not whole.
+    run has left of its making goes. Raises OSError, ValueError for a log that is not whole, and GivenUpError soon after
+    `stopped` says so.
     """
-    rows: Rows = partial(_rows, log)
+    rows: Rows = partial(_rows, log, stopped)
     if columns is None:
         columns, more = _columns_of_items(rows)
         if more:
@@ -75,9 +87,11 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _rows(log: str) -> Iterator[Mapping[str, Any]]:
+def _rows(log: str, stopped: Callable[[], bool]) -> Iterator[Mapping[str, Any]]:
     with Path(log).open("rb") as lines:
         for line in lines:
+            if stopped():
+                raise GivenUpError
             yield flattened(row_of(line).values)
 
 
@@ -137,11 +151,13 @@ def duckdb(rows: Rows, columns: Columns, path: str, *, table: str) -> None:
             db.execute("SET enable_progress_bar = false")  # it would be on our standard output
             db.register("rows", reader)
             db.execute(f"CREATE TABLE {table} AS SELECT * FROM rows")  # noqa: S608
-    except IOException as error:
-        full = os.strerror(errno.ENOSPC) in str(error)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+            db.execute("CHECKPOINT")  # when it is closed it does so, too, but tells nobody of a full disk
     except Error as error:
-        raise ValueError(str(error)) from error
+        words = str(error)  # what the system said stands only there, whatever the class
+        number = next((number for number in FULL if os.strerror(number) in words), errno.EIO)
+        if number != errno.EIO or isinstance(error, IOException):
+            raise OSError(number, words) from error
+        raise ValueError(words) from error
 
 
 def csv(rows: Rows, columns: Columns, path: str, *, delimiter: str, raw: bool, bom: bool) -> None:

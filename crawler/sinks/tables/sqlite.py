@@ -69,6 +69,9 @@ class SqliteTable:
                 self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
 
+    def give_up(self) -> None:
+        """What it has stays, and the next run of a job goes on from there."""
+
     def _begin(self, size: int) -> None:
         # A thread of its own has all of it.
         self._db = db = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
