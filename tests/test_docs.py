@@ -82,6 +82,8 @@ def _option(option: Option) -> tuple[str, str, str]:
         defaults.append(f"`{option.kind.show(option.default)}`")
     if option.recursive is not None:
         defaults.append(f"with `-r` `{option.kind.show(option.recursive)}`")
+    if option.mirrored is not None:
+        defaults.append(f"with `--mirror` `{option.kind.show(option.mirrored)}`")
     if option.saving is not None:
         defaults.append(f"with `--bodies` `{option.kind.show(option.saving)}`")
     return ", ".join(f"`{flag}`" for flag in flags), ", ".join(defaults), option.help

@@ -173,6 +173,8 @@ def meaning(option: Option) -> str:
         defaults.append(option.kind.show(option.default))
     if option.recursive is not None:
         defaults.append(f"with -r {option.kind.show(option.recursive)}")
+    if option.mirrored is not None:
+        defaults.append(f"with mirror {option.kind.show(option.mirrored)}")
     if option.saving is not None:
         defaults.append(f"with bodies {option.kind.show(option.saving)}")
     return f"{option.help} [{'; '.join(defaults)}]" if defaults else option.help

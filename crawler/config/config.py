@@ -167,6 +167,8 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
         sources = (*sources, from_file(str(path), OPTIONS, label))
     values, origins = combine(reversed(sources), NAMES)
     values.pop(CONFIG_FILE.name, None)
+    if values.get("mirror") is not None:
+        _imply(values, origins, {"recursive": True, "bodies": values["mirror"], "bodies_as": "url"})
     if values.get("recursive"):
         for option in OPTIONS.values():
             if option.recursive is not None:
@@ -183,6 +185,23 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
         _check_secrets(config, origins)
     _check_together(config, origins)
     return Settings(config, origins)
+
+
+def _imply(values: dict[str, object], origins: dict[str, str], implied: Mapping[str, object]) -> None:
+    """--mirror stands for other options. Raises ConfigError where they say otherwise."""
+    if is_object(str(implied["bodies"])):
+        raise ConfigError(
+            f"{origins['mirror']}: {shown(implied['bodies'])} is no folder (links are rewritten in its files)"
+        )
+    for name, value in implied.items():
+        if values.get(name) is None:
+            values[name] = value
+            origins[name] = origins["mirror"]
+        elif values[name] != value:
+            raise ConfigError(f"{origins[name]}: cannot be combined with {origins['mirror']} (that decides it)")
+    for option in OPTIONS.values():
+        if option.mirrored is not None:
+            values.setdefault(option.name, option.mirrored)
 
 
 def _check_secrets(config: Config, origins: Mapping[str, str]) -> None:

@@ -73,7 +73,8 @@ class Kind(Protocol):
 class Option(NamedTuple):
     """One option. In Config's annotations `name` and `default` are still open: they are those of the field.
 
-    `recursive` is the default of a crawl, where that is another one; `saving` that of a run with --bodies.
+    `recursive` is the default of a crawl, where that is another one; `saving` that of a run with --bodies,
+    `mirrored` that of one with --mirror.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Option(NamedTuple):
     default: object = None
     recursive: object = None
     saving: object = None
+    mirrored: object = None
 
     @property
     def opposites(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from crawler.frontier.seen import Seen
 from crawler.models import (
     GUESS_SOURCE,
     INDEX_SOURCE,
+    REQUISITE_SOURCE,
     ROBOTS,
     SITEMAP_SOURCE,
     Ask,
@@ -230,6 +231,21 @@ class Admission:
         source = INDEX_SOURCE if is_index else None
         self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source, page=request.url)
 
+    def accept_requisites(self, request: Request, requisites: Iterable[Url], now: float) -> None:
+        """Queue what a page is shown with, wherever it is, each once."""
+        scope = self._scope
+        if scope is None:
+            return
+        place = Input(REQUISITE_SOURCE, parent=request.url.href, depth=(request.input.depth or 0) + 1)
+        for url in requisites:
+            wanted = Request(self._next, url, url.href, place, now)
+            error = scope.judge_requisite(url)
+            if error is not None:
+                self._skip(wanted, error)
+            elif self._frontier.add(wanted):
+                self._next += 1
+                self.pending += 1
+
     def accept_sitemaps(self, request: Request, references: Iterable[str], now: float) -> None:
         """Queue the sitemaps that the robots.txt of a request's origin names; what is no URL is left out.
 
@@ -252,11 +268,17 @@ class Admission:
             return None
         if request.input.parent is None:
             self._scope.add_seed(onward.url)
-        elif (error := self._scope.judge(onward.url, request.input.depth or 0)) is not None:
+        elif (error := self._judge(onward.url, request.input)) is not None:
             return error
         if self._frontier.leads(onward) or _wants_the_answer(request) or self._waits_for(onward):
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
+
+    def _judge(self, url: Url, place: Input) -> CodedError | None:
+        assert self._scope is not None
+        if place.source == REQUISITE_SOURCE:
+            return self._scope.judge_requisite(url)
+        return self._scope.judge(url, place.depth or 0)
 
     def _waits_for(self, onward: Request) -> bool:
         """Whether a known URL that a redirect has led to is one that ended as a duplicate of what the redirect is of.

@@ -111,7 +111,11 @@ class Disposition:
         while visits:
             visit = visits[0]
             findings = self._findings(visit)
-            if findings is not None and findings.follow and not self._linked(visit, findings, end):
+            if (
+                findings is not None
+                and (findings.follow or findings.requisites)
+                and not self._linked(visit, findings, end)
+            ):
                 break
             visits.popleft()
             read.append((visit, findings))
@@ -167,6 +171,8 @@ class Disposition:
         now = self._clock.seconds()
         if self._linking is None and visit.response is not None:
             self._admission.saw(request, visit.response)
+            if findings.requisites:
+                self._admission.accept_requisites(request, findings.requisites, now)
         if len(links) <= _LINKS:
             self._admission.accept_links(request, links, now, is_index=findings.is_index)
             return True

@@ -208,7 +208,9 @@ def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks |
     """The reader of a run. Raises ValueError for a declaration that is none."""
     discovery = extraction = None
     if config.recursive:
-        rules = LinkRules(frozenset(config.links), config.nofollow, product_token(config.user_agent))
+        rules = LinkRules(
+            frozenset(config.links), config.nofollow, product_token(config.user_agent), config.mirror is not None
+        )
         discovery = Discovery(rules)
     if config.declarations or config.extract_all:
         from crawler.page.extract import compile as compile_extraction  # parsel and lxml: only for those who extract

@@ -100,6 +100,17 @@ class Scope:
             return CodedError("depth_limit", f"depth {depth} (--depth {self._max_depth})")
         return self._trap(url)
 
+    def judge_requisite(self, url: Url) -> CodedError | None:
+        """The same for what a page is shown with: it may be anywhere, and as deep as the page is."""
+        href = url.href
+        if len(href) > self._max_length:
+            return CodedError("trap_suspected", f"the URL has {len(href):,} characters (allowed: {self._max_length:,})")
+        octets = href.encode() if self._exclude else b""
+        for pattern in self._exclude:
+            if pattern.matches(octets):
+                return CodedError("out_of_scope", f"--exclude {pattern.text!r} matches")
+        return self._trap(url)
+
     def explain(self, url: Url, depth: int) -> str:
         """In words, which rules let the URL in, or which one keeps it out."""
         error = self.judge(url, depth)

@@ -18,6 +18,8 @@ GUESS_SOURCE: Final = "--sitemaps"
 """The `source` of one that a robots.txt, its `parent`, does not name, and that is where sitemaps mostly are."""
 LOGIN_SOURCE: Final = "login"
 """The `source` of what is asked for before the first input, to log in."""
+REQUISITE_SOURCE: Final = "--mirror"
+"""The `source` of an input that a page needs to be shown: an image, a style, a script."""
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
 

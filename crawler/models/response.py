@@ -106,13 +106,15 @@ class Findings(msgspec.Struct, kw_only=True):
 
     `kept` is there if the page is as an earlier run had it.
 
-    `links` is how many links were found, `follow` what is to be followed. A sitemap is nothing to take data from; with
+    `links` is how many links were found, `follow` what is to be followed, `requisites` what is fetched wherever it is,
+    to show the page. A sitemap is nothing to take data from; with
     `is_index` what it leads to are sitemaps.
     """
 
     title: str | None = None
     links: int | None = None
     follow: list[Url | Wanted] = []
+    requisites: list[Url] = []
     data: Any = None
     duplicate_of: str | None = None
     warnings: list[str] = []

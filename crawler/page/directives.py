@@ -85,11 +85,26 @@ def parse_robots_header(values: Iterable[str], agent: str = "") -> frozenset[str
 
 def refresh_target(content: str) -> str | None:
     """The URL, unresolved, to which a Refresh leads; None if it names none (it reloads the page) or is malformed."""
+    start, end = refresh_span(content)
+    return content[start:end].strip() or None
+
+
+def refresh_span(content: str) -> tuple[int, int]:
+    """Where that stands in it; an empty place if nowhere."""
     delay = _REFRESH.match(content)
     found = _REFRESH_URL.match(content, delay.end()) if delay else None
-    return (found[found.lastindex or 0].strip() or None) if found else None
+    return found.span(found.lastindex or 0) if found else (0, 0)
 
 
 def srcset_targets(srcset: str) -> list[str]:
     """The URLs, unresolved, of an image's candidates."""
-    return [candidate[1].rstrip(",") for candidate in _CANDIDATE.finditer(srcset)]
+    return [srcset[start:end] for start, end in srcset_spans(srcset)]
+
+
+def srcset_spans(srcset: str) -> list[tuple[int, int]]:
+    """Where they stand in it."""
+    spans = []
+    for candidate in _CANDIDATE.finditer(srcset):
+        start = candidate.start(1)
+        spans.append((start, start + len(candidate[1].rstrip(","))))
+    return spans

@@ -18,7 +18,7 @@ from crawler.charset import extract_type
 from crawler.charset.encodings import is_utf_8
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
-from crawler.models import INDEX_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
+from crawler.models import INDEX_SOURCE, REQUISITE_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
 from crawler.page.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.page.links import REFERENCES, Costly, scan
 from crawler.page.resolving import base_of, resolve
@@ -56,25 +56,31 @@ HEADERS: Final[tuple[str, ...]] = ("content-type", *_TELLING)
 class LinkRules(msgspec.Struct, frozen=True, array_like=True):
     """`kinds` says where links are looked for; `agent` is our product token.
 
-    With `nofollow` pages and links that say so lead nowhere.
+    With `nofollow` pages and links that say so lead nowhere. With `requisites` there is also what a page is
+    shown with.
     """
 
     kinds: frozenset[str]
     nofollow: bool
     agent: str
+    requisites: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
-    """What is read of an answer. `named`: somebody called it a sitemap; `headers` may hold others than HEADERS, too."""
+    """What is read of an answer. `named`: somebody called it a sitemap; `framed`: some page needs it, as a frame maybe;
+    `headers` may hold others than HEADERS, too.
+    """
 
     url: Url
     body: bytes
     headers: dict[str, list[str]]
     named: bool = False
+    framed: bool = False
 
     @classmethod
     def of(cls, request: Request, response: Response) -> Self:
-        return cls(request.url, response.body, response.headers, _is_named_sitemap(request))
+        framed = request.input.source == REQUISITE_SOURCE
+        return cls(request.url, response.body, response.headers, _is_named_sitemap(request), framed)
 
     @property
     def may_be_tried(self) -> bool:
@@ -107,6 +113,8 @@ def is_quick(response: Response) -> bool:
 
 def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None) -> Findings:
     """What an answer says and where it leads. Raises Costly when that takes more than so many steps."""
+    if rules.requisites and max_cost is not None and len(answer.body) > QUICK:
+        raise Costly  # it is looked through twice
     findings = Findings()
     if answer.named or _looks_like_sitemap(answer):
         findings.is_sitemap = True
@@ -117,6 +125,8 @@ def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None)
         if page is not None:
             _read_page(answer, rules, charset, findings, max_cost, xml=page == _XHTML)
         _read_headers(answer, rules, findings)
+        if rules.requisites:
+            _read_requisites(answer, media, page, charset, findings)
     return findings
 
 
@@ -224,6 +234,19 @@ def _read_page(
 @cache
 def _elements(kinds: frozenset[str]) -> frozenset[str]:
     return kinds.intersection(REFERENCES)
+
+
+def _read_requisites(
+    answer: Answered, media: str | None, page: str | None, charset: str | None, findings: Findings
+) -> None:
+    from crawler.page.offline.editing import Document  # only who mirrors waits for this
+    from crawler.page.offline.requisites import requisites, syntax_of
+
+    body = answer.body[:MAX_SCANNED]
+    syntax = syntax_of(page or media, body)
+    if syntax is not None:
+        document = Document(body, answer.url, syntax, charset)
+        findings.requisites = requisites(document, frames=not answer.framed)
 
 
 def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> None:

@@ -109,6 +109,10 @@ def tokens(names: frozenset[str] | None) -> re.Pattern[bytes]:
     return re.compile(f"<{passed}(?:{link}|{_TAG}|{_COMMENT}|{_BOGUS_COMMENT})".encode())
 
 
+_EVERY_TAG: Final = re.compile(rf"<(?:{_TAG}|{_COMMENT}|!\[CDATA\[|{_BOGUS_COMMENT})".encode())
+_EVERY_ATTRIBUTE: Final = re.compile(f"{_GAP}({_NAME}){_assignment('(')}".encode())
+
+
 def _simple_tag(names: frozenset[str]) -> str:
     """An end tag, or another element's start tag, that certainly lasts to its first ">" and has no "<" before.
 
@@ -128,6 +132,20 @@ def _simple_tag(names: frozenset[str]) -> str:
     )
     outside, in_double, in_single = _but("<>\"'"), _but('<>"='), _but("<>'=")
     return f"""/[a-z0-9]*+>|(?:{name}){outside}*+(?:(?:"{in_double}*+"|'{in_single}*+'){outside}*+)*+>"""
+
+
+def every_tag() -> re.Pattern[bytes]:
+    """A pattern for `finditer`: all tags; groups: name (with the slash of an end tag), attributes, ">". Comments and
+    CDATA sections may come too, without groups.
+    """
+    return _EVERY_TAG
+
+
+def every_attribute() -> re.Pattern[bytes]:
+    """A pattern for `finditer` in the attributes of a tag. Groups: the name; the value, in the one of three that its
+    quotes decide (double, single, none), or in no group.
+    """
+    return _EVERY_ATTRIBUTE
 
 
 @cache

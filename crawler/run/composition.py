@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
 from crawler.engine.control import Control
+from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.run.closing import Closing
 from crawler.run.inputs import Inputs, open_inputs
@@ -22,12 +23,14 @@ from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats.stats import Snapshot, Stats
+from crawler.urls import canonical_href
 
 # Not every run has a job or writes about itself: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
     from crawler.page.callbacks import Callbacks, Parse
     from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
+    from crawler.sinks.mirror.finishing import Finished
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
@@ -74,6 +77,8 @@ class Crawler:
         self._bodies = bodies
         self._begun = False
         self._reading: Deferred[Any] | None = None  # what comes before the crawl, and may be given up
+        self.copied: Finished | None = None
+        self._finishing: Deferred[Any] | None = None
         self._artifacts: Artifacts | None = None
         self._closing = Closing(reactor)
         self.stats = Stats(
@@ -109,6 +114,8 @@ class Crawler:
         """Close every socket now, and half a second later every output: what a reader has not taken by then is lost."""
         if self._reading is not None:
             self._reading.cancel()
+        if self._finishing is not None:
+            self._finishing.cancel()
         if self._artifacts is not None:
             self._artifacts.give_up()  # first: what ends now is still to be written about
         if self.parts.crawl is not None:
@@ -168,6 +175,8 @@ class Crawler:
                 yield crawl.run()
             finally:
                 yield from self._closing.close(sink)
+            if config.mirror is not None:
+                yield from self._finish_mirror(config.mirror)
             if parts.job is not None:
                 self.books = parts.job.books()
         return self.stats.snapshot()
@@ -197,6 +206,21 @@ class Crawler:
             self._reading = None
         assert self.parts.objects is not None
         resources.callback(self.parts.objects.close)
+
+    def _finish_mirror(self, folder: str) -> Generator[Deferred[Any], Any, None]:
+        """Rewrite the links of the copy; who aborts the run ends this."""
+        from crawler.sinks.mirror.finishing import Copy
+
+        config = self.config
+        same = partial(canonical_href, sort_query=config.sort_query, drop_trackers=config.strip_trackers)
+        self._finishing = Work(self._reactor, lambda given_up: Copy(folder, same).finish(given_up)).done
+        try:
+            self.copied = yield self._finishing
+        except CancelledError:
+            message = f"{folder}: the links are not all rewritten, as the run was given up"
+            raise CodedError("write_error", message) from None
+        finally:
+            self._finishing = None
 
     def _logged_in(self) -> Generator[Deferred[Any], Any, bool]:
         """Do what comes before the first URL, and before an output is replaced. False if the run was ended meanwhile.
@@ -234,6 +258,7 @@ class Crawler:
             wants_bodies=self._bodies,
             job=parts.job,
             bodies=None if parts.saving is None else parts.saving.bodies,
+            mirror=None if parts.saving is None else parts.saving.mirror,
             objects=parts.objects,
         )
         if parts.saving is not None and parts.saving.away is not None:

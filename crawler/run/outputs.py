@@ -38,6 +38,13 @@ from crawler.sinks.writer import Output, open_output
 if TYPE_CHECKING:
     from crawler.run.objects.bodies import ObjectBodies
     from crawler.run.objects.looking import Objects
+    from crawler.sinks.mirror.recording import Recording
+
+
+class Synced(Protocol):
+    """What is brought to the disk before a record counts."""
+
+    def sync(self) -> None: ...
 
 
 class KeepsOutputs(Protocol):
@@ -50,7 +57,7 @@ class KeepsOutputs(Protocol):
 
     def bodies(self) -> Kept: ...
 
-    def sink(self, sink: Sink, synced: Sequence[Bodies] = ()) -> Sink: ...
+    def sink(self, sink: Sink, synced: Sequence[Synced] = ()) -> Sink: ...
 
 
 class Outputs(NamedTuple):
@@ -80,6 +87,7 @@ class Saving:
         self.accept: Accept | None = None
         self.spools: Spools | None = None
         self.bodies: Bodies | None = None
+        self.mirror: Recording | None = None
         self.away: ObjectBodies | None = None
         self._objects = objects
         if config.accept:
@@ -118,7 +126,12 @@ class Saving:
             spools=spools,
             accept=self.accept,
             kept=kept,
+            typed=config.mirror is not None,
         )
+        if config.mirror is not None:
+            from crawler.sinks.mirror.recording import Recording
+
+            self.mirror = Recording(folder)
 
     @staticmethod
     def _accept(config: Config) -> Accept:
@@ -138,13 +151,14 @@ def open_outputs(
     wants_bodies: bool = True,
     job: KeepsOutputs | None = None,
     bodies: Bodies | None = None,
+    mirror: Recording | None = None,
     objects: Objects | None = None,
 ) -> Outputs:
     """One sink for the outputs of the config, for `sinks` and `stats`. Some become `objects`.
 
     All outputs are opened or none: one that cannot be leaves no empty file of another, and no old one emptied.
-    `wants_bodies` says whether `sinks` want the body that rides along; `bodies` keeps them in files. Raises ValueError
-    for a suffix without a format.
+    `wants_bodies` says whether `sinks` want the body that rides along; `bodies` keeps them in files, and
+    `mirror` notes which. Raises ValueError for a suffix without a format.
     """
     outputs = targets(config)
     formats = [output.suffix for output in outputs]
@@ -170,7 +184,7 @@ def open_outputs(
     archive = next((sink for sink in lines if isinstance(sink, Archive)), None)
     if objects is not None:
         lines = [objects.put(sink, output, reactor) for sink, output in zip(lines, outputs, strict=True)]
-    records: Sink = Tee([*lines, *sinks])
+    records: Sink = Tee([*lines, *sinks, *([] if mirror is None else [mirror])])
     if config.omits_skips:
         records = Wanted(records)
     ordered = config.ordered and bool(lines or sinks) and (job is None or job.in_order)
@@ -178,7 +192,7 @@ def open_outputs(
     if bodies is not None and not ordered:
         records = Placing(bodies, records)
     if job is not None:
-        records = job.sink(records, [] if bodies is None else [bodies])
+        records = job.sink(records, [part for part in (bodies, mirror) if part is not None])
     if not ordered:
         return Outputs(Tee([stats, records]), None, archive)
     bodies_wait = bool(sinks) and wants_bodies

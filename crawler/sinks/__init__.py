@@ -17,6 +17,7 @@ __all__ = [
     "human",
     "jsonl",
     "memory",
+    "mirror",
     "ordered",
     "stream",
     "tables",

@@ -505,7 +505,10 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
         keywords.pop("cache_size", None)
     if keywords.get("cookie_jar"):
         keywords.pop("cookies", None)
-    crawls = keywords.get("recursive")
+    if keywords.get("mirror"):
+        for name in ("recursive", "bodies", "bodies_as"):
+            keywords.pop(name, None)
+    crawls = keywords.get("recursive") or keywords.get("mirror")
     if keywords.get("head"):
         keywords.pop("method", None)
     bodies = [name for name in ("data", "json", "form") if keywords.get(name)]

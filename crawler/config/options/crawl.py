@@ -120,6 +120,7 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
             CRAWL,
             "Where links are: some of " + ",".join(get_args(LinkKind)),
             metavar="KINDS",
+            mirrored=("a", "area", "link", "iframe", "frame", "refresh"),
         ),
     ] = ("a", "area", "refresh")
     nofollow: Annotated[

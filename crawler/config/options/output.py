@@ -124,6 +124,15 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
             metavar="hash|name|url",
         ),
     ] = "hash"
+    mirror: Annotated[
+        str | None,
+        Option(
+            Path("a folder", folder=True),
+            OUTPUT,
+            "Copy sites into DIR to be read offline: -r, with what pages are shown with, links rewritten",
+            metavar="DIR",
+        ),
+    ] = None
     accept: Annotated[
         tuple[str, ...],
         Option(

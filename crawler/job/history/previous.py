@@ -17,7 +17,7 @@ import msgspec
 from crawler.config.sources import ConfigError
 from crawler.errors import CodedError
 from crawler.job.history.records import Line, read_records
-from crawler.models import INDEX_SOURCE, Findings, Kept, Request, Response
+from crawler.models import INDEX_SOURCE, REQUISITE_SOURCE, Findings, Kept, Request, Response
 from crawler.redaction import scrub
 from crawler.urls import Url, canonical_key, parse
 
@@ -27,7 +27,7 @@ _LONGEST: Final = 4_096
 """Characters of a validator. A server that is sent a longer one may refuse the request for it."""
 _SCHEMA: Final = """
 CREATE TABLE pages (key BLOB PRIMARY KEY, etag TEXT, modified TEXT, kept BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE links (parent BLOB NOT NULL, url TEXT NOT NULL, in_index INTEGER NOT NULL);
+CREATE TABLE links (parent BLOB NOT NULL, url TEXT NOT NULL, source TEXT);
 """
 
 _encode: Final = msgspec.json.Encoder().encode  # not in MessagePack: an integer of a page may have any length
@@ -81,23 +81,34 @@ class Previous:
         kept = self.kept(request.url) if _gets(request) else None
         if kept is None or response.error is not None:
             return found
-        links, is_index = self._links(request.url)
+        links, requisites, is_index = self._links(request.url)
         if response.status == _NOT_MODIFIED:
             return Findings(
-                title=kept.title, links=kept.links, data=kept.data, follow=links, kept=kept, is_index=is_index
+                title=kept.title,
+                links=kept.links,
+                data=kept.data,
+                follow=links,
+                requisites=requisites,
+                kept=kept,
+                is_index=is_index,
             )
         if found is None:
             found = Findings()
         if links:
             found.follow = [*found.follow, *links]
             found.is_index = found.is_index or is_index
+        if requisites:
+            found.requisites = [*found.requisites, *requisites]
         if kept.status == response.status and kept.sha256 == response.digest():
             found.kept = kept
         return found
 
-    def _links(self, page: Url) -> tuple[list[Any], bool]:
-        rows = self._db.execute("SELECT url, in_index FROM links WHERE parent = ?", (canonical_key(page),)).fetchall()
-        return [parse(url) for url, _ in rows], any(in_index for _, in_index in rows)
+    def _links(self, page: Url) -> tuple[list[Any], list[Url], bool]:
+        """What a page led to, what it was shown with, and whether it was an index of sitemaps."""
+        rows = self._db.execute("SELECT url, source FROM links WHERE parent = ?", (canonical_key(page),)).fetchall()
+        links = [parse(url) for url, source in rows if source != REQUISITE_SOURCE]
+        requisites = [parse(url) for url, source in rows if source == REQUISITE_SOURCE]
+        return links, requisites, any(source == INDEX_SOURCE for _, source in rows)
 
     # Reading.
 
@@ -120,7 +131,7 @@ class Previous:
             if place is not None and place.parent is not None:
                 parse(line.url)
                 parent = canonical_key(parse(place.parent))
-                self._db.execute("INSERT INTO links VALUES (?, ?, ?)", (parent, line.url, place.source == INDEX_SOURCE))
+                self._db.execute("INSERT INTO links VALUES (?, ?, ?)", (parent, line.url, place.source))
         except CodedError:  # a line of a list that was no URL
             return
         if line.method != "GET" or line.outcome not in {"ok", "unchanged"} or line.truncated or line.sha256 is None:

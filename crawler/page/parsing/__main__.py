@@ -86,6 +86,12 @@ def _found(task: Discover) -> Findings:
             del findings.follow[count:]
             findings.warnings = [*findings.warnings, "parse_truncated"]
             break
+    for count, url in enumerate(findings.requisites):
+        room -= len(url.href)
+        if room < 0:
+            del findings.requisites[count:]
+            findings.warnings = [*findings.warnings, "parse_truncated"]
+            break
     return findings
 
 

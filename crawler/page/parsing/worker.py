@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -87,7 +88,8 @@ class ParseWorker:
     def discover(self, answer: Answered, rules: LinkRules) -> Deferred[Findings]:
         """What crawler.page.discovery.discover finds."""
         headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
-        return self._ask(Discover(Answered(answer.url, answer.body[: MAX_SIZE + 1], headers, answer.named), rules))
+        seen = msgspec.structs.replace(answer, body=answer.body[: MAX_SIZE + 1], headers=headers)
+        return self._ask(Discover(seen, rules))
 
     @property
     def waiting(self) -> int:

@@ -3,4 +3,4 @@
 Nothing from the network chooses where something is written: names are made safe, and no link on the disk is followed.
 """
 
-__all__ = ["keeping", "ledger", "names"]
+__all__ = ["keeping", "ledger", "names", "tree"]

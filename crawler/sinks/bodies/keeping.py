@@ -41,6 +41,8 @@ class Bodies:
     is not kept. A body below 256 KiB, or one that was read, is written on the reactor's thread: about 60 us for a small
     one, less than its fetch costs. Larger ones are there already, in one of the `spools`, and get their name here.
 
+    With `typed` a file ends as its type does (see names.by_url).
+
     With `durable` a file that is there already is compared, and `sync`, which may be called in another thread, brings
     all that was written until then to the disk, with its name.
     """
@@ -54,7 +56,9 @@ class Bodies:
         spools: Spools | None = None,
         accept: Accept | None = None,
         kept: Kept | None = None,
+        typed: bool = False,
     ) -> None:
+        self._typed = typed
         self._directory = directory
         self._layout = layout
         self._durable = durable
@@ -195,7 +199,7 @@ class Bodies:
     def _give_name(self, record: Record, response: Response, sequence: int) -> str:
         url = record.final_url or record.url
         if self._layout == "url":
-            *wanted, name = by_url(url, record.content_type)
+            *wanted, name = by_url(url, record.content_type, typed=self._typed)
         else:
             wanted, name = [], by_name(url, response.headers.get(_LISTED, ()), record.content_type)
         self._at = "/".join((*wanted, name))

@@ -66,6 +66,20 @@ _EXTENSIONS: Final = {
 }
 
 
+_SHOWN_AS: Final = {
+    "text/html": (".html", ".htm"),
+    "application/xhtml+xml": (".xhtml", ".xht"),
+    "image/svg+xml": (".svg",),
+    "text/css": (".css",),
+}
+"""The suffixes by which a browser knows these types."""
+_NOT_SHOWN: Final = frozenset((
+    ".html", ".htm", ".shtml", ".shtm", ".ehtml", ".xhtml", ".xht", ".svg", ".xml", ".xsl", ".xslt", ".mht", ".mhtml",
+))  # fmt: skip
+"""Those that have a browser run scripts: no file of another type has one."""
+_XML: Final = frozenset((".xml", ".xsl", ".xslt"))
+
+
 def place(directory: str, sha256: str, content_type: str | None) -> str:
     """Where the body with this hash is kept."""
     return os.path.join(directory, sha256[:2], sha256 + extension(content_type))  # noqa: PTH118 - twice as fast
@@ -94,8 +108,11 @@ def by_name(url: str, dispositions: Sequence[str], content_type: str | None) -> 
     return _with_suffix(name, content_type)
 
 
-def by_url(url: str, content_type: str | None) -> tuple[str, ...]:
-    """Folders and file of a URL: host/path/name, as wget has it; "@" stands before the query, "+" before a port."""
+def by_url(url: str, content_type: str | None, *, typed: bool = False) -> tuple[str, ...]:
+    """Folders and file of a URL: host/path/name, as wget has it; "@" stands before the query, "+" before a port.
+
+    With `typed` a browser that is given the file takes it for what its type said: it ends as that does.
+    """
     split = urlsplit(url)
     host = (split.hostname or "").strip("[]")
     if split.port is not None and split.port != _DEFAULT_PORTS.get(split.scheme):
@@ -106,7 +123,10 @@ def by_url(url: str, content_type: str | None) -> tuple[str, ...]:
     name = unquote(last)
     if split.query:
         name = f"{name}@{split.query}"
-    path = (safe(host), *(safe(unquote(folder)) for folder in folders), _with_suffix(safe(name), content_type))
+    file = _with_suffix(safe(name), content_type)
+    if typed:
+        file = _typed(file, content_type)
+    path = (safe(host), *(safe(unquote(folder)) for folder in folders), file)
     if sum(len(part.encode()) + 1 for part in path) > LONGEST_PATH:
         return (path[0], f"long-{_digest('/'.join(path[1:-1]))}", path[-1])
     return path
@@ -171,6 +191,20 @@ def numbered(name: str, number: int) -> str:
     """The name with a number, before its suffix."""
     stem, suffix = _split(name)
     return f"{stem}-{number}{suffix}"
+
+
+def _typed(name: str, content_type: str | None) -> str:
+    """With another suffix behind it, where its own says something else than the type: to a browser, that counts."""
+    media = (content_type or "").partition(";")[0].strip().lower()
+    if not media:
+        return name
+    suffix = _split(name)[1].lower()
+    meant = _SHOWN_AS.get(media)
+    if meant is not None:
+        return name if suffix in meant else name + meant[0]
+    if media.endswith("xml") and suffix in _XML:
+        return name
+    return name + extension(media) if suffix in _NOT_SHOWN else name
 
 
 def _with_suffix(name: str, content_type: str | None) -> str:
