@@ -241,9 +241,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError(f"{origins['proxy_file']}: cannot be combined with {origins['proxy']} (put it into the file)")
     check_request(config, origins)
     if config.cookie_jar is not None and config.cookies != SESSION:
-        raise ConfigError(
-            f"{origins['cookie_jar']}: cannot be combined with {origins['cookies']} {config.cookies} (run keeps)"
-        )
+        why = f"{origins['cookies']} {config.cookies} (a jar is that of a session: --cookies run)"
+        raise ConfigError(f"{origins['cookie_jar']}: cannot be combined with {why}")
     for name in ("cache_for", "cache_size"):
         if config.cache is None and getattr(config, name) != OPTIONS[name].default:
             raise ConfigError(f"{origins[name]}: is for the cache (add --cache DIR)")

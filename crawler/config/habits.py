@@ -69,6 +69,8 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "--directory-prefix": _BY_NAME,
     "-K": "URLs are named as a file, a URL a line: crawler urls.txt; options stand in --config FILE.toml",
     "-l": "links are followed so far with -r --depth N",
+    "--load-cookies": "write -b FILE",
+    "--save-cookies": "write --cookie-jar FILE",
     "-m": "the time for a URL is -t TIME",
     "-M": "the manual is `man crawler`, and all options are in `crawler help all`",
     "--manual": "the manual is `man crawler`, and all options are in `crawler help all`",

@@ -59,6 +59,8 @@ def at_host(config: Config, host_key: str, origins: Mapping[str, str] | None = N
     names are: their values may be secret.
     """
     said = Hosts(config.hosts).explain(host_key)
+    headers = _names(said["headers"][0] if "headers" in said else ())
+    more = [name for name in _names(config.headers) if name.lower() not in map(str.lower, headers)]
     for key, name in KEYS.items():
         if key not in said and origins is None:
             continue
@@ -67,13 +69,21 @@ def at_host(config: Config, host_key: str, origins: Mapping[str, str] | None = N
             where = f'[hosts."{pattern}"]'
         else:
             where = f"for all hosts: {origins.get(name, 'the default') if origins else 'the default'}"
-        if value is None or value == ():
+        if key == "headers":
+            words = ", ".join([*headers, *more]) or "none"
+            where += ", and for all hosts" if headers and more else ""
+        elif value is None:
             words = "none"
-        elif key == "headers" and isinstance(value, tuple):
-            words = ", ".join(pair(header)[0] for header in value)
         else:
             words = OPTIONS[name].kind.show(value)
+        if key == "auth" and value is not None and "authorization" in map(str.lower, [*headers, *more]):
+            where += "; but the header Authorization goes before it"
         yield f"{key:<12} {printable(words):<24} {printable(where)}"
+
+
+def _names(headers: object) -> list[str]:
+    assert isinstance(headers, tuple)
+    return [pair(header)[0] for header in headers]
 
 
 def _toml(value: object, name: str) -> str:

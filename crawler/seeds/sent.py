@@ -73,7 +73,7 @@ def _json(text: str) -> bytes:
     try:
         check_json(data)
     except ValueError as error:
-        raise ValueError(f"{shown(text[1:])} {error}") from None
+        raise ValueError(f"{_named_to_people(text[1:])} {error}") from None
     return data
 
 
@@ -144,11 +144,15 @@ def _held(path: str) -> bytes:
     except (OSError, ValueError) as error:
         raise ValueError(_cannot(path, error)) from None
     if len(data) > MOST_HELD:
-        where = "standard input" if path == _STANDARD_INPUT else shown(path)
-        raise ValueError(f"{where} has more than {MOST_HELD:,} bytes (send a plain file with --data @FILE)")
+        raise ValueError(
+            f"{_named_to_people(path)} has more than {MOST_HELD:,} bytes (send a plain file with --data @FILE)"
+        )
     return data
 
 
 def _cannot(path: str, error: Exception) -> str:
-    where = "standard input" if path == _STANDARD_INPUT else shown(path)
-    return f"{where} cannot be read: {getattr(error, 'strerror', None) or error}"
+    return f"{_named_to_people(path)} cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _named_to_people(path: str) -> str:
+    return "standard input" if path == _STANDARD_INPUT else shown(path)

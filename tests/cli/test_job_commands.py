@@ -371,6 +371,21 @@ class TestHostSettings:
         assert told["headers"] == 'X-Key [hosts."*.example"]'
         assert told["robots"] == "false for all hosts: the default"
 
+    def test_what_goes_together_and_what_goes_first(self, tmp_path, capsys, monkeypatch):
+        """Headers of the run are sent beside those of a table, and an Authorization in place of a login."""
+        monkeypatch.chdir(tmp_path)
+        Path("c.toml").write_text('[hosts."a.example"]\nheaders = ["X-Key: secret"]\nauth = "joe:secret"\n')
+        command = ["why", "--config", "c.toml", "http://a.example/x", "-H", "x-key: run"]
+        assert main([*command, "-H", "X-Run: 1"]) == 0
+        text = capsys.readouterr().out
+        told = {line.split()[0]: " ".join(line.split()[1:]) for line in text.splitlines()}
+        assert told["headers"] == 'X-Key, X-Run [hosts."a.example"], and for all hosts'
+        assert told["auth"] == '*** [hosts."a.example"]'
+        assert main([*command, "-H", "Authorization: Bearer secret"]) == 0
+        text += capsys.readouterr().out
+        assert "; but the header Authorization goes before it" in text
+        assert "secret" not in text
+
     def test_of_a_job(self, tmp_path, folder):
         """Beside the story of a URL stands what the job's tables say of its host, and no secret."""
         hosts = {"*.example": {"delay": 2, "headers": {"X-Key": "secret"}}}
