@@ -238,12 +238,13 @@ class CachedFetcher:
             return self._fetched(this._replace(found=None))
         stored = updated(found.stored, response.headers, requested=this.started, received=self._wall_clock())
         found = Found(found.key, stored, found.body)
-        self._store.refresh(found)
+        waits = self._store.refresh(found)
         response.cache = "revalidated"
         response.status = stored.status
         response.headers = {**response.headers, **stored.headers}
         response.warnings = list(dict.fromkeys((*stored.warnings, *response.warnings)))
-        return self._filled(this, found, response)
+        filling = self._filled(this, found, response)
+        return filling if waits is None else waits.addCallback(lambda _: filling)
 
     def _keep(self, response: Response, this: _Try) -> Deferred[None] | None:
         """Keep an answer, if that may be; see `Store.put` for what has to be waited for."""

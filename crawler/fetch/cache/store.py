@@ -152,20 +152,24 @@ class Store:
 
         What is returned fires when it has been tried: of a copy, and when too much waits for the disk.
         """
+        return self._give(partial(self._put, key, stored, body), len(body), waits=isinstance(body, str))
+
+    def refresh(self, found: Found) -> Deferred[None] | None:
+        """Keep the headers that it has now for the same body; what is returned is as that of `put`."""
+        body = found.body or b""
+        return self._give(partial(self._write_head, found.key, found.stored, body), len(body), waits=False)
+
+    def _give(self, task: Callable[[], None], size: int, *, waits: bool) -> Deferred[None] | None:
         with self._lock:
-            self._waiting += len(body)
-            waits = self._waiting > _FULL or isinstance(body, str)
-        self.disk.do(partial(self._quietly, partial(self._put, key, stored, body)))
-        self.disk.do(partial(self._written, len(body)))
+            self._waiting += size
+            waits = waits or self._waiting > _FULL
+        self.disk.do(partial(self._quietly, task))
+        self.disk.do(partial(self._written, size))
         return self._in_thread(_nothing) if waits else None
 
     def _written(self, size: int) -> None:
         with self._lock:
             self._waiting -= size
-
-    def refresh(self, found: Found) -> None:
-        """Keep the headers that it has now for the same body."""
-        self.disk.do(partial(self._quietly, partial(self._write_head, found.key, found.stored, found.body or b"")))
 
     def remove(self, key: str) -> None:
         """It is no good any more."""
@@ -201,7 +205,7 @@ class Store:
         def run() -> None:
             try:
                 result: _T | Failure = task()
-            except Damaged as problem:
+            except Exception as problem:  # Damaged; or a bug, which must not end the thread
                 result = Failure(problem)
             self.disk.tell(done.callback, result)
 
@@ -257,6 +261,9 @@ class Store:
             self._broken = True
             reason = f"{scrub(self.path)}: {error.strerror or error}"
             self.disk.tell(partial(self._log.warn, "--cache: nothing more is kept: {reason}", reason=reason))
+        except Exception as error:  # a bug: it must not end the thread, nor hide
+            self._broken = True
+            self.disk.tell(partial(self._log.failure, "--cache: nothing more is kept", failure=Failure(error)))
 
     def _place(self, key: str) -> str:
         return f"{self.path}{os.sep}{key[:2]}{os.sep}{key[2:]}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crawler.fetch.cache.fields import MOST, directives, http_date, seconds
 from crawler.fetch.cache.policy import (
@@ -432,3 +434,28 @@ def test_what_is_of_a_connection_or_a_session_is_not_kept():
 def test_who_asks(value, identity):
     """Each answer to a challenge of Digest is another one; who gives it is not."""
     assert asked(f"Authorization: {value}").identity == identity
+
+
+FIELDS = st.dictionaries(
+    st.sampled_from(["cache-control", "expires", "date", "age", "vary", "etag", "last-modified", "connection"]),
+    st.lists(
+        st.text(st.characters(max_codepoint=255)) | st.sampled_from([date(9), "max-age=9, =", "*", '"a"']), max_size=3
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(FIELDS, st.sampled_from([200, 206, 301, 304, 404, 503]), st.none() | st.just(60.0))
+def test_whatever_a_server_says(told, status, keep_for):
+    """Nothing of it raises, nothing lives for less than no time, and what is asked fits into one head."""
+    may_store(asked(), status, told, NOW, keep_for)
+    assert lifetime(status, told, NOW) >= 0
+    kept = stored(headers=kept_headers(told), status=status)
+    assert age(kept, NOW + 1) >= 1
+    is_usable(asked("Cache-Control: max-stale"), kept, NOW, keep_for)
+    not_modified(asked('If-None-Match: "a"'), kept)
+    again = updated(kept, told, requested=NOW, received=NOW)
+    assert is_of(again, told) or told.get("etag") or told.get("last-modified")
+    head = asked().asking(kept)
+    assert head.count(b"\r\n\r\n") == 1
+    assert head.count(b"\r\n") <= 5
