@@ -209,7 +209,9 @@ class Terminal:
             return FINISHED
         words = str(error)
         if error.code == "disk_full":
-            words += "; the run was ended, the records written until then are whole"
+            words += "; the run was ended"
+            if not config.holds_objects:
+                words += ", the records written until then are whole"
         if config.job is not None:
             words += "; nothing is lost: run the same command again to go on"
         self._voice.say(Said("error", words, "error", {"code": error.code}))

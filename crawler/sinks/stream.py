@@ -48,6 +48,8 @@ class StreamWriter(Writer):
 
     def _close_descriptor(self) -> OSError | None:
         self._ended = not self._given_up
+        if self._taking is None:  # given up before anything was taken
+            os.close(self._source)
         return super()._close_descriptor() or self._outcome()
 
     def _outcome(self) -> OSError | None:

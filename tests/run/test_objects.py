@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -86,6 +89,8 @@ def test_a_store_that_takes_nothing(folder, site, objects, bucket, capfd, name, 
     assert main([urls(folder, site, 3), "-o", f"s3://{bucket}/{name}", "-q"]) == 5
     said = capfd.readouterr().err
     assert f"disk_full: s3://{bucket}/{name}: 507 Insufficient Storage (XMinioStorageFull)" in said
+    assert "until then are whole" not in said
+    assert ("nothing of it was put" in said) is name.endswith("jsonl")
     assert SECRET not in said
     assert objects.keys(bucket) == []
     if name.endswith("sqlite"):
@@ -107,6 +112,36 @@ def test_a_job_puts_what_it_has_when_it_goes_on(folder, site, objects, bucket, c
     assert main(["again", "job", "-q"]) == 0
     assert [record["outcome"] for record in records(objects.get(bucket, "a.jsonl"))] == ["unchanged"] * 4
     assert not any(SECRET in path.read_text(errors="replace") for path in Path("job").rglob("*") if path.is_file())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+@pytest.mark.parametrize("job", [(), ("--job", "job")], ids=["", "job"])
+def test_a_store_that_never_answers_holds_nobody(folder, site, objects, bucket, job):
+    """Stopped twice, the run ends soon and says that the object was given up."""
+    asked = threading.Event()
+    answers = threading.Event()
+
+    def never(method: str, path: str) -> str | None:
+        if method not in {"PUT", "POST"}:
+            return None
+        asked.set()
+        answers.wait(30)
+        return "cut"
+
+    objects.faults = never
+    command = [sys.executable, "-m", "crawler", urls(folder, site, 2), "-o", f"s3://{bucket}/a.jsonl", "-q", *job]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert asked.wait(30)
+        running.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(0.5)
+        assert running.poll() is None, "one signal lets it put what there is"
+        running.terminate()
+        said = running.communicate(timeout=30)[1]
+    assert running.returncode == 128 + signal.SIGTERM
+    assert "given up" in said
+    answers.set()
+    assert objects.get(bucket, "a.jsonl") is None
 
 
 @pytest.mark.parametrize("name", ["list.txt", "list.txt.gz", "list.csv", "list.jsonl"])

@@ -76,13 +76,10 @@ class ObjectServer:
 
 def once(fault: str, method: str, mark: str = "", times: int = 1) -> Callable[[str, str], Fault]:
     """The fault that happens to the first such requests, whose path holds the mark."""
-    left = [times]
+    left = [fault] * times
 
     def happens(asked: str, path: str) -> Fault:
-        if asked == method and mark in path and left[0]:
-            left[0] -= 1
-            return fault
-        return None
+        return left.pop() if asked == method and mark in path and left else None
 
     return happens
 
@@ -155,7 +152,7 @@ def _proxy_of(server: ObjectServer, port: int) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with server.lock:
                 server.seen.append((self.command, self.path))
-                fault = server.faults(self.command, self.path)
+            fault = server.faults(self.command, self.path)
             if fault == "cut":
                 self._cut()
                 return

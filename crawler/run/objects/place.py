@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from crawler.config.config import ConfigError
@@ -48,9 +47,14 @@ class Place:
 
     def stream(self, reactor: WriterReactor) -> Output:
         """The output that goes there while it is written."""
-        take = partial(self._bucket.put, self._key, fresh=self._fresh)
-        writer = StreamWriter(take, self.url, reactor, compress=self.url.lower().endswith(".gz"))
+        writer = StreamWriter(self._take, self.url, reactor, compress=self.url.lower().endswith(".gz"))
         return Output(writer, begun=False)
+
+    def _take(self, pieces: Iterator[bytes]) -> None:
+        try:
+            self._bucket.put(self._key, pieces, fresh=self._fresh)
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}: nothing of it was put") from error
 
     def put(self, path: str, check: Callable[[], None]) -> None:
         """Put the file there. Raises OSError."""

@@ -54,6 +54,6 @@ class Putting:
             self._place.put(self._path, check)
         except OSError as error:
             problem = coded(error, self._place.url)
-            raise CodedError(problem.code, f"{problem} (its records are in {self._path})") from error
+            raise CodedError(problem.code, f"{problem.message} (its records are in {self._path})") from error
         if not self._stays:
             os.unlink(self._path)  # noqa: PTH108
