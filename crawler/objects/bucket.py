@@ -36,6 +36,11 @@ _HINTS: Final = {
     "ContainerNotFound": "there is no such container",
 }
 _ALLOWS: Final = {"s3": "AWS_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
+_TOLD_BY: Final = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
+}
 _TROUBLES: Final = (
     ("TimedOut", "no answer in time"),
     ("dns error", "its host is not found"),
@@ -82,9 +87,9 @@ class Bucket:
                 },
                 **options,
             )
-        except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            words = f"{address.scheme}://{address.bucket}: what the environment says of it cannot be used"
-            raise ValueError(f"{words} ({_words(error)})") from None
+        except (obstore.exceptions.BaseError, OSError, ValueError):
+            words = f"{address.scheme}://{address.bucket}: what the environment says of this store cannot be used"
+            raise ValueError(f"{words} (see {_TOLD_BY[address.scheme]})") from None
 
     def has(self, key: str) -> bool:
         """Whether there is such an object. A bucket that is not there is an error."""

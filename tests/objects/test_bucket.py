@@ -140,3 +140,15 @@ def test_a_profile_of_the_aws_tools(objects, name, monkeypatch, tmp_path):
         Bucket(Address("s3", name, ""), QUICK)
     assert "hunter2" not in str(refusal.value)
     assert os.fspath(file) in str(refusal.value)
+
+
+def test_an_environment_that_says_nothing_of_use(monkeypatch, tmp_path):
+    """Which variables it is about is told, and nothing that stands in them."""
+    account = tmp_path / "account.json"
+    account.write_text('{"type": "service_account", "private_key": "hunter2", "client_email": "a@b", "client_id": "1"}')
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    for scheme, name in (("gs", "GOOGLE_APPLICATION_CREDENTIALS"), ("az", "AZURE_STORAGE_ACCOUNT_NAME")):
+        with pytest.raises(ValueError, match=name) as refusal:
+            Bucket(Address(scheme, "bucket", ""), QUICK)
+        assert "hunter2" not in str(refusal.value)
