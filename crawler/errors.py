@@ -59,6 +59,7 @@ CODES: Final[dict[str, Code]] = {
     "connect_error": Code("connect", True, "the connection failed for another reason"),
     "local_fd_limit": Code("connect", True, "this process ran out of file descriptors"),
     "local_port_exhausted": Code("connect", True, "this machine ran out of local ports"),
+    "not_archived": Code("connect", False, "the archive that is read in place of a network does not have the URL"),
     # tls
     "tls_handshake": Code("tls", True, "the connection was closed during the TLS handshake"),
     "timeout_tls": Code("tls", True, "the TLS handshake did not finish in time"),

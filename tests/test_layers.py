@@ -248,7 +248,10 @@ def test_rooms_are_small() -> None:
             {"crawler.api", "crawler.run.composition", "crawler.run.parts", "crawler.run.outputs"},
         ),
         ("crawler.fetch.client", {"crawler.fetch.fetcher", "crawler.fetch.flight"}),
-        ("crawler.fetch.flight", {"crawler.fetch.fetcher", "crawler.fetch.archive.taping"}),
+        (
+            "crawler.fetch.flight",
+            {"crawler.fetch.fetcher", "crawler.fetch.archive.taping", "crawler.fetch.archive.replay"},
+        ),
         (
             "crawler.fetch.fetcher",
             {

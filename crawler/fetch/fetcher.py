@@ -58,7 +58,7 @@ class Fetcher:
 
     `timeout_at` and `headers_at`, if there are any, tell by `Url.host_key` the time for a fetch as a whole at a host,
     if that is not `limits.total`, and the headers for it alone: see Heads. `cookies` are sent and kept as they say.
-    An `archive` takes each exchange before its Response is given.
+    An `archive` takes each exchange before its Response is given; without one there may be another kind of `flight`.
 
     Bodies count in `budget` while they arrive; whoever gets a Response has to see to it from then on.
     """
@@ -84,11 +84,13 @@ class Fetcher:
         spools: Spools | None = None,
         accept: Accept | None = None,
         archive: Takes | None = None,
+        flight: type[Flight] | None = None,
     ) -> None:
         self.takes_turns = False  # whether proxies do: each try of a URL is another turn, its redirects are none
         self._clock = clock
         self._was_late = False
         self._archive = archive
+        self._flight = (flight or Flight) if archive is None else TapedFlight
         self._public_only = public_only
         self.heads = Heads(
             user_agent=user_agent,
@@ -135,8 +137,7 @@ class Fetcher:
         A `head` that is given is sent as it is.
         """
         parts = self.parts if self._timeout_at is None else self._parts_at(request.url.host_key)
-        kind = Flight if self._archive is None else TapedFlight
-        flight = kind(parts, request, self._clock.seconds(), self._wall_clock())
+        flight = self._flight(parts, request, self._clock.seconds(), self._wall_clock())
         if fresh:
             flight.trace.fresh = True
         flight.trace.on_sent = on_sent
@@ -147,8 +148,9 @@ class Fetcher:
             self._look_in(WATCH_INTERVAL)
         envelope = self._envelope(request, flight, head)
         if isinstance(flight, TapedFlight):
-            envelope.tape = flight.tape
-            flight.done.addCallback(self._keep, request, flight.tape)
+            envelope.tape = tape = flight.tape
+            tape.head, tape.body = envelope.head, envelope.body
+            flight.done.addCallback(self._keep, request, tape)
         flight.start(envelope)
         return flight.done
 

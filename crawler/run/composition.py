@@ -15,7 +15,7 @@ from crawler.engine.control import Control
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial, reactor_dial
 from crawler.run.closing import Closing
-from crawler.run.inputs import Inputs, open_inputs
+from crawler.run.inputs import Inputs, archives_of, offline, open_inputs
 from crawler.run.outputs import Outputs, open_outputs
 from crawler.run.parts import Parts
 from crawler.run.work import Work
@@ -64,7 +64,8 @@ class Crawler:
         say: Callable[[str], None] | None = None,
         login: Login | None = None,
     ) -> None:
-        self.config = config
+        self._archives = archives_of(config) if urls is None else []
+        self.config = config = offline(config) if self._archives else config
         self.books: Books | None = None
         self.control: Control | None = None
         self.parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
@@ -147,6 +148,11 @@ class Crawler:
                 if config.console or config.dashboard or config.metrics:
                     yield self._open_monitors()
                     sink = Tee(self._sinks)
+                if self._archives:
+                    try:
+                        yield self._read_archives(resources)
+                    except CancelledError:  # as below
+                        return self.stats.snapshot()
                 if config.since is not None:
                     try:
                         yield self._read_previous(config.since, resources)
@@ -207,6 +213,22 @@ class Crawler:
         assert self.parts.objects is not None
         resources.callback(self.parts.objects.close)
 
+    @inlineCallbacks
+    def _read_archives(self, resources: ExitStack) -> Generator[Deferred[Any], Any, None]:
+        """Learn what is where in the archives that are read; of a million pages that takes a minute."""
+        from crawler.fetch.archive.captures import Captures
+
+        self._reading = Work(self._reactor, partial(Captures, self._archives)).done
+        try:
+            self.parts.captures = yield self._reading
+        except CodedError as error:
+            raise ConfigError(error.message) from error
+        finally:
+            self._reading = None
+        assert self.parts.captures is not None
+        resources.callback(self.parts.captures.close)
+        self.parts.notes += self.parts.captures.notes
+
     def _finish_mirror(self, folder: str) -> Generator[Deferred[Any], Any, None]:
         """Rewrite the links of the copy; who aborts the run ends this."""
         from crawler.sinks.mirror.finishing import Copy
@@ -242,7 +264,9 @@ class Crawler:
         """What the run reads, and what is needed for that. Raises ValueError for what cannot be used."""
         config, parts = self.config, self.parts
         callbacks = self._callbacks()
-        source, direct = open_inputs(config, self._urls, parts.typed, None if callbacks is None else callbacks.name)
+        source, direct = open_inputs(
+            config, self._urls, parts.typed, None if callbacks is None else callbacks.name, parts.captures
+        )
         self._urls = None  # let go with the feed
         parts.open(resources, callbacks)
         return Inputs(source if parts.job is None else parts.job.unread(source), direct)

@@ -38,6 +38,8 @@ from crawler.run.access.logins import make_logins
 from crawler.run.access.trust import make_policy
 
 if TYPE_CHECKING:
+    from crawler.fetch.archive.captures import Captures
+    from crawler.fetch.archive.replay import DatedFlight
     from crawler.fetch.cache.store import Store
     from crawler.fetch.http2.origins import Origins
     from crawler.run.outputs import Saving
@@ -66,7 +68,7 @@ class Ways:
 
 class Network:
     """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors. Without `routes`
-    every server is connected to directly.
+    every server is connected to directly. Where there are `captures` they are asked, and no server.
     """
 
     def __init__(
@@ -85,9 +87,11 @@ class Network:
         saving: Saving | None = None,
         archive: Takes | None = None,
         cache: Store | None = None,
+        captures: Captures | None = None,
     ) -> None:
         self._cache = cache
         self._config = config
+        self._flight: type[DatedFlight] | None = None
         self._archive = archive
         self._saving = saving
         self._hosts = hosts
@@ -121,7 +125,11 @@ class Network:
             plain=Connection if archive is None else TapedConnection,
         )
         connects = endpoint if origins is None else origins.before(endpoint)
-        agent = Agent(clock=reactor, pool=self._pool, endpoint=connects)
+        agent: IAgent = Agent(clock=reactor, pool=self._pool, endpoint=connects)
+        if captures is not None:
+            from crawler.fetch.archive.replay import ArchiveAgent, DatedFlight
+
+            agent, routes, self._flight = ArchiveAgent(captures, reactor), None, DatedFlight
         self._takes_turns = routes is not None
         self._agent: IAgent = agent if routes is None else ProxiedAgent(agent, routes, reactor)
 
@@ -173,6 +181,7 @@ class Network:
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
             cookies=None if partial else self._cookies,
             archive=self._archive,
+            flight=self._flight,
         )
         fetcher.heads.sources += sources
         fetcher.takes_turns = self._takes_turns

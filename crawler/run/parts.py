@@ -42,6 +42,7 @@ from crawler.urls import Url, canonical_key
 if TYPE_CHECKING:
     from crawler.engine.reading import PageReader
     from crawler.engine.scope import Scope
+    from crawler.fetch.archive.captures import Captures
     from crawler.fetch.cache.store import Store
     from crawler.job.history.previous import Previous
     from crawler.job.job import Job
@@ -96,6 +97,7 @@ class Parts:
         self._scope: Scope | None = None
         self._reader: PageReader | None = None
         self.previous: Previous | None = None  # with --since
+        self.captures: Captures | None = None  # of the archives that are read in place of the network
 
     def load(self) -> Load:
         """How much there is to do now."""
@@ -242,6 +244,7 @@ class Parts:
             saving=saving,
             archive=archive,
             cache=cache,
+            captures=self.captures,
         )
 
     def take_up(self) -> None:

@@ -181,6 +181,11 @@ class Stored:
         self._left = size
 
     @property
+    def size(self) -> int | None:
+        """Of what is left of the block; None where nothing says so."""
+        return self._left
+
+    @property
     def url(self) -> str:
         """In some archives of wget it stands in angle brackets."""
         return self.fields.get("warc-target-uri", "").strip("<>")

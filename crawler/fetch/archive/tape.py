@@ -18,12 +18,14 @@ IN_MEMORY: Final = 1 << 18
 class Tape:
     """One exchange: `head` and `body` of the request as they were sent, and the bytes that came.
 
-    These are `pieces` or, where they are many, `file`; there are `size` of them. `error` is why they are not all there.
+    These are `pieces` or, where they are many, `file`; there are `size` of them. With `frames` it was HTTP/2, which has
+    those in place of a text: of that the bytes are the body alone. `error` is why they are not all there.
     """
 
-    __slots__ = ("body", "error", "file", "head", "pieces", "size")
+    __slots__ = ("body", "error", "file", "frames", "head", "pieces", "size")
 
     def __init__(self) -> None:
+        self.frames = True
         self.head = b""
         self.body: Any = None
         self.pieces: list[bytes] = []
@@ -33,6 +35,7 @@ class Tape:
 
     def sent(self, envelope: Envelope) -> None:
         """A request is sent: what came of one before it, over another connection, does not count."""
+        self.frames = False
         self.head = envelope.head
         self.body = envelope.body
         if self.size:

@@ -27,7 +27,7 @@ class TapedFlight(Flight):
         self.tape = Tape()
 
     def dataReceived(self, data: bytes) -> None:
-        if self._response is not None and self._response.http_version.startswith("2"):
+        if self.tape.frames:
             self.tape.came(data)
         super().dataReceived(data)
 

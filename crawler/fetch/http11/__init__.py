@@ -1,3 +1,3 @@
 """HTTP/1.1 under treq: our own IAgent. It knows nothing of crawler but errors."""
 
-__all__ = ["agent", "connection", "endpoint", "envelope", "head", "pool", "response", "tls", "turns"]
+__all__ = ["agent", "answer", "connection", "endpoint", "envelope", "head", "pool", "response", "tls", "turns"]

@@ -11,8 +11,9 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import IO, Any, Final, NamedTuple
 
+from crawler.fetch.archive.message import final_head
 from crawler.fetch.archive.tape import Tape
-from crawler.fetch.http11.head import MAX_HEAD_BYTES, end_of_lines
+from crawler.fetch.http11.head import MAX_HEAD_BYTES
 from crawler.models import Request, Response, timestamp
 from crawler.sinks.archive.index import line_of
 from crawler.sinks.archive.records import (
@@ -109,7 +110,7 @@ class Exchange(NamedTuple):
         if not response.truncated and message.payload_size >= _LEAST:
             before = payloads.seen(payload, url, date)
         about = [*fields, ("WARC-Payload-Digest", digest)]
-        if response.http_version is not None and response.http_version.startswith("2"):
+        if tape.frames:
             about.append(("WARC-Protocol", "h2"))
         if response.truncated:
             about.append(("WARC-Truncated", _why(response)))
@@ -196,7 +197,7 @@ class _Message:
         if response.status is None or response.status == 101:
             return None
         file = tape.file
-        if response.http_version is not None and response.http_version.startswith("2"):
+        if tape.frames:
             head = _equivalent(response)
             if file is None:
                 return cls(head + b"".join(tape.pieces), len(head), None, 0, len(head) + tape.size)
@@ -206,7 +207,7 @@ class _Message:
         else:
             file.seek(0)
             data = file.read(2 * MAX_HEAD_BYTES)
-        begin, end = _final_head(data)
+        begin, end = final_head(data)
         if end < 0:
             return None
         if file is None:
@@ -232,22 +233,6 @@ class _Message:
         for piece in self.rest() if self.file is not None else ():
             digest.update(piece)
         return digest
-
-
-def _final_head(data: bytes) -> tuple[int, int]:
-    """Where the head begins and ends that is no interim one; the end is -1 where there is none."""
-    begin = 0
-    while True:
-        while data[begin : begin + 1] in {b"\r", b"\n"}:  # RFC 9112 section 2.2
-            begin += 1
-        line = end_of_lines(data, begin)
-        if line < 0:
-            return begin, -1
-        end = data.index(b"\n", line) + 1
-        words = data[begin : begin + 40].split(None, 2)
-        if len(words) < 2 or not (words[1][:1] == b"1" and len(words[1]) == 3):
-            return begin, end
-        begin = end
 
 
 def _equivalent(response: Response) -> bytes:
