@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import metadata, requires, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 TEXT = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
@@ -30,6 +31,35 @@ def requirements() -> Iterator[Requirement]:
 def test_what_is_installed_is_what_is_asked_for(requirement):
     """No older version is there than the one that was tried."""
     assert requirement.specifier.contains(version(requirement.name), prereleases=True)
+
+
+def test_extras_of_others_that_older_pips_do_not_find():
+    """pip before 23.3 takes `lxml[html_clean]` for nothing where lxml writes `html-clean`: what that brings is named."""
+    ours = {canonicalize_name(requirement.name): requirement.extras for requirement in requirements()}
+    seen: set[str] = set()
+    unfound: set[str] = set()
+    waiting = list(ours.items())
+    while waiting:
+        name, extras = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for line in requires(name) or ():
+            needed = Requirement(line)
+            environments = [{"extra": extra} for extra in extras or {""}]
+            if needed.marker is not None and not any(map(needed.marker.evaluate, environments)):
+                continue
+            provided = metadata(needed.name).get_all("Provides-Extra") or []
+            for extra in needed.extras - set(provided):
+                within = [Requirement(inner) for inner in requires(needed.name) or ()]
+                unfound |= {
+                    canonicalize_name(inner.name)
+                    for inner in within
+                    if inner.marker is not None and inner.marker.evaluate({"extra": canonicalize_name(extra)})
+                }
+            waiting.append((canonicalize_name(needed.name), needed.extras))
+    assert "lxml-html-clean" in unfound  # else the line in pyproject.toml may go
+    assert unfound <= ours.keys()
 
 
 @pytest.mark.parametrize(("line", "mended", "advisories"), ADVISORY.findall(TEXT))
