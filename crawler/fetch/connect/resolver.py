@@ -35,6 +35,7 @@ LEAST_SECONDS: Final = 5.0  # that an answer is kept, however short it says to h
 MOST_SECONDS: Final = 3_600.0
 FAILURE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
+MOST_ADDRESSES: Final = 32  # of each family: a name may have thousands, and is kept, and looked at with each connection
 
 
 class LookUp:
@@ -213,7 +214,7 @@ class Resolver:
         if not addresses:
             return CodedError("dns_nodata", f"{host} has no address")
         wanted = [address for address in addresses if self._wants(address)]
-        return (wanted, seconds) if wanted else none_left(host, self._family)
+        return (_first(wanted), seconds) if wanted else none_left(host, self._family)
 
     def _ask_system(self, host: str) -> Found:
         rows = self._getaddrinfo(host, None, socket.AF_UNSPEC, socket.SOCK_STREAM)
@@ -251,6 +252,16 @@ class Resolver:
                 deferred.errback(Failure(answer))
             else:
                 deferred.callback(answer)
+
+
+def _first(addresses: Addresses) -> Addresses:
+    """So many of each family as may be tried, in their order."""
+    if len(addresses) <= MOST_ADDRESSES:
+        return addresses
+    of_6 = [address for address in addresses if ":" in address][:MOST_ADDRESSES]
+    of_4 = [address for address in addresses if ":" not in address][:MOST_ADDRESSES]
+    kept = {*of_6, *of_4}
+    return [address for address in addresses if address in kept]
 
 
 def _make_room(cache: dict[str, Any]) -> None:

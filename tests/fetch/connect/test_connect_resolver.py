@@ -21,6 +21,7 @@ from crawler.fetch.connect.resolver import (
     CACHE_SIZE,
     FAILURE_SECONDS,
     LEAST_SECONDS,
+    MOST_ADDRESSES,
     MOST_SECONDS,
     Found,
     Resolver,
@@ -98,6 +99,17 @@ class ResolverTests(SynchronousTestCase):
         if not result:
             self.clock.turn()
         return result[0].code if isinstance(result[0], CodedError) else result[0]
+
+    def test_thousands_of_addresses(self) -> None:
+        """A name may have as many as its owner likes: so many of each family are kept as may be tried, in their order."""
+        mixed = [f"2001:db8::{n:x}" if n % 3 else f"192.0.{n // 250}.{n % 250}" for n in range(6_000)]
+        self.system.answers["many.example"] = mixed
+        self.system.answers["few.example"] = mixed[:40]
+        kept = self.look_up("many.example")
+        self.assertEqual(len(kept), 2 * MOST_ADDRESSES)
+        self.assertEqual(kept[:40], mixed[:40])
+        self.assertEqual([address for address in kept if ":" not in address][-1], "192.0.0.93")
+        self.assertEqual(self.look_up("few.example"), mixed[:40])
 
     # Who is asked, and how long it holds.
 
