@@ -39,6 +39,7 @@ from crawler.sinks import Sink
 from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.formats import kept_at
 from crawler.sinks.writer import Output, Writer, is_packed, open_output
+from crawler.store.asks import ask_of
 from crawler.store.batch import Batch
 from crawler.store.database import Books, Store
 from crawler.store.file import StoreError, value_errors
@@ -249,7 +250,11 @@ class Job:
         yield from source
 
     def _pass(self, source: Iterator[Seed | BadLine]) -> None:
-        pass_over(source, self._seeds, self.frontier.secrets.learn)
+        secrets = self.frontier.secrets
+        with value_errors(self._folder / DATABASE):
+            for number, href, text in self._store.withheld():
+                secrets.want(number, href, ask_of(text))
+        pass_over(source, self._seeds, secrets.learn)
 
     def feed(self, feed: Feed) -> Feed:
         """The same feed, telling the journal what was taken."""

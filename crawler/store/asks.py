@@ -7,6 +7,7 @@ inputs anew, by reading them, and does not send any other request without what b
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -52,20 +53,30 @@ def meta_of(text: str | None) -> Any:
 
 
 class Secrets:
-    """The credentials that a job does not keep: of inputs that were read again, and of what waits in the store."""
+    """The credentials that a job does not keep: of inputs that were read again, and of what waits in the store.
+
+    Held are those of inputs that still wait, however many have been read: `want` says which these are.
+    """
 
     def __init__(self) -> None:
-        self._logins: dict[tuple[str, bytes], str] = {}
-        self._headers: dict[tuple[str, bytes], tuple[tuple[str, str], ...]] = {}
+        self._wanted: dict[bytes, list[int]] = {}
+        self._logins: dict[int, str] = {}
+        self._headers: dict[int, tuple[tuple[str, str], ...]] = {}
         self._waiting: dict[int, tuple[str, Ask | None]] = {}
+
+    def want(self, number: int, href: str, ask: Ask | None) -> None:
+        """An input waits, and something was withheld of it."""
+        self._wanted.setdefault(_name(href, ask), []).append(number)
 
     def learn(self, seed: Seed) -> None:
         """An input was read once more. Of two that are the same the first one's credentials count."""
-        name = _name(seed.url.href, seed.ask)
-        if seed.url.userinfo:
-            self._logins.setdefault(name, seed.url.userinfo)
-        if seed.ask is not None and has_credentials(seed.ask):
-            self._headers.setdefault(name, seed.ask.headers)
+        if not self._wanted:
+            return
+        for number in self._wanted.get(_name(seed.url.href, seed.ask), ()):
+            if seed.url.userinfo:
+                self._logins.setdefault(number, seed.url.userinfo)
+            if seed.ask is not None and has_credentials(seed.ask):
+                self._headers.setdefault(number, seed.ask.headers)
 
     def remember(self, request: Request) -> None:
         """A request is written now, to be read again in this run."""
@@ -82,11 +93,13 @@ class Secrets:
         kept = self._waiting.pop(request.id, None)
         if kept is not None:
             return replace(request, url=replace(url, userinfo=kept[0]), ask=kept[1])
-        name = _name(request.redirects[0].url if request.redirects else url.href, ask)
-        if ask is not None and ask.withheld and name in self._headers:
-            ask = replace(ask, headers=self._headers[name], withheld=())
+        if ask is not None and ask.withheld and request.id in self._headers:
+            # Behind a redirect there may be fewer than at first: those of a body go where that goes.
+            names = {name.lower() for name in (*ask.withheld, *(name for name, _ in ask.headers))}
+            headers = tuple(pair for pair in self._headers[request.id] if pair[0].lower() in names)
+            ask = replace(ask, headers=headers, withheld=())
         if url.userinfo == WITHHELD:
-            url = replace(url, userinfo=self._logins.get(name, ""))
+            url = replace(url, userinfo=self._logins.get(request.id, ""))
             if not url.userinfo:
                 ask = replace(ask or Ask(), withheld=(*(() if ask is None else ask.withheld), "user name and password"))
         return replace(request, url=url, ask=ask)
@@ -97,7 +110,10 @@ def is_withheld(request: Request) -> bool:
     return request.url.userinfo == WITHHELD or (request.ask is not None and bool(request.ask.withheld))
 
 
-def _name(href: str, ask: Ask | None) -> tuple[str, bytes]:
-    """What tells an input from others."""
+def _name(href: str, ask: Ask | None) -> bytes:
+    """What tells an input from others, in 16 bytes."""
     body = None if ask is None else ask.body
-    return href, b"" if body is None else body if isinstance(body, bytes) else _encode(body)
+    digest = blake2b(href.encode("utf-8", "surrogatepass"), digest_size=16)
+    if body is not None:
+        digest.update(b"\0" + (body if isinstance(body, bytes) else _encode(body)))
+    return digest.digest()

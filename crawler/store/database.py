@@ -347,6 +347,14 @@ class Store:
         for url, withheld in self._each(query, tuple[str, int]):
             yield url, bool(withheld)
 
+    def withheld(self) -> Iterator[tuple[int, str, str | None]]:
+        """The inputs that wait and had credentials: their ids, URLs, and what is asked for beside these."""
+        yield from self._each(
+            "SELECT urls.id, url, ask FROM urls INDEXED BY pending LEFT JOIN asks ON asks.id = urls.id "
+            f"WHERE {_PENDING} AND parent IS NULL AND (userinfo IS NOT NULL OR ask LIKE '%\"withheld\"%')",
+            tuple[int, str, str | None],
+        )
+
     def hops(self) -> Iterator[str]:
         """Where the redirects of the inputs led last. Reads all rows."""
         return self._texts("SELECT hop FROM urls WHERE parent IS NULL AND host IS NOT NULL AND hop IS NOT NULL")
