@@ -13,12 +13,11 @@ from crawler.config.config import Config, ConfigError
 from crawler.config.kinds import shown
 from crawler.config.options.request import check_json
 from crawler.models import Ask, Body, FileBody, FormBody, Part
+from crawler.seeds.asked import FORM, JSON
 
 MOST_HELD: Final = 64 << 20
 """Bytes of what is read before the run, to be sent from memory: JSON, pipes, and texts that are put together."""
 
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
-_JSON_TYPE: Final = "application/json"
 _ANY_TYPE: Final = "application/octet-stream"
 _STANDARD_INPUT: Final = "-"
 _FILE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"((?:;.*)?)|([^;]*)((?:;.*)?)', re.DOTALL)
@@ -43,11 +42,11 @@ def ask_of(config: Config) -> Ask | None:
                 body = FormBody(tuple(map(_part, values)))
             elif option == "json":
                 (text,) = values
-                body, kind = _json(text), _JSON_TYPE
+                body, kind = _json(text), JSON
                 if not any(header.lower().startswith(("accept:", "accept;")) for header in config.headers):
-                    headers = (*headers, ("Accept", _JSON_TYPE))
+                    headers = (*headers, ("Accept", JSON))
             else:
-                body, kind = _joined(values), _FORM_TYPE
+                body, kind = _joined(values), FORM
         except ValueError as error:
             raise ConfigError(f"--{option}: {error}") from None
     if body is None and not headers:
