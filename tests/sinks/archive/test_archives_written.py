@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from archive_tools import check, of_kind, payload, records, serving
+from http2_faults import faulty_servers
+from real_peers import authority
 
 from crawler.api import crawl, fetch_all
 from crawler.cli.main import main
@@ -193,3 +195,18 @@ def test_what_is_refused(tmp_path):
         list(crawl([], items=str(tmp_path / "a.warc.gz")))
     with pytest.raises(ConfigError, match="a job keeps one file"):
         fetch_all([], output=[str(tmp_path / "a.warc")], warc_max_size=1 << 20, job=str(tmp_path / "job"))
+
+
+def test_frames_become_a_text(tmp_path, monkeypatch):
+    """HTTP/2 has no other: what is written is the HTTP/1.1 message that says the same."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority().trusted))
+    with faulty_servers() as ports:
+        path, (record,) = archived(tmp_path, [f"https://127.0.0.1:{ports['good']}/"], http2=True)
+    assert record.http_version == "2"
+    (response,) = of_kind(path, "response")
+    (request,) = of_kind(path, "request")
+    assert response.headers["warc-protocol"] == "h2"
+    head, _, body = response.block.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == record.body
+    assert request.block.startswith(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:")
