@@ -47,6 +47,7 @@ class Previous:
         db.executescript(_SCHEMA)
         self.records = 0
         self.validators = 0
+        self._has_links = False
         try:
             self._read(read_records(source, "--since"), source, stopped)
         except BaseException:
@@ -105,6 +106,8 @@ class Previous:
 
     def _links(self, page: Url) -> tuple[list[Any], list[Url], bool]:
         """What a page led to, what it was shown with, and whether it was an index of sitemaps."""
+        if not self._has_links:  # of a list
+            return [], [], False
         rows = self._db.execute("SELECT url, source FROM links WHERE parent = ?", (canonical_key(page),)).fetchall()
         links = [parse(url) for url, source in rows if source != REQUISITE_SOURCE]
         requisites = [parse(url) for url, source in rows if source == REQUISITE_SOURCE]
@@ -131,6 +134,7 @@ class Previous:
             if place is not None and place.parent is not None:
                 parse(line.url)
                 parent = canonical_key(parse(place.parent))
+                self._has_links = True
                 self._db.execute("INSERT INTO links VALUES (?, ?, ?)", (parent, line.url, place.source))
         except CodedError:  # a line of a list that was no URL
             return
