@@ -156,6 +156,8 @@ def safe(name: str) -> str:
     text = unicodedata.normalize("NFC", name)
     text = "".join(character if character.isprintable() else "_" for character in text[:10_000])
     text = _cut(text, name)  # at 255 bytes they would cut it, and its suffix with it
+    begin, dot, rest = text.partition(".")
+    text = begin.rstrip() + dot + rest  # "CON .txt" is a device, too
     text = str(sanitize_filename(text, replacement_text="_", platform="universal")).strip()
     if not text.strip(". "):
         return "_"

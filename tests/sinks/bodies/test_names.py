@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crawler.sinks.bodies.names import LONGEST, LONGEST_PATH, by_name, by_url, disposed, numbered, safe
 
-RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?")
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,8 @@ def test_content_disposition_is_read_in_linear_time(piece):
     [
         ("report.pdf", "report.pdf"),
         ("CON", "CON_"),
+        ("CON .txt", "CON_.txt"),
+        ("Nul  .tar.gz", "Nul_.tar.gz"),
         ("nul.txt", "nul_.txt"),
         ("a. ", "a"),
         ("..", "_"),
