@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from measure import Cost, about, crawl, run, servers
 from real_peers import nginx
 
-FLAGS = ("-c", 32, "--per-host", 32, "--quiet")
+FLAGS = ("-c", 32, "--per-host", 32, "--delay", 0, "--quiet")
 PAGES = 2_000
 Command = Sequence[object]
 TABLES = ("jsonl", "parquet", "sqlite", "duckdb")

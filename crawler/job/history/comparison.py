@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.job.history.records import Line, read_records
+from crawler.job.history.records import Line, kept_aside, read_records
 from crawler.urls import canonical_key, parse
 
 Kind = Literal["new", "gone", "changed"]
@@ -47,7 +47,8 @@ class Comparison:
     """Of the records in `old` and `new`; each is a file of JSON Lines or the folder of a job.
 
     Iterating gives the changes, once: those of the newer records in their order, then what is gone. After that
-    `unchanged` and `counts` are known. Raises ConfigError for what cannot be read. `close` it.
+    `unchanged` and `counts` are known. Raises ConfigError for what cannot be read, CodedError for a full disk. `close`
+    it.
     """
 
     def __init__(self, old: str, new: str) -> None:
@@ -62,9 +63,10 @@ class Comparison:
         self._db.close()
 
     def __iter__(self) -> Iterator[Change]:
-        for change in self._changes():
-            self.counts[change.change] += 1
-            yield change
+        with kept_aside("diff"):
+            for change in self._changes():
+                self.counts[change.change] += 1
+                yield change
 
     def _changes(self) -> Iterator[Change]:
         encode = msgspec.json.Encoder().encode  # not in MessagePack: an integer of a page may have any length

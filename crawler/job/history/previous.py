@@ -16,7 +16,7 @@ import msgspec
 
 from crawler.config.sources import ConfigError
 from crawler.errors import CodedError
-from crawler.job.history.records import Line, read_records
+from crawler.job.history.records import Line, kept_aside, read_records
 from crawler.models import INDEX_SOURCE, REQUISITE_SOURCE, Findings, Kept, Request, Response
 from crawler.redaction import scrub
 from crawler.urls import Url, canonical_key, parse
@@ -37,8 +37,8 @@ _decode: Final = msgspec.json.Decoder(Kept).decode
 class Previous:
     """Read from `source`: a file of JSON Lines, also gzipped, or the folder of a job.
 
-    Raises ConfigError, with a sentence, for what holds no records. `stopped` is asked now and then: the reading ends
-    when it says so. Not bound to a thread, but for one at a time.
+    Raises ConfigError, with a sentence, for what holds no records, CodedError for a full disk. `stopped` is asked now
+    and then: the reading ends when it says so. Not bound to a thread, but for one at a time.
     """
 
     def __init__(self, source: str, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -49,7 +49,8 @@ class Previous:
         self.validators = 0
         self._has_links = False
         try:
-            self._read(read_records(source, "--since"), source, stopped)
+            with kept_aside("--since"):
+                self._read(read_records(source, "--since"), source, stopped)
         except BaseException:
             db.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from crawler.config.sources import ConfigError
+from crawler.errors import CodedError
 from crawler.files import bounded_lines, open_plain
 from crawler.job.status import lines_of_job
 from crawler.job.verify import Beginning
@@ -72,6 +74,16 @@ def read_records(source: str, what: str) -> Iterator[Line]:
         why = getattr(error, "strerror", None) or error  # str() of an OSError has the name, unscrubbed
         which = f"record {number:,} " if number else ""
         raise ConfigError(f"{what}: {scrub(source)}: {which}cannot be read: {why}") from None
+
+
+@contextmanager
+def kept_aside(what: str) -> Iterator[None]:
+    """Where records go into a database of our own: raises CodedError when there is no room for that."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        words = f"{what}: what was read of records finds no room among temporary files: {error}"
+        raise CodedError("disk_full", words) from error
 
 
 @contextmanager

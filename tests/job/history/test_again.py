@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from asking_server import Answer, asked
+from full_disk import small_files
 from real_peers import Peer, nginx
 
 from crawler import fetch_all
@@ -111,6 +112,18 @@ def test_numbers_of_any_length(tmp_path):
     comparison = Comparison(old, new)
     assert [change.fields for change in comparison] == [{"data": ({"n": 10**100}, {"n": 10**100 + 1})}]
     comparison.close()
+
+
+@pytest.mark.parametrize("arguments", [["diff", "old.jsonl", "old.jsonl"], ["http://a/", "--since", "old.jsonl", "-q"]])
+def test_no_room_for_what_was_read(tmp_path, monkeypatch, capfd, arguments):
+    """Records that do not fit into memory wait on the disk: when that is full, that is said, with the code for it."""
+    monkeypatch.chdir(tmp_path)
+    records(tmp_path / "old.jsonl", *({"url": f"http://a/{n}", "title": f"{n}" * 500} for n in range(4_000)))
+    with small_files(50_000):
+        assert main(arguments) == 5
+    said = capfd.readouterr().err
+    assert "disk_full" in said and "finds no room among temporary files" in said
+    assert "Traceback" not in said
 
 
 def test_for_people(two, capfd):
