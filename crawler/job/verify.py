@@ -162,7 +162,7 @@ def _bodies(db: sqlite3.Connection, config: Config, found: Verdict) -> Bodies | 
     if not known and not Path(config.bodies).is_dir():  # a relative path means something else elsewhere
         found.notes.append(f"the bodies were not looked at: there is no folder {config.bodies} here")
         return None
-    return Bodies(db, known[-1] if known else config.bodies, config.bodies_as)
+    return Bodies(db, known[-1] if known else config.bodies, config.bodies_as, mirrors=config.mirror is not None)
 
 
 def _output(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.files import open_plain
 from crawler.sinks.bodies.names import Layout, place
+from crawler.sinks.mirror.recording import FOLDER, ORIGINALS
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PIECE: Final = 1 << 20
@@ -28,11 +30,15 @@ class Body(NamedTuple):
 
 
 class Bodies:
-    """Looks at each file once, whatever number of records names it. `db` is there for a table in memory."""
+    """Looks at each file once, whatever number of records names it. `db` is there for a table in memory.
 
-    def __init__(self, db: sqlite3.Connection, folder: str, layout: Layout = "hash") -> None:
+    With `mirrors` they are files of a copy.
+    """
+
+    def __init__(self, db: sqlite3.Connection, folder: str, layout: Layout = "hash", *, mirrors: bool = False) -> None:
         self._db = db
         self._layout = layout
+        self._mirrors = mirrors
         self._folder = folder
         self._problems: list[str] = []
         self._wrong = 0
@@ -60,6 +66,10 @@ class Bodies:
             return
         try:
             size, digest = _read(path)
+            if digest != body.sha256 and self._mirrors and body.path is not None:
+                # Its links are rewritten; what was fetched is kept beside it.
+                with suppress(FileNotFoundError):
+                    size, digest = _read(str(Path(self._folder, FOLDER, ORIGINALS, body.path)))
         except FileNotFoundError:
             self._note(f"{path} is missing")
         except OSError as error:

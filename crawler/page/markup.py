@@ -109,7 +109,12 @@ def tokens(names: frozenset[str] | None) -> re.Pattern[bytes]:
     return re.compile(f"<{passed}(?:{link}|{_TAG}|{_COMMENT}|{_BOGUS_COMMENT})".encode())
 
 
-_EVERY_TAG: Final = re.compile(rf"<(?:{_TAG}|{_COMMENT}|!\[CDATA\[|{_BOGUS_COMMENT})".encode())
+# Nearly all tags have nothing but a class, or are end tags: the search passes them at their "<", in a third of the time.
+_PASSED_TAG: Final = (
+    r"/(?!svg>)[a-z0-9]++>|(?!script|style|textarea|title|xmp|iframe|no|plaintext|svg)[a-z0-9]++"
+    r"""(?: (?:class|id|title)="[^"<>]*+")*+>"""
+)
+_EVERY_TAG: Final = re.compile(rf"<(?!{_PASSED_TAG})(?:{_TAG}|{_COMMENT}|!\[CDATA\[|{_BOGUS_COMMENT})".encode())
 _EVERY_ATTRIBUTE: Final = re.compile(f"{_GAP}({_NAME}){_assignment('(')}".encode())
 
 
@@ -135,7 +140,7 @@ def _simple_tag(names: frozenset[str]) -> str:
 
 
 def every_tag() -> re.Pattern[bytes]:
-    """A pattern for `finditer`: all tags; groups: name (with the slash of an end tag), attributes, ">". Comments and
+    """A pattern for `finditer`: all tags that say more than a class, id or title; groups: name (with the slash of an end tag), attributes, ">". Comments and
     CDATA sections may come too, without groups.
     """
     return _EVERY_TAG

@@ -235,7 +235,9 @@ class Crawler:
 
         config = self.config
         same = partial(canonical_href, sort_query=config.sort_query, drop_trackers=config.strip_trackers)
-        self._finishing = Work(self._reactor, lambda given_up: Copy(folder, same).finish(given_up)).done
+        self._finishing = Work(
+            self._reactor, lambda given_up: Copy(folder, same, durable=config.durable).finish(given_up)
+        ).done
         try:
             self.copied = yield self._finishing
         except CancelledError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -66,8 +67,9 @@ def main() -> None:
             if not options.no_wget2:
                 theirs = folder / "theirs"
                 wget2 = [program("wget2"), "-q", "-m", "-k", "-p", "-E", "-nH", "--no-robots", "-P", theirs, start]
-                cost = run(list(map(str, wget2)), os.environ)
-                print(f"wget2 -m -k -p -E      {cost.wall:6.2f} s  CPU {cost.cpu:6.2f} s  peak {cost.peak:6.1f} MiB")
+                begun = time.monotonic()
+                subprocess.run(list(map(str, wget2)), check=False)  # some links are dead: it exits with 8
+                print(f"wget2 -m -k -p -E      {time.monotonic() - begun:6.2f} s")
                 print(f"  {len(files(theirs)):,} files")
                 told("only in wget2's", sorted(files(theirs) - files(ours)))
                 told("only in ours", sorted(files(ours) - files(theirs)))

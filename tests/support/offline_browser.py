@@ -53,6 +53,15 @@ class OfflineBrowser:
         failed += [f"{url} (not shown)" for url in (*found["broken"], *found["styles"])]
         return Look(asked, failed, set(found["ids"]), found["links"], errors)
 
+    def evaluate(self, path: Path, expression: str) -> Any:
+        """What an expression is in a page."""
+        page = self._context.new_page()
+        try:
+            page.goto(path.as_uri(), wait_until="load")
+            return page.evaluate(expression)
+        finally:
+            page.close()
+
 
 @contextmanager
 def offline_browser() -> Iterator[OfflineBrowser]:

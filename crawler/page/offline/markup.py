@@ -85,6 +85,8 @@ _ELEMENTS: Final[dict[bytes, dict[bytes, tuple[Form, Kind]]]] = {
     b"?xml-stylesheet": {b"href": _URL},
 }
 _EVERYWHERE: Final = {b"style": (Form.CSS, Kind.REQUISITE), b"background": _URL}
+_READ: Final = frozenset((*_ELEMENTS, b"link", b"base", b"meta"))
+_MAY_REFER: Final = re.compile(rb"[sS][tT][yY][lL][eE]|[bB][aA][cC][kK][gG]|[uU][rR][lL]\(")
 _PAINTS: Final = frozenset(
     (b"fill", b"stroke", b"filter", b"mask", b"clip-path", b"cursor", b"marker-start", b"marker-mid", b"marker-end")
 )
@@ -124,7 +126,7 @@ def pieces(body: bytes, *, xml: bool = False) -> Iterator[Piece]:
             if name[:1] == b"/":
                 svg -= svg > 0 and name == b"/svg"
                 continue
-            if token.end(2) > token.start(2):
+            if name in _READ or _MAY_REFER.search(body, *token.span(2)):
                 yield from _tag(name, body, token)
             closed = body[token.end() - 2 : token.end()] == b"/>"
             if name == b"svg" and not closed:

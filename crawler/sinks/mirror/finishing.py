@@ -21,6 +21,7 @@ from urllib.parse import quote
 from crawler.errors import CodedError
 from crawler.fetch.saving.scratch import Scratch, discard
 from crawler.files import coded, rename, write
+from crawler.page.offline.charsets import with_charset
 from crawler.page.offline.editing import Document, NotKept, Reference, edit
 from crawler.page.offline.markup import Kind
 from crawler.page.offline.requisites import syntax_of
@@ -54,11 +55,15 @@ class Finished(NamedTuple):
 
 
 class Copy:
-    """The copy in `directory`. `same` is canonical_href with what the run says of parameters."""
+    """The copy in `directory`. `same` is canonical_href with what the run says of parameters.
 
-    def __init__(self, directory: str, same: Same = canonical_href) -> None:
+    With `durable` each file is on the disk before it has its name.
+    """
+
+    def __init__(self, directory: str, same: Same = canonical_href, *, durable: bool = False) -> None:
         self._directory = directory
         self._same = same
+        self._durable = durable
         self._tree = Tree(directory)
         self._scratch = Scratch(directory, NAME)
         self._db = sqlite3.connect("", isolation_level=None)  # on the disk once it is large, and gone when it is closed
@@ -158,7 +163,7 @@ class Copy:
 
     def _edited(self, document: Document, path: str) -> bytes:
         visit = partial(self._visit, path.split("/"))
-        return _with_charset(edit(document, visit), document)
+        return with_charset(edit(document, visit), document)
 
     def _visit(self, here: list[str], reference: Reference) -> str | None:
         place = None if reference.kind is Kind.NAME else self._place(self._same(reference.url))
@@ -171,6 +176,8 @@ class Copy:
         try:
             try:
                 write(fd, data)
+                if self._durable:
+                    os.fsync(fd)
             finally:
                 os.close(fd)
             rename(temporary, folder.at(name), folder.fd)
@@ -204,7 +211,3 @@ def _read(folder: Folder, name: str) -> bytes:
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
             raise _Other
         return file.read(LARGEST + 1)
-
-
-def _with_charset(body: bytes, document: Document) -> bytes:  # noqa: ARG001
-    return body

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from linking_site import PNG, Page, serving
 
 from crawler.cli.main import main
+from crawler.job.verify import verify
 from crawler.sinks.mirror.finishing import Copy, Finished, relative
 from crawler.sinks.mirror.recording import FOLDER, ORIGINALS
 
@@ -183,6 +186,102 @@ def test_a_file_that_somebody_has_changed_stays(site, folder):
     original.write_text("mine as well")
     assert Copy(str(folder)).finish().left == 1
     assert page.read_text() == "mine <a href=/>"
+
+
+def test_a_job_verifies(site, folder, tmp_path):
+    """`crawler verify` holds what was fetched against the record, whether its links are rewritten or not."""
+    job = str(tmp_path / "job")
+    mirror(folder, site.url("/"), also=("--job", job))
+    assert verify(job).problems == []
+    original = next((folder / FOLDER / ORIGINALS).rglob("a.html"))
+    original.write_bytes(original.read_bytes().replace(b"home", b"away"))
+    assert len(verify(job).problems) == 1
+
+
+@pytest.mark.parametrize("asked", [3, 9, 20])
+def test_a_job_that_is_killed(folder, tmp_path, asked):
+    """The same command goes on, and the copy is as if nothing had happened."""
+    with serving(PAGES) as site:
+        whole = tmp_path / "whole"
+        mirror(whole, site.url("/"))
+        before = len(site.asked)
+        arguments = [
+            "--mirror",
+            str(folder),
+            "--job",
+            str(tmp_path / "job"),
+            "-o",
+            str(tmp_path / "records.jsonl.x.jsonl"),
+        ]
+        command = [*arguments, "--delay", "0", "--no-robots", "-q", "--retries", "0", "--allow-private", "-c", "2"]
+        with subprocess.Popen([sys.executable, "-m", "crawler", site.url("/"), *command]) as process:
+            site.wait_for(before + asked)
+            process.kill()
+        assert main([site.url("/"), *command]) == 0
+    assert files(folder) == files(whole)
+    assert verify(str(tmp_path / "job")).problems == []
+
+
+def test_what_changed_since(folder, tmp_path):
+    """What was not sent again is in the copy all the same, and links to it lead there."""
+    pages: dict[str, Page | str | bytes] = {"/": '<a href="b">b</a><img src=i.png>', "/b": "old", "/i.png": PNG}
+    with serving(pages, etags=True) as site:
+        mirror(folder, site.url("/"))
+        (tmp_path / "records.jsonl").rename(tmp_path / "old.jsonl")
+        pages["/b"] = '<a href="/">new</a>'
+        records = mirror(folder, site.url("/"), also=("--since", str(tmp_path / "old.jsonl")))
+    assert sorted(record["outcome"] for record in records) == ["ok", "unchanged", "unchanged"]
+    assert text(folder, "index.html") == '<a href="b.html">b</a><img src=i.png>'
+    assert text(folder, "b.html") == '<a href="index.html">new</a>'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "expected"),
+    [
+        ("text/html; charset=gbk", "<!doctype html><html lang=zh><head><p>\u4e2d", '<head><meta charset="gbk"><p>'),
+        ("text/html; charset=utf-8", "<p>\u4e2d", '<meta charset="utf-8"><p>'),
+        ("text/html; charset=utf-8", '<meta charset="utf-8"><p>\u4e2d', '<meta charset="utf-8"><p>\u4e2d'),
+        ("text/html; charset=utf-8", "<p>x", "<p>x"),
+        ("text/html", "<p>\u4e2d", "<p>\u4e2d"),
+        ("text/css; charset=gbk", "a{content:'\u4e2d'}", "@charset \"gbk\";\na{content:'\u4e2d'}"),
+    ],
+)
+def test_the_charset_that_a_server_told(folder, content_type, body, expected):
+    """A file says it itself: nobody speaks for it."""
+    charset = "gbk" if "gbk" in content_type else "utf-8"
+    with serving({"/": Page(content_type, body.encode(charset))}) as site:
+        mirror(folder, site.url("/"))
+    (file,) = files(folder).values()
+    assert expected in file.decode(charset)
+
+
+@pytest.mark.parametrize(
+    "also", [("--bodies", "elsewhere"), ("--bodies-as", "hash"), ("--no-recursive",), ("--mirror", "s3://bucket/x")]
+)
+def test_what_it_cannot_be_combined_with(folder, capsys, also):
+    assert main(["http://127.0.0.1:9/", "--mirror", str(folder), *also]) == 2
+    assert "--mirror" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_nothing_is_written_outside(folder, tmp_path):
+    """Whatever URLs say, and whatever somebody has put where the copy keeps its own."""
+    pages: dict[str, Page | str | bytes] = {
+        "/": "".join(f'<a href="{path}">x</a>' for path in ("/..%2f..%2fup", "/.crawler-mirror/index.jsonl", "/a%00b")),
+        "/..%2f..%2fup": "up", "/.crawler-mirror/index.jsonl": "mine", "/a%00b": "nul",
+    }  # fmt: skip
+    with serving(pages) as site:
+        mirror(folder, site.url("/"))
+    assert {path.name for path in tmp_path.iterdir()} == {"copy", "records.jsonl"}
+    assert all(re.match(r"127\.0\.0\.1\+\d+/[^/]+(/[^/]+)?$", name) for name in files(folder))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / FOLDER).symlink_to(outside)
+    with serving(pages) as site:
+        assert main([site.url("/"), "--mirror", str(other), "-q", "--no-robots"]) == 5
+    assert not list(outside.iterdir())
 
 
 @pytest.mark.parametrize(
