@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.files import open_plain
-from crawler.sinks.bodies.names import Layout, place
-from crawler.sinks.mirror.recording import FOLDER, ORIGINALS
+from crawler.sinks.bodies.names import FOLDER, ORIGINALS, Layout, place
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PIECE: Final = 1 << 20

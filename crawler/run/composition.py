@@ -23,7 +23,6 @@ from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats.stats import Snapshot, Stats
-from crawler.urls import canonical_href
 
 # Not every run has a job or writes about itself: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
@@ -231,13 +230,11 @@ class Crawler:
 
     def _finish_mirror(self, folder: str) -> Generator[Deferred[Any], Any, None]:
         """Rewrite the links of the copy; who aborts the run ends this."""
-        from crawler.sinks.mirror.finishing import Copy
+        from crawler.sinks.mirror.elsewhere import Task, finish
 
         config = self.config
-        same = partial(canonical_href, sort_query=config.sort_query, drop_trackers=config.strip_trackers)
-        self._finishing = Work(
-            self._reactor, lambda given_up: Copy(folder, same, durable=config.durable).finish(given_up)
-        ).done
+        task = Task(folder, config.sort_query, config.strip_trackers, config.durable)
+        self._finishing = Work(self._reactor, partial(finish, task)).done
         try:
             self.copied = yield self._finishing
         except CancelledError:

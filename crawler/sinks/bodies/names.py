@@ -19,6 +19,10 @@ from crawler.models import Record
 
 Layout = Literal["hash", "name", "url"]
 
+FOLDER: Final = ".crawler-mirror"
+"""The hidden folder in a copy of a site."""
+ORIGINALS: Final = "originals"
+"""In there: each file whose links were rewritten, as it was fetched, by the path that it has in the copy."""
 LONGEST: Final = 200
 """Bytes of a name: file systems take 255, and some of it may be a number."""
 LONGEST_PATH: Final = 180 if os.name == "nt" else 800

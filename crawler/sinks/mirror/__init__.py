@@ -3,4 +3,4 @@
 Both live in a hidden folder of the copy, whose name nothing from the network can have.
 """
 
-__all__ = ["finishing", "recording"]
+__all__ = ["elsewhere", "finishing", "recording"]

@@ -25,8 +25,9 @@ from crawler.page.offline.charsets import with_charset
 from crawler.page.offline.editing import Document, NotKept, Reference, edit
 from crawler.page.offline.markup import Kind
 from crawler.page.offline.requisites import syntax_of
+from crawler.sinks.bodies.names import FOLDER, ORIGINALS
 from crawler.sinks.bodies.tree import Folder, Tree
-from crawler.sinks.mirror.recording import FOLDER, NAME, ORIGINALS, read_index
+from crawler.sinks.mirror.recording import NAME, read_index
 from crawler.urls import Url, canonical_href, parse
 
 LARGEST: Final = 10 << 20

@@ -17,14 +17,11 @@ from twisted.internet.defer import Deferred, fail
 from crawler.errors import CodedError
 from crawler.files import bounded_lines, coded, open_plain, write
 from crawler.models import Record, Response
+from crawler.sinks.bodies.names import FOLDER
 from crawler.sinks.bodies.tree import Tree
 
 NAME: Final = "mirror"
-FOLDER: Final = ".crawler-mirror"
-"""The hidden folder in a copy."""
 INDEX: Final = "index.jsonl"
-ORIGINALS: Final = "originals"
-"""In there: each file whose links were rewritten, as it was fetched, by the path that it has in the copy."""
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FULL: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 20

@@ -157,3 +157,25 @@ def test_long_paths():
 def test_numbered(name, expected):
     """The number stands before the suffix."""
     assert numbered(name, 2) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "content_type", "file"),
+    [
+        ("http://h/a.php", "text/html", "a.php.html"),
+        ("http://h/a.htm", "text/html", "a.htm"),
+        ("http://h/a", "text/html", "a.html"),
+        ("http://h/", "text/html", "index.html"),
+        ("http://h/s.php?v=1", "text/css", "s.php@v=1.css"),
+        ("http://h/d", "image/svg+xml", "d.svg"),
+        ("http://h/x.html", "text/plain", "x.html.txt"),
+        ("http://h/x.SVG", "application/octet-stream", "x.SVG.bin"),
+        ("http://h/x.xhtml", "image/png", "x.xhtml.png"),
+        ("http://h/feed.xml", "application/rss+xml", "feed.xml"),
+        ("http://h/i.png", "image/png", "i.png"),
+        ("http://h/x.html", None, "x.html"),
+    ],
+)
+def test_a_type_is_what_a_browser_takes_a_file_for(url, content_type, file):
+    """In a copy of a site: what was no page is none, and what was one is."""
+    assert by_url(url, content_type, typed=True) == ("h", file)

@@ -14,8 +14,8 @@ from linking_site import PNG, Page, serving
 
 from crawler.cli.main import main
 from crawler.job.verify import verify
+from crawler.sinks.bodies.names import FOLDER, ORIGINALS
 from crawler.sinks.mirror.finishing import Copy, Finished, relative
-from crawler.sinks.mirror.recording import FOLDER, ORIGINALS
 
 CSS = "text/css"
 PAGES: dict[str, Page | str | bytes] = {
@@ -180,7 +180,7 @@ def test_a_second_run_brings_it_up_to_date(folder):
 
 def test_a_file_that_somebody_has_changed_stays(site, folder):
     mirror(folder, site.url("/"))
-    page = next(folder.rglob("a.html"))
+    page = next(folder.glob("127*/a.html"))
     page.write_text("mine <a href=/>")
     original = folder / FOLDER / ORIGINALS / page.relative_to(folder)
     original.write_text("mine as well")
