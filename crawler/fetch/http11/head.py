@@ -43,7 +43,13 @@ class Head(NamedTuple):
 
 def end_of_lines(data: bytes, begin: int = 0) -> int:
     """Where the line before the first empty one ends, after its LF; -1 where there is no empty one yet."""
-    return min((at + 1 for end in _ENDS if (at := data.find(end, begin)) >= 0), default=-1)
+    found = -1
+    for end in _ENDS:
+        # Only before what was found: behind a head there may be much.
+        at = data.find(end, begin, len(data) if found < 0 else found + len(end) - 1)
+        if at >= 0:
+            found = at
+    return -1 if found < 0 else found + 1
 
 
 def mend(data: bytes) -> Head | None:

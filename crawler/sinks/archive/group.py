@@ -85,63 +85,48 @@ class Exchange(NamedTuple):
         request, tape, response = self
         url, date = request.url.href, timestamp(response.started)
         number = packing.new_id()
-        fields: list[Field] = [("WARC-Target-URI", url)]
+        fields = f"WARC-Target-URI: {url}\r\n"
         if response.remote_ip is not None:
-            fields.append(("WARC-IP-Address", response.remote_ip))
+            fields += f"WARC-IP-Address: {response.remote_ip}\r\n"
         notes = _notes(request, response)
         message = _Message.of(tape, response)
         if message is None:
             if notes:
-                _put(
-                    packing,
-                    "metadata",
-                    packing.new_id(),
-                    date,
-                    [*fields, ("Content-Type", FIELDS)],
-                    fields_block(notes),
-                )
+                _put(packing, "metadata", FIELDS, date, fields, fields_block(notes))
             return None
+        beside = f"{fields}WARC-Concurrent-To: {number}\r\n"
         if notes:
-            about = [*fields, ("WARC-Concurrent-To", number), ("Content-Type", FIELDS)]
-            _put(packing, "metadata", packing.new_id(), date, about, fields_block(notes))
+            _put(packing, "metadata", FIELDS, date, beside, fields_block(notes))
         payload = message.digest()
         digest = f"sha256:{payload.hex()}"
         before = None
         if not response.truncated and message.payload_size >= _LEAST:
             before = payloads.seen(payload, url, date)
-        about = [*fields, ("WARC-Payload-Digest", digest)]
+        about = f"{fields}WARC-Payload-Digest: {digest}\r\n"
         if tape.frames:
-            about.append(("WARC-Protocol", "h2"))
+            about += "WARC-Protocol: h2\r\n"
         if response.truncated:
-            about.append(("WARC-Truncated", _why(response)))
+            about += f"WARC-Truncated: {_why(response)}\r\n"
         kind, mime = "response", (response.first("content-type") or "unk").partition(";")[0].strip().lower()
         rest: Iterator[bytes] | tuple[()] = ()
         if before is not None:
             kind, mime = "revisit", "warc/revisit"
-            about += [
-                ("WARC-Profile", IDENTICAL),
-                ("WARC-Refers-To-Target-URI", before[0]),
-                ("WARC-Refers-To-Date", before[1]),
-            ]
+            about += (
+                f"WARC-Profile: {IDENTICAL}\r\n"
+                f"WARC-Refers-To-Target-URI: {before[0]}\r\nWARC-Refers-To-Date: {before[1]}\r\n"
+            )
             block, size = message.head, len(message.head)
             whole = sha256(block)
         else:
             block, size = message.first, message.size
             rest = () if message.file is None else message.rest()
             whole = message.whole()
-        about += [("WARC-Block-Digest", f"sha256:{whole.hexdigest()}"), ("Content-Type", RESPONSE)]
+        about += f"WARC-Block-Digest: sha256:{whole.hexdigest()}\r\nContent-Type: {RESPONSE}\r\n"
         offset, length = packing.record(head_of(kind, number, date, about, size), block, rest)
         sent = without_credentials(tape.head)
         if isinstance(tape.body, bytes):
             sent += tape.body
-        _put(
-            packing,
-            "request",
-            packing.new_id(),
-            date,
-            [*fields, ("WARC-Concurrent-To", number), ("Content-Type", REQUEST)],
-            sent,
-        )
+        _put(packing, "request", REQUEST, date, beside, sent)
         entry: dict[str, Any] = {
             "url": url,
             "mime": mime or "unk",
@@ -155,9 +140,10 @@ class Exchange(NamedTuple):
         return Capture(request.url, date, entry)
 
 
-def _put(packing: Packing, kind: str, number: str, date: str, fields: list[Field], block: bytes) -> None:
-    fields = [*fields, ("WARC-Block-Digest", f"sha256:{sha256(block).hexdigest()}")]
-    packing.record(head_of(kind, number, date, fields, len(block)), block)
+def _put(packing: Packing, kind: str, content: str, date: str, fields: str, block: bytes) -> None:
+    """A record of what stands beside an answer, or in its place; `content` is the type of its block."""
+    lines = f"{fields}Content-Type: {content}\r\nWARC-Block-Digest: sha256:{sha256(block).hexdigest()}\r\n"
+    packing.record(head_of(kind, packing.new_id(), date, lines, len(block)), block)
 
 
 def _notes(request: Request, response: Response) -> list[Field]:

@@ -201,7 +201,7 @@ class Archive:
                 ("conformsTo", "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"),
             ]
         )
-        fields = [("WARC-Filename", name_of(self._file)), ("Content-Type", FIELDS)]
+        fields = f"WARC-Filename: {name_of(self._file)}\r\nContent-Type: {FIELDS}\r\n"
         packing.record(head_of("warcinfo", packing.new_id(), timestamp(self._wall()), fields, len(block)), block)
 
     def _append(self, packed: _Packed) -> None:
@@ -382,5 +382,5 @@ def _looked_up(packing: Packing, *, host: str, address: str, date: str) -> None:
     digits = "".join(character for character in date[:19] if character.isdigit())
     kind = "AAAA" if ":" in address else "A"
     block = f"{digits}\n{host}.\t0\tIN\t{kind}\t{address}\n".encode("ascii", "replace")
-    fields = [("WARC-Target-URI", f"dns:{host}"), ("Content-Type", "text/dns")]
+    fields = f"WARC-Target-URI: dns:{host}\r\nContent-Type: text/dns\r\n"
     packing.record(head_of("resource", packing.new_id(), date, fields, len(block)), block)
