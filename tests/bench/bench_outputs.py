@@ -1,4 +1,5 @@
-"""What a run's other ways cost: `--since` where nothing has changed beside a plain run, and tables beside JSON Lines.
+"""What a run's other ways cost: `--since` where nothing has changed beside a plain run, tables beside JSON Lines, and an
+archive as well as them.
 
 Whole processes in turns, from nginx, whose files have ETags; the start of a process, with one URL, is taken off the CPU,
 which decides about speed.
@@ -32,15 +33,17 @@ def main() -> None:
     parser.add_argument("--urls", type=int, default=5_000)
     parser.add_argument("--size", type=int, default=1_000, help="bytes of each file of the list")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("since", "tables"))
+    parser.add_argument("--only", choices=("since", "tables", "archive"))
     options = parser.parse_args()
     print(about(f"{options.urls:,} URLs, and a crawl of {PAGES:,} pages; {options.rounds} rounds, a warm-up before"))
     with TemporaryDirectory() as name:
         folder = Path(name)
-        if options.only != "tables":
+        if options.only in {None, "since"}:
             since(folder, options.urls, options.size, options.rounds)
-        if options.only != "since":
+        if options.only in {None, "tables"}:
             tables(folder, options.rounds)
+        if options.only in {None, "archive"}:
+            archive(folder, options.rounds)
 
 
 def since(folder: Path, count: int, size: int, rounds: int) -> None:
@@ -84,6 +87,22 @@ def tables(folder: Path, rounds: int) -> None:
     lines = (folder / "out.jsonl").read_bytes().count(b"\n")
     if lines < PAGES:
         raise SystemExit(f"the crawl has {lines:,} records")
+    told(f"{lines:,} pages of a crawl", costs, lines)
+
+
+def archive(folder: Path, rounds: int) -> None:
+    """That crawl with JSON Lines, and with an archive beside these."""
+    output, kept = folder / "out.jsonl", folder / "out.warc.gz"
+    with servers() as web:
+        command = commands_of(f"{web.urls['site']}/p/0.html", output)
+        both = [*command, "-O", kept]
+        costs = measured(
+            {"jsonl": (command, [*command, "--recursive"]), "jsonl, warc.gz": (both, [*both, "--recursive"])}, rounds
+        )
+    lines = output.read_bytes().count(b"\n")
+    captures = kept.with_name("out.cdxj").read_bytes().count(b"\n")
+    if min(lines, captures) < PAGES:
+        raise SystemExit(f"the crawl has {lines:,} records, its archive {captures:,}")
     told(f"{lines:,} pages of a crawl", costs, lines)
 
 

@@ -30,6 +30,7 @@ _MEMBER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """The head of a member: no name, no time, from no system."""
 _PLAIN_BLOCK: Final = b"\0"
 _LAST_PLAIN_BLOCK: Final = b"\x01"
+_MOST: Final = 0xFFFF  # bytes of such a block
 _VERSION_4: Final = (0xF << 76 | 0x3 << 62, 0x4 << 76 | 0x2 << 62)
 """The bits of a UUID that are not random, and their values."""
 
@@ -86,7 +87,7 @@ class Packing:
                 self._give(piece)
             self._give(_END)
             return begin, self.size - begin
-        if len(block) <= _SHORT and not rest:
+        if len(block) <= _SHORT and len(head) <= _MOST - _SMALL and not rest:
             self._give(_stored(head + block + _END))
             return begin, self.size - begin
         if len(block) <= _SMALL and not rest:
@@ -120,7 +121,7 @@ def _packed(head: bytes, block: bytes) -> bytes:
     The window is small: to clear one of 32 KiB would take longer than all the rest.
     """
     size = len(head)
-    if size > 0xFFFF:  # a plain block takes no more
+    if size > _MOST:
         head, block, size = b"", head + block, 0
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -12, 5)
     tail = pack("<II", zlib.crc32(block, zlib.crc32(head)), size + len(block))
