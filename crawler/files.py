@@ -32,6 +32,11 @@ def create(path: str, mode: int = 0o666) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, mode)
 
 
+def open_to_append(path: str, mode: int = 0o666, *, dir_fd: int | None = None) -> int:
+    """A descriptor of a file that grows, which is made if it is not there. A link is not followed. Raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, mode, dir_fd=dir_fd)
+
+
 def put(path: str, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file, whole or not at all, in place of what had its name. Raises OSError."""
     temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.part")

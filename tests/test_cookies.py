@@ -434,7 +434,7 @@ class TestJobs:
         )
         request = request_of(row, 0.0)
         response = Response(Timings(), 0.0, status=302, headers={"location": ["/"], "set-cookie": ["a=1"]})
-        assert (request.cookies, request.since) == ((), 2)
+        assert (request.cookies, request.since) == ((), 0)
         assert next_hop(request, response, max_redirects=9, https_only=False, keep=Cookies().hop) is not None
 
     def test_only_who_asked_has_a_jar(self, server, tmp_path):

@@ -52,10 +52,11 @@ def fetch(settings: Settings) -> int:
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
         examples = [*rows(EXAMPLES.items(), 42)]
         return complain(words, [*examples[:3], examples[-1], SEE_HELP], config.log_format)
+    from crawler.fetch.archive.captures import is_archive
     from crawler.seeds.inputs import check
 
     try:
-        check(config.inputs, config.column)
+        check([name for name in config.inputs if not is_archive(name)], config.column)
     except ValueError as error:
         first, *more = str(error).splitlines()  # one for each bad input
         word = config.inputs[0]
@@ -196,6 +197,13 @@ def diff(settings: Settings) -> int:
 _LOGINS: Final = frozenset(("user", "auth", "bearer", "netrc", "netrc_file"))
 
 
+def wacz(settings: Settings) -> int:
+    """Make one file of the archives that are the inputs, for a browser to show."""
+    from crawler.cli.wacz import make_wacz
+
+    return put(make_wacz(settings))
+
+
 def again(settings: Settings) -> int:
     """Run the finished job that is the input once more, as far as its pages have changed."""
     from crawler.cli.terminal import run_command
@@ -315,6 +323,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "OLD and NEW are outputs in JSON Lines, or folders of --job; of a job that was run `again` one folder is "
         "enough. -o FILE.jsonl writes JSON Lines (-o - to standard output), -o FILE.html a page. Exits with 1 when "
         "something differs.",
+    ),
+    "wacz": Command(
+        "Make a WACZ of archives: one file that a browser shows",
+        wacz,
+        "WARC... [-o FILE.wacz]",
+        ("output", "overwrite_output", "quiet"),
+        "WARC are outputs of a run (-o site.warc.gz), or archives of other programs. Without -o or -O the file goes "
+        "beside the first one, with the suffix .wacz. replayweb.page shows it, and `crawler FILE.wacz` reads it.",
     ),
     "again": Command(
         "Run a finished job once more, as far as its pages have changed",

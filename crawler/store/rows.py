@@ -344,7 +344,6 @@ def request_of(row: Row, epoch: float) -> Request:
         attempt,
         chain,
         state == PARKED,
-        since=len(chain),  # the cookies of the chain are gone: it begins again
         ask=ask_of(row[17]),
     )
 

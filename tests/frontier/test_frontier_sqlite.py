@@ -196,7 +196,7 @@ class TestNextRun:
         frontier = disk.begin(now=500.0, wall=1005.0)
         assert frontier.counts() == Counts(queued=3)
         # The first clock said 0 when this one would have said 485.
-        assert frontier.claim(500.0) == msgspec.structs.replace(hop, accepted=485.0, since=1)
+        assert frontier.claim(500.0) == msgspec.structs.replace(hop, accepted=485.0)
         assert frontier.claim(500.0) == req(2, accepted=485.0)
         assert frontier.ready_at(500.0) == 485.0 + 20.0
         assert frontier.claim(505.0) == msgspec.structs.replace(retried, accepted=485.0)

@@ -282,7 +282,7 @@ class TestRead:
         typed = req(0)
         typed = msgspec.structs.replace(typed, url=msgspec.structs.replace(typed.url, userinfo="u:p%3A"))
         url = msgspec.structs.replace(parse(f"http://{host}/hop"), userinfo=login)
-        hop = msgspec.structs.replace(typed, url=url, redirects=(Redirect("http://a.example/0", 302),), since=1)
+        hop = msgspec.structs.replace(typed, url=url, redirects=(Redirect("http://a.example/0", 302),))
         tables.journal.added(typed)
         tables.journal.again(hop, 2.0, parked=False)
         tables.commit()
@@ -295,7 +295,7 @@ class TestRead:
     def test_a_hop_of_an_older_job(self, tables):
         """Into which the login of a Location was written: that counts for nothing."""
         hop = msgspec.structs.replace(
-            req(0), url=parse("http://a.example/2"), redirects=(Redirect("http://a.example/0", 302),), since=1
+            req(0), url=parse("http://a.example/2"), redirects=(Redirect("http://a.example/0", 302),)
         )
         tables.journal.added(req(0))
         tables.journal.again(hop, 2.0, parked=False)

@@ -109,7 +109,7 @@ def program(name: str, package: str | None = None) -> str:
     """The path of a command of this system."""
     path = shutil.which(name, path=_SBIN)
     if path is None:
-        missing(f"there is no {name} here (apt install {package or name})", SERVERS)
+        missing(f"there is no {name} here ({package or f'apt install {name}'})", SERVERS)
     return path
 
 

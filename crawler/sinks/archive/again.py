@@ -37,7 +37,9 @@ def lines_of(
 
 
 def _fields(record: Stored) -> dict[str, Any]:
-    first = record.read(_FIRST)
+    first = b""
+    while len(first) < _FIRST and (more := record.read(_FIRST - len(first))):
+        first += more
     mime, status = "unk", None
     try:
         head = mend(first)

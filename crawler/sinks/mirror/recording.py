@@ -15,14 +15,13 @@ import msgspec
 from twisted.internet.defer import Deferred, fail
 
 from crawler.errors import CodedError
-from crawler.files import bounded_lines, coded, open_plain, write
+from crawler.files import bounded_lines, coded, open_plain, open_to_append, write
 from crawler.models import Record, Response
 from crawler.sinks.bodies.names import FOLDER
 from crawler.sinks.bodies.tree import Tree
 
 NAME: Final = "mirror"
 INDEX: Final = "index.jsonl"
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FULL: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 20
 
@@ -48,7 +47,7 @@ class Recording:
         self._encode = msgspec.json.Encoder().encode
         try:
             with Tree(directory).enter([FOLDER], make=True) as folder:
-                self._fd: int | None = os.open(folder.at(INDEX), _FLAGS, 0o666, dir_fd=folder.fd)
+                self._fd: int | None = open_to_append(folder.at(INDEX), dir_fd=folder.fd)
             write(self._fd, b"\n")  # what a kill has torn is a line of its own
         except OSError as error:
             raise coded(error, self._path) from error

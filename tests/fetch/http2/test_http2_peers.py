@@ -133,7 +133,7 @@ def test_a_certificate_is_checked_as_ever(www: Path, monkeypatch: pytest.MonkeyP
 def nghttpd(www: Path) -> Iterator[str]:
     port = free_port()
     pem = str(authority().server)
-    command = [program("nghttpd", "nghttp2"), "--echo-upload", "-d", str(www / "www"), "-a", "127.0.0.1"]
+    command = [program("nghttpd", "apt install nghttp2"), "--echo-upload", "-d", str(www / "www"), "-a", "127.0.0.1"]
     command += [str(port), pem, pem]
     with command_peer(command, port):
         yield f"https://127.0.0.1:{port}"
