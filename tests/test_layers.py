@@ -362,6 +362,7 @@ def test_treq_has_one_importer() -> None:
             {"writer", "stream", "fields", "formats", "bodies", "names", "ledger", "archive", "naming"},
             {
                 "crawler",  # its public names
+                "crawler.cli.commands",
                 "crawler.run.composition",
                 "crawler.run.outputs",
                 "crawler.api",

@@ -5,6 +5,7 @@ What is needed to run is imported when it runs, so that --help and mistakes are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
@@ -199,9 +200,12 @@ _LOGINS: Final = frozenset(("user", "auth", "bearer", "netrc", "netrc_file"))
 
 def wacz(settings: Settings) -> int:
     """Make one file of the archives that are the inputs, for a browser to show."""
-    from crawler.cli.wacz import make_wacz
+    from crawler.sinks.archive.command import make_wacz
 
-    return put(make_wacz(settings))
+    words = make_wacz(settings)
+    if not settings.config.quiet and sys.stderr is not None:
+        print(words, file=sys.stderr, flush=True)
+    return 0
 
 
 def again(settings: Settings) -> int:

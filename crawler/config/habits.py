@@ -89,6 +89,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "-T": "write -X PUT -d @FILE",
     "--upload-file": "write -X PUT -d @FILE",
     "--post-file": "write -d @FILE",
+    "--warc-file": "write -o NAME.warc.gz",
     "--tries": "write --retries N, which does not count the first try",
     "-U": f"a proxy's {_IN_THE_PROXY}; who asks is said with -A",
     "--proxy-user": _IN_THE_PROXY,

@@ -1,15 +1,13 @@
-"""The command `wacz`: which archives go in, what file comes of it, and what is said about that."""
+"""The command `wacz`: which archives go in, and what file comes of it."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import sys
 from pathlib import Path
 
 from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown
-from crawler.monitor.units import amount
 from crawler.printable import printable
 from crawler.redaction import scrub
 from crawler.sinks.archive.naming import is_archive
@@ -20,7 +18,7 @@ _SUFFIX = ".wacz"
 
 
 def make_wacz(settings: Settings) -> str:
-    """Write the file; nothing is to be printed. Raises ConfigError."""
+    """Write the file; gives the sentence about it. Raises ConfigError."""
     config = settings.config
     archives = config.inputs
     if not archives:
@@ -44,10 +42,7 @@ def make_wacz(settings: Settings) -> str:
         raise ConfigError(f"wacz: {scrub(error.filename or path)}: {error.strerror or error}") from None
     except ValueError as error:
         raise ConfigError(f"wacz: {scrub(', '.join(archives))}: {error}") from None
-    if not config.quiet and sys.stderr is not None:
-        words = f"{scrub(path)}: {amount(counts.captures)} captures, {amount(counts.pages)} pages"
-        print(printable(words), file=sys.stderr, flush=True)
-    return ""
+    return printable(f"{scrub(path)}: {counts.captures:,} captures, {counts.pages:,} pages")
 
 
 def _beside(archive: str) -> str:
