@@ -66,6 +66,7 @@ class Heads:
         self._safe = [pair for pair in common if pair[0].lower() not in named]
         self._safe += [pair for pair in headers if pair[0].lower() in PUBLIC]
         self._private = [pair for pair in headers if pair not in self._safe]
+        self._names = {"host", *(name.lower() for name, _ in (*self._private, *self._safe))}
         self._authorizes = "authorization" in named
         self._memo = _Memo(None, False, None, None, b"")
         self._safe_block = _lines(self._safe) + b"\r\n"
@@ -78,17 +79,20 @@ class Heads:
         host = None
         login = self._login(request) if request.discovered else url.userinfo
         of_host = () if self._headers_at is None else self._headers_at(url.host_key)
-        if request.ask is None and not request.cookies and not self.sources and not of_host:
+        more = [pair for source in self.sources for pair in source(request, login is not None)] if self.sources else ()
+        if request.ask is None and not request.cookies and not of_host and (not more or self._are_others(more)):
             block = self._safe_block
             if login is not None:
                 block, host = self._full_block, self._host
+            if more:
+                block = _lines(more) + block
         else:
             private, kind = login is not None, None if body is None else body.content_type
-            memo, plain = self._memo, not (self.sources or of_host or request.redirects)
+            memo, plain = self._memo, not (more or of_host or request.redirects)
             if plain and memo.ask is request.ask and memo.private is private and memo.kind == kind:
                 host, block = memo.host, memo.block
             else:
-                host, fields = _host_of(self._fields(request, private, of_host, body))
+                host, fields = _host_of(self._fields(request, private, of_host, body, more))
                 block = _lines(fields) + b"\r\n"
                 if plain:
                     self._memo = _Memo(request.ask, private, kind, host, block)
@@ -122,7 +126,16 @@ class Heads:
             return False
         return self._authorizes or (request.ask is not None and _named(request.ask.headers, "authorization"))
 
-    def _fields(self, request: Request, private: bool, of_host: Pairs, body: Outgoing | None) -> list[tuple[str, str]]:
+    def _are_others(self, more: Pairs) -> bool:
+        """Whether none of these fields has the name of one that all requests have, so that it just goes before them."""
+        for name, _ in more:  # noqa: SIM110 - a generator would cost twice as much
+            if name.lower() in self._names:
+                return False
+        return True
+
+    def _fields(
+        self, request: Request, private: bool, of_host: Pairs, body: Outgoing | None, more: Pairs
+    ) -> list[tuple[str, str]]:
         fields = [*self._private, *self._safe] if private else self._safe
         ask = request.ask
         secure = private or request.url.scheme in _SECURE
@@ -138,9 +151,8 @@ class Heads:
                 if _named(own, "range") and not _named(own, "accept-encoding"):
                     own.append(_NO_CODING)
                 fields = _over(own, fields)
-        more = [pair for source in self.sources for pair in source(request, private)]
         if request.cookies and self._chained is not None:
-            more += self._chained(request, private)
+            more = [*more, *self._chained(request, private)]
         return merged(more, fields)
 
 

@@ -118,8 +118,12 @@ _NO_FINDINGS: Final = Findings()
 
 def _with_validators(headers: dict[str, list[str]], kept: Kept) -> dict[str, list[str]]:
     """Those of a 304, and what the next is asked with where they do not say that again (RFC 9111 section 4.3.4)."""
-    before = {"etag": kept.etag, "last-modified": kept.modified}
-    return {**{name: [value] for name, value in before.items() if value is not None}, **headers}
+    unsaid = {}
+    if kept.etag is not None and "etag" not in headers:
+        unsaid["etag"] = [kept.etag]
+    if kept.modified is not None and "last-modified" not in headers:
+        unsaid["last-modified"] = [kept.modified]
+    return {**unsaid, **headers} if unsaid else headers
 
 
 def unfetched(written: str, source: Input, error: CodedError, meta: Any = None) -> Record:

@@ -70,6 +70,38 @@ def test_what_the_user_writes_is_sent_in_place_of_a_source() -> None:
     assert fields(away.of(request("http://a.example/", via="http://b.example/")))["If-None-Match"] == "ours"
 
 
+@pytest.mark.parametrize("login", [None, "me:secret"])
+@pytest.mark.parametrize(
+    "headers", [(), (("X-Key", "run"), ("Host", "b.example")), (("cookie", "a=1"), ("accept", "x/y"))]
+)
+@pytest.mark.parametrize(
+    "given",
+    [
+        (),
+        (("If-None-Match", '"1"'), ("If-Modified-Since", "now")),
+        (("X-KEY", "source"), ("X-More", "source")),
+        (("Host", "c.example"), ("X-More", "source")),
+        (("Cookie", "a=2; b=3"), ("Accept", "*/*")),
+    ],
+)
+def test_a_plain_request_with_sources_is_composed_as_any_other(login, headers, given) -> None:
+    """The block that all requests share is used where that makes no difference."""
+    ours = heads(*headers, login=login)
+    asked: list[bool] = []
+
+    def source(_: Request, private: bool) -> tuple[tuple[str, str], ...]:
+        asked.append(private)
+        return given
+
+    ours.sources.append(source)
+    plain, whole = (
+        ours.of(request("http://a.example/x", ask=ask, parent="http://a.example/")) for ask in (None, Ask())
+    )
+    assert plain == whole
+    assert asked == [login is not None] * 2
+    assert all(f"{name.lower()}: " in plain.decode().lower() for name, _ in given)
+
+
 def test_what_was_written_for_a_request_goes_where_that_was_sent() -> None:
     """A spider that yields a request for another host, with headers, has chosen the host; a redirect has not."""
     ask = Ask(headers=(("X-Own", "secret"),))

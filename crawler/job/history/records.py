@@ -34,6 +34,13 @@ class Fault(msgspec.Struct, gc=False):
     code: str
 
 
+class Validators(msgspec.Struct, gc=False, rename={"last_modified": "last-modified"}):
+    """The headers that are wanted: to pass over the others is cheaper than to read them."""
+
+    etag: list[str] = []
+    last_modified: list[str] = []
+
+
 class Line(msgspec.Struct, gc=False):
     """What of a record is wanted. All but the URL may be missing: `--fields` leaves out what it likes."""
 
@@ -44,7 +51,7 @@ class Line(msgspec.Struct, gc=False):
     outcome: str | None = None
     error: Fault | None = None
     status: int | None = None
-    headers: dict[str, list[str]] | None = None
+    headers: Validators | None = None
     content_type: str | None = None
     charset: str | None = None
     size_body: int = 0

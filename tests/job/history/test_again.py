@@ -118,7 +118,9 @@ def test_numbers_of_any_length(tmp_path):
 def test_no_room_for_what_was_read(tmp_path, monkeypatch, capfd, arguments):
     """Records that do not fit into memory wait on the disk: when that is full, that is said, with the code for it."""
     monkeypatch.chdir(tmp_path)
-    records(tmp_path / "old.jsonl", *({"url": f"http://a/{n}", "title": f"{n}" * 500} for n in range(4_000)))
+    from_a = {"input": {"source": "link", "parent": "http://a/"}}
+    pages = ({"url": f"http://a/{n}/{'x' * 1_000}", "title": f"{n}" * 500, **from_a} for n in range(4_000))
+    records(tmp_path / "old.jsonl", *pages)
     with small_files(50_000):
         assert main(arguments) == 5
     said = capfd.readouterr().err

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import small_files
 from real_peers import Peer, nginx
 
 from crawler import crawl, fetch_all
 from crawler.config.sources import ConfigError
+from crawler.errors import CodedError
 from crawler.job.history.previous import Previous
 from crawler.job.status import read_books
 from crawler.job.verify import verify
-from crawler.models import Input, Record, Request
+from crawler.models import Input, Record, Request, Response, Timings
 from crawler.urls import parse
 
 
@@ -37,8 +39,9 @@ def asked(url: str, method: str = "GET") -> Request:
     return Request(0, parse(url), url, Input(), 0.0, method)
 
 
+@pytest.mark.parametrize("room", [0, 800, 1 << 20])
 @pytest.mark.parametrize("name", ["old.jsonl", "old.jsonl.gz"])
-def test_validators(tmp_path, name):
+def test_validators(tmp_path, name, room):
     """Of the last record of a URL that answered with 200; a weak ETag will do (RFC 9110 section 13.1.2)."""
     date = "Mon, 02 Jan 2006 15:04:05 GMT"
     path = written(
@@ -52,7 +55,7 @@ def test_validators(tmp_path, name):
         {"url": "this is none", "outcome": "failed", "error": {"code": "url_invalid"}},
         name=name,
     )
-    previous = Previous(path)
+    previous = Previous(path, room=room)
     conditions = {
         url: dict(previous.conditions(asked(f"http://a.example/{url}"), private=True))
         for url in ("", "only-date", "gone", "cut", "moved", "there", "new")
@@ -68,6 +71,76 @@ def test_validators(tmp_path, name):
     }
     assert previous.conditions(asked("http://a.example/", "HEAD"), private=True) == ()
     assert (previous.records, previous.validators) == (7, 4)
+    previous.close()
+
+
+@pytest.mark.parametrize("room", [*range(0, 2_000, 150), 1 << 20])
+def test_the_last_record_of_a_page(tmp_path, room):
+    """Is the one that counts, wherever those before it went: into memory, or into the database."""
+    names = "abcab" + "a" * 3
+    pages = (line(f"http://a.example/{name}", title=f"{number}") for number, name in enumerate(names))
+    previous = Previous(written(tmp_path, *pages), room=room)
+    kept = {name: previous.kept(parse(f"http://a.example/{name}")) for name in "abcd"}
+    titles = {name: page and page.title for name, page in kept.items()}
+    assert titles == {"a": "7", "b": "4", "c": "2", "d": None}
+    previous.close()
+
+
+def test_no_room_for_pages(tmp_path):
+    """On the disk, for what memory does not hold."""
+    path = written(tmp_path, *(line(f"http://a.example/{n}", title="x" * 2_000) for n in range(2_000)))
+    with small_files(50_000), pytest.raises(CodedError, match="finds no room among temporary files") as caught:
+        Previous(path, room=500_000)
+    assert caught.value.code == "disk_full"
+
+
+def test_an_answer_is_compared_with_what_its_request_was_asked_with(tmp_path):
+    """Also where more are on their way than are remembered, and for one that was asked twice."""
+    count = 1_000
+    path = written(tmp_path, *(line(f"http://a.example/{n}", title=f"{n}") for n in range(count)))
+    previous = Previous(path)
+    requests = [asked(f"http://a.example/{n}") for n in range(count)]
+    for request in [*requests, requests[-1]]:
+        previous.conditions(request, private=False)
+    answer = Response(Timings(), 0.0, status=304)
+    found = [previous.findings(request, answer, None) for request in [*requests, requests[-1]]]
+    assert [one and one.title for one in found] == [*(f"{n}" for n in range(count)), f"{count - 1}"]
+    previous.close()
+
+
+@pytest.mark.parametrize("site", ["http://a.example", "https://a.example:8443", "http://[::1]:81", "http://1.2.3.4"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("", "/", "//", "/a", "/a.html", "/a//b/", "/a%20b", "/a/~b_c-d", "/a?", "/a?b=c&d=%2e;e", "/a?b=/../c", "?a"),
+        *("/.", "/..", "/a/../b", "/a/./b", "/%2e", "/a/%2E%2e/b", "/.a", "/a.", "/a..", "/..a", "/a^b", "/ä", "/a?ä"),
+        *(
+            "/a#b",
+            "/a?b#c",
+            "/a b",
+            "/a ",
+            "\\a",
+            "/a\\b",
+            "/a|b",
+            "/a'b",
+            "/a?b'c",
+            '/a?b"c',
+            "/a?b c",
+            "/a%",
+            "/a%zz",
+        ),
+        *(".", ".:80/", "@b.example/", ":81/", "1/a", ".b/c"),
+    ],
+)
+def test_urls_are_known_as_they_are_asked_for(tmp_path, site, target):
+    """However a record wrote them, after others of their site."""
+    try:
+        url = parse(site + target)
+    except CodedError:
+        pytest.skip("no URL")
+    previous = Previous(written(tmp_path, line(f"{site}/x/first"), line(site + target)))
+    assert previous.kept(url) is not None
+    assert previous.kept(parse(f"{site}/x/none")) is None
     previous.close()
 
 
