@@ -15,7 +15,7 @@ from crawler.fetch.archive.message import final_head
 from crawler.fetch.archive.tape import Tape
 from crawler.fetch.http11.head import MAX_HEAD_BYTES
 from crawler.models import Request, Response, timestamp
-from crawler.sinks.archive.index import line_of
+from crawler.sinks.archive.index import Entry, line_of
 from crawler.sinks.archive.records import (
     FIELDS,
     IDENTICAL,
@@ -57,16 +57,19 @@ class Payloads:
 
 
 class Capture(NamedTuple):
-    """What the index says of an exchange; its offset counts from the first record of the group."""
+    """What the index says of an exchange; its `offset` counts from the first record of the group."""
 
     url: Url
     date: str
-    fields: dict[str, Any]
+    offset: int
+    entry: Entry
 
     def line(self, begin: int, file: str) -> str:
         """The line for a group that begins there in that file."""
-        offset = str(begin + self.fields["offset"])
-        return line_of(self.url, self.date, {**self.fields, "offset": offset, "filename": file})
+        entry = self.entry
+        entry.offset = str(begin + self.offset)
+        entry.filename = file
+        return line_of(self.url, self.date, entry)
 
 
 class Exchange(NamedTuple):
@@ -97,11 +100,11 @@ class Exchange(NamedTuple):
         beside = f"{fields}WARC-Concurrent-To: {number}\r\n"
         if notes:
             _put(packing, "metadata", FIELDS, date, beside, fields_block(notes))
-        payload = message.digest()
-        digest = f"sha256:{payload.hex()}"
+        payload = message.digest(response)
+        digest = f"sha256:{payload}"
         before = None
         if not response.truncated and message.payload_size >= _LEAST:
-            before = payloads.seen(payload, url, date)
+            before = payloads.seen(bytes.fromhex(payload), url, date)
         about = f"{fields}WARC-Payload-Digest: {digest}\r\n"
         if tape.frames:
             about += "WARC-Protocol: h2\r\n"
@@ -127,17 +130,10 @@ class Exchange(NamedTuple):
         if isinstance(tape.body, bytes):
             sent += tape.body
         _put(packing, "request", REQUEST, date, beside, sent)
-        entry: dict[str, Any] = {
-            "url": url,
-            "mime": mime or "unk",
-            "status": str(response.status),
-            "digest": digest,
-            "length": str(length),
-            "offset": offset,
-        }
+        entry = Entry(url, mime or "unk", str(response.status), digest, str(length))
         if request.method != "GET":
-            entry["method"] = request.method
-        return Capture(request.url, date, entry)
+            entry.method = request.method
+        return Capture(request.url, date, offset, entry)
 
 
 def _put(packing: Packing, kind: str, content: str, date: str, fields: str, block: bytes) -> None:
@@ -206,12 +202,15 @@ class _Message:
         self.file.seek(self._begin)
         yield from iter(partial(self.file.read, _PIECE), b"")
 
-    def digest(self) -> bytes:
-        """Of the payload."""
-        digest = sha256(self.first[len(self.head) :])
+    def digest(self, response: Response) -> str:
+        """The SHA-256 of the payload, in hex. Where that is the body, its record has asked for it as well."""
+        payload = self.first[len(self.head) :]
+        if payload and self.file is None and response.spooled is None and payload == response.body:
+            return response.digest()
+        digest = sha256(payload)
         for piece in self.rest() if self.file is not None else ():
             digest.update(piece)
-        return digest.digest()
+        return digest.hexdigest()
 
     def whole(self) -> Any:
         """The hash of the block."""

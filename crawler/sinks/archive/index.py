@@ -20,6 +20,19 @@ _encode: Final = msgspec.json.Encoder().encode
 _WWW: Final = re.compile(r"www\d*\.")
 
 
+class Entry(msgspec.Struct, omit_defaults=True):
+    """What a line says of a capture that was just written; where it is becomes known last."""
+
+    url: str
+    mime: str
+    status: str
+    digest: str
+    length: str
+    offset: str = ""
+    filename: str = ""
+    method: str | None = None
+
+
 def key_of(url: Url) -> str:
     """The key of a URL (SURT), as pywb and replayweb.page look for it: com,example)/path?a&b, in lower case."""
     host = _WWW.sub("", url.host, count=1) if url.host.startswith("www") else url.host
@@ -32,7 +45,7 @@ def key_of(url: Url) -> str:
     return f"{place}{port}){path}".lower()
 
 
-def line_of(url: Url, date: str, fields: dict[str, Any]) -> str:
+def line_of(url: Url, date: str, fields: dict[str, Any] | Entry) -> str:
     """`date` is that of the record: 2026-11-30T16:00:00.000Z; its digits to the second are the line's."""
     digits = f"{date[:4]}{date[5:7]}{date[8:10]}{date[11:13]}{date[14:16]}{date[17:19]}"
     return f"{key_of(url)} {digits} {_encode(fields).decode()}\n"

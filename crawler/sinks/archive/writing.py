@@ -158,10 +158,10 @@ class Archive:
         held, self._held, self._held_size = self._held, [], 0
         if held:
             self._describe()
-        for request, tape, response in held:
-            self._name(request, response)
-            self._append(self._packed(partial(Exchange(request, tape, response).write, payloads=self._payloads)))
-            tape.drop()
+        for exchange in held:
+            self._name(exchange.request, exchange.response)
+            self._append(self._packed(partial(exchange.write, payloads=self._payloads)))
+            exchange.tape.drop()
 
     def _until_copied(self) -> Deferred[None]:
         """Who comes while something large is copied waits: it must not count before it is there."""
