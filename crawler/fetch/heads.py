@@ -179,6 +179,5 @@ def _named(pairs: Pairs, name: str) -> bool:
 
 
 def _lines(pairs: Iterable[tuple[str, str]]) -> bytes:
-    return b"".join(
-        b"%b: %b\r\n" % (name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
-    )
+    """Names are ASCII: who takes them from people or files has seen to that."""
+    return "".join([f"{name}: {value}\r\n" for name, value in pairs]).encode("utf-8", "surrogateescape")

@@ -54,7 +54,6 @@ def record_of(
     timings = response.timings
     skipped = error is not None and error.code in SKIPS  # for what its head says: no body was taken
     body = response.body
-    content_type, charset = extract_type(response.headers.get("content-type", ()))
     text, encoding = body_on_the_wire(body) if wire_body and response.status is not None else (None, None)
     warnings = response.warnings
     if response.truncated and "truncated" not in warnings:
@@ -67,11 +66,15 @@ def record_of(
         warnings = [*warnings, *(code for code in findings.warnings if code not in warnings)]
     headers_kept = response.headers
     kept = findings.kept if error is None else None
-    size, digest = response.size, response.digest() if response.status is not None and not skipped else None
+    digest: str | None
     if kept is not None and response.status == _NOT_MODIFIED:
         # A 304 has no content: what it says of the content is what was said before.
         content_type, charset, size, digest = kept.content_type, kept.charset, kept.size_body, kept.sha256
         headers_kept = _with_validators(response.headers, kept)
+    else:
+        content_type, charset = extract_type(response.headers.get("content-type", ()))
+        size = response.size
+        digest = response.digest() if response.status is not None and not skipped else None
     record = Record(
         url=request.written,
         final_url=request.url.href if response.status is not None or request.redirects else None,

@@ -173,7 +173,7 @@ class Previous:
             etag, modified = _sendable(line.headers.etag), _sendable(line.headers.last_modified)
             self.validators += etag is not None or modified is not None
         of_content = (line.sha256, line.size_body, line.content_type, line.charset)
-        kept = _encode(Kept(status, *of_content, etag, modified, line.title, line.links, line.data))
+        kept = _encode((status, *of_content, etag, modified, line.title, line.links, line.data))  # a Kept
         self._room -= len(href) + len(kept) + _OVERHEAD
         if self._room >= 0:
             self._near[href] = kept
