@@ -5,6 +5,7 @@ The messages are Twisted's own. What it was asked is in `asked`.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
@@ -40,12 +41,8 @@ class DnsServer:
     def __init__(self, zone: dict[str, Rows | int | Fault]) -> None:
         self.zone = zone
         self.asked: list[tuple[str, str, str]] = []  # how, name, type
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
+        self._udp, self._tcp = _pair()
         self.port = self._udp.getsockname()[1]
-        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(("127.0.0.1", self.port))
         self._tcp.listen()
         self._threads = [threading.Thread(target=self._serve_udp), threading.Thread(target=self._serve_tcp)]
         self._over = False
@@ -139,3 +136,21 @@ class DnsServer:
                 if how == "tcp":
                     answer.trunc, answer.answers = 0, self._rows(name, [("A", "127.0.0.9", 60)], "A")
         return [answer.toStr()]
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Sockets for datagrams and for connections on one port, which is free for both."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            udp.bind(("127.0.0.1", 0))
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind(udp.getsockname())
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return udp, tcp
