@@ -53,7 +53,7 @@ def fetch(settings: Settings) -> int:
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
         examples = [*rows(EXAMPLES.items(), 42)]
         return complain(words, [*examples[:3], examples[-1], SEE_HELP], config.log_format)
-    from crawler.fetch.archive.captures import is_archive
+    from crawler.fetch.archive.reading import is_archive
     from crawler.seeds.inputs import check
 
     try:

@@ -6,12 +6,12 @@ import stat
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import structs
 
 from crawler.config.config import Config
-from crawler.fetch.archive.captures import Captures, is_archive
+from crawler.fetch.archive.reading import is_archive
 from crawler.fetch.typed import Typed
 from crawler.models import SITEMAP_SOURCE, Input
 from crawler.objects.address import is_object
@@ -19,6 +19,9 @@ from crawler.redaction import scrub
 from crawler.seeds.asked import Namer
 from crawler.seeds.inputs import STDIN, BadLine, Seed, check, from_iterable, read
 from crawler.urls import parse
+
+if TYPE_CHECKING:
+    from crawler.fetch.archive.captures import Captures
 
 
 class Inputs(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from twisted.internet.defer import Deferred
 
@@ -20,25 +20,23 @@ from crawler.files import coded
 from crawler.redaction import scrub
 from crawler.seeds.inputs import columns
 from crawler.sinks import Sink
-from crawler.sinks.archive.writing import Archive
 from crawler.sinks.bodies.keeping import Bodies, Placing
 from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.csv import Csv
 from crawler.sinks.formats import ARCHIVE, SEPARATED, Target, targets
 from crawler.sinks.jsonl import JsonLines, RecordLine, item_lines
 from crawler.sinks.ordered import Ordered
-from crawler.sinks.tables import making
-from crawler.sinks.tables.columns import of_records
-from crawler.sinks.tables.logged import Logged, MadeAtTheEnd, Table
-from crawler.sinks.tables.sqlite import SqliteTable
 from crawler.sinks.tee import Tee
 from crawler.sinks.wanted import Wanted
 from crawler.sinks.writer import Output, open_output
 
+# Most runs write lines alone: what makes archives and tables is only for those that do.
 if TYPE_CHECKING:
     from crawler.run.objects.bodies import ObjectBodies
     from crawler.run.objects.looking import Objects
+    from crawler.sinks.archive.writing import Archive
     from crawler.sinks.mirror.recording import Recording
+    from crawler.sinks.tables.logged import Table
 
 
 class Synced(Protocol):
@@ -181,7 +179,7 @@ def open_outputs(
         _sink(config, output, suffix, open_one, reactor, keeps_log=keeps_logs)
         for output, suffix, open_one in zip(outputs, formats, opened, strict=True)
     ]
-    archive = next((sink for sink in lines if isinstance(sink, Archive)), None)
+    archive = cast("Archive", lines[formats.index(ARCHIVE)]) if ARCHIVE in formats else None
     if objects is not None:
         lines = [objects.put(sink, output, reactor) for sink, output in zip(lines, outputs, strict=True)]
     records: Sink = Tee([*lines, *sinks, *([] if mirror is None else [mirror])])
@@ -224,6 +222,8 @@ def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: 
         return _archive(config, output, opened, reactor)
     encode = item_lines if output.items else RecordLine(config.fields)
     if output.logged:
+        from crawler.sinks.tables.logged import Logged
+
         return Logged(
             opened.writer,
             _table(config, output, suffix, fresh=output.overwrite and not opened.begun),
@@ -247,6 +247,8 @@ def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: 
 
 
 def _archive(config: Config, output: Target, opened: Output, reactor: Any) -> Archive:
+    from crawler.sinks.archive.writing import Archive
+
     return Archive(
         opened.writer,
         path=output.path,
@@ -259,9 +261,15 @@ def _archive(config: Config, output: Target, opened: Output, reactor: Any) -> Ar
 
 
 def _table(config: Config, output: Target, suffix: str, *, fresh: bool) -> Table:
+    from crawler.sinks.tables import making
+    from crawler.sinks.tables.columns import of_records
+    from crawler.sinks.tables.logged import MadeAtTheEnd
+
     columns, unseen = (None, ()) if output.items else of_records(config.fields)
     name = "items" if output.items else "records"
     if suffix == ".sqlite":
+        from crawler.sinks.tables.sqlite import SqliteTable
+
         return SqliteTable(output.path, name, output.grows, columns, fresh=fresh, many=output.items)
     write: making.Write = making.parquet
     if suffix == ".duckdb":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,13 +12,11 @@ from tempfile import TemporaryFile
 from typing import IO, BinaryIO, Final, NamedTuple, cast
 
 from crawler.errors import CodedError
-from crawler.fetch.archive.reading import BrokenError, Bytes, Stored, record_at, records
+from crawler.fetch.archive.reading import WACZ, BrokenError, Bytes, Stored, record_at, records
 from crawler.files import open_plain
 from crawler.redaction import scrub
 from crawler.urls import parse
 
-WACZ: Final = ".wacz"
-_SUFFIXES: Final = (".warc", ".warc.gz", WACZ)
 _KINDS: Final = frozenset(("response", "revisit", "resource"))
 _BESIDE: Final = ("P", "R", "M", "I", "E")
 """So end the paths of what was met on the way, and is no page of its own: Heritrix's letters."""
@@ -28,20 +25,6 @@ _LISTED: Final = 1 << 62
 """Set in the place of what is among `urls`."""
 _NOTES: Final = 10
 _FIELDS: Final = 4096
-
-
-def is_archive(name: str) -> bool:
-    """Whether an input is one, by its name or by how it begins."""
-    if "://" in name or not os.path.isfile(name):  # noqa: PTH113
-        return False
-    if name.lower().endswith(_SUFFIXES):
-        return True
-    try:
-        with open_plain(name, links=True) as file:
-            source = Bytes(cast(BinaryIO, file))
-            return source.begins() and source.read(5) == b"WARC/"
-    except (OSError, BrokenError):
-        return False
 
 
 class _Part(NamedTuple):

@@ -6,9 +6,12 @@ bounded, whatever a record says of itself.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
+
+from crawler.files import open_plain
 
 _READ: Final = 1 << 14
 _UNPACKED: Final = 1 << 17
@@ -16,6 +19,10 @@ _HEAD: Final = 1 << 16
 _GZIP: Final = b"\x1f\x8b\x08"
 _BEGINS: Final = b"WARC/"
 _ENDS: Final = (b"\r\n\r\n", b"\n\n")
+
+
+WACZ: Final = ".wacz"
+_SUFFIXES: Final = (".warc", ".warc.gz", WACZ)
 
 
 class BrokenError(ValueError):
@@ -251,3 +258,17 @@ def records(
             whole = False
             if not source.search():
                 return
+
+
+def is_archive(name: str) -> bool:
+    """Whether an input is one, by its name or by how it begins."""
+    if "://" in name or not os.path.isfile(name):  # noqa: PTH113
+        return False
+    if name.lower().endswith(_SUFFIXES):
+        return True
+    try:
+        with open_plain(name, links=True) as file:
+            source = Bytes(cast(BinaryIO, file))
+            return source.begins() and source.read(5) == b"WARC/"
+    except (OSError, BrokenError):
+        return False
