@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from crawler.cli.flags import parse
+from crawler.cli.usage.flags import parse
 from crawler.config.config import resolve
 from crawler.config.sources import Source
 

@@ -28,10 +28,10 @@ import msgspec
 import pytest
 from twisted.internet import task
 
-from crawler.cli.commands import COMMANDS
-from crawler.cli.flags import EXAMPLES, EXIT_CODES, FLAGS, parse
+from crawler.cli.commands.table import COMMANDS
 from crawler.cli.main import main
-from crawler.cli.manual import manual
+from crawler.cli.usage.flags import EXAMPLES, EXIT_CODES, FLAGS, parse
+from crawler.cli.usage.manual import manual
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
 from crawler.config.sources import Source

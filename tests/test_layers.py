@@ -23,6 +23,7 @@ def module_name(path: Path) -> str:
 
 SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 MONITOR = {module for module in SOURCES if module.startswith("crawler.monitor.")}
+COMMANDS = {module for module in SOURCES if module.startswith("crawler.cli.commands.")}
 REPORT = {module for module in SOURCES if module.startswith("crawler.report")}
 
 
@@ -101,6 +102,7 @@ def test_no_circles() -> None:
 ORDER = [
     "cli",
     "api",
+    "check",
     "site",
     "run",
     "report",
@@ -191,17 +193,17 @@ def test_rooms_are_small() -> None:
     ("room", "allowed"),
     [
         ("crawler.cli.main", {"crawler.__main__"}),
-        ("crawler.cli.commands", {"crawler.cli.main"}),
-        ("crawler.cli.flags", {"crawler.cli.main", "crawler.cli.commands"}),
-        ("crawler.cli.answers", {"crawler.cli.main", "crawler.cli.commands"}),
-        ("crawler.cli.help", {"crawler.cli.commands", "crawler.cli.manual"}),
-        ("crawler.cli.completion", {"crawler.cli.main"}),
-        ("crawler.cli.terminal", {"crawler.cli.commands"}),
-        ("crawler.cli.shell", {"crawler.cli.commands"}),
-        ("crawler.cli.doctor", {"crawler.cli.commands"}),
+        ("crawler.cli.commands.table", {"crawler.cli.main"}),
+        ("crawler.cli.usage.flags", {"crawler.cli.main", "crawler.cli.commands.table"}),
+        ("crawler.cli.answers", {"crawler.cli.main", *COMMANDS}),
+        ("crawler.cli.usage.help", {"crawler.cli.commands.table", "crawler.cli.usage.manual"}),
+        ("crawler.cli.usage.completion", {"crawler.cli.main"}),
+        ("crawler.cli.terminal", COMMANDS),
+        ("crawler.cli.shell", COMMANDS),
+        ("crawler.cli.doctor", COMMANDS),
         ("crawler.api", {"crawler", "crawler.cli.terminal", "crawler.cli.shell", "crawler.cli.doctor"}),
         ("crawler.run.session", {"crawler.api"}),
-        ("crawler.site", {"crawler.cli.commands", "crawler.cli.doctor"}),
+        ("crawler.site", {*COMMANDS, "crawler.cli.doctor"}),
         (
             "crawler.monitor",
             {
@@ -210,7 +212,7 @@ def test_rooms_are_small() -> None:
                 "crawler.cli.terminal",
                 "crawler.run.artifacts",
                 "crawler.run.monitors",
-                "crawler.cli.job_commands",
+                "crawler.cli.commands.jobs",
                 "crawler.cli.attach",
                 *REPORT,
             },
@@ -218,12 +220,12 @@ def test_rooms_are_small() -> None:
         ("crawler.run.monitors", {"crawler.run.composition"}),
         ("crawler.run.network", {"crawler.run.parts"}),
         ("crawler.run.parts", {"crawler.run.composition"}),
-        ("crawler.cli.job_commands", {"crawler.cli.commands"}),
+        ("crawler.cli.commands.jobs", {"crawler.cli.commands.reading"}),
         ("crawler.run.composition", {"crawler.api"}),
         ("crawler.run.outputs", {"crawler.run.composition", "crawler.run.network", "crawler.run.parts"}),
         ("crawler.engine.control", {"crawler.run.composition", "crawler.run.monitors", *MONITOR}),
-        ("crawler.cli.attach", {"crawler.cli.commands"}),
-        ("crawler.report", {"crawler.run.artifacts", "crawler.cli.commands"}),
+        ("crawler.cli.attach", COMMANDS),
+        ("crawler.report", {"crawler.run.artifacts", *COMMANDS}),
         ("crawler.run.artifacts", {"crawler.run.composition"}),
         ("crawler.engine.loop", {"crawler.run.parts", "crawler.engine.control"}),
         ("crawler.engine.disposition", {"crawler.run.parts", "crawler.engine.loop"}),
@@ -362,7 +364,7 @@ def test_treq_has_one_importer() -> None:
             {"writer", "stream", "fields", "formats", "bodies", "names", "ledger", "archive", "naming"},
             {
                 "crawler",  # its public names
-                "crawler.cli.commands",
+                *COMMANDS,
                 "crawler.run.composition",
                 "crawler.run.outputs",
                 "crawler.api",

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from crawler.cli.flags import parse
+from crawler.cli.usage.flags import parse
 from crawler.config.config import NAMES, resolve
 from crawler.config.sources import Source
 

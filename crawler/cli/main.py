@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from crawler.cli.answers import complain, put, schema_text, version_text, warn_of_exposed, with_password
-from crawler.cli.commands import COMMANDS, fetch, help_on, help_on_option
-from crawler.cli.flags import FLAGS, QUESTIONS, end_of_options, parse
+from crawler.cli.commands.table import COMMANDS, fetch, help_on, help_on_option
+from crawler.cli.usage.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, ConfigError, Source, resolve
 from crawler.config.sources import from_environment, read
 
@@ -51,7 +51,7 @@ def _main(arguments: list[str]) -> int:
     if "schema" in asked:
         return put(schema_text())
     if "completion" in asked:
-        from crawler.cli.completion import script
+        from crawler.cli.usage.completion import script
 
         option = next(option for option in QUESTIONS if option.name == "completion")
         return put(script(str(read(option, asked["completion"], "--completion")), FLAGS, about))

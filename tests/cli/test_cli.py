@@ -17,9 +17,9 @@ import msgspec
 import pytest
 
 from crawler.cli.answers import schema_text
-from crawler.cli.commands import COMMANDS
-from crawler.cli.flags import COMMON, FLAGS, parse
+from crawler.cli.commands.table import COMMANDS
 from crawler.cli.main import main
+from crawler.cli.usage.flags import COMMON, FLAGS, parse
 from crawler.config.config import NAMES, OPTIONS, Config
 from crawler.config.kinds import Flag, Option
 from crawler.errors import CODES

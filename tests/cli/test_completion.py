@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli.commands import COMMANDS
-from crawler.cli.completion import SHELLS, script
-from crawler.cli.flags import FLAGS, QUESTIONS
+from crawler.cli.commands.table import COMMANDS
+from crawler.cli.usage.completion import SHELLS, script
+from crawler.cli.usage.flags import FLAGS, QUESTIONS
 
 ABOUT = {name: command.help for name, command in COMMANDS.items()}
 BASH = shutil.which("bash")

@@ -1,4 +1,4 @@
-"""crawler.cli.job_commands: what status, verify, retry and why print for people, and their exit codes."""
+"""crawler.cli.commands.jobs: what status, verify, retry and why print for people, and their exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from job_tools import WALL, Work, bad_line, bad_record, link, record, req, working
 
-from crawler.cli.job_commands import answer
+from crawler.cli.commands.jobs import answer
 from crawler.cli.main import main
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError

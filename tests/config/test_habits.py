@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli.flags import FLAGS, parse
 from crawler.cli.main import main
+from crawler.cli.usage.flags import FLAGS, parse
 from crawler.config.config import Config, ConfigError
 from crawler.config.habits import DONE_ANYWAY, SAME, instead_of
 from crawler.config.secrets import Secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from crawler.cli.flags import parse
+from crawler.cli.usage.flags import parse
 from crawler.config.config import NAMES, Config, ConfigError, resolve
 from crawler.config.sources import Source
 from crawler.config.text import to_toml

@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 from job_tools import Work, bad_line, bad_record, link, req
 from msgspec.structs import replace
 
-from crawler.cli.job_commands import answer
+from crawler.cli.commands.jobs import answer
 from crawler.config.sources import ConfigError
 from crawler.fetch.typed import Typed
 from crawler.models import Redirect

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from job_tools import Work, req, working
 
-from crawler.cli.job_commands import answer
+from crawler.cli.commands.jobs import answer
 from crawler.config.config import ConfigError
 from crawler.errors import CodedError
 from crawler.fetch.typed import Typed

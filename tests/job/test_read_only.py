@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from job_tools import Work, req
 
-from crawler.cli.job_commands import answer
+from crawler.cli.commands.jobs import answer
 from crawler.errors import CodedError
 from crawler.job.lock import Lock, NoLocksError, holder
 from crawler.job.options import JobError

@@ -418,11 +418,11 @@ def test_a_full_device(site, crawl):
 
 def test_coded_errors_outside_of_runs(crawl, tmp_path, monkeypatch):
     """Commands about jobs say what the disk refuses in the same way."""
-    import crawler.cli.job_commands
+    import crawler.cli.commands.jobs
 
     def answer(*_: object) -> tuple[str, int]:
         raise CodedError("write_error", "site: no")
 
-    monkeypatch.setattr(crawler.cli.job_commands, "answer", answer)
+    monkeypatch.setattr(crawler.cli.commands.jobs, "answer", answer)
     code, _, said = crawl("status", "site")
     assert (code, said[0]["message"]) == (5, "write_error: site: no")

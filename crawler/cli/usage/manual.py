@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crawler.cli.help import ORIGINS, VALUES, invocation, meaning
+from crawler.cli.usage.help import ORIGINS, VALUES, invocation, meaning
 from crawler.config.kinds import Option
 
 

@@ -5,14 +5,16 @@ What is needed to run is imported when it runs, so that --help and mistakes are 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from crawler.cli.answers import complain, put, version_text
-from crawler.cli.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
-from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Settings, resolve
+from crawler.cli.commands.command import Command
+from crawler.cli.commands.reading import about_job, diff, report, wacz
+from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
+from crawler.cli.usage.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
+from crawler.config.config import ConfigError, Settings
 from crawler.config.habits import range_with_r
 from crawler.config.kinds import shown, suggestion
 from crawler.config.options.groups import (
@@ -26,29 +28,13 @@ from crawler.config.options.groups import (
     PROXIES,
     REQUEST,
 )
-from crawler.config.secrets import without_hidden
-from crawler.config.sources import from_file, from_keywords
-
-
-class Command(NamedTuple):
-    """A first word that is not an input; `arguments` is what may follow it.
-
-    `takes` are the options that mean something to it, by name or as a whole group, and `more` is a paragraph for its
-    own --help.
-    """
-
-    help: str
-    run: Callable[[Settings], int]
-    arguments: str = "[OPTION]..."
-    takes: tuple[str, ...] = ()
-    more: str = ""
 
 
 def fetch(settings: Settings) -> int:
     """Fetch the inputs: what is done when the first word is no command."""
     config = settings.config
     if not config.inputs:
-        from crawler.cli.help import SEE_HELP, rows
+        from crawler.cli.usage.help import SEE_HELP, rows
 
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
         examples = [*rows(EXAMPLES.items(), 42)]
@@ -74,7 +60,7 @@ def fetch(settings: Settings) -> int:
 
 def help_on(name: str | None) -> str:
     """The text of --help: on one command, on a group of options, on `all` there is, or what most need."""
-    from crawler.cli.help import ALL, command_help, group_help, help_text, short_help, topics
+    from crawler.cli.usage.help import ALL, command_help, group_help, help_text, short_help, topics
 
     about = {name: command.help for name, command in COMMANDS.items()}
     if name is None:
@@ -91,7 +77,7 @@ def help_on(name: str | None) -> str:
 
 def help_on_option(flag: str) -> str | None:
     """The text of `help --delay`; None for what is no option."""
-    from crawler.cli.help import option_help
+    from crawler.cli.usage.help import option_help
 
     found = [option for option in FLAGS if flag in (*option.flags, *option.opposites)]
     return option_help(found[0]) if found else None
@@ -99,7 +85,7 @@ def help_on_option(flag: str) -> str | None:
 
 def explain(settings: Settings) -> int:
     """Show the help on the command, or the group of options, that is the input."""
-    from crawler.cli.help import ALL, topics
+    from crawler.cli.usage.help import ALL, topics
 
     inputs = settings.config.inputs
     if not inputs:
@@ -118,138 +104,6 @@ def version(settings: Settings) -> int:
     if settings.config.inputs:
         raise ConfigError(f"{settings.origins['inputs']}: version takes no inputs")
     return put(version_text())
-
-
-def demo(settings: Settings) -> int:
-    """Fetch the good and bad pages of the built-in site."""
-    if settings.config.inputs:
-        raise ConfigError(f"{settings.origins['inputs']}: demo brings its own URLs (for a file of that name: ./demo)")
-    from msgspec.structs import replace
-
-    from crawler.cli.terminal import run_command
-    from crawler.site import DEMO_RETRIES, DEMO_TIMEOUT, start_demo
-
-    config = settings.config
-    # One page is slow on purpose: nobody wants to wait a minute for it.
-    if "timeout" not in settings.origins:
-        config = replace(config, timeout=DEMO_TIMEOUT)
-    if "retries" not in settings.origins:
-        config = replace(config, retries=DEMO_RETRIES)
-    if not settings.origins.keys() & {"proxy", "proxy_file", "noproxy"}:
-        config = replace(config, noproxy="*")  # no proxy of the environment leads to this machine
-    with start_demo() as urls:
-        return run_command(config, urls)
-
-
-def doctor(settings: Settings) -> int:
-    """Fetch every fault of the built-in site and say of each whether it became what is promised."""
-    if settings.config.inputs:
-        raise ConfigError(f"{settings.origins['inputs']}: doctor takes no inputs")
-    from crawler.cli.doctor import Examination
-
-    examination = Examination(versions=version_text(), quiet=settings.config.quiet)
-    for text in examination.lines():
-        if code := put(text):
-            return code
-    return examination.exit_code
-
-
-def shell(settings: Settings) -> int:
-    """Open a Python prompt with the page of the one URL that is the input."""
-    from crawler.cli.shell import run_shell
-
-    return run_shell(settings)
-
-
-def attach(settings: Settings) -> int:
-    """Talk to the console of a run."""
-    from crawler.cli.attach import talk
-
-    inputs = settings.config.inputs
-    if len(inputs) != 1:
-        raise ConfigError(f"attach: {len(inputs)} arguments, and there should be 1: crawler attach PATH or HOST:PORT")
-    return talk(inputs[0])
-
-
-def report(settings: Settings) -> int:
-    """Write a page about the records that are the input."""
-    from crawler.errors import CodedError
-    from crawler.report.command import run_report
-
-    try:
-        return put(run_report(settings))
-    except CodedError as error:  # the disk's doing, not the user's
-        complain(str(error), log_format=settings.config.log_format)
-        return 5
-
-
-def diff(settings: Settings) -> int:
-    """Tell what differs between the two runs that are the inputs."""
-    from crawler.errors import CodedError
-    from crawler.report.changes import run_diff
-
-    try:
-        return run_diff(settings, put)
-    except CodedError as error:  # the disk's doing, not the user's
-        complain(str(error), log_format=settings.config.log_format)
-        return 5
-
-
-_LOGINS: Final = frozenset(("user", "auth", "bearer", "netrc", "netrc_file"))
-
-
-def wacz(settings: Settings) -> int:
-    """Make one file of the archives that are the inputs, for a browser to show."""
-    from crawler.sinks.archive.command import make_wacz
-
-    words = make_wacz(settings)
-    if not settings.config.quiet and sys.stderr is not None:
-        print(words, file=sys.stderr, flush=True)
-    return 0
-
-
-def again(settings: Settings) -> int:
-    """Run the finished job that is the input once more, as far as its pages have changed."""
-    from crawler.cli.terminal import run_command
-    from crawler.errors import CodedError
-    from crawler.job.history.again import again as put_aside
-
-    config = settings.config
-    if len(config.inputs) != 1:
-        raise ConfigError(f"again: {len(config.inputs)} arguments, and there should be 1: crawler again DIR")
-    folder = config.inputs[0]
-    named = {
-        name: getattr(config, name)
-        for name in settings.origins
-        if name in OPTIONS and OPTIONS[name].group in COMMANDS["again"].takes
-    }
-    try:
-        how = put_aside(folder)
-        since = {} if how.since is None else {"since": how.since}
-        if not _LOGINS.isdisjoint(named):  # they are for URLs, too, whose own was not kept
-            named["inputs"] = without_hidden(Config.kept(how.options).inputs)
-        ours = from_keywords({**named, **since, "job": folder}, NAMES)
-        config = resolve(ours, from_file(how.options, OPTIONS)).config
-    except CodedError as error:  # the disk's doing, not the user's
-        complain(str(error), log_format=config.log_format)
-        return 5
-    return run_command(config)
-
-
-def about_job(command: str, settings: Settings) -> int:
-    """Say something about a job, or queue again what failed in it; the inputs are its folder and what belongs to it."""
-    from crawler.cli.job_commands import answer, why_so
-    from crawler.errors import CodedError
-
-    inputs = settings.config.inputs
-    if command == "why" and len(inputs) == 1 and "://" in inputs[0]:
-        return put(why_so(settings, inputs[0]))
-    try:
-        text, exit_code = answer(command, settings.config.inputs)
-    except CodedError as error:  # the disk's doing, not the user's
-        complain(str(error), log_format=settings.config.log_format)
-        return 5
-    return put(text) or exit_code
 
 
 _FETCHING: Final = (REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS)
@@ -340,7 +194,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Run a finished job once more, as far as its pages have changed",
         again,
         "DIR [OPTION]...",
-        (REQUEST, LOGIN, POLITENESS, LIMITS, PEOPLE, MONITORS),
+        AGAIN_TAKES,
         "DIR is the folder of --job. What it has is kept: its outputs get a number (records.1.jsonl), its books go "
         "into DIR/history. The options are those of the job; those below may be others.",
     ),
