@@ -14,7 +14,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
@@ -100,7 +100,7 @@ class Strangers:
 
 
 class GuardedSite(WrappingFactory[Any]):
-    """Serves a resource, with bounds on what a connection brings; `close` ends them all."""
+    """Serves a resource, with bounds on what a connection brings; `close` ends them all, and the port."""
 
     noisy = False
 
@@ -108,6 +108,7 @@ class GuardedSite(WrappingFactory[Any]):
         site = _Unlogged(resource, timeout=IDLE_SECONDS, reactor=reactor)  # type: ignore[no-untyped-call]
         super().__init__(site)  # type: ignore[no-untyped-call]
         self._reactor = reactor
+        self._port: Any = None
         self._gone: Deferred[None] | None = None
         self._known = 0
         self._strangers = Strangers(reactor, lambda connection: connection.abortConnection())
@@ -135,7 +136,23 @@ class GuardedSite(WrappingFactory[Any]):
         if not self.protocols and self._gone is not None and not self._gone.called:
             self._gone.callback(None)
 
-    def close(self) -> Deferred[None] | None:
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a port."""
+        return self._port is not None
+
+    def listening(self, port: Any) -> None:
+        """Remember what to close: an IListeningPort."""
+        self._port = port
+
+    def close(self) -> Deferred[Any] | None:
+        """Take no more connections, and end those there are. None where there is no port, or none any more."""
+        port, self._port = self._port, None
+        if port is None:
+            return None
+        return DeferredList([maybeDeferred(port.stopListening), maybeDeferred(self._end)])
+
+    def _end(self) -> Deferred[None] | None:
         """Let every connection take what was written to it and close it; those that do not are aborted in a second."""
         for connection in list(self.protocols):
             connection.loseConnection()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
@@ -186,11 +186,10 @@ class Metrics:
     def __init__(self, control: Callable[[], Control | None], reactor: Any) -> None:
         self._page = _Page(Exposition(control))
         self.site = GuardedSite(self._page, reactor)
-        self._port: Any = None
 
     def listening(self, port: Any, guard: Guard) -> None:
         """Remember what to close, and who may ask."""
-        self._port = port
+        self.site.listening(port)
         self._page.guard = guard
 
     def write(self, record: Record, response: Response | None, sequence: int) -> None:
@@ -200,10 +199,7 @@ class Metrics:
         """Nothing is held."""
 
     def close(self) -> Deferred[Any] | None:
-        port, self._port = self._port, None
-        if port is None:
-            return None
-        return DeferredList([maybeDeferred(port.stopListening), maybeDeferred(self.site.close)])
+        return self.site.close()
 
 
 class _Page(Resource):

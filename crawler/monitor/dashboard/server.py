@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 from twisted.web.websocket import WebSocketResource
@@ -35,14 +35,12 @@ class Dashboard:
 
     def __init__(self, live: Live, *, reactor: Any) -> None:
         self._live = live
-        self._reactor = reactor
-        self._port: Any = None
         self._resource = _Everything(live, reactor)
         self.site = GuardedSite(self._resource, reactor)
 
     def open(self, port: Any, place: Place, token: str) -> None:
         """Listening has begun, on this port: from now on requests are answered."""
-        self._port = port
+        self.site.listening(port)
         self._resource.open(place, token)
         self._live.begin()
 
@@ -54,11 +52,9 @@ class Dashboard:
 
     def close(self) -> Deferred[Any] | None:
         """Show the end, and close the port and its connections."""
-        port, self._port = self._port, None
-        if port is None:
-            return None
-        self._live.end()
-        return DeferredList([maybeDeferred(port.stopListening), maybeDeferred(self.site.close)])
+        if self.site.is_open:
+            self._live.end()
+        return self.site.close()
 
 
 class _Everything(Resource):
