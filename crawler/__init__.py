@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from crawler.api import Crawler, crawl, fetch_all, fetch_all_async, stream
     from crawler.config.config import Config
     from crawler.config.sources import ConfigError
+    from crawler.config.typed import Options
     from crawler.errors import CODES, CodedError
     from crawler.models import FetchError, Record
     from crawler.seeds.asked import Request
@@ -40,6 +41,7 @@ __all__ = [
     "ConfigError",
     "Crawler",
     "FetchError",
+    "Options",
     "Record",
     "Request",
     "__version__",
@@ -57,6 +59,7 @@ _HOME = {
     "ConfigError": "config.sources",
     "Crawler": "api",
     "FetchError": "models",
+    "Options": "config.typed",
     "Record": "models",
     "Request": "seeds.asked",
     "crawl": "api",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from crawler.config.config import Config
 from crawler.config.options.cookies import SESSION
@@ -17,13 +17,14 @@ from crawler.sinks import Sink
 from crawler.sinks.memory import ListSink, QueueSink
 
 if TYPE_CHECKING:
+    from crawler.config.typed import Options
     from crawler.page.callbacks import Parse
     from crawler.run.access.login import Login
 
 __all__ = ["DRAIN_SECONDS", "OUTPUT_SECONDS", "Crawler", "crawl", "fetch_all", "fetch_all_async", "stream"]
 
 
-def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Any) -> list[Record]:
+def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]) -> list[Record]:
     """Fetch the URLs and return one Record each, in their order. Blocks; `options` are those of Config, by name.
 
     An item is text, a `Request`, or a dict with the keys of one (`url`, `method`, `headers`, `json`, `meta` ...).
@@ -39,7 +40,7 @@ def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Any
     return records.records
 
 
-def stream(urls: Iterable[Any], *, login: Login | None = None, **options: Any) -> Iterator[Record]:
+def stream(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]) -> Iterator[Record]:
     """Fetch the URLs and yield Records as they come, however many: memory stays bounded.
 
     When the consumer stops, the fetching stops. `options` and errors are those of fetch_all, the latter after the last
@@ -55,7 +56,7 @@ def crawl(
     *,
     parse: Parse | Sequence[Parse] | None = None,
     login: Login | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Iterator[Record]:
     """Crawl from the seeds and yield a Record for each page as it comes: `stream` with `recursive=True`.
 
@@ -73,14 +74,17 @@ def crawl(
     what is not caught there ends the run with CodedError `login_failed`, before any seed is asked for. The other
     ways to fetch take it, too.
     """
-    config = _config({"recursive": True, **options}, login)
+    options.setdefault("recursive", True)
+    config = _config(options, login)
     _refuse_to_block()
     return _stream(config, seeds, parse, login)
 
 
-def _config(options: dict[str, Any], login: Login | None) -> Config:
+def _config(options: Options, login: Login | None) -> Config:
     """With a login the run is a session, unless it is said otherwise."""
-    return Config.build(**options if login is None else {"cookies": SESSION, **options})
+    if login is not None:
+        options.setdefault("cookies", SESSION)
+    return Config.build(**options)
 
 
 def _stream(
@@ -103,7 +107,9 @@ def _stream(
     session.outcome.result()
 
 
-async def fetch_all_async(urls: Iterable[Any], *, login: Login | None = None, **options: Any) -> list[Record]:
+async def fetch_all_async(
+    urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]
+) -> list[Record]:
     """fetch_all for asyncio: the loop goes on meanwhile. Cancelling the task gives the fetching up at once."""
     config = _config(options, login)
     records = ListSink()

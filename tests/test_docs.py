@@ -1,7 +1,8 @@
 """The README and the pages of docs/ are true: their tables are those of the code, their commands are accepted, their
 examples give what they show.
 
-`python -m tests.test_docs` writes the tables that are made from the code into the pages, and the man page.
+`python -m tests.test_docs` writes the tables that are made from the code into the pages, the man page, and the options as
+types.
 
 What runs stands in fences: `console` (`$ command` and what it prints; `cat` of a file that is not there yet makes it),
 `pycon` (one session for each page), `python` (a program of its own; the files that the page has shown are there).
@@ -453,6 +454,9 @@ def blocks_of_contents() -> list[str]:
 
 
 if __name__ == "__main__":
+    from tests.support.typed_options import TYPED, typed_options
+
     for path in PAGES:
         path.write_text(written_anew(path.read_text(encoding="utf-8")), encoding="utf-8")
     (DOCS / "crawler.1").write_text(man_page(), encoding="utf-8")
+    TYPED.write_text(typed_options(), encoding="utf-8")

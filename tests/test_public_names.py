@@ -11,7 +11,7 @@ import pytest
 
 import crawler
 from crawler import api, errors, models
-from crawler.config import config, sources
+from crawler.config import config, sources, typed
 from crawler.seeds import asked
 from crawler.sinks.tables import arrow
 
@@ -23,6 +23,7 @@ HOMES = {
     "Config": config,
     "ConfigError": sources,
     "Crawler": api,
+    "Options": typed,
     "Record": models,
     "Request": asked,
     "FetchError": models,

@@ -15,4 +15,5 @@ __all__ = [
     "secrets",
     "sources",
     "text",
+    "typed",
 ]

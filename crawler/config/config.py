@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Unpack
 
 import msgspec
 
@@ -20,6 +20,9 @@ from crawler.config.options.request import check_request, implied_method
 from crawler.config.secrets import check_secrets, presentable, revealed
 from crawler.config.sources import ConfigError, Source, combine, from_environment, from_file, from_keywords, read
 from crawler.objects.address import is_object
+
+if TYPE_CHECKING:
+    from crawler.config.typed import Options
 
 __all__ = [
     "CONFIG_FILE",
@@ -99,8 +102,8 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return f"Config({', '.join(given)})"
 
     @classmethod
-    def build(cls, **keywords: object) -> Config:
-        """Make a Config of keyword arguments: options by name; `config` names a TOML file that is weaker than they.
+    def build(cls, **keywords: Unpack[Options]) -> Config:
+        """Make a Config of keyword arguments: `Options` by name; `config` names a TOML file that is weaker than they.
 
         Raises ConfigError.
         """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -136,6 +136,8 @@ def read_pattern(text: object) -> Pattern:
 
 class HostTables(msgspec.Struct, frozen=True):
     """Tables by host, each of keys with values; given as one mapping."""
+
+    takes: ClassVar[str] = "Mapping[str, HostKeys] | tuple[HostTable, ...]"
 
     kinds: Mapping[str, Kind]
     expected: str = f'tables by host ({_EXAMPLE} in a file, hosts={{"example.com": {{...}}}} in Python)'

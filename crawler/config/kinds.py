@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -63,6 +63,13 @@ class Kind(Protocol):
     @property
     def expected(self) -> str: ...
 
+    @property
+    def takes(self) -> str:
+        """The type of a keyword argument, as source (see typed.py).
+
+        Numbers and switches as text are for the environment; in Python "many" for a number is a slip to be told.
+        """
+
     def read(self, raw: object) -> object:
         """Give the value, or raise ValueError."""
 
@@ -102,6 +109,7 @@ class Option(NamedTuple):
 
 
 class Flag(msgspec.Struct, frozen=True):
+    takes: ClassVar[str] = "bool"
     expected: str = "true or false (1, 0, yes, no)"
 
     def read(self, raw: object) -> bool:
@@ -120,6 +128,7 @@ class Flag(msgspec.Struct, frozen=True):
 class Whole(msgspec.Struct, frozen=True):
     """A whole number from `low` to `high`."""
 
+    takes: ClassVar[str] = "int"
     low: int
     high: int
 
@@ -141,6 +150,7 @@ class Whole(msgspec.Struct, frozen=True):
 class Size(msgspec.Struct, frozen=True):
     """Bytes from `low` to `high`. A k is 1000, here as in all that is printed; KiB and Ki are 1024."""
 
+    takes: ClassVar[str] = "int | str"
     low: int
     high: int
 
@@ -171,6 +181,7 @@ class Size(msgspec.Struct, frozen=True):
 class Seconds(msgspec.Struct, frozen=True):
     """Seconds from `low` to `high`, as a number or as text with a unit."""
 
+    takes: ClassVar[str] = "float | str"
     low: float
     high: float
 
@@ -200,6 +211,10 @@ class Choice(msgspec.Struct, frozen=True):
     def expected(self) -> str:
         return f"one of {', '.join(self.values)}"
 
+    @property
+    def takes(self) -> str:
+        return "Literal[" + ", ".join(f'"{value}"' for value in self.values) + "]"
+
     def read(self, raw: object) -> str:
         if isinstance(raw, str) and raw in self.values:
             return raw
@@ -213,6 +228,7 @@ class Choice(msgspec.Struct, frozen=True):
 class Line(msgspec.Struct, frozen=True):
     """Text that may stand in a header or name a column: not empty, and nothing that could end a line."""
 
+    takes: ClassVar[str] = "str"
     expected: str = "one line of text"
 
     def read(self, raw: object) -> str:
@@ -231,6 +247,7 @@ class Path(msgspec.Struct, frozen=True):
     With `objects` it may be the address of an object, or of a prefix of some; with `urls` any URL, as it is written.
     """
 
+    takes: ClassVar[str] = "str | PathLike[str]"
     expected: str
     folder: bool = False
     objects: bool = False
@@ -264,6 +281,11 @@ class Many(msgspec.Struct, frozen=True):
     def expected(self) -> str:
         return f"a list, each {self.item.expected}"
 
+    @property
+    def takes(self) -> str:
+        alone = [name for name in ("str", "PathLike[str]") if name in self.item.takes.split(" | ")]
+        return " | ".join([*alone, f"Iterable[{self.item.takes}]"])
+
     def read(self, raw: object) -> tuple[object, ...]:
         if isinstance(raw, (str, os.PathLike)):
             raw = (raw,)
@@ -283,6 +305,7 @@ class Many(msgspec.Struct, frozen=True):
 class Header(msgspec.Struct, frozen=True):
     """A request header: "Name: value", "Name;" for one without a value (as in curl), or a (name, value) pair."""
 
+    takes: ClassVar[str] = "str | tuple[str, str] | list[str]"
     expected: str = 'a header ("Name: value", or "Name;" for an empty one)'
 
     def read(self, raw: object) -> str:
@@ -319,6 +342,10 @@ class Header(msgspec.Struct, frozen=True):
 
 class Headers(Many, frozen=True):
     """Headers; a mapping of names to values will do as well."""
+
+    @property
+    def takes(self) -> str:
+        return f"{super().takes} | Mapping[str, str]"
 
     def read(self, raw: object) -> tuple[object, ...]:
         return super().read(tuple(raw.items()) if isinstance(raw, Mapping) else raw)

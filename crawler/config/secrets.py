@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -197,6 +197,7 @@ def check_secrets(kind: Kind, value: object) -> None:
 class Hidden(msgspec.Struct, frozen=True):
     """A secret of one line. Only its form is looked at when options are read: `check` looks at the secret itself."""
 
+    takes: ClassVar[str] = "str | Secret"
     expected: str = "a secret, or where it is: env:NAME or @FILE"
 
     def read(self, raw: object) -> Secret:
@@ -230,6 +231,7 @@ class Token(Hidden, frozen=True):
 class Login(Hidden, frozen=True):
     """USER:PASSWORD. The user's name has no colon (RFC 7617 section 2); the password may be empty."""
 
+    takes: ClassVar[str] = "str | tuple[str, str] | Secret"
     expected: str = "USER:PASSWORD, or where that is: env:NAME or @FILE"
 
     def read(self, raw: object) -> Secret:
@@ -252,6 +254,7 @@ class Login(Hidden, frozen=True):
 class OriginLogin(Login, frozen=True):
     """ORIGIN=USER:PASSWORD; the origin is in the form of a URL's: https://example.org, with a port where it has one."""
 
+    takes: ClassVar[str] = "str | Secret"
     expected: str = "ORIGIN=USER:PASSWORD, as https://example.org=joe:secret (or ORIGIN=env:NAME, ORIGIN=@FILE)"
 
     def read(self, raw: object) -> Secret:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from crawler.config.kinds import Choice, Many, Option, Path
 from crawler.config.options.groups import REQUEST
@@ -18,6 +18,7 @@ SESSION: Final = "run"
 class Given(Hidden, frozen=True):
     """As curl has it: with a "=" cookies, else the name of a file, which stands as @FILE from then on."""
 
+    takes: ClassVar[str] = "str | PathLike[str] | Secret"
     expected: str = "NAME=VALUE, or a file of cookies (or env:NAME, @FILE)"
 
     def read(self, raw: object) -> Secret:
@@ -35,6 +36,10 @@ class Given(Hidden, frozen=True):
 
 class ManyGiven(Many, frozen=True):
     """Cookies and files of them; a mapping of names to values will do as well."""
+
+    @property
+    def takes(self) -> str:
+        return f"{super().takes} | Mapping[str, object]"
 
     def read(self, raw: object) -> tuple[object, ...]:
         return super().read([f"{name}={value}" for name, value in raw.items()] if isinstance(raw, Mapping) else raw)

@@ -45,6 +45,10 @@ class Name(Line, frozen=True):
 class Choices(Many, frozen=True):
     """Some of a few words, also as one text with commas."""
 
+    @property
+    def takes(self) -> str:
+        return f"str | {super().takes}"
+
     def read(self, raw: object) -> tuple[object, ...]:
         items = (raw,) if isinstance(raw, str) else raw
         assert isinstance(self.item, Choice)
@@ -62,6 +66,10 @@ class Choices(Many, frozen=True):
 
 class Declarations(Many, frozen=True):
     """Declarations of extract.py; also as a table of names: `title = "title::text"`, in a list of one for all."""
+
+    @property
+    def takes(self) -> str:
+        return f"{super().takes} | Mapping[str, str | list[str] | tuple[str]]"
 
     def read(self, raw: object) -> tuple[object, ...]:
         if not isinstance(raw, Mapping):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Final, Literal, NamedTuple, get_args
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -49,6 +49,7 @@ def loopback(text: str) -> Place | None:
 class LoopbackPort(Line, frozen=True):
     """[HOST:]PORT of this machine, in the form HOST:PORT; also a number."""
 
+    takes: ClassVar[str] = "int | str"
     expected: str = "a port of this machine (8080, 127.0.0.1:8080, [::1]:8080; 0 is any that is free)"
 
     def read(self, raw: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
 class ProxyUrl(msgspec.Struct, frozen=True):
     """The URL of a proxy, or where that is; "" for none, whatever the environment says. Its login is shown nowhere."""
 
+    takes: ClassVar[str] = "str | Proxy"
     expected: str = "the URL of a proxy (http://HOST:PORT; or https, socks5, socks5h), env:NAME or @FILE"
 
     def read(self, raw: object) -> Proxy:
@@ -37,6 +38,7 @@ class ProxyUrl(msgspec.Struct, frozen=True):
 class Hosts(msgspec.Struct, frozen=True):
     """A list of hosts in one text, as NO_PROXY has it. It may be empty."""
 
+    takes: ClassVar[str] = "str | list[str] | tuple[str, ...]"
     expected: str = "a list of hosts (example.com, 192.0.2.0/24, host:8080), or * for all"
 
     def read(self, raw: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -30,6 +30,10 @@ class Method(Choice, frozen=True):
     def expected(self) -> str:
         return f"a method ({', '.join(self.values)}, or another token)"
 
+    @property
+    def takes(self) -> str:
+        return "str"
+
     def read(self, raw: object) -> str:
         if not isinstance(raw, str) or not re.fullmatch(_WORD, raw):
             raise ValueError(f"{shown(raw)} is not {self.expected}")
@@ -42,6 +46,7 @@ class Method(Choice, frozen=True):
 class Data(Line, frozen=True):
     """Text of any kind, or @ and the name of a file that is read when the run begins. What is refused is not shown."""
 
+    takes: ClassVar[str] = "str | PathLike[str]"
     expected: str = "text, or @FILE"
 
     def read(self, raw: object) -> str:
@@ -60,6 +65,10 @@ class Data(Line, frozen=True):
 class FormData(Many, frozen=True):
     """Data that is joined with &; a mapping, or (name, value) pairs, are the fields of a form."""
 
+    @property
+    def takes(self) -> str:
+        return f"{super().takes} | Mapping[str, Any] | list[tuple[str, Any]]"
+
     def read(self, raw: object) -> tuple[object, ...]:
         if isinstance(raw, list) and raw and all(isinstance(field, tuple) and len(field) == 2 for field in raw):
             raw = urlencode(raw, doseq=True)
@@ -71,6 +80,7 @@ class FormData(Many, frozen=True):
 class Json(Data, frozen=True):
     """JSON as text, or @ and the name of a file; in Python and in TOML also a value."""
 
+    takes: ClassVar[str] = "object"
     expected: str = "JSON, or @FILE"
 
     def read(self, raw: object) -> str:
@@ -98,6 +108,7 @@ def _json(value: object) -> str:
 class Field(Data, frozen=True):
     """A field of a form, as curl has it: NAME=TEXT, NAME=@FILE or NAME=<FILE."""
 
+    takes: ClassVar[str] = "str"
     expected: str = "a field of a form (NAME=TEXT, NAME=@FILE, or NAME=<FILE for what is in a file as text)"
 
     def read(self, raw: object) -> str:
@@ -109,6 +120,10 @@ class Field(Data, frozen=True):
 
 class Form(Many, frozen=True):
     """Fields; a mapping will do as well: of names to text, or to paths for files."""
+
+    @property
+    def takes(self) -> str:
+        return f"{super().takes} | Mapping[str, object]"
 
     def read(self, raw: object) -> tuple[object, ...]:
         if isinstance(raw, Mapping):
