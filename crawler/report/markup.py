@@ -37,10 +37,15 @@ def text(words: str, limit: int | None = None) -> str:
     return html.escape(printable(words, limit))
 
 
+def followed(url: str) -> bool:
+    """Whether it may be a link: it is plainly http or https, and whole."""
+    return _LINK.fullmatch(url) is not None and printable(url) == url and not url.endswith(CUT)
+
+
 def link(url: str, limit: int = SHOWN) -> str:
-    """A URL one can follow; just text where it is not plainly http or https, or was cut."""
+    """A URL one can follow; just text where it is none."""
     words = text(url, limit)
-    if not _LINK.fullmatch(url) or printable(url) != url or url.endswith(CUT):
+    if not followed(url):
         return f'<span class="url">{words}</span>'
     title = f' title="{html.escape(url)}"' if len(url) > limit else ""
     return f'<a class="url" rel="noreferrer noopener" href="{html.escape(url)}"{title}>{words}</a>'

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib import resources
 from typing import Final
 
 from crawler.monitor.units import amount, duration, rate, size
 from crawler.report import sections
+from crawler.report.broken import Finding
+from crawler.report.broken import section as section_of_broken
 from crawler.report.charts import moment, plots
 from crawler.report.counts.aggregate import Aggregate
+from crawler.report.grid import embedded
 from crawler.report.lines import Job, Source
 from crawler.report.markup import folded, note, seconds, section, text
 from crawler.report.tree import folders, treemap
@@ -33,8 +35,11 @@ _TITLES: Final = {
 }
 
 
-def page(of: Aggregate, source: Source, *, now: float) -> str:
-    """The whole page. `now` is seconds since the epoch. The text may hold nothing that UTF-8 cannot."""
+def page(of: Aggregate, source: Source, *, now: float, findings: Iterable[Finding] | None = None) -> str:
+    """The whole page. `now` is seconds since the epoch. The text may hold nothing that UTF-8 cannot.
+
+    With `findings` the links were checked: the chapter about broken ones is about all of them, in all places.
+    """
     over_time = plots(of.timeline)
     map_html, map_rules = treemap(of.tree)
     bodies = {
@@ -45,14 +50,20 @@ def page(of: Aggregate, source: Source, *, now: float) -> str:
         "redirects": sections.redirects(of),
         "slow": sections.slow(of),
         "files": sections.files(of),
-        "broken": sections.broken(of),
+        "broken": sections.broken(of) if findings is None else section_of_broken(findings),
         "duplicates": sections.duplicates(of),
         "site": of.tree.root.count and map_html + folders(of.tree),
         "courtesy": sections.courtesy(of, source.job),
     }
     parts = {name: (_TITLES[name], str(html)) for name, html in bodies.items() if html}
     head = f"{_when(of)}{_problems(source)}{_books(source.job)}{_tiles(of)}"
-    return document("Report on", source.name, head, parts, now=now, rules=map_rules, tips=_embedded(over_time.tips))
+    return document("Report on", source.name, head, parts, now=now, rules=map_rules, tips=embedded(over_time.tips))
+
+
+def checked(name: str, findings: Iterable[Finding], *, now: float, notes: Sequence[str] = ()) -> str:
+    """The page about links that were checked; `notes` are sentences about what was not."""
+    told = "".join(f'<p class="problem">{text(note)}</p>\n' for note in notes)
+    return document("Links of", name, told, {"broken": (_TITLES["broken"], section_of_broken(findings))}, now=now)
 
 
 def document(
@@ -92,11 +103,6 @@ def _policy(style: str, script: str) -> str:
 
 def _hash(inline: str) -> str:
     return f"'sha256-{base64.b64encode(sha256(inline.encode()).digest()).decode()}'"
-
-
-def _embedded(data: Mapping[str, Sequence[str]]) -> str:
-    """JSON in which nothing can end the element or begin a comment."""
-    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _file(name: str) -> str:

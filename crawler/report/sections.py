@@ -175,8 +175,7 @@ def hosts(of: Aggregate) -> str:
         Column("bytes", number=True, hint="on the wire"), _BAR,
     ]  # fmt: skip
     largest = max(host.size for host in rows)
-    html = table("Hosts", columns, [_host(host, largest) for host in rows], foot=_host(others, 0) if others else ())
-    return f'<div class="filtered">{html}</div>'
+    return table("Hosts", columns, [_host(host, largest) for host in rows], foot=_host(others, 0) if others else ())
 
 
 def _host(host: Host, largest: int) -> Sequence[Cell]:
@@ -346,7 +345,7 @@ def courtesy(of: Aggregate, job: Job | None) -> str:
     words = "Rates are of the last request of each URL: records do not tell when earlier tries and redirects were."
     if job is None and not of.skipped:
         words += " Links that were skipped without a request have records only with --skipped, or in a job."
-    return f'<div class="filtered">{html}</div>{note(text(words))}'
+    return html + note(text(words))
 
 
 def _courtesy(host: Host) -> Sequence[Cell]:

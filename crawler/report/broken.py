@@ -1,0 +1,143 @@
+"""The chapter about links that were checked: every one that is broken, and every place that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+from crawler.monitor.units import amount
+from crawler.report.grid import Field, grid
+from crawler.report.markup import note, text
+
+_BYTES: Final = 12 << 20  # of one table
+_PLURALS: Final = {"link": "links", "place": "places", "page": "pages"}
+_CHAPTERS: Final = (
+    ("broken", "Broken links"),
+    ("unsure", "Unsure: they may work another day"),
+    ("warning", "Links that work, and should be changed"),
+)
+
+
+class Place(Protocol):
+    """Where a link stands: `line` and `column` count from 1."""
+
+    @property
+    def page(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+    @property
+    def element(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Finding(Protocol):
+    """A link with its verdict, as `crawler check` has it."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def places(self) -> Sequence[Place]: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def target(self) -> str | None: ...
+
+
+def section(findings: Iterable[Finding]) -> str:
+    """The HTML of the chapter: what is broken, what may be, and what works and should be changed; each with its places.
+
+    What is ok or was excluded is counted alone.
+    """
+    told: dict[str, list[Finding]] = {verdict: [] for verdict, _ in _CHAPTERS}
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
+        if finding.verdict in told:
+            told[finding.verdict].append(finding)
+    html = f"<p>{text(_summary(told['broken'], counts))}</p>\n"
+    for verdict, title in _CHAPTERS:
+        if told[verdict]:
+            html += _chapter(title, told[verdict])
+    return html
+
+
+def _summary(broken: Sequence[Finding], counts: dict[str, int]) -> str:
+    """How many of each kind there are, and in how many places what is broken stands."""
+    pages = {place.page for finding in broken for place in finding.places}
+    places = sum(len(finding.places) for finding in broken)
+    where = f", in {_number(places, 'place')} on {_number(len(pages), 'page')}" if places else ""
+    words = f"{_number(len(broken), 'link')} broken{where}" if broken else "No link is broken"
+    others = [
+        f"{amount(counts[verdict])} {name}"
+        for verdict, name in (
+            ("unsure", "unsure"),
+            ("warning", "to be changed"),
+            ("ok", "ok"),
+            ("excluded", "not asked for"),
+        )
+        if counts.get(verdict)
+    ]
+    return "; ".join([words, *others]) + "."
+
+
+def _number(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{amount(number)} {_PLURALS[what]}"
+
+
+def _chapter(title: str, findings: Sequence[Finding]) -> str:
+    leads = any(finding.target for finding in findings)
+    fields = [Field("answer", "code"), Field("link", "url"), Field("why")]
+    fields += [Field("leads to", "url")] if leads else []
+    fields += [Field("places", "count"), Field("linked from", "links")]
+    rows = (
+        (
+            _answer(finding),
+            finding.url,
+            finding.message,
+            *((finding.target,) if leads else ()),
+            len(finding.places),
+            [(place.page, _where(place)) for place in finding.places],
+        )
+        for finding in findings
+    )
+    rest = "crawler check --format json has all."
+    html = f"<h3>{text(title)}</h3>\n" + grid(title, fields, rows, most_bytes=_BYTES, rest=rest)
+    places = [Field("page", "url"), Field("line", "count"), Field("column", "count"), Field("element", "code")]
+    places += [Field("text"), Field("answer", "code"), Field("link", "url")]
+    label = f"{title}, by page"
+    html += f"<h4>{text(label)}</h4>\n" + grid(label, places, _by_place(findings), most_bytes=_BYTES, rest=rest)
+    return html
+
+
+def _by_place(findings: Iterable[Finding]) -> Iterator[tuple[str, int, int, str, str, str, str]]:
+    every = [(place, finding) for finding in findings for place in finding.places]
+    every.sort(key=lambda one: (one[0].page, one[0].line, one[0].column))
+    for place, finding in every:
+        yield place.page, place.line, place.column, place.element, place.text, _answer(finding), finding.url
+
+
+def _answer(finding: Finding) -> str:
+    """As the records have it: the status, or the code of what went wrong where there is none or it says more."""
+    if finding.code is None or finding.code == f"http_{finding.status}":
+        return str(finding.status) if finding.status is not None else finding.verdict
+    return finding.code
+
+
+def _where(place: Place) -> str:
+    element = f"<{place.element}>" if place.element else ""
+    return " ".join(filter(None, (f"{place.line}:{place.column}", element, place.text)))
+
+
+def only_first_known() -> str:
+    """What is said where records alone tell of links."""
+    told = "Records name the page on which a link was found first;"
+    return note(f'{told} <span class="code">crawler check</span> names every place that has it.')
