@@ -1,10 +1,15 @@
-"""`crawler attach PATH`: a person's end of a run's console, with history and completion where there is a terminal."""
+"""`crawler attach PATH`: a person's end of a run's console; lines may come through a pipe, too.
+
+On a terminal prompt_toolkit keeps what comes apart from what is typed; where it is missing the two share the lines.
+"""
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -14,8 +19,13 @@ from crawler.monitor.listening import needs_token
 from crawler.printable import printable
 from crawler.redaction import scrub
 
-PROMPT: Final = "> "
+_PROMPT: Final = "> "
 _RECEIVED: Final = 1 << 16
+_SHOWN: Final = 10_000
+_SECONDS: Final = 2.0
+_MOST_HOSTS: Final = 1_000
+_ANSWER: Final = 1 << 20
+_HOST: Final = r"(\S+:\d{1,5}) +[\d,]+ queued "  # one that was cut for being long has no port any more
 
 
 def talk(where: str) -> int:
@@ -25,33 +35,31 @@ def talk(where: str) -> int:
     except OSError as error:
         raise ConfigError(f"{scrub(where)}: no run answers there ({error.strerror or error})") from error
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    if is_terminal:
-        _prepare_prompt()
-        words = "its token, then verbs: help lists them" if needs_token(where) else "help lists the verbs"
-        print(f"Attached to {printable(where)}. Type {words}; quit or Ctrl-D leaves, the run goes on.")
     with connection:
-        reader = threading.Thread(target=_show, args=(connection,), daemon=True)
-        reader.start()
-        line = ""
-        with suppress(KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
-            try:
-                while reader.is_alive():
-                    line = input(PROMPT if is_terminal else "")
-                    connection.sendall(line.encode("utf-8", "replace") + b"\n")
-            except EOFError:
-                if not is_terminal and line.startswith("watch"):  # `echo watch | crawler attach`: to the end of the run
-                    reader.join()
-                # Not a half-closed connection: what is still to be answered would be lost with it.
-                connection.sendall(b"quit\n")
-        reader.join(5.0)  # the run may have ended, with the last answers on their way
+        if not is_terminal:
+            _converse(connection, "")
+            return 0
+        has_token = needs_token(where)
+        words = "its token, then verbs: help lists them" if has_token else "help lists the verbs"
+        print(f"Attached to {printable(where)}. Type {words}; quit or Ctrl-D leaves, the run goes on.", flush=True)
+        from crawler.cli.prompt import Verbs, converse
+
+        verbs = Verbs(lambda token: known_hosts(where, token))
+        try:
+            converse(connection, Lines().take, verbs, has_token=has_token)
+        except ImportError:
+            print("(pip install 'everyurl[console]' keeps what you type apart from what comes.)", flush=True)
+            _prepare_prompt()
+            _converse(connection, _PROMPT)
     return 0
 
 
-def _connected(where: str) -> socket.socket:
+def _connected(where: str, timeout: float | None = None) -> socket.socket:
     if needs_token(where):
         host, _, port = where.rpartition(":")
-        return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=None)
+        return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=timeout)
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout)
     try:
         connection.connect(where)
     except OSError:
@@ -60,14 +68,53 @@ def _connected(where: str) -> socket.socket:
     return connection
 
 
+class Lines:
+    """Divides what comes into lines that are safe to show."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def take(self, data: bytes) -> Iterator[str]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return (printable(line.decode("utf-8", "replace"), _SHOWN) for line in lines)
+
+
+def known_hosts(where: str, token: str) -> list[str]:
+    """The hosts that have most left to do, of a run's console; none when it does not say so soon."""
+    answer = b""
+    with suppress(OSError), _connected(where, _SECONDS) as connection:
+        connection.sendall(f"{token}\nhosts {_MOST_HOSTS}\nquit\n".lstrip("\n").encode("utf-8", "replace"))
+        while len(answer) < _ANSWER and (data := connection.recv(_RECEIVED)):
+            answer += data
+    found = (re.match(_HOST, line) for line in Lines().take(answer))
+    return [match[1] for match in found if match]
+
+
+def _converse(connection: socket.socket, prompt: str) -> None:
+    """Send the lines of standard input and print what comes."""
+    reader = threading.Thread(target=_show, args=(connection,), daemon=True)
+    reader.start()
+    line = ""
+    with suppress(KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
+        try:
+            while reader.is_alive():
+                line = input(prompt)
+                connection.sendall(line.encode("utf-8", "replace") + b"\n")
+        except EOFError:
+            if not prompt and line.startswith("watch"):  # `echo watch | crawler attach`: to the end of the run
+                reader.join()
+            # Not a half-closed connection: what is still to be answered would be lost with it.
+            connection.sendall(b"quit\n")
+    reader.join(5.0)  # the run may have ended, with the last answers on their way
+
+
 def _show(connection: socket.socket) -> None:
     """Print what comes, a line at a time. The thread."""
-    rest = b""
+    lines = Lines()
     with suppress(OSError):
         while data := connection.recv(_RECEIVED):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                print(printable(line.decode("utf-8", "replace"), 10_000), flush=True)
+            for line in lines.take(data):
+                print(line, flush=True)
 
 
 def _prepare_prompt() -> None:
