@@ -66,7 +66,8 @@ def crawl(
     `Request` for more than that: another method, a body, headers, `meta`, the `callback` that gets the page in its
     place. All is followed once each and if in scope. Several functions may be given: the first is the default, the
     others are found again by a later run of a job. They run in the thread of the run; what one raises fails its page
-    with `parse_error`, and nothing else.
+    with `parse_error`, and nothing else. One that is `async def` (a generator or none) may wait for what asyncio has:
+    the others go on meanwhile.
 
     `login` is asked for before the first seed, and makes the crawl a session (`cookies="run"`): a `Request`, or a
     function that yields what to ask for and gets each page back: `page = yield "https://..."`, then

@@ -27,6 +27,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.selectreactor import SelectReactor
 from twisted.python import threadable
 
+import crawler
 from crawler import CodedError, Config, ConfigError, Crawler, Record, fetch_all, fetch_all_async, stream
 from crawler.models import Response
 from crawler.sinks.memory import ListSink
@@ -474,6 +475,51 @@ def test_a_generator_is_closed_with_the_stream(site):
     next(records)
     records.close()
     assert closed.wait(5), "and waits for no garbage collection"
+
+
+# parse functions that wait
+
+
+def test_async_parse(site, nothing_left):
+    """They may wait for whatever asyncio has, and do so at the same time; what comes of it is as from any other."""
+    together = asyncio.Barrier(3)
+
+    async def parse(page):
+        async with asyncio.timeout(5):
+            place = await together.wait()
+        yield {"place": place}
+        if page.url.endswith("1.html"):
+            yield crawler.Request("/p/4.html", callback=last)
+
+    async def last(page):
+        return [{"last": page.status}]
+
+    seeds = [site.url(f"/p/{number}.html") for number in (1, 2, 3)]
+    records = {record.url: record.data for record in crawler.crawl(seeds, parse=parse, delay=0, per_host=3)}
+    assert sorted(records[seed][0]["place"] for seed in seeds) == [0, 1, 2]
+    assert records[site.url("/p/4.html")] == [{"last": 200}]
+
+
+def test_a_crawl_that_is_left_while_parse_waits(site, nothing_left):
+    """What waits is cancelled, and cleans up, before the loop is closed."""
+    begun, ended = asyncio.Event(), []
+
+    async def parse(page):
+        try:
+            if page.url.endswith("1.html"):
+                await begun.wait()
+            else:
+                begun.set()
+                await asyncio.sleep(600)
+        finally:
+            ended.append(page.url)
+        yield {}
+
+    seeds = [site.url(f"/p/{number}.html") for number in (1, 2)]
+    for record in crawler.crawl(seeds, parse=parse, delay=0):
+        assert record.url == seeds[0]
+        break
+    assert ended == seeds
 
 
 # asyncio

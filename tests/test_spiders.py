@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from crawl_world import ROOT, Answer, World, moved, page, robots
+from crawl_world import ROOT, Answer, World, moved, page, robots, text
 from memory_net import Asked, Server, Wire
+from twisted.internet.defer import Deferred
 
 from crawler import Request
 from crawler.frontier.spilling import SpillingFrontier
@@ -287,3 +288,54 @@ class TestLists:
         assert (asked.line, asked.body, asked.headers["x-a"]) == ("PATCH / HTTP/1.1", b"[1]", "b")
         record = json.loads(Path(out).read_text())
         assert (record["method"], record["meta"]) == ("PATCH", 5)
+
+
+# Parse functions that wait.
+
+
+async def waiting(found: Page) -> AsyncIterator[Any]:
+    """On this reactor of Twisted's they wait for Deferreds."""
+    yield {"asked": found.text, "got": await WAITS.pop()}
+    yield Request("/next", callback=plain)
+
+
+async def plain(found: Page) -> list[dict[str, str]]:
+    return [{"next": found.text}]
+
+
+WAITS: list[Deferred[str]] = []
+
+
+def test_async_parse(world: World) -> None:
+    """An asynchronous generator, and a coroutine that gives a list: their items and requests are as any others."""
+    server = world.site({"/": text("root"), "/next": text("more")})
+    slow: Deferred[str] = Deferred()
+    world.clock.callLater(3, slow.callback, "answer")
+    WAITS.append(slow)
+    run = world.crawl(ROOT, parse=waiting, robots=False, sitemaps=False)
+    assert [record.data for record in run.records] == [[{"asked": "root", "got": "answer"}], [{"next": "more"}]]
+    assert server.targets == ["/", "/next"]
+
+
+def test_what_async_parse_raises(world: World) -> None:
+    """It is the error of its page, also when a Deferred that it awaits is cancelled by others."""
+
+    async def parse(found: Page) -> None:
+        if found.url.endswith("/late"):
+            waits: Deferred[None] = Deferred()
+            waits.cancel()
+            await waits
+        raise KeyError("x")
+
+    world.site({"/": text("root"), "/late": text("late")})
+    run = world.crawl(ROOT, f"{ROOT}late", parse=parse, robots=False, sitemaps=False)
+    assert [run.code(ROOT), run.code(f"{ROOT}late")] == ["parse_error", "parse_error"]
+
+
+def test_nobody_waits_for_what_is_not_declared_async(world: World) -> None:
+    """A lambda that makes a coroutine: a sentence says what to write, and Python does not say "never awaited"."""
+    world.site({"/": text("root")})
+    run = world.crawl(ROOT, parse=partial(lambda function, found: function(found), plain), robots=False, sitemaps=False)
+    error = run.of(ROOT).error
+    assert error is not None
+    assert "declared async def" in error.message

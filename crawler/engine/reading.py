@@ -6,7 +6,7 @@ pages of its size is tried, a few milliseconds in each turn of the reactor; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from crawler.charset import extract_type
 from crawler.config.config import Config
+from crawler.engine.awaiting import Later, arrived
 from crawler.errors import CodedError
 from crawler.models import Findings, Request, Response, record_of
 from crawler.page.callbacks import Callbacks
@@ -46,11 +47,31 @@ _LARGE: Final = 1 << 20
 _PROCESSES: Final = 2  # one page that takes long does not keep all others waiting
 
 
+class Called(NamedTuple):
+    """A page, and what the parse function gave for it or raised."""
+
+    page: Page
+    results: Iterable[Any] | Later | None
+    error: Exception | None = None
+
+    def outcome(self) -> Iterable[Any] | None:
+        """What was given. Raises what was raised, and TypeError for what was to be waited for."""
+        if self.error is not None:
+            raise self.error
+        if isinstance(self.results, (Awaitable, AsyncIterable)):
+            if isinstance(self.results, Coroutine):
+                self.results.close()
+            kind = type(self.results).__name__
+            raise TypeError(f"the parse function gives a {kind}, and is not declared async def: nobody waits for it")
+        return self.results
+
+
 class Prepared(NamedTuple):
     """What of a page was not read at once: None is what was not asked for, or is quick."""
 
     found: Findings | CodedError | None = None
     extracted: Extracted | CodedError | None = None
+    called: Called | None = None
 
 
 _T = TypeVar("_T")
@@ -104,28 +125,40 @@ class PageReader:
             answer = Answered.of(request, response)
         is_whole = response.error is None
         extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
-        probes = is_whole and not extracts and self._is_parsed(request) and not LINEAR.covers(response.body)
-        if answer is None and not extracts and not probes:
+        is_parsed = self._is_parsed(request)
+        probes = is_whole and not extracts and is_parsed and not LINEAR.covers(response.body)
+        awaits = is_whole and is_parsed and self._callbacks.awaits(_callback(request))
+        if answer is None and not extracts and not probes and not awaits:
             return None
-        return self._prepare(response, answer, _document(request, response) if extracts or probes else None)
+        document = _document(request, response) if extracts or probes else None
+        return self._prepare(request, response, answer, document, awaits=awaits)
 
     @inlineCallbacks
     def _prepare(
-        self, response: Response, answer: Answered | None, document: Document | None
+        self, request: Request, response: Response, answer: Answered | None, document: Document | None, *, awaits: bool
     ) -> Generator[Deferred[Any], Any, Prepared]:
         found: Findings | CodedError | None = None
         extracted: Extracted | CodedError | None = None
+        called: Called | None = None
         if len(response.body) > _LARGE:
             yield self._in_turn(response.digest)  # 10 to 40 ms for 10 MiB: a turn of its own
         if answer is not None:
             found = yield self._found(answer).addErrback(_as_value)
+        elif awaits and self._discovery is not None:
+            found = discover(Answered.of(request, response), self._discovery.rules)
         is_done = isinstance(found, CodedError) or (found is not None and found.is_sitemap)
         if document is not None and not is_done:
             declarations = () if self._extraction is None else self._extraction.declarations
             extracted = yield self._worker.run(
                 declarations, document.body, document.charset, document.content_type, document.url
             ).addErrback(_as_value)
-        return Prepared(found, extracted)
+        if awaits and not is_done and not isinstance(extracted, CodedError):
+            called = self._call(request, response)
+            if isinstance(called.results, (Awaitable, AsyncIterable)):
+                called = yield arrived(called.results).addCallbacks(
+                    partial(Called, called.page), partial(_raised, called.page)
+                )
+        return Prepared(found, extracted, called)
 
     @inlineCallbacks
     def _found(self, answer: Answered) -> Generator[Deferred[Any], Any, Findings]:
@@ -153,7 +186,7 @@ class PageReader:
         return cooperative.whenDone().addCallback(lambda _: results[0])
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
-        found, extracted = prepared or _NOTHING
+        found, extracted, called = prepared or _NOTHING
         is_parsed = self._is_parsed(request)
         failure = None
         if isinstance(found, CodedError):
@@ -174,18 +207,24 @@ class PageReader:
             findings.data = extracted.data
             findings.warnings = [*findings.warnings, *dict.fromkeys(extracted.warnings)]
         if is_parsed:
-            self._call(request, response, findings)
+            self._take(called or self._call(request, response), findings)
         return findings
 
     def _is_parsed(self, request: Request) -> bool:
         return self._callbacks.default is not None or (request.ask is not None and request.ask.callback is not None)
 
-    def _call(self, request: Request, response: Response, findings: Findings) -> None:
-        ask = request.ask
-        page = Page(record_of(request, response, 0.0), ask)
+    def _call(self, request: Request, response: Response) -> Called:
+        page = Page(record_of(request, response, 0.0), request.ask)
         try:
-            parse = self._callbacks.find(None if ask is None else ask.callback)
-            yielded = gather(page, None if parse is None else parse(page), self._callbacks.name)
+            parse = self._callbacks.find(_callback(request))
+            return Called(page, None if parse is None else parse(page))  # waited for by _prepare, where that is wanted
+        except Exception as error:  # the function's own
+            return Called(page, None, error)
+
+    def _take(self, called: Called, findings: Findings) -> None:
+        page = called.page
+        try:
+            yielded = gather(page, called.outcome(), self._callbacks.name)
         except Exception as error:  # the function's own; the page it fails on has to be found again
             self._log.failure("the parse function failed: {url}", url=page.url)
             findings.error = CodedError(
@@ -235,6 +274,19 @@ class _Until:
 def _document(request: Request, response: Response) -> Document:
     content_type, charset = extract_type(response.headers.get("content-type", ()))
     return Document(request.url.href, response.body, charset, content_type)
+
+
+def _callback(request: Request) -> str | None:
+    """The name of the function that gets the page; None for the default."""
+    return None if request.ask is None else request.ask.callback
+
+
+def _raised(page: Page, failure: Failure) -> Called:
+    if isinstance(failure.value, CancelledError):  # the run was stopped: the URL is fetched again
+        raise CancelledError
+    failure.trap(Exception)
+    assert isinstance(failure.value, Exception)
+    return Called(page, None, failure.value)
 
 
 def _as_value(failure: Failure) -> CodedError:

@@ -7,15 +7,17 @@ crawl, the methods of their objects, and what stands in their modules.
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
 from crawler.page.page import Page
 
-Parse = Callable[[Page], Iterable[Any] | None]
-"""A user's function: it gets a page, and yields items (dicts), URLs and requests to follow."""
+Parse = Callable[[Page], Iterable[Any] | Awaitable[Iterable[Any] | None] | AsyncIterable[Any] | None]
+"""A user's function: it gets a page, and yields items (dicts), URLs and requests to follow. It may be `async def`."""
 
 _MOST: Final = 10_000
 
@@ -36,6 +38,7 @@ class Callbacks:
         self._given = given
         self._names: dict[Parse, str] = {}
         self._functions: dict[str, Parse] = {}
+        self._async: dict[Parse | None, bool] = {}
         for function in given:
             self._enter(function)
 
@@ -61,6 +64,17 @@ class Callbacks:
         if function is None:
             raise LookupError(f"the callback {name} of an earlier run is not there any more")
         return function
+
+    def awaits(self, name: str | None) -> bool:
+        """Whether what the function of this name gives has to be waited for."""
+        try:
+            function = self.find(name)
+        except LookupError:
+            return False
+        known = self._async.get(function)
+        if known is None:
+            known = self._async[function] = function is not None and is_async(function)
+        return known
 
     def _enter(self, function: Parse) -> str:
         label = name = _label(function)
@@ -88,6 +102,16 @@ class Callbacks:
                     found = getattr(found, part, None)
                 if isinstance(found, FunctionType):
                     yield found
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether it is an `async def`, a generator or none; a method or a partial of one, or an object called as one."""
+    while isinstance(function, partial):
+        function = function.func
+    return any(
+        inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
+        for each in (function, getattr(function, "__call__", None))  # noqa: B004
+    )
 
 
 def _label(function: Parse) -> str:
