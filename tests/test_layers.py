@@ -24,6 +24,7 @@ def module_name(path: Path) -> str:
 SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 MONITOR = {module for module in SOURCES if module.startswith("crawler.monitor.")}
 COMMANDS = {module for module in SOURCES if module.startswith("crawler.cli.commands.")}
+FORMATS = {module for module in SOURCES if module.startswith("crawler.check.formats.")}
 REPORT = {module for module in SOURCES if module.startswith("crawler.report")}
 
 
@@ -216,6 +217,7 @@ def test_rooms_are_small() -> None:
                 "crawler.cli.attach",
                 "crawler.cli.prompt",
                 *REPORT,
+                *FORMATS,
             },
         ),
         ("crawler.run.monitors", {"crawler.run.composition"}),

@@ -45,3 +45,23 @@ class Finding(msgspec.Struct, frozen=True):
     status: int | None = None
     target: str | None = None
     permanent: bool = False
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a check was: how many pages were read, how many links were judged as what, and how long that took.
+
+    A link counts once, however many places have it. `seconds` are of the whole check.
+    """
+
+    pages: int = 0
+    ok: int = 0
+    broken: int = 0
+    unsure: int = 0
+    excluded: int = 0
+    warning: int = 0
+    seconds: float = 0.0
+
+    @property
+    def links(self) -> int:
+        """All that were found, judged in whatever way."""
+        return self.ok + self.broken + self.unsure + self.excluded + self.warning

@@ -1,0 +1,119 @@
+"""For people: what is wrong grouped by page, each link in its line, and how many there are of what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from rich.console import COLOR_SYSTEMS, Console
+from rich.style import Style
+
+from crawler.check.findings import Summary
+from crawler.check.formats.lines import marked
+from crawler.check.formats.report import (
+    Entry,
+    LineOf,
+    Report,
+    by_page,
+    code_of,
+    counted,
+    entries,
+    markup_of,
+    position,
+    shown_page,
+    shown_url,
+    where,
+    words,
+)
+from crawler.monitor.units import amount, duration
+
+_STYLES: Final = {
+    "broken": "bold red",
+    "unsure": "yellow",
+    "warning": "cyan",
+    "page": "bold underline",
+    "faint": "dim",
+    "ok": "green",
+}
+_COMMON: Final = 20  # pages: what more of them have is in their menu, and shown once
+_EXAMPLES: Final = 3
+_NARROWEST: Final = 60
+_PLAIN_WIDTH: Final = 120
+
+Paint = Callable[[str, str], str]
+
+
+def plain(text: str, style: str) -> str:  # noqa: ARG001 - the form of a Paint
+    return text
+
+
+def paint_for(console: Console) -> Paint:
+    """How text gets a style on this console; not at all where it has no colours."""
+    if console.no_color or console.color_system is None:
+        return plain
+    system = COLOR_SYSTEMS[console.color_system]
+    styles = {name: Style.parse(style) for name, style in _STYLES.items()}
+    return lambda text, style: styles[style].render(text, color_system=system)
+
+
+def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> Iterator[str]:
+    """Pages in the order of their names, their links from the top down; links that very many pages have come first."""
+    width = max(width, _NARROWEST)
+    rare: list[Entry] = []
+    for finding in report.to_tell():
+        pages = {place.page for place in finding.places}
+        if len(pages) <= _COMMON:
+            rare.extend(entries([finding]))
+            continue
+        yield f"{paint('On ' + counted(len(pages), 'page'), 'page')}\n"
+        entry = Entry(finding.places[0], finding)
+        yield _first_line(entry, paint, "")
+        for place in finding.places[:_EXAMPLES]:
+            yield f"    {where(place)}  {paint(markup_of(place), 'faint')}\n"
+        yield f"    ... and {amount(len(finding.places) - _EXAMPLES)} more places\n\n"
+    for page, found in by_page(rare).items():
+        yield f"{paint(shown_page(page), 'page')}\n"
+        for entry in found:
+            yield _first_line(entry, paint, position(entry.place))
+            yield from _quoted(entry, report.line_of, paint, width)
+        yield "\n"
+    yield _summary(report.summary, paint)
+
+
+def _first_line(entry: Entry, paint: Paint, position: str) -> str:
+    finding = entry.finding
+    code = f" ({code_of(finding)})" if finding.code else ""
+    verdict = paint(f"{finding.verdict:<7}", finding.verdict)
+    return f"  {position:>7}  {verdict}  {shown_url(finding.url)}  {words(finding)}{paint(code, 'faint')}\n"
+
+
+def _quoted(entry: Entry, line_of: LineOf, paint: Paint, width: int) -> Iterator[str]:
+    """The line with the link marked; of a page that is not at hand, the link as it was met."""
+    place = entry.place
+    if not place.line:
+        return
+    gutter, margin = f"{place.line:>9} | ", f"{'':>9} | "
+    line = line_of(place.page, place.line)
+    if line is None:
+        yield f"{paint(margin, 'faint')}{markup_of(place)}\n"
+        return
+    quoted = marked(line, place.column, place.reference, width - len(gutter) - 6)
+    yield f"{paint(gutter, 'faint')}{quoted.text}\n"
+    carets = "^" * min(quoted.width, width)
+    yield f"{paint(margin, 'faint')}{' ' * quoted.indent}{paint(carets, entry.finding.verdict)}\n"
+
+
+def _summary(summary: Summary, paint: Paint) -> str:
+    said = [f"{counted(summary.links, 'link')} on {counted(summary.pages, 'page')} in {duration(summary.seconds)}"]
+    for verdict, number in (
+        ("broken", summary.broken),
+        ("unsure", summary.unsure),
+        ("warning", summary.warning),
+        ("ok", summary.ok),
+    ):
+        if number or verdict in {"broken", "ok"}:
+            label = {"ok": "fine", "warning": "to be changed"}.get(verdict, verdict)
+            said.append(paint(f"{amount(number)} {label}", verdict if number else "faint"))
+    if summary.excluded:
+        said.append(paint(f"{amount(summary.excluded)} excluded", "faint"))
+    return f"{said[0]}: {', '.join(said[1:])}\n"
