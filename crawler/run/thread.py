@@ -15,7 +15,7 @@ from crawler.run.reactors import private_reactor, run
 
 
 class Runs(Protocol):
-    """What a session asks of a Crawler, always in the reactor's thread."""
+    """What a thread asks of a Crawler, always in the reactor's thread."""
 
     def run(self) -> Deferred[Any]: ...
 
@@ -24,7 +24,7 @@ class Runs(Protocol):
     def abort(self) -> None: ...
 
 
-class Session:
+class RunThread:
     """One run. Every method may be called in any thread; what is asked after the end is not done, and does no harm.
 
     `outcome` is done when the run is over and its reactor closed; it holds what ended the run if that was an error.

@@ -1,4 +1,4 @@
-"""The ways to run it: fetch_all, stream, crawl, fetch_all_async; and Crawler, for Twisted programs."""
+"""A run for each call: fetch_all, stream, crawl, and for asyncio fetch_all_async."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from crawler.config.config import Config
 from crawler.config.options.cookies import SESSION
 from crawler.fetch.connect.dial import Dial
 from crawler.models import Record
-from crawler.run.composition import DRAIN_SECONDS, OUTPUT_SECONDS, Crawler
+from crawler.run.composition import Crawler
 from crawler.run.reactors import in_reactor_thread
-from crawler.run.session import Session
+from crawler.run.thread import RunThread
 from crawler.sinks import Sink
 from crawler.sinks.memory import ListSink, QueueSink
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from crawler.config.typed import Options
     from crawler.page.callbacks import Parse
     from crawler.run.access.login import Login
-
-__all__ = ["DRAIN_SECONDS", "OUTPUT_SECONDS", "Crawler", "crawl", "fetch_all", "fetch_all_async", "stream"]
 
 
 def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]) -> list[Record]:
@@ -36,7 +34,7 @@ def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Unp
     config = _config(options, login)
     _refuse_to_block()
     records = ListSink()
-    Session().run(_crawler(config, urls, records, login=login))
+    RunThread().run(_crawler(config, urls, records, login=login))
     return records.records
 
 
@@ -94,18 +92,18 @@ def _stream(
     parse: Parse | Sequence[Parse] | None = None,
     login: Login | None = None,
 ) -> Iterator[Record]:
-    session = Session()
-    records = QueueSink(session)
-    session.outcome.add_done_callback(lambda _: records.close())
+    run = RunThread()
+    records = QueueSink(run)
+    run.outcome.add_done_callback(lambda _: records.close())
     try:
-        session.start(_crawler(config, urls, records, parse, login))
+        run.start(_crawler(config, urls, records, parse, login))
         yield from records
     except BaseException:  # the consumer goes away, or was interrupted
         records.stop()
-        session.abort()
-        session.join()
+        run.abort()
+        run.join()
         raise
-    session.outcome.result()
+    run.outcome.result()
 
 
 async def fetch_all_async(
@@ -114,13 +112,13 @@ async def fetch_all_async(
     """fetch_all for asyncio: the loop goes on meanwhile. Cancelling the task gives the fetching up at once."""
     config = _config(options, login)
     records = ListSink()
-    session = Session()
-    session.start(_crawler(config, urls, records, login=login))
-    over = asyncio.wrap_future(session.outcome)
+    run = RunThread()
+    run.start(_crawler(config, urls, records, login=login))
+    over = asyncio.wrap_future(run.outcome)
     try:
         await asyncio.shield(over)
     except asyncio.CancelledError:
-        session.abort()
+        run.abort()
         await asyncio.wait([over])  # for the sockets to be closed
         raise
     return records.records
