@@ -4,7 +4,8 @@ What else is to appear on that terminal while the bar is shown (results, warning
 takes what a `Writer` takes: it stands in for one wherever `same_terminal(stdout, stderr)`.
 
 The cursor rests at the start of the bar. So whatever others write covers the bar instead of garbling it, and a killed
-run leaves nothing behind that must be repaired.
+run leaves nothing behind that must be repaired. A window that becomes narrower may wrap the bar: all of it is below the
+cursor then, and is erased from there. While a bar is drawn nothing wraps: how wide the terminal is may be old news.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ MAX_WAITING: Final = 1 << 18
 _ERASE: Final = "\r\x1b[J"
 _ERASE_REST: Final = "\x1b[K"
 _UP: Final = "\x1b[A\r"
+_CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
+"""What is too long for the line is cut off; goes on in the next one (DECAWM)."""
 
 
 class Output(Protocol):
@@ -113,7 +116,7 @@ class Progress:
         first, *more = render_bar(self._snapshot(), self._console, self._clock.seconds())
         below = "".join(f"\n{line}{_ERASE_REST}" for line in more)
         # The bar is written over the old one: erasing it first would flicker.
-        bar = f"\r{first}{_ERASE_REST}{below}\x1b[J{_UP * len(more)}\r"
+        bar = f"\r{_CUT}{first}{_ERASE_REST}{below}\x1b[J{_UP * len(more)}\r{_WRAP}"
         self._drawn = True
         self._send(bar, above + self._taken())
 

@@ -664,8 +664,8 @@ def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# All that the program itself may do to a terminal: colours, to erase, one line up.
-OWN = re.compile(r"\x1b\[(?:[0-9;]*m|[JK]|A)")
+# All that the program itself may do to a terminal: colours, to erase, one line up, to cut what is too long or wrap it.
+OWN = re.compile(r"\x1b\[(?:[0-9;]*m|[JK]|A|\?7[lh])")
 ACTS = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 

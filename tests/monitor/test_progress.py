@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pyte
 import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
@@ -63,16 +64,28 @@ def console(width: int = 80, *, terminal: bool = True, **environ: str) -> Consol
 
 
 class Screen:
-    """An endless terminal that knows what the bar uses: CR, LF, cursor up, erase to the end of line or screen, colours."""
+    """An endless terminal that knows what the bar uses: CR, LF, cursor up, erase to the end of line or screen, colours,
+    and whether long lines are wrapped.
+    """
 
     def __init__(self, width: int) -> None:
         self.width = width
         self.rows = [""]
         self.row = self.column = 0
+        self.wraps = True
+
+    def resize(self, width: int) -> None:
+        """As most terminals do: lines that are too long are wrapped, and the cursor stays where it was in the text."""
+        self.width = width
+        wrapped = [[row[at : at + width] for at in range(0, len(row) or 1, width)] for row in self.rows]
+        self.row, self.column = sum(map(len, wrapped[: self.row])) + self.column // width, self.column % width
+        self.rows = [piece for pieces in wrapped for piece in pieces]
 
     def feed(self, text: str) -> None:
-        for token in re.findall(r"\x1b\[[0-9;]*[A-Za-z]|[^\x1b]", text):
-            if token == "\r":
+        for token in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|[^\x1b]", text):
+            if token in {"\x1b[?7l", "\x1b[?7h"}:
+                self.wraps = token[-1] == "h"
+            elif token == "\r":
                 self.column = 0
             elif token == "\n":
                 self.row, self.column = self.row + 1, 0
@@ -86,10 +99,12 @@ class Screen:
             elif token[0] == "\x1b":
                 assert token[-1] == "m", f"not a colour: {token!r}"
             else:
+                if not self.wraps:
+                    self.column = min(self.column, self.width - 1)
                 line = self.rows[self.row].ljust(self.column)
                 self.rows[self.row] = line[: self.column] + token + line[self.column + 1 :]
                 self.column += cell_len(token)
-                assert self.column < self.width, "the line would wrap"
+                assert self.column < self.width or not self.wraps, "the line would wrap"
 
 
 class Terminal:
@@ -135,10 +150,11 @@ class Shown:
         self.clock = Clock()
         self.snapshot = snapshot()
         self.terminal = Terminal(width)
+        self.console = console(width, **options)
         self.progress = Progress(
             snapshot=lambda: self.snapshot,
             clock=self.clock,
-            console=console(width, **options),
+            console=self.console,
             output=self.terminal,
         )
         self.progress.start()
@@ -176,6 +192,46 @@ def test_closing_erases_the_bar() -> None:
     assert (shown.terminal.screen.row, shown.terminal.screen.column) == (0, 0)
     assert shown.clock.getDelayedCalls() == []
     assert shown.progress.close() is None
+
+
+@pytest.mark.parametrize("widths", [(60,), (45, 30), (79, 78, 77), (100, 50), (20, 100, 35, 90)])
+@pytest.mark.parametrize("late", [False, True], ids=["known", "known later"])
+def test_a_window_that_is_resized(widths: tuple[int, ...], late: bool) -> None:
+    """The bar is wrapped by the terminal, or drawn for a width that it has no more: nothing of it is left behind."""
+    shown = Shown(width=80)
+    shown.snapshot = snapshot(bottleneck=SENTENCE)
+    shown.refresh()
+    for number, width in enumerate(widths):
+        shown.terminal.screen.resize(width)
+        if late:
+            shown.refresh()
+        shown.console.width = width
+        shown.progress.write(b"line %d\n" % number)
+        assert shown.refresh()[:-2] == [f"line {before}" for before in range(number + 1)]
+    shown.terminal.screen.resize(40)
+    shown.progress.close()
+    assert shown.terminal.text == [*(f"line {number}" for number in range(len(widths))), ""]
+    assert shown.terminal.screen.wraps
+
+
+@pytest.mark.parametrize("width", [79, 60, 41, 20])
+def test_a_terminal_that_cuts(width: int) -> None:
+    """As xterm does when it becomes narrower; the next bar is still drawn for what it was."""
+    screen = pyte.Screen(80, 10)
+    stream = pyte.ByteStream(screen)
+    shown = Shown(width=80)
+    shown.terminal.screen.feed = lambda text: stream.feed(text.replace("\n", "\r\n").encode())
+    shown.snapshot = snapshot(bottleneck=SENTENCE)
+    shown.progress.write(b"above\n")
+    shown.refresh()
+    screen.resize(10, width)
+    shown.refresh()
+    rows = [row.rstrip() for row in screen.display]
+    assert rows[0] == "above"
+    assert all(rows[1:3])
+    assert not any(rows[3:])
+    shown.progress.close()
+    assert [row.rstrip() for row in screen.display] == ["above", *[""] * 9]
 
 
 def test_lines_stand_above_the_bar() -> None:
