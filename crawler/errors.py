@@ -59,6 +59,9 @@ CODES: Final[dict[str, Code]] = {
     "connect_error": Code("connect", True, "the connection failed for another reason"),
     "local_fd_limit": Code("connect", True, "this process ran out of file descriptors"),
     "local_port_exhausted": Code("connect", True, "this machine ran out of local ports"),
+    "file_missing": Code("connect", False, "in a folder that is checked: there is no such file"),
+    "file_unreadable": Code("connect", False, "in a folder that is checked: the file may not be read"),
+    "folder_without_index": Code("connect", False, "in a folder that is checked: a folder in it has no index.html"),
     "not_archived": Code("connect", False, "the archive that is read in place of a network does not have the URL"),
     # tls
     "tls_handshake": Code("tls", True, "the connection was closed during the TLS handshake"),

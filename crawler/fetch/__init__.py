@@ -11,6 +11,7 @@ __all__ = [
     "connect",
     "cookies",
     "decode",
+    "disk",
     "fetcher",
     "heads",
     "http2",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from crawler.fetch.archive.captures import Captures
     from crawler.fetch.archive.replay import DatedFlight
     from crawler.fetch.cache.store import Store
+    from crawler.fetch.disk.folders import Folders
     from crawler.fetch.http2.origins import Origins
     from crawler.run.outputs import Saving
 
@@ -68,7 +69,8 @@ class Ways:
 
 class Network:
     """`typed` is what somebody wrote, which may be private; `own_ports` are those of the monitors. Without `routes`
-    every server is connected to directly. Where there are `captures` they are asked, and no server.
+    every server is connected to directly. Where there are `captures` they are asked, and no server;
+    for what is in `folders` the disk is.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Network:
         archive: Takes | None = None,
         cache: Store | None = None,
         captures: Captures | None = None,
+        folders: Folders | None = None,
     ) -> None:
         self._cache = cache
         self._config = config
@@ -132,6 +135,10 @@ class Network:
             agent, routes, self._flight = ArchiveAgent(captures, reactor), None, DatedFlight
         self._takes_turns = routes is not None
         self._agent: IAgent = agent if routes is None else ProxiedAgent(agent, routes, reactor)
+        if folders is not None:
+            from crawler.fetch.disk.agent import FolderAgent
+
+            self._agent = FolderAgent(folders, self._agent, reactor)
 
     def _origins(self, config: Config) -> Origins | None:
         if not config.http2:

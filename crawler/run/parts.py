@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from crawler.engine.scope import Scope
     from crawler.fetch.archive.captures import Captures
     from crawler.fetch.cache.store import Store
+    from crawler.fetch.disk.folders import Folders
     from crawler.job.history.previous import Previous
     from crawler.job.job import Job
     from crawler.page.callbacks import Callbacks
@@ -98,6 +99,7 @@ class Parts:
         self._reader: PageReader | None = None
         self.previous: Previous | None = None  # with --since
         self.captures: Captures | None = None  # of the archives that are read in place of the network
+        self.folders: Folders | None = None  # that are read in place of servers
 
     def load(self) -> Load:
         """How much there is to do now."""
@@ -245,6 +247,7 @@ class Parts:
             archive=archive,
             cache=cache,
             captures=self.captures,
+            folders=self.folders,
         )
 
     def take_up(self) -> None:

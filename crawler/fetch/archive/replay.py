@@ -63,7 +63,7 @@ class ArchiveAgent:
     def request(self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None) -> Deferred[Any]:  # noqa: ARG002
         if not isinstance(headers, Envelope):
             raise TypeError(f"{method!r} {uri!r}: this agent takes Envelopes")
-        url = _url_of(headers)
+        url = url_of(headers)
         trace = headers.trace
         trace.sent(self._clock.seconds())
         place = self._captures.place(url)
@@ -86,7 +86,8 @@ class ArchiveAgent:
         return CodedError("not_archived", f"it is not in {name}{words}")
 
 
-def _url_of(envelope: Envelope) -> str:
+def url_of(envelope: Envelope) -> str:
+    """What a request asks for, as it is on the wire."""
     scheme, host, port, _, _ = envelope.key
     target = envelope.head.split(b" ", 2)[1].decode("latin-1")
     authority = f"[{host}]" if ":" in host else host
