@@ -44,7 +44,13 @@ class HostRow(msgspec.Struct, frozen=True):
     binding: Binding | None
     done: int
     failed: int
+    http_errors: int
     robots: str
+
+    @property
+    def key(self) -> str:
+        """As a HostLoad has it."""
+        return self.host
 
 
 class Control:
@@ -102,12 +108,13 @@ class Control:
             rows.append(
                 HostRow(
                     view.key, view.queued, view.in_flight, view.limit, view.delay, view.binding,
-                    done.done if done else 0, done.failed if done else 0, self._robots(view.key),
+                    done.done if done else 0, done.failed if done else 0, done.http_errors if done else 0,
+                    self._robots(view.key),
                 )
             )  # fmt: skip
         limit, delay = self._politeness.per_host, self._politeness.delay
         rows += [
-            HostRow(key, 0, 0, limit, delay, None, done.done, done.failed, self._robots(key))
+            HostRow(key, 0, 0, limit, delay, None, done.done, done.failed, done.http_errors, self._robots(key))
             for key, done in totals.items()
             if key
         ]

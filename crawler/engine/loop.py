@@ -159,6 +159,11 @@ class Crawl:
     def concurrency(self) -> int:
         return self._slots.limit
 
+    @property
+    def full(self) -> bool:
+        """Whether an output takes no more for now, so that nothing is started."""
+        return self._disposition.full is not None
+
     def resize(self, concurrency: int) -> None:
         """Another number of slots; when it is smaller, those in use are taken back as they come free."""
         self._slots.resize(concurrency)
@@ -338,11 +343,7 @@ class Crawl:
         rules = self._rules
         try:
             return next_hop(
-                request,
-                response,
-                max_redirects=rules.max_redirects,
-                https_only=rules.https_only,
-                keep=rules.keep,
+                request, response, max_redirects=rules.max_redirects, https_only=rules.https_only, keep=rules.keep
             )
         except CodedError as error:
             response.error = error

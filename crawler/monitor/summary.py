@@ -75,7 +75,7 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
     if skipped:
         counts.append(f", {amount(skipped)} skipped", "yellow")
     lines.append(counts)
-    refused = min(snapshot.ok, sum(count for status, count in snapshot.statuses.items() if status >= 400))
+    refused = snapshot.http_errors
     if refused:  # an answer is an answer, and some say no
         words = f"{amount(refused)} of the ok {'has' if refused == 1 else 'have'} a status of 400 or more"
         lines += _wrapped(words, width)

@@ -107,7 +107,8 @@ class Parts:
         ready = self.frontier.ready_at(now)
         wait = None if ready is None else ready - now
         parsing = 0 if self._reader is None else self._reader.waiting()
-        return Load(counts.leased, counts.queued, counts.parked, wait, parsing)
+        full = self.crawl is not None and self.crawl.full
+        return Load(counts.leased, counts.queued, counts.parked, wait, parsing, full)
 
     def open(self, resources: ExitStack, callbacks: Callbacks | None) -> None:
         """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""

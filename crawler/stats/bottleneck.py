@@ -9,6 +9,17 @@ CPU_BOUND: Final = 0.9
 _MAIN_SHARE: Final = 0.5  # a host with at least that much of the work is worth naming
 _SOON: Final = 0.05  # what is ready within that many seconds does not hold anything back
 _RATE: Final = ("the run is as fast as --rate or --limit-rate lets it", "--rate or --limit-rate was the limit")
+_BINDS: Final = {
+    "cpu": "the CPU",
+    "parsing": "the parser",
+    "output": "the disk",
+    "concurrency": "the network",
+    "per_host": "a host's limit",
+    "tail": "the network",
+    "retry": "retries",
+    "input": "the input",
+    "rate": "--rate",
+}
 _MAX_CAUSES: Final = 100  # a long run may meet a new one every second
 
 
@@ -37,6 +48,11 @@ class Bottleneck(NamedTuple):
     sentence: str
     past: str
 
+    @property
+    def binds(self) -> str:
+        """In a word or two, where that is."""
+        return _BINDS.get(self.kind, "a host's delay")
+
 
 def bottleneck(
     *,
@@ -49,17 +65,23 @@ def bottleneck(
     cpu: float = 0.0,
     input_read: bool = True,
     parsing: int = 0,
+    full: bool = False,
 ) -> Bottleneck | None:
     """Name what binds now.
 
     `hosts` are the busiest ones, not necessarily all; `ready_in` is in how many seconds the next URL may start without
     another one ending; `cpu` is how many cores this process kept busy; `input_read` says that no more URLs will come;
-    `parsing` is how many of those in flight are fetched and wait for a process that reads pages.
+    `parsing` is how many of those in flight are fetched and wait for a process that reads pages; `full` says that an
+    output takes no more for now.
     """
     if cpu >= CPU_BOUND:
         # One reactor thread does the work, so more than one core means helpers beside a full one.
         text = f"the CPU binds (1 core at {percent(min(cpu, 1.0))}); more --concurrency will not help"
         return Bottleneck("cpu", "", text, "the CPU was the limit: one core was busy")
+    if full:
+        beside = "nothing" if not in_flight else f"beside what is in flight ({in_flight:,}) nothing"
+        text = f"an output takes records more slowly than they come (the disk, or who reads it): {beside} is started"
+        return Bottleneck("output", "", text, "an output was the limit: it took records more slowly than they came")
     if parsing and 2 * parsing >= in_flight:  # the slots and hosts that look full are full of them
         pages = "1 page waits" if parsing == 1 else f"{parsing:,} pages wait"
         text = f"{pages} for the parser; more --per-host or --concurrency will not help"

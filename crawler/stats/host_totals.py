@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from crawler.models import Record
+
 MAX_HOSTS: Final = 1_000
 KEPT_SLOW: Final = 100
 OTHERS: Final = "others"
@@ -23,7 +25,8 @@ _ORIGIN: Final = re.compile(r"([a-z]+):[/\\]*([^/\\?#]+)", re.IGNORECASE)
 class HostTotals(msgspec.Struct, frozen=True):
     """One host, such as "https://example.com" or "http://example.com:8080", or "others".
 
-    `time_mean` and `time_max` are seconds of time_total over the URLs that have one; None for "others".
+    `time_mean` and `time_max` are seconds of time_total over the URLs that have one; None for "others". `http_errors`
+    are answers from 400, which are no failures.
     """
 
     origin: str
@@ -32,15 +35,17 @@ class HostTotals(msgspec.Struct, frozen=True):
     size_download: int
     time_mean: float | None
     time_max: float | None
+    http_errors: int = 0
 
 
 class _Host:
-    __slots__ = ("done", "failed", "origin", "size", "time_max", "time_sum", "timed")
+    __slots__ = ("done", "failed", "http_errors", "origin", "size", "time_max", "time_sum", "timed")
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self.done = 0
         self.failed = 0
+        self.http_errors = 0
         self.size = 0
         self.timed = 0
         self.time_sum = 0.0
@@ -52,7 +57,7 @@ class _Host:
 
     def totals(self) -> HostTotals:
         mean, longest = (self.time_mean, self.time_max) if self.timed else (None, None)
-        return HostTotals(self.origin, self.done, self.failed, self.size, mean, longest)
+        return HostTotals(self.origin, self.done, self.failed, self.size, mean, longest, self.http_errors)
 
 
 class HostTable:
@@ -62,13 +67,25 @@ class HostTable:
         self._hosts: dict[str, _Host] = {}
         self._done = 0
         self._failed = 0
+        self._http_errors = 0
         self._size = 0
 
     def __len__(self) -> int:
         return len(self._hosts)
 
-    def count(self, final_url: str | None, written: str, size: int, seconds: float | None, *, failed: bool) -> None:
-        """One URL: where it ended in WHATWG form if anywhere, as it was written, its bytes and its time_total."""
+    def count(
+        self,
+        final_url: str | None,
+        written: str,
+        size: int,
+        seconds: float | None,
+        *,
+        failed: bool,
+        http_error: bool = False,
+    ) -> None:
+        """One URL: where it ended in WHATWG form if anywhere, as it was written, its bytes and its time_total; what
+        failed is no HTTP error besides.
+        """
         # No host name is empty, so the first slash from there on ends the authority.
         origin = _written_origin(written) if final_url is None else final_url[: final_url.find("/", 8)]
         try:
@@ -82,6 +99,9 @@ class HostTable:
         if failed:
             self._failed += 1
             host.failed += 1
+        elif http_error:
+            self._http_errors += 1
+            host.http_errors += 1
         if seconds is not None:
             host.timed += 1
             host.time_sum += seconds
@@ -94,7 +114,8 @@ class HostTable:
         done = self._done - sum(host.done for host in hosts)
         failed = self._failed - sum(host.failed for host in hosts)
         size = self._size - sum(host.size_download for host in hosts)
-        return hosts, HostTotals(OTHERS, done, failed, size, None, None) if done else None
+        http_errors = self._http_errors - sum(host.http_errors for host in hosts)
+        return hosts, HostTotals(OTHERS, done, failed, size, None, None, http_errors) if done else None
 
     def slowest(self, n: int) -> tuple[HostTotals, ...]:
         """The hosts with the highest mean of time_total, the highest first."""
@@ -113,6 +134,12 @@ class HostTable:
         many, few = ranked[: MAX_HOSTS - KEPT_SLOW], ranked[MAX_HOSTS - KEPT_SLOW :]
         few.sort(key=attrgetter("time_max"), reverse=True)
         self._hosts = {host.origin: host for host in (*many, *few[:KEPT_SLOW])}
+
+
+def origin_of(record: Record) -> str:
+    """The origin under which a URL is counted."""
+    final_url = record.final_url
+    return _written_origin(record.url) if final_url is None else final_url[: final_url.find("/", 8)]
 
 
 def _written_origin(url: str) -> str:

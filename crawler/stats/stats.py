@@ -25,7 +25,7 @@ _MAX_NAME: Final = 100  # a content type is whatever the server likes to send
 class Load(msgspec.Struct, frozen=True):
     """What is under way. `ready_in`: in how many seconds the next URL may start without another one ending; or None.
 
-    `parsing` of those in flight wait for a process that reads pages.
+    `parsing` of those in flight wait for a process that reads pages. `full` says that an output takes no more for now.
     """
 
     in_flight: int = 0
@@ -33,6 +33,7 @@ class Load(msgspec.Struct, frozen=True):
     parked: int = 0
     ready_in: float | None = None
     parsing: int = 0
+    full: bool = False
 
 
 class ErrorCount(msgspec.Struct, frozen=True):
@@ -51,7 +52,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     codes what was skipped, with or without a record. What is `unchanged` is ok, too; what is `cached` came from the
     cache, and no server was asked. `rate_now` and `bandwidth` are those of the last 5 seconds, `rate_minute` of the
     last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy. `bottleneck` is what binds now,
-    `bottleneck_overall` what did so longest; both are "" when nothing can be said.
+    `bottleneck_overall` what did so longest, and `binds` in a word where the first is; all are "" when nothing can be
+    said.
     """
 
     elapsed: float
@@ -88,6 +90,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     slowest_hosts: tuple[HostTotals, ...]
     bottleneck: str
     bottleneck_overall: str
+    binds: str = ""
+
+    @property
+    def http_errors(self) -> int:
+        """How many of the `ok` are answers from 400, at most: a failed URL may have a status, too."""
+        return min(self.ok, sum(count for status, count in self.statuses.items() if status >= 400))
 
     @property
     def left(self) -> int:
@@ -194,7 +202,8 @@ class Stats:
         if not attempts:
             return  # nothing was sent, so no host and no time
         seconds = record.time_total
-        self._hosts.count(record.final_url, record.url, size, seconds, failed=record.outcome == "failed")
+        failed, http_error = record.outcome == "failed", status is not None and status >= 400
+        self._hosts.count(record.final_url, record.url, size, seconds, failed=failed, http_error=http_error)
         if seconds is not None:
             self._time_total.add(seconds)
         seconds = record.time_starttransfer
@@ -262,6 +271,7 @@ class Stats:
             slowest_hosts=self._hosts.slowest(SHOWN),
             bottleneck="" if self._bottleneck is None or self._ended is not None else self._bottleneck.sentence,
             bottleneck_overall=self._causes.main(elapsed),
+            binds="" if self._bottleneck is None or self._ended is not None else self._bottleneck.binds,
         )
 
     def _next_second(self, now: float) -> None:
@@ -307,6 +317,7 @@ class Stats:
             cpu=self._cpu,
             input_read=self._total is not None,
             parsing=load.parsing,
+            full=load.full,
         )
         if found is not None:
             self._causes.add(found, span)

@@ -934,6 +934,16 @@ class TestBackPressure:
         assert len(sink.records) == 10
         rig.assert_quiet()
 
+    def test_a_slow_sink_is_told(self, clock, network):
+        """Whether an output takes no more is known while that lasts: it may be what binds."""
+        network.serve()
+        rig = Rig(urls(3), network=network, clock=clock, sink=Slow(clock, 5.0), concurrency=1)
+        assert not rig.crawl.full
+        rig.start()
+        assert rig.crawl.full
+        advance_to(clock, 100.0)
+        assert not rig.crawl.full
+
     def test_bad_lines_wait_for_the_sink(self, clock):
         """They do not outrun it either, and the run does not end before they are written."""
         sink = Slow(clock, 1.0)

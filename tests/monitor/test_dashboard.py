@@ -9,200 +9,32 @@ import socket
 import stat
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from full_disk import small_files
-from steered_run import Going
-from twisted.internet.testing import StringTransport
+from live_port import TOKEN, Answer, open_ports, record
 from twisted.logger import capturedLogs
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
+from wsproto.events import CloseConnection, Message, TextMessage
 
 from crawler import fetch_all
 from crawler.config.config import Config, ConfigError
-from crawler.config.options.monitor import Place
-from crawler.models import ErrorInfo, Input, Record
+from crawler.models import ErrorInfo
 from crawler.monitor.dashboard.history import MAX_POINTS, History, Point
-from crawler.monitor.dashboard.live import MAX_PAGES, MOST_UNREAD, NEWEST, Hello, Live
-from crawler.monitor.dashboard.server import MAX_TICKETS, TICKET_SECONDS, Dashboard
+from crawler.monitor.dashboard.live import MAX_PAGES, MOST_UNREAD, NEWEST
+from crawler.monitor.dashboard.server import MAX_TICKETS, TICKET_SECONDS
 from crawler.monitor.guard import MAX_CONNECTIONS, MAX_MESSAGE, MAX_STRANGERS, STRANGER_SECONDS
 from crawler.monitor.token import token
 from crawler.stats.histogram import Histogram
 from crawler.stats.stats import Stats
 
-TOKEN = "a-token-of-sixteen-or-more"
-PLACE = Place("127.0.0.1", 8080)
-BEARER = f"Bearer {TOKEN}"
 FILES = sorted((Path(__file__).parents[2] / "crawler" / "monitor" / "dashboard" / "page").iterdir())
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 
 
-class Wire(StringTransport):
-    """A transport in memory that says when it is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.protocol: Any = None
-        self.gone = False
-
-    def loseConnection(self) -> None:
-        super().loseConnection()
-        self._end()
-
-    def abortConnection(self) -> None:
-        super().abortConnection()
-        self._end()
-
-    def _end(self) -> None:
-        if not self.gone:
-            self.gone = True
-            self.protocol.connectionLost(None)
-
-
-class Answer:
-    def __init__(self, raw: bytes) -> None:
-        head, _, self.body = raw.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        self.status = int(first.split()[1])
-        self.headers = dict(line.lower().split(": ", 1) for line in lines)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Page:
-    """A WebSocket in memory."""
-
-    def __init__(self, wire: Wire, client: WSConnection, raw: bytes) -> None:
-        self.wire = wire
-        self.client = client
-        self.events: list[Event] = []
-        self._text = ""
-        self._take(raw)
-
-    def _take(self, raw: bytes) -> None:
-        self.client.receive_data(raw)
-        self.events += self.client.events()
-
-    def say(self, message: str | bytes) -> None:
-        event: Message[Any] = TextMessage(message) if isinstance(message, str) else Message(message)
-        self.wire.protocol.dataReceived(self.client.send(event))
-
-    def ask(self, **verb: object) -> list[dict[str, Any]]:
-        self.said()
-        self.say(json.dumps(verb))
-        return self.said()
-
-    def said(self) -> list[dict[str, Any]]:
-        """The messages since the last time."""
-        if not self.wire.gone or self.wire.value():
-            self._take(self.wire.value())
-            self.wire.clear()
-        messages = []
-        for event in self.events:
-            if isinstance(event, TextMessage):
-                self._text += event.data
-                if event.message_finished:
-                    messages.append(json.loads(self._text))
-                    self._text = ""
-        self.events = [event for event in self.events if isinstance(event, CloseConnection)]
-        return messages
-
-
-class Port:
-    """A dashboard in memory, in front of a run under a Clock."""
-
-    def __init__(self, run: Going | None, clock: Any) -> None:
-        self.run = run
-        self.clock = clock
-        self.wall = 1_000.0
-
-        def hello(control: Any) -> Hello:
-            return Hello("1.0", "urls.txt", False, None, control.most_concurrency, 5.0)
-
-        self.live = Live(lambda: self.control, hello, reactor=clock, wall=lambda: self.wall)
-        self.dashboard = Dashboard(self.live, reactor=clock)
-        self.stopped = 0
-        self.dashboard.open(self, PLACE, TOKEN)
-
-    @property
-    def control(self) -> Any:
-        return None if self.run is None else self.run.crawler.control
-
-    def stopListening(self) -> None:
-        self.stopped += 1
-
-    def connect(self) -> Wire | None:
-        protocol = self.dashboard.site.buildProtocol(None)
-        if protocol is None:
-            return None
-        wire = Wire()
-        wire.protocol = protocol
-        protocol.makeConnection(wire)
-        return wire
-
-    def raw(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[Wire, bytes]:
-        lines = {"Host": str(PLACE), "Authorization": BEARER, "Content-Length": str(len(body)), **headers}
-        head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items() if value)
-        wire = self.connect()
-        assert wire is not None
-        wire.protocol.dataReceived(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-        raw = wire.value()
-        wire.clear()
-        return wire, raw
-
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-        wire, raw = self.raw(method, path, body, **headers)
-        wire.loseConnection()
-        return Answer(raw)
-
-    def ticket(self) -> str:
-        return str(self.ask("POST", "/api/ticket").json["ticket"])
-
-    def upgrade(self, ticket: str, **headers: str) -> tuple[Wire, bytes, WSConnection]:
-        client = WSConnection(ConnectionType.CLIENT)
-        lines = client.send(Request(host=str(PLACE), target=f"/ws?ticket={ticket}")).decode().split("\r\n")
-        sent = dict(line.split(": ", 1) for line in lines[1:] if line)
-        wire, raw = self.raw(
-            "GET", f"/ws?ticket={ticket}", **{**sent, "Authorization": "", "Content-Length": "", **headers}
-        )
-        return wire, raw, client
-
-    def page(self) -> Page:
-        wire, raw, client = self.upgrade(self.ticket())
-        page = Page(wire, client, raw)
-        assert isinstance(page.events.pop(0), AcceptConnection)
-        return page
-
-    def pass_time(self, seconds: float) -> None:
-        if self.run is not None:
-            self.run.pass_time(seconds)
-        else:
-            for _ in range(round(seconds / 0.25)):
-                self.clock.advance(0.25)
-
-
 @pytest.fixture
 def port(monkeypatch):
-    ports = []
-
-    def start(number: int = 6, **options: object) -> Port:
-        run = Going(monkeypatch, number, **options)
-        ports.append(Port(run, run.clock))
-        return ports[-1]
-
-    yield start
-    for port in ports:
-        port.dashboard.close()
-        port.run.crawler.abort()
-        port.run.pass_time(10.0)
-        assert port.clock.getDelayedCalls() == []
-
-
-def record(url: str = "http://a.example/", **fields: Any) -> Record:
-    return Record(url=url, input=Input(), outcome=fields.pop("outcome", "ok"), **fields)
+    with open_ports(monkeypatch) as start:
+        yield start
 
 
 class TestWhoIsLetIn:
@@ -226,7 +58,8 @@ class TestWhoIsLetIn:
         "authorization", ["", "Bearer", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"]
     )
     @pytest.mark.parametrize(
-        "what", ["GET /api/status", "GET /api/hosts", "POST /api/pause", "POST /api/ticket", "GET /api/x"]
+        "what",
+        ["GET /api/status", "GET /api/hosts", "GET /api/records", "POST /api/pause", "POST /api/ticket", "GET /api/x"],
     )
     def test_no_token(self, port, what, authorization):
         """Everything about the run wants the token, and says so."""
@@ -352,6 +185,9 @@ class TestApi:
             ("GET /api/hosts?number=501", b"", "500"),
             ("GET /api/hosts?sort=nothing", b"", "nothing"),
             ("GET /api/hosts?offset=-1", b"", "offset"),
+            ("GET /api/records?of=status", b"", "key"),
+            ("GET /api/records?of=nothing&key=x", b"", "nothing"),
+            ("GET /api/records?of=status&key=404&after=-1", b"", "after"),
         ],
     )
     def test_what_cannot_be(self, port, what, body, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
@@ -195,6 +196,60 @@ def test_ten_thousand_hosts(page: Page, tmp_path: Path) -> None:
         assert page.evaluate("document.querySelectorAll('*').length") < 3_000
 
 
+# What is behind its numbers
+
+
+def test_a_status_opens_what_is_behind_it(page: Page, run: LiveRun) -> None:
+    """Its newest URLs with their status, and those that come while it is open; Escape leads back to where one was."""
+    watch(page, run)
+    opener = page.locator("[data-of=status][data-key='404']")
+    opener.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Status 404")
+    expect(dialog.locator("li").first).to_contain_text("404")
+    expect(dialog.locator("li a").first).to_have_attribute("href", re.compile(r"/\d*7$"))
+    expect(dialog.locator(".about")).to_contain_text("until the first byte")
+    first = dialog.locator("li").first.inner_text()
+    eventually(lambda: dialog.locator("li").first.inner_text() != first)
+    urls = dialog.locator("li > a").evaluate_all("links => links.map(link => link.href)")
+    assert len(urls) == len(set(urls)) > 1
+    page.keyboard.press("Escape")
+    expect(page.locator("#drill")).to_be_hidden()
+    expect(opener).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("opener", "name", "text"),
+    [
+        ("[data-of=class][data-key='4']", "Statuses 4xx", "404"),
+        ("[data-of=code][data-key=connect_refused]", "connect_refused", "http://127.0.0.1:9/"),
+        ("[data-of=outcome][data-key=http_error]", "Answers from 400", "urls.txt:8"),
+        ("[data-of=outcome][data-key=skipped]", "Skipped", "--skipped"),
+        ("#hosts [data-of=host]", "127.0.0.1", "waits"),
+    ],
+)
+def test_every_number_opens(page: Page, lasting: LiveRun, opener: str, name: str, text: str) -> None:
+    """Classes, errors, outcomes and hosts; what has no record says so."""
+    watch(page, lasting)
+    page.get_by_label("Filter").fill("127.0.0.1:")
+    page.locator("[data-sort=failed]").click()
+    page.locator(opener).first.click()
+    dialog = page.get_by_role("dialog", name=name)
+    expect(dialog).to_contain_text(text)
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_answers_from_400_have_a_list(page: Page, lasting: LiveRun) -> None:
+    """With what asked for them; the failures are in their own."""
+    watch(page, lasting)
+    expect(page.locator("#http-errors li")).to_have_count(1)
+    expect(page.locator("#http-errors li")).to_contain_text("from urls.txt:8")
+    expect(page.locator("#failures li").first).to_contain_text("connect_refused")
+    expect(page.locator("#time")).to_contain_text("The newest")
+    expect(page.locator("#bottleneck")).to_contain_text(re.compile("^The network: the only slot is busy"))
+
+
 # What it does
 
 
@@ -312,7 +367,7 @@ def test_keyboard(page: Page, lasting: LiveRun) -> None:
     expect(page.locator("#hosts tr").first).to_be_visible()
     name = "document.activeElement.id || Object.values(document.activeElement.dataset)[0] || document.activeElement.ariaLabel"
     reached = []
-    for _ in range(24):
+    for _ in range(56):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(name))
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -320,9 +375,21 @@ def test_keyboard(page: Page, lasting: LiveRun) -> None:
         if reached[-1] == "binding":
             page.keyboard.press("Space")
     ours = [one for one in reached if one]
-    top = ["pause", "stop", "concurrency", "concurrency", "per-host", "per-host", "delay", "delay", "url"]
+    tiles = 4 * ["outcome"]
+    top = ["pause", "stop", *tiles, "concurrency", "concurrency", "per-host", "per-host", "delay", "delay", "url"]
     assert ours[: len(top)] == top
-    assert {"match", "host", "queued", "in_flight", "delay", "binding", "done", "failed", "robots"} <= set(ours)
+    assert {
+        "match",
+        "host",
+        "queued",
+        "in_flight",
+        "delay",
+        "binding",
+        "done",
+        "http_errors",
+        "failed",
+        "robots",
+    } <= set(ours)
     assert any(one.startswith("Drop ") for one in ours)
     expect(page.locator("th:has([data-sort=binding])")).to_have_attribute("aria-sort", "ascending")
     expect(page.locator("th[aria-sort]")).to_have_count(1)
@@ -379,6 +446,12 @@ def test_looks(page: Page, lasting: LiveRun, tmp_path: Path, scheme: str) -> Non
         page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert violations(page) == []
+        page.locator("[data-of=outcome][data-key=failed]").click()
+        expect(page.locator("#drilled li").first).to_be_visible()
+        page.screenshot(path=tmp_path / f"{scheme}-{width}-drill.png")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
     page.get_by_role("button", name="Stop").click()
     page.screenshot(path=tmp_path / f"{scheme}-stop.png")
     assert violations(page) == []

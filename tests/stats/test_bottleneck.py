@@ -285,3 +285,38 @@ def test_the_parser_binds() -> None:
     few = bottleneck(hosts=[], concurrency=8, in_flight=8, queued=90, parsing=1)
     assert few is not None
     assert few.kind == "concurrency"
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "beside"), [(0, "nothing is started"), (7, "beside what is in flight (7) nothing is started")]
+)
+def test_an_output_that_takes_no_more(in_flight: int, beside: str) -> None:
+    """Then nothing is started, whatever the hosts would allow; but a full core is the cause, as it writes too."""
+    found = bottleneck(hosts=[BIG], concurrency=8, in_flight=in_flight, queued=90, full=True)
+    assert found is not None
+    assert found.sentence == f"an output takes records more slowly than they come (the disk, or who reads it): {beside}"
+    assert found.binds == "the disk"
+    busy = bottleneck(hosts=[BIG], concurrency=8, in_flight=in_flight, queued=90, full=True, cpu=0.97)
+    assert busy is not None
+    assert busy.binds == "the CPU"
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("per_host", "a host's limit"),
+        *(
+            (kind, "a host's delay")
+            for kind in ("delay", "crawl_delay", "retry_after", "ratelimit", "backoff", "robots")
+        ),
+        ("rate", "--rate"),
+        ("concurrency", "the network"),
+        ("tail", "the network"),
+        ("parsing", "the parser"),
+        ("input", "the input"),
+        ("retry", "retries"),
+    ],
+)
+def test_where_it_is(kind: str, word: str) -> None:
+    """In a word: the network, a host, the parser, the disk."""
+    assert Bottleneck(kind, "", "", "").binds == word

@@ -237,6 +237,19 @@ def test_the_bottleneck_is_named() -> None:
     assert run.stats.snapshot().bottleneck.startswith("example.com holds all of the remaining work")
 
 
+def test_where_the_bottleneck_is() -> None:
+    """In a word, as long as the run lasts."""
+    run = Run()
+    busy(run)
+    run.clock.advance(1.0)
+    assert run.stats.snapshot().binds == "a host's limit"
+    run.load = Load(in_flight=2, queued=98, full=True)
+    run.clock.advance(1.0)
+    assert run.stats.snapshot().binds == "the disk"
+    run.stats.close()
+    assert run.stats.snapshot().binds == ""
+
+
 def test_the_bottleneck_of_the_whole_run_needs_no_monitor() -> None:
     """Nobody takes snapshots in a quiet run, and still its summary can say what held it back."""
     run = Run()

@@ -19,6 +19,7 @@ class Point(msgspec.Struct, frozen=True):
     elapsed: float
     rate: float
     failed: float
+    http_errors: float
     bandwidth: float
     in_flight: float
     p50: float | None
@@ -29,13 +30,14 @@ class Point(msgspec.Struct, frozen=True):
 class _Step:
     """The sums of one step."""
 
-    __slots__ = ("begun", "done", "elapsed", "failed", "in_flight", "size", "times")
+    __slots__ = ("begun", "done", "elapsed", "failed", "http_errors", "in_flight", "size", "times")
 
     def __init__(self, before: Snapshot | None, now: Snapshot, times: Histogram) -> None:
         self.begun = 0.0 if before is None else before.elapsed
         self.elapsed = now.elapsed
         self.done = now.done - (0 if before is None else before.done)
         self.failed = now.failed - (0 if before is None else before.failed)
+        self.http_errors = now.http_errors - (0 if before is None else before.http_errors)
         self.size = now.size_download - (0 if before is None else before.size_download)
         self.in_flight = float(now.in_flight)
         self.times = times
@@ -44,6 +46,7 @@ class _Step:
         self.elapsed = after.elapsed
         self.done += after.done
         self.failed += after.failed
+        self.http_errors += after.http_errors
         self.size += after.size
         self.in_flight = (self.in_flight + after.in_flight) / 2
         self.times.merge(after.times)
@@ -53,7 +56,15 @@ class _Step:
         times = self.times.percentiles()
         p50, p90, p99 = (None, None, None) if times is None else (times.p50, times.p90, times.p99)
         return Point(
-            self.elapsed, self.done / span, self.failed / span, self.size / span, self.in_flight, p50, p90, p99
+            self.elapsed,
+            self.done / span,
+            self.failed / span,
+            self.http_errors / span,
+            self.size / span,
+            self.in_flight,
+            p50,
+            p90,
+            p99,
         )
 
 

@@ -43,6 +43,10 @@ class HostTable:
         self.version += 1
         self._next = begun + max(SOONEST, SHARE * (self._clock() - begun))
 
+    def row(self, host: str) -> HostRow | None:
+        """What is known of one host, by its key."""
+        return next((row for row in self._rows if row.host == host), None)
+
     def window(self, view: Hosts) -> Window:
         match = view.match.strip().lower()
         rows = [row for row in self._rows if match in row.host] if match else list(self._rows)

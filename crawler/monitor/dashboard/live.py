@@ -6,7 +6,6 @@ A page that reads too slowly gets no frames until it has caught up, and what it 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -20,17 +19,17 @@ from crawler.engine.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.history import History
 from crawler.monitor.dashboard.hosts import HostTable
-from crawler.monitor.dashboard.verbs import Hosts, read, read_id
+from crawler.monitor.dashboard.verbs import Hosts, Records, read, read_id
 from crawler.monitor.guard import taken
 from crawler.printable import json_bytes
+from crawler.stats.newest import Newest, Of, Seen
+from crawler.stats.pace import at_host, where_time_goes
 
 FRAME_SECONDS: Final = 0.25
 NEWEST: Final = 50
 IN_A_FRAME: Final = 30
 MAX_PAGES: Final = 16
 MOST_UNREAD: Final = 64
-MAX_URL: Final = 2_000
-MAX_WORDS: Final = 300
 UNSUPPORTED: Final = 1003  # RFC 6455 section 7.4.1
 
 
@@ -45,22 +44,16 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
     started: float
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """A record, short enough to be shown in a list. `at` is seconds since the epoch."""
+class Drilled(msgspec.Struct, frozen=True, tag_field="type", tag="records"):
+    """What is behind a number: the newest `records` of a kind, of those up to `last`; and in words what is to be said
+    `about` all of it.
+    """
 
-    at: float
-    url: str
-    outcome: str
-    status: int | None
-    error: str | None
-    message: str
-    size: int
-    seconds: float | None
-    title: str | None
-
-
-_Newest = tuple[int, float, Record]
-"""A record, its number, and when it came."""
+    of: Of
+    key: str
+    last: int
+    records: list[Seen]
+    about: list[str]
 
 
 class Live:
@@ -76,12 +69,9 @@ class Live:
     ) -> None:
         self._control = control
         self._hello = hello
-        self._wall = wall
         self._pages: set[_Page] = set()
         self._history = History()
-        self._records: deque[_Newest] = deque(maxlen=NEWEST)
-        self._failures: deque[_Newest] = deque(maxlen=NEWEST)
-        self._seen = 0
+        self.newest = Newest(wall)
         self.hosts = HostTable(self._host_rows, time.monotonic)
         self._log = Logger()
         self._frames = LoopingCall(self._guarded, self._frame)
@@ -111,14 +101,7 @@ class Live:
     # The sink.
 
     def write(self, record: Record, response: Response | None, sequence: int) -> None:  # noqa: ARG002
-        self._seen += 1
-        if record.wire_body is not None or record.data is not None:  # they may be large
-            record = msgspec.structs.replace(record, wire_body=None, data=None)
-        # Most are never shown: what is shown of one is taken from it then.
-        newest = (self._seen, self._wall(), record)
-        self._records.append(newest)
-        if record.outcome == "failed":
-            self._failures.append(newest)
+        self.newest.add(record)
         if record.time_total is not None:
             self._history.count(record.time_total)
 
@@ -164,15 +147,29 @@ class Live:
         status = json_bytes(control.status())
         self.hosts.refresh()
         for page in list(self._pages):
-            page.frame(status, self._since)
+            page.frame(status)
 
-    def _since(self, number: int, most: int) -> tuple[int, list[Seen], list[Seen]]:
-        """The newest records and failures after that of this number, and the number of the last."""
-        records, failures = (
-            [_seen(record, at) for index, at, record in of if index > number][-most:]
-            for of in (self._records, self._failures)
-        )
-        return self._seen, records, failures
+    def since(self, number: int, most: int) -> dict[str, list[Seen] | str]:
+        """The newest records after that of this number, and those of them that did not please; where time goes."""
+        newest = self.newest
+        of = {
+            "records": newest.all(number),
+            "http_errors": newest.of("outcome", "http_error", number),
+            "failures": newest.of("outcome", "failed", number),
+        }
+        return {**{name: seen[-most:] for name, seen in of.items()}, "time": where_time_goes(newest.all())}
+
+    def records(self, view: Records) -> Drilled:
+        """The newest of a kind."""
+        newest = self.newest.of(view.of, view.key)
+        about = [where_time_goes(newest)]
+        if view.of == "host":
+            self.hosts.refresh()
+            row = self.hosts.row(view.key)
+            if row is not None:
+                about.append(at_host(row, newest))
+        after = [seen for seen in newest if seen.number > view.after]
+        return Drilled(view.of, view.key, self.newest.number, after, [*filter(None, about)])
 
     def _step(self) -> None:
         control = self._control()
@@ -249,7 +246,7 @@ class _Page:
             except LocalProtocolError:  # it has said goodbye, and its connection is about to be lost
                 self._live.left(self)
 
-    def frame(self, status: bytes, since: Callable[[int, int], tuple[int, list[Seen], list[Seen]]]) -> None:
+    def frame(self, status: bytes) -> None:
         if not self._begun:
             self._begun = self._live.begins(self)
         if self._slow:
@@ -257,8 +254,9 @@ class _Page:
         if self._missed_points:
             self._missed_points = False
             self._live.begins(self)
-        self._number, records, failures = since(self._number, IN_A_FRAME if self._number else NEWEST)
-        newest = json_bytes({"records": records, "failures": failures})[1:]
+        live = self._live
+        newest = json_bytes(live.since(self._number, IN_A_FRAME if self._number else NEWEST))[1:]
+        self._number = live.newest.number
         self.say(b'{"type":"frame","status":%b,%b' % (status, newest))
         if self._view is not None and self._version != self._live.hosts.version:
             self._show_hosts(self._view)
@@ -285,6 +283,8 @@ class _Page:
             if isinstance(verb, Hosts):
                 self._live.hosts.refresh()
                 self._show_hosts(verb)
+            elif isinstance(verb, Records):
+                self.say(json_bytes(self._live.records(verb)))
             else:
                 verb.run(self._live.running())
         except ValueError as error:
@@ -294,19 +294,3 @@ class _Page:
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:  # noqa: ARG002
         self.transport.loseConnection(UNSUPPORTED)
-
-
-def _seen(record: Record, at: float) -> Seen:
-    error = record.error
-    title = record.title
-    return Seen(
-        at,
-        record.url[:MAX_URL],
-        record.outcome,
-        record.status,
-        None if error is None else error.code,
-        "" if error is None else error.message[:MAX_WORDS],
-        record.size_body,
-        record.time_total,
-        None if title is None else title[:MAX_WORDS],
-    )

@@ -19,7 +19,7 @@ from twisted.web.websocket import WebSocketResource
 from crawler.config.options.monitor import Place
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.live import Live
-from crawler.monitor.dashboard.verbs import CHANGES, read_change, read_hosts
+from crawler.monitor.dashboard.verbs import CHANGES, VIEWS, Hosts, Records, read_change, read_view
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, recognise, taken
 from crawler.printable import json_bytes
 
@@ -134,15 +134,19 @@ class _Everything(Resource):
                 case "GET", "status":
                     return _answer(request, json_bytes(self._live.running().status()))
                 case "GET", "hosts":
-                    view = read_hosts(_query(request))
+                    view = read_view(Hosts, _query(request))
                     self._live.hosts.refresh()
                     return _answer(request, json_bytes(self._live.hosts.window(view)))
+                case "GET", "records":
+                    return _answer(request, json_bytes(self._live.records(read_view(Records, _query(request)))))
                 case "POST", _ if name in CHANGES:
                     read_change(name, body.read()).run(self._live.running())
                     return _answer(request, b'{"ok":true}')
         except ValueError as error:
             return _error(request, 400, str(error))
-        known = ", ".join(["GET status", "GET hosts", *(f"POST {verb}" for verb in ["ticket", *sorted(CHANGES)])])
+        known = ", ".join(
+            [*(f"GET {view}" for view in VIEWS), *(f"POST {verb}" for verb in ["ticket", *sorted(CHANGES)])]
+        )
         return _error(request, 404, f"there is no {method} /api/{name} ({known})")
 
     def _ticket(self) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
 from crawler.engine.control import Control
+from crawler.stats.newest import Of
 
-SortKey = Literal["host", "queued", "in_flight", "limit", "delay", "binding", "done", "failed", "robots"]
+SortKey = Literal["host", "queued", "in_flight", "limit", "delay", "binding", "done", "failed", "http_errors", "robots"]
 
 MOST_ROWS: Final = 500
+MAX_KEY: Final = 2_000
 
 
 class _Verb(msgspec.Struct, forbid_unknown_fields=True, tag_field="verb"):
@@ -80,13 +82,28 @@ class Hosts(_Verb, tag="hosts", kw_only=True):
     number: Annotated[int, msgspec.Meta(ge=0, le=MOST_ROWS)] = 100
 
 
+class Records(_Verb, tag="records", kw_only=True):
+    """The newest records of a kind, that after the record of this number: see `Newest.of`."""
+
+    of: Of
+    key: Annotated[str, msgspec.Meta(max_length=MAX_KEY)]
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 Change = Pause | Resume | Concurrency | PerHost | Delay | Add | Drop | Stop
 """What changes the run: `run` raises ValueError with a sentence when that cannot be."""
 
 CHANGES: Final = frozenset(str(verb.__struct_config__.tag) for verb in get_args(Change))
 """The names of these verbs."""
 
-_MESSAGES: Final = msgspec.json.Decoder(Change | Hosts)
+VIEWS: Final = ("status", "hosts", "records")
+"""What can be asked for and changes nothing, beside the names of those."""
+
+View = Hosts | Records
+"""What shows something and changes nothing."""
+
+_MESSAGES: Final = msgspec.json.Decoder(Change | View)
+Shown = TypeVar("Shown", Hosts, Records)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, object])
 
 
@@ -102,9 +119,9 @@ def read_id(message: str) -> int:
         return 0
 
 
-def read(message: str) -> Change | Hosts:
+def read(message: str) -> Change | View:
     """Read a message of the page. Raises ValueError."""
-    verb: Change | Hosts = _decoded(_MESSAGES.decode, message)
+    verb: Change | View = _decoded(_MESSAGES.decode, message)
     return verb
 
 
@@ -115,9 +132,9 @@ def read_change(name: str, body: bytes) -> Change:
     return verb
 
 
-def read_hosts(query: Mapping[str, str]) -> Hosts:
+def read_view(kind: type[Shown], query: Mapping[str, str]) -> Shown:
     """Read the query of a GET. Raises ValueError."""
-    return msgspec.convert({**query, "verb": "hosts"}, Hosts, strict=False)
+    return msgspec.convert({**query, "verb": kind.__struct_config__.tag}, kind, strict=False)
 
 
 def _decoded(decode: Callable[[Any], Any], text: str | bytes) -> Any:

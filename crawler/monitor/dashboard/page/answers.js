@@ -1,6 +1,6 @@
-// How many answers, errors and skipped URLs of each kind there are: lists of bars.
+// How many answers, errors and skipped URLs of each kind there are: lists of bars, each of which opens what is behind it.
 
-import { byId, make, makeUrl, reconcile, tell } from './document.js';
+import { byId, make, makeOpener, makeUrl, reconcile, tell } from './document.js';
 import { amount, percent, sum } from './numbers.js';
 
 const CLASSES = { 1: 'upgraded', 2: 'good', 3: 'redirects', 4: 'client errors', 5: 'server errors' };
@@ -17,18 +17,19 @@ function statusBars(statuses) {
   for (const [status, count] of Object.entries(statuses)) {
     const first = status[0];
     const kind = first < '4' ? 'ok' : 'http';
-    const whole = { key: first, label: `${first}xx, ${CLASSES[first]}`, count: 0, kind };
+    const whole = { key: first, of: 'class', label: `${first}xx, ${CLASSES[first]}`, count: 0, kind };
     const bars = classes.get(first) ?? [whole];
     bars[0].count += count;
-    classes.set(first, [...bars, { key: status, label: status, count, kind, isPart: true }]);
+    classes.set(first, [...bars, { key: status, of: 'status', label: status, count, kind, isPart: true }]);
   }
   return Array.from(classes.values()).flat();
 }
 
-const errorBars = (errors) => errors.map((error) => ({ ...error, key: error.code, label: error.code, kind: 'failed' }));
+const errorBars = (errors) =>
+  errors.map((error) => ({ ...error, key: error.code, of: 'code', label: error.code, kind: 'failed' }));
 
 const skipBars = (skips) =>
-  Object.entries(skips).map(([code, count]) => ({ key: code, label: code, count, kind: 'skipped' }));
+  Object.entries(skips).map(([code, count]) => ({ key: code, of: 'code', label: code, count, kind: 'skipped' }));
 
 function showBars(list, bars) {
   const most = Math.max(...bars.map(({ count }) => count));
@@ -41,11 +42,11 @@ function showBars(list, bars) {
   });
 }
 
-function makeBar({ label, kind, isPart, url, message }) {
+function makeBar({ key, of, label, kind, isPart, url, message }) {
   const row = make('li', isPart ? `${kind} part` : kind);
   const bar = make('span', 'bar');
   bar.append(make('i'));
-  row.append(make('span', 'label', label), make('span', 'n'), make('span', 'n dim'), bar);
+  row.append(makeOpener(of, key, label), make('span', 'n'), make('span', 'n dim'), bar);
   if (url) {
     const first = make('details');
     first.append(make('summary', '', 'first seen'), make('p', '', message), makeUrl(url));

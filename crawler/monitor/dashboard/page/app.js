@@ -7,13 +7,15 @@
 //   answers.js     how many answers and errors of each kind there are
 //   hosts.js       the table of hosts
 //   newest.js      the records that came last
+//   drill.js       those behind a number
 //
-// Those stand on document.js (elements), numbers.js (numbers as text) and timing.js (when to draw), and know nothing of
-// each other. Here is what goes from one to another.
+// Those stand on document.js (elements), numbers.js (numbers as text) and timing.js (when to draw), and know nothing
+// of each other, but that drill.js shows a list of newest.js. Here is what goes from one to another.
 
 import { showAnswers } from './answers.js';
 import { Connection, takeToken } from './connection.js';
 import { byId } from './document.js';
+import { Drill } from './drill.js';
 import { Hosts } from './hosts.js';
 import { Newest } from './newest.js';
 import { Timeline } from './plots.js';
@@ -37,8 +39,11 @@ class Page {
     (host) => this.#steering.drop(host),
   );
   #records = new Newest(byId('records'));
+  #httpErrors = new Newest(byId('http-errors'));
   #failures = new Newest(byId('failures'));
+  #drill = new Drill((what) => this.#connection.ask('records', what));
   #status = null;
+  #time = '';
   #isOver = false;
   #draw = onceAFrame(() => this.#show());
 
@@ -66,13 +71,18 @@ class Page {
       case 'hosts':
         this.#hosts.receive(message);
         break;
+      case 'records':
+        this.#drill.receive(message);
+        break;
     }
   }
 
-  #hearFrame({ status, records, failures }) {
+  #hearFrame({ status, time, records, http_errors: httpErrors, failures }) {
     this.#status = status;
+    this.#time = time;
     this.#progress.nameTab(status.snapshot);
     this.#records.add(records);
+    this.#httpErrors.add(httpErrors);
     this.#failures.add(failures);
     if (!this.#isOver) showState(status.stopping ? 'stopping' : status.paused ? 'paused' : 'running');
     this.#draw();
@@ -81,6 +91,7 @@ class Page {
   #changeState(state) {
     if (state === 'connected') {
       this.#records.clear(); // its first frame has the newest again
+      this.#httpErrors.clear();
       this.#failures.clear();
       return;
     }
@@ -93,7 +104,7 @@ class Page {
 
   #show() {
     if (this.#status === null) return;
-    this.#progress.show(this.#status, this.#isOver);
+    this.#progress.show(this.#status, this.#time, this.#isOver);
     this.#steering.show(this.#status);
     showAnswers(this.#status.snapshot);
   }

@@ -25,6 +25,15 @@ export function makeUrl(url) {
   return link;
 }
 
+/** What opens the newest records of a kind; see drill.js. */
+export function makeOpener(of, key, text) {
+  const button = make('button', 'open label', text);
+  button.type = 'button';
+  button.dataset.of = of;
+  button.dataset.key = key;
+  return button;
+}
+
 /** Make the children of `parent` those of `items`, in their order. What is there already is kept and filled anew. */
 export function reconcile(parent, items, create, fill) {
   const known = new Map(Array.from(parent.children, (element) => [element.dataset.key, element]));

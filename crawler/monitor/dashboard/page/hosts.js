@@ -1,6 +1,6 @@
 // The table of hosts, a hundred at a time.
 
-import { byId, make, tell } from './document.js';
+import { byId, make, makeOpener, tell } from './document.js';
 import { amount, duration } from './numbers.js';
 import { onceAFrame, settled } from './timing.js';
 
@@ -85,7 +85,8 @@ export class Hosts {
 
   #makeRow() {
     const row = make('tr');
-    for (const className of ['url', 'n', 'n', 'n', '', 'n', 'n', 'dim', 'n']) row.append(make('td', className));
+    for (const className of ['url', 'n', 'n', 'n', '', 'n', 'n', 'n', 'dim', 'n']) row.append(make('td', className));
+    row.firstChild.append(makeOpener('host', '', ''));
     const button = make('button', 'small', 'Drop');
     button.type = 'button';
     button.addEventListener('click', () => this.#drop(row.dataset.host));
@@ -104,19 +105,22 @@ function whichHosts({ hosts, matching, total, offset }) {
 
 function fillRow(row, host) {
   const texts = [
-    host.host,
     amount(host.queued),
     `${amount(host.in_flight)} of ${amount(host.limit)}`,
     host.delay ? duration(host.delay) : '–',
     HELD_BY[host.binding] ?? host.binding ?? (host.queued ? 'nothing' : ''),
     amount(host.done),
+    amount(host.http_errors),
     amount(host.failed),
     host.robots,
   ];
-  texts.forEach((text, index) => tell(row.children[index], text));
+  texts.forEach((text, index) => tell(row.children[index + 1], text));
   const drop = row.lastChild.firstChild;
   if (row.dataset.host !== host.host) {
     row.dataset.host = host.host;
+    const opener = row.firstChild.firstChild;
+    opener.dataset.key = host.host;
+    tell(opener, host.host);
     drop.setAttribute('aria-label', `Drop ${host.host}`);
   }
   drop.disabled = host.queued + host.in_flight === 0;

@@ -1,4 +1,4 @@
-// The records that came last, the newest on top.
+// Lists of records, the newest on top.
 
 import { make, makeUrl } from './document.js';
 import { duration, size, timeOfDay } from './numbers.js';
@@ -34,11 +34,25 @@ export class Newest {
   }
 }
 
-function makeRecord({ at, url, outcome, status, error, message, size: bytes, seconds, title }) {
-  const kind = outcome === 'ok' && status >= 400 ? 'http' : outcome;
-  const row = make('li', kind);
+const MARKS = { http_error: 'http' };
+
+export function makeRecord(record) {
+  const { at, url, final_url: finalUrl, kind, status, error, message, via, size: bytes, seconds, title } = record;
+  const row = make('li', MARKS[kind] ?? kind);
   const facts = [timeOfDay(at), seconds && duration(seconds), bytes && size(bytes), message || title];
-  const about = make('p', 'dim', facts.filter(Boolean).join(' · '));
-  row.append(make('span', 'mark', error ?? String(status)), makeUrl(url), about);
+  row.append(
+    make('span', 'mark', error ?? String(status)),
+    makeUrl(url),
+    make('p', 'dim', facts.filter(Boolean).join(' · ')),
+  );
+  if (finalUrl) row.append(beside('led to', finalUrl));
+  if (via) row.append(beside('from', via));
   return row;
+}
+
+/** Another URL, and what it has to do with the record. */
+function beside(word, url) {
+  const line = make('p', 'dim via', `${word} `);
+  line.append(makeUrl(url));
+  return line;
 }

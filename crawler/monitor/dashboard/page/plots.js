@@ -10,6 +10,7 @@ const PLOTS = [
     format: rate,
     series: [
       { field: 'rate', name: 'done', colour: '--ok', area: '--ok-area' },
+      { field: 'http_errors', name: 'from 400', colour: '--http' },
       { field: 'failed', name: 'failed', colour: '--failed' },
     ],
   },

@@ -36,7 +36,7 @@ export class Progress {
     document.title = `${done} · ${this.#title}`;
   }
 
-  show(status, isOver) {
+  show(status, time, isOver) {
     const { snapshot } = status;
     const left = snapshot.in_flight + snapshot.queued + snapshot.parked;
     const total = snapshot.total ?? (this.#isCrawl ? snapshot.done + left : null);
@@ -44,7 +44,8 @@ export class Progress {
     showBar(outcomes, snapshot.done, total);
     tell(byId('done'), this.#howFar(snapshot, total));
     tell(byId('eta'), howLong(snapshot, isOver));
-    tell(byId('bottleneck'), isOver ? snapshot.bottleneck_overall : snapshot.bottleneck);
+    tell(byId('bottleneck'), whatBinds(snapshot, isOver));
+    tell(byId('time'), time);
     showTiles(status, outcomes);
   }
 
@@ -56,6 +57,14 @@ export class Progress {
     return `${done} done, ${amount(snapshot.queued + snapshot.parked)} queued${found}`;
   }
 }
+
+/** In a sentence with figures; first, in a word, where the run is held. */
+function whatBinds({ bottleneck, bottleneck_overall: overall, binds }, isOver) {
+  if (isOver) return overall && capital(`${overall}.`);
+  return bottleneck && `${capital(binds)}: ${bottleneck}.`;
+}
+
+const capital = (sentence) => sentence.charAt(0).toUpperCase() + sentence.slice(1);
 
 function howLong({ elapsed, eta }, isOver) {
   if (isOver) return `took ${duration(elapsed)}`;
