@@ -198,7 +198,10 @@ def test_rooms_are_small() -> None:
         ("crawler.cli.commands.table", {"crawler.cli.main"}),
         ("crawler.cli.usage.flags", {"crawler.cli.main", "crawler.cli.commands.table"}),
         ("crawler.cli.answers", {"crawler.cli.main", *COMMANDS}),
-        ("crawler.cli.usage.help", {"crawler.cli.commands.table", "crawler.cli.usage.manual"}),
+        (
+            "crawler.cli.usage.help",
+            {"crawler.cli.commands.table", "crawler.cli.usage.manual", "crawler.cli.usage.completion"},
+        ),
         ("crawler.cli.usage.completion", {"crawler.cli.main"}),
         ("crawler.cli.terminal", COMMANDS),
         ("crawler.cli.shell", COMMANDS),

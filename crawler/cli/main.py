@@ -38,7 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    about = {name: command.help for name, command in COMMANDS.items()}
     command = COMMANDS.get(arguments[0]) if arguments else None
     if not {"-h", "--help"}.isdisjoint(arguments[: end_of_options(arguments)]):  # whatever else is wrong with them
         return put(help_on(arguments[0] if command else None))
@@ -54,7 +53,8 @@ def _main(arguments: list[str]) -> int:
         from crawler.cli.usage.completion import script
 
         option = next(option for option in QUESTIONS if option.name == "completion")
-        return put(script(str(read(option, asked["completion"], "--completion")), FLAGS, about))
+        typed = {name: (command.help, command.arguments) for name, command in COMMANDS.items()}
+        return put(script(str(read(option, asked["completion"], "--completion")), FLAGS, typed))
     if "user" in asked:
         asked["user"] = with_password(asked["user"], written.label("user"))
     settings = resolve(

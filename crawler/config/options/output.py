@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
 from crawler.config.fields import parse_path
@@ -21,16 +22,11 @@ class Fields(Many, frozen=True):
     """
 
     def read(self, raw: object) -> tuple[object, ...]:
-        from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
-
         items = super().read(raw)
         names = tuple(name for item in items for name in self.split(str(item)))
         if items and not names:
             raise ValueError(f"{shown(raw)} names no field")
-        parts = [
-            f"{field}_{part}" for field, of in (("input", Input), ("error", ErrorInfo)) for part in of.__struct_fields__
-        ]
-        fields = Record.__struct_encode_fields__
+        fields, parts = known_fields()
         for text in names:
             try:
                 name, _ = parse_path(text)
@@ -40,6 +36,16 @@ class Fields(Many, frozen=True):
                 hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
                 raise ValueError(f"{shown(text)} is not a field of the record{hint}")
         return names
+
+
+def known_fields() -> tuple[Sequence[str], Sequence[str]]:
+    """The fields of a record, and the parts of `input` and `error` as --fields and CSV have them."""
+    from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
+
+    of_parts = (("input", Input), ("error", ErrorInfo))
+    return Record.__struct_encode_fields__, [
+        f"{field}_{part}" for field, of in of_parts for part in of.__struct_fields__
+    ]
 
 
 class MediaRanges(Many, frozen=True):
