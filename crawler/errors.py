@@ -185,10 +185,10 @@ class CodedError(Exception):
         self, code: str, message: str = "", *, phase: str | None = None, transient: bool | None = None
     ) -> None:
         entry = CODES[code]
-        self.code = code
-        self.message = (message or entry.meaning)[:MESSAGE_LIMIT]
-        self.phase = entry.phase if phase is None else phase
-        self.transient = entry.transient if transient is None else transient
+        self.code: str = code
+        self.message: str = (message or entry.meaning)[:MESSAGE_LIMIT]
+        self.phase: str = entry.phase if phase is None else phase
+        self.transient: bool = entry.transient if transient is None else transient
         super().__init__(f"{code}: {self.message}")
 
 

@@ -38,7 +38,7 @@ class Secret:
 
     def __init__(self, text: str, *, open: str = "") -> None:  # noqa: A002 - what is open of it
         self._text = text
-        self.open = open
+        self.open: str = open
 
     @property
     def is_typed(self) -> bool:

@@ -111,7 +111,7 @@ class Options(TypedDict, total=False):
     """Request method; with a body it is POST unless said. Takes a method (GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS,
     TRACE, or another token). Default: GET.
     """
-    data: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, Any] | list[tuple[str, Any]]
+    data: str | PathLike[str] | Iterable[str | PathLike[str] | tuple[Any, Any]] | Mapping[Any, Any]
     """Send TEXT or what is in FILE, as fields of a form unless a header says what it is; joined with &. Takes text, or
     @FILE; or several.
     """

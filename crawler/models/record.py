@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -122,10 +122,20 @@ class Record(
             raise KeyError(name)
         return msgspec.to_builtins(getattr(self, self.__struct_fields__[names.index(name)]))
 
-    get = Mapping.get
-    items = Mapping.items
-    values = Mapping.values
-    __contains__ = Mapping.__contains__
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def items(self) -> ItemsView[str, Any]:
+        return ItemsView(self)
+
+    def values(self) -> ValuesView[Any]:
+        return ValuesView(self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.__struct_encode_fields__
 
     @property
     def body(self) -> bytes:

@@ -49,10 +49,10 @@ class Document:
     )
 
     def __init__(self, url: str, body: bytes, charset: str | None = None, content_type: str | None = None) -> None:
-        self.url = url
-        self.body = body
-        self.charset = charset
-        self.content_type = content_type
+        self.url: str = url
+        self.body: bytes = body
+        self.charset: str | None = charset
+        self.content_type: str | None = content_type
         self.warnings: list[str] = []
         self._kind: Kind | None = None
         self._text: str | None = None
@@ -220,7 +220,7 @@ class Page(Document):
 
     def __init__(self, record: Record, ask: Ask | None = None) -> None:
         super().__init__(record.final_url or record.url, record.body, record.charset, record.content_type)
-        self.record = record
+        self.record: Record = record
         self._ask = ask
 
     def __repr__(self) -> str:

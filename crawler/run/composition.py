@@ -64,10 +64,11 @@ class Crawler:
         login: Login | None = None,
     ) -> None:
         self._archives = archives_of(config) if urls is None else []
-        self.config = config = offline(config) if self._archives else config
+        config = offline(config) if self._archives else config
+        self.config: Config = config
         self.books: Books | None = None
         self.control: Control | None = None
-        self.parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
+        self.parts: Parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
         self._parse = parse
         self._login = login
         self._reactor = reactor
@@ -81,7 +82,7 @@ class Crawler:
         self._finishing: Deferred[Any] | None = None
         self._artifacts: Artifacts | None = None
         self._closing = Closing(reactor)
-        self.stats = Stats(
+        self.stats: Stats = Stats(
             concurrency=self.parts.concurrency,
             load=self.parts.load,
             hosts=lambda: self.parts.frontier.busiest(100, reactor.seconds()),

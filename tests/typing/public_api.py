@@ -36,7 +36,8 @@ def correct(urls: Iterator[str], reactor: Any, sink: Sink) -> None:
     assert_type(stream(urls, ordered=True), Iterator[Record])
     assert_type(Config.build(timeout="2m").timeout, float)
     assert_type(Crawler(Config(), reactor=reactor, urls=urls, sinks=[sink]).run(), Deferred[Snapshot])
-    assert_type(__version__, str)
+    version: str = __version__  # to pyright it is the literal
+    assert_type(version.encode(), bytes)
     assert_type(CODES["dns_nxdomain"], Code)
     for record in stream(urls):
         assert_type(record.url, str)

@@ -42,7 +42,11 @@ class ManyGiven(Many, frozen=True):
         return f"{super().takes} | Mapping[str, object]"
 
     def read(self, raw: object) -> tuple[object, ...]:
-        return super().read([f"{name}={value}" for name, value in raw.items()] if isinstance(raw, Mapping) else raw)
+        if not isinstance(raw, Mapping):
+            return super().read(raw)
+        if not all(isinstance(name, str) for name in raw):
+            raise ValueError("what was given is not a mapping of names (text) to values")
+        return super().read([f"{name}={value}" for name, value in raw.items()])
 
 
 def file_of(secret: Secret) -> str | None:

@@ -67,7 +67,7 @@ class FormData(Many, frozen=True):
 
     @property
     def takes(self) -> str:
-        return f"{super().takes} | Mapping[str, Any] | list[tuple[str, Any]]"
+        return "str | PathLike[str] | Iterable[str | PathLike[str] | tuple[Any, Any]] | Mapping[Any, Any]"
 
     def read(self, raw: object) -> tuple[object, ...]:
         if isinstance(raw, list) and raw and all(isinstance(field, tuple) and len(field) == 2 for field in raw):
@@ -127,6 +127,8 @@ class Form(Many, frozen=True):
 
     def read(self, raw: object) -> tuple[object, ...]:
         if isinstance(raw, Mapping):
+            if not all(isinstance(name, str) for name in raw):
+                raise ValueError("what was given is not a mapping of names (text) to values")
             raw = [f"{name}={f'@{fspath(to)}' if isinstance(to, PathLike) else to}" for name, to in raw.items()]
         return super().read(raw)
 
