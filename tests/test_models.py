@@ -34,7 +34,7 @@ FIELDS = [
     "url", "final_url", "input", "outcome", "error", "warnings", "method", "status", "http_version", "headers",
     "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "duplicate_of",
     "redirects", "attempts", "remote_ip", "reused", "proxy", "cache", "started", "time_queue", "time_namelookup", "time_connect", "time_appconnect",
-    "time_starttransfer", "time_total", "title", "links", "data", "meta", "body", "body_encoding", "body_path",
+    "time_starttransfer", "time_total", "title", "links", "data", "meta", "body", "body_encoding", "body_path", "page",
 ]  # fmt: skip
 
 
@@ -117,6 +117,7 @@ class TestRecordOf:
             "body": None,
             "body_encoding": None,
             "body_path": None,
+            "page": None,
         }
 
     def test_nothing_but_a_failure(self):

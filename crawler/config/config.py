@@ -86,6 +86,11 @@ class Config(HostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.extract if self.text is None else (*self.extract, f"{self.text}=main:{self.text_format}")
 
     @property
+    def gathers_facts(self) -> bool:
+        """Whether records tell what pages say of themselves: it is asked for, or the report of a crawl tells it."""
+        return self.page_facts or (self.recursive and self.report is not None)
+
+    @property
     def holds_objects(self) -> bool:
         """Whether an output, or the bodies, go to an object store."""
         return any(map(is_object, (*self.output, *self.overwrite_output, self.items or "", self.bodies or "")))

@@ -347,6 +347,10 @@ class Options(TypedDict, total=False):
     """
     text_format: Literal["text", "markdown"]
     """The form of that text. Default: text."""
+    page_facts: bool
+    """Put into page what search engines look at: h1, description, canonical, robots, words, links. On with recursive
+    and report.
+    """
     parse_timeout: float | str
     """Longest time to parse a page. Takes a time from 0.001 to 86400 seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d).
     Default: 10s.

@@ -82,6 +82,7 @@ class PageReader:
     """Implements `disposition.Reader`. Each part may be missing.
 
     - `discovery` finds the links, and for a page that a function gets all but those: then what that yields is followed.
+      Unless it `follows` them, links lead nowhere.
     - `extraction` is done in this process where that cannot take long, else in one of the `worker`'s.
     - `callbacks` run in this process. A page with which parsers take long is first tried out in the worker's.
     """
@@ -94,12 +95,14 @@ class PageReader:
         discovery: Discovery | None = None,
         extraction: Extraction | None = None,
         callbacks: Callbacks | None = None,
+        follows: bool = True,
     ) -> None:
         self._worker = worker
         self._turns = turns
         self._discovery = discovery
         self._extraction = extraction
         self._callbacks = callbacks or Callbacks()
+        self._follows = follows
         self._log = Logger()
 
     def close(self) -> None:
@@ -195,6 +198,8 @@ class PageReader:
             findings = Findings()
         else:
             findings = self._discovery.read(request, response, follow=not is_parsed, found=found)
+            if not self._follows:
+                findings.follow = []
         if self._extraction is None and not is_parsed:
             return findings
         if findings.is_sitemap or failure is not None or response.error is not None or not has_content(response):
@@ -246,9 +251,13 @@ class PageReader:
 def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks | None = None) -> PageReader:
     """The reader of a run. Raises ValueError for a declaration that is none."""
     discovery = extraction = None
-    if config.recursive:
+    if config.recursive or config.gathers_facts:
         rules = LinkRules(
-            frozenset(config.links), config.nofollow, product_token(config.user_agent), config.mirror is not None
+            frozenset(config.links),
+            config.nofollow,
+            product_token(config.user_agent),
+            config.mirror is not None,
+            config.gathers_facts,
         )
         discovery = Discovery(rules)
     if config.declarations or config.extract_all:
@@ -257,7 +266,14 @@ def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks |
         extraction = compile_extraction(config.declarations, config.extract_all)
     worker = ParseWorker(reactor, config.parse_timeout, processes=_PROCESSES)
     turns = Cooperator(lambda: _Until(reactor, _TURN), partial(reactor.callLater, 0.0))
-    return PageReader(worker=worker, turns=turns, discovery=discovery, extraction=extraction, callbacks=callbacks)
+    return PageReader(
+        worker=worker,
+        turns=turns,
+        discovery=discovery,
+        extraction=extraction,
+        callbacks=callbacks,
+        follows=config.recursive,
+    )
 
 
 class _Until:

@@ -3,6 +3,7 @@ for `Record.body` where that is in a file.
 """
 
 from crawler.models.cookie import Cookie
+from crawler.models.facts import PageFacts
 from crawler.models.headers import by_name
 from crawler.models.making import error_info, record_of, timestamp, unfetched, untried
 from crawler.models.record import SCHEMA_VERSION, Ending, ErrorInfo, FetchError, Outcome, Record
@@ -47,6 +48,7 @@ __all__ = [
     "Input",
     "Kept",
     "Outcome",
+    "PageFacts",
     "Part",
     "Record",
     "Redirect",

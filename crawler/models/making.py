@@ -112,6 +112,7 @@ def record_of(
         meta=None if request.ask is None else request.ask.meta,
         wire_body=text,
         body_encoding=encoding,
+        page=findings.page,
     )
     return record.with_body(body)
 

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from crawler.charset import decode_text
 from crawler.files import open_plain
+from crawler.models.facts import PageFacts
 from crawler.models.headers import Headers
 from crawler.models.request import CacheUse, Input, Redirect
 
@@ -78,6 +79,7 @@ class Record(
     wire_body: str | None = None
     body_encoding: Literal["base64"] | None = None
     body_path: str | None = None
+    page: PageFacts | None = None
 
     @property
     def ok(self) -> bool:

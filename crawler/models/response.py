@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from crawler.errors import CodedError
+from crawler.models.facts import PageFacts
 from crawler.models.request import CacheUse, Wanted
 from crawler.urls import Url
 
@@ -99,12 +100,13 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     title: str | None
     links: int | None
     data: Any
+    page: PageFacts | None = None
 
 
 class Findings(msgspec.Struct, kw_only=True):
     """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
 
-    `kept` is there if the page is as an earlier run had it.
+    `kept` is there if the page is as an earlier run had it; `page` where facts are asked for.
 
     `links` is how many links were found, `follow` what is to be followed, `requisites` what is fetched wherever it is,
     to show the page. A sitemap is nothing to take data from; with
@@ -122,6 +124,7 @@ class Findings(msgspec.Struct, kw_only=True):
     is_sitemap: bool = False
     is_index: bool = False
     kept: Kept | None = None
+    page: PageFacts | None = None
 
 
 _SHA256: Final = sha256()

@@ -18,7 +18,17 @@ from crawler.charset import extract_type
 from crawler.charset.encodings import is_utf_8
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
-from crawler.models import INDEX_SOURCE, REQUISITE_SOURCE, ROBOTS, SITEMAP_SOURCE, Findings, Request, Response
+from crawler.models import (
+    INDEX_SOURCE,
+    REQUISITE_SOURCE,
+    ROBOTS,
+    SITEMAP_SOURCE,
+    Findings,
+    PageFacts,
+    Request,
+    Response,
+)
+from crawler.page.content.facts import read_facts, shortened
 from crawler.page.directives import parse_link_header, parse_robots_header, refresh_target
 from crawler.page.links import REFERENCES, Costly, scan
 from crawler.page.resolving import base_of, resolve
@@ -57,13 +67,14 @@ class LinkRules(msgspec.Struct, frozen=True, array_like=True):
     """`kinds` says where links are looked for; `agent` is our product token.
 
     With `nofollow` pages and links that say so lead nowhere. With `requisites` there is also what a page is
-    shown with.
+    shown with, with `facts` what it says of itself.
     """
 
     kinds: frozenset[str]
     nofollow: bool
     agent: str
     requisites: bool = False
+    facts: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
@@ -119,6 +130,11 @@ def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None)
     if answer.named or _looks_like_sitemap(answer):
         findings.is_sitemap = True
         _read_sitemap(answer, findings, max_cost)
+        if rules.facts:
+            findings.page = PageFacts(
+                links=shortened([link for link in findings.follow if isinstance(link, Url)], answer.url),
+                is_sitemap=True,
+            )
     else:
         media, charset = _content_type(answer)
         page = media if media == _HTML else _page_type(media, answer.body)
@@ -218,6 +234,9 @@ def _read_page(
             raise Costly
     links = resolve(page, url)
     findings.links = len(links)
+    if rules.facts:
+        said = answer.headers
+        findings.page = read_facts(seen, charset, page, url, links, said, agent=rules.agent, max_cost=max_cost, xml=xml)
     if rules.nofollow:
         if "nofollow" in page.robots:
             return

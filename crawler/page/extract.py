@@ -27,7 +27,7 @@ from parsel.csstranslator import GenericTranslator, HTMLTranslator
 
 from crawler.charset.encodings import is_utf_8
 from crawler.config.kinds import shown, suggestion
-from crawler.page.article import FORMS, NEEDS, is_installed
+from crawler.page.content.article import FORMS, NEEDS, is_installed
 from crawler.page.convert import TYPES, Converter, as_found
 from crawler.page.cost import LINEAR, UNKNOWN, Reach, regex_reach, xpath_reach
 from crawler.page.page import Document, Extracted

@@ -19,7 +19,7 @@ from crawler.urls import Url, join, parse
 if TYPE_CHECKING:
     import parsel
 
-    from crawler.page.article import Article, Form
+    from crawler.page.content.article import Article, Form
 
 MAX_PARSED: Final = 5_000_000
 _BEFORE_TEXT: Final = b"\xef\xbb\xbf \t\r\n\f"
@@ -105,7 +105,7 @@ class Document:
         None for what is no HTML. Takes some 10 ms, and more of long pages: `--text` has it done by other processes.
         Raises ImportError without the extra `text`.
         """
-        from crawler.page.article import article  # only for those who ask
+        from crawler.page.content.article import article  # only for those who ask
 
         return article(self.text, self.url, form) if self.kind == "html" else None
 

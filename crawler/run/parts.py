@@ -279,7 +279,7 @@ class Parts:
 
     def _make_reader(self, callbacks: Callbacks | None) -> PageReader | None:
         config = self._config
-        if not (config.recursive or config.declarations or config.extract_all or callbacks):
+        if not (config.recursive or config.declarations or config.extract_all or config.gathers_facts or callbacks):
             return None
         from crawler.engine.reading import make_reader
 

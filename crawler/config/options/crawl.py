@@ -209,6 +209,15 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
         TextFormat,
         Option(Choice(get_args(TextFormat)), EXTRACTION, "The form of that text", metavar="FORM"),
     ] = "text"
+    page_facts: Annotated[
+        bool,
+        Option(
+            Flag(),
+            EXTRACTION,
+            "Put into page what search engines look at: h1, description, canonical, robots, words, links. "
+            "On with -r and --report",
+        ),
+    ] = False
     parse_timeout: Annotated[
         float,
         Option(Seconds(0.001, 86_400.0), EXTRACTION, "Longest time to parse a page", metavar="TIME"),

@@ -113,7 +113,7 @@ class Previous:
             return found
         links, requisites, is_index = self._links(url) if self._has_links else _NO_LINKS
         if response.status == _NOT_MODIFIED:
-            said = Findings(title=kept.title, links=kept.links, data=kept.data, kept=kept)
+            said = Findings(title=kept.title, links=kept.links, data=kept.data, kept=kept, page=kept.page)
             if self._has_links:
                 said.follow, said.requisites, said.is_index = links, requisites, is_index
             return said
@@ -173,7 +173,7 @@ class Previous:
             etag, modified = _sendable(line.headers.etag), _sendable(line.headers.last_modified)
             self.validators += etag is not None or modified is not None
         of_content = (line.sha256, line.size_body, line.content_type, line.charset)
-        kept = _encode((status, *of_content, etag, modified, line.title, line.links, line.data))  # a Kept
+        kept = _encode((status, *of_content, etag, modified, line.title, line.links, line.data, line.page))  # a Kept
         self._room -= len(href) + len(kept) + _OVERHEAD
         if self._room >= 0:
             self._near[href] = kept

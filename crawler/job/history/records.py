@@ -17,6 +17,7 @@ from crawler.errors import CodedError
 from crawler.files import bounded_lines, open_plain
 from crawler.job.status import lines_of_job
 from crawler.job.verify import Beginning
+from crawler.models import PageFacts
 from crawler.objects.address import is_object
 from crawler.redaction import scrub
 from crawler.sinks.formats import LINES, LOG
@@ -60,6 +61,7 @@ class Line(msgspec.Struct, gc=False):
     title: str | None = None
     links: int | None = None
     data: Any = None
+    page: PageFacts | None = None
 
 
 def read_records(source: str, what: str) -> Iterator[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler.config.config import Config
-from crawler.page import article as article_module
+from crawler.page.content import article as article_module
 from crawler.page.extract import compile as compile_extraction
 from crawler.page.page import Document
 
