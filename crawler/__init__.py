@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from crawler.models import FetchError, Record
     from crawler.seeds.asked import Request
     from crawler.sinks.tables.arrow import records_table
+    from crawler.spiders.spider import Spider
 
 __all__ = [
     "CODES",
@@ -44,6 +45,7 @@ __all__ = [
     "Options",
     "Record",
     "Request",
+    "Spider",
     "__version__",
     "crawl",
     "fetch_all",
@@ -62,6 +64,7 @@ _HOME = {
     "Options": "config.typed",
     "Record": "models",
     "Request": "seeds.asked",
+    "Spider": "spiders.spider",
     "crawl": "api",
     "fetch_all": "api",
     "fetch_all_async": "api",

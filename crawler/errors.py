@@ -167,6 +167,9 @@ WARNINGS: Final[dict[str, str]] = {
     "parse_truncated": "the document was not read, or not to its end",
     "entries_skipped": "so many entries of a sitemap name no URL, as in `entries_skipped:3`",
     "extract_error": "a value that was to be extracted could not be had, or not as its type; it is null",
+    "item_invalid": "an item does not fit its model, and is left out; behind the colon is which field, and why",
+    "pipeline_error": "a pipeline raised an error for an item, which is left out; behind the colon is which, and why",
+    "on_error_failed": "the function that hears of what failed (on_error) failed itself; behind the colon is why",
 }
 
 

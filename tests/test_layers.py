@@ -114,6 +114,7 @@ ORDER = [
     "sinks",
     "frontier",
     "store",
+    "spiders",
     "page",
     "robots",
     "seeds",

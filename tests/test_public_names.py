@@ -14,6 +14,7 @@ from crawler import api, errors, models
 from crawler.config import config, sources, typed
 from crawler.seeds import asked
 from crawler.sinks.tables import arrow
+from crawler.spiders import spider
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +27,7 @@ HOMES = {
     "Options": typed,
     "Record": models,
     "Request": asked,
+    "Spider": spider,
     "FetchError": models,
     "crawl": api,
     "fetch_all": api,
@@ -86,6 +88,10 @@ def test_a_crawl_takes_a_function_too() -> None:
     assert parameters("crawl") == [
         ("seeds", inspect.Parameter.POSITIONAL_OR_KEYWORD),
         ("parse", inspect.Parameter.KEYWORD_ONLY),
+        ("on_error", inspect.Parameter.KEYWORD_ONLY),
+        ("on_start", inspect.Parameter.KEYWORD_ONLY),
+        ("item", inspect.Parameter.KEYWORD_ONLY),
+        ("pipelines", inspect.Parameter.KEYWORD_ONLY),
         ("login", inspect.Parameter.KEYWORD_ONLY),
         ("options", inspect.Parameter.VAR_KEYWORD),
     ]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from crawler.config.typed import Options
     from crawler.page.callbacks import Parse
     from crawler.run.access.login import Login
+    from crawler.spiders.items import Pipeline
+    from crawler.spiders.spider import Spider
 
 
 def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]) -> list[Record]:
@@ -50,9 +52,13 @@ def stream(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack
 
 
 def crawl(
-    seeds: Iterable[Any],
+    seeds: Iterable[Any] | Spider | type[Spider] = (),
     *,
     parse: Parse | Sequence[Parse] | None = None,
+    on_error: Parse | None = None,
+    on_start: Callable[[], Iterable[Any]] | None = None,
+    item: Any = None,
+    pipelines: Iterable[Pipeline] = (),
     login: Login | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Record]:
@@ -67,16 +73,32 @@ def crawl(
     with `parse_error`, and nothing else. One that is `async def` (a generator or none) may wait for what asyncio has:
     the others go on meanwhile.
 
+    - `on_error` gets what failed for good, and what was answered with a status from 400 on: a page as well, with
+      `.error` (`.code`, `.message` ...; None where there was an answer). It may yield what `parse` does.
+    - `on_start` is called without arguments and yields what to begin with, behind the seeds.
+    - `item` is what items are held to, a msgspec Struct, a dataclass or a pydantic model, or a list of these. Items may
+      be instances, too. One that does not fit is left out, and its record has the warning `item_invalid`.
+    - `pipelines` are functions that get each item, one after the other, and give it back as it is to be, or None to
+      leave it out. What one raises is the warning `pipeline_error`, and its item is left out.
+
+    In place of all that a class may be given, or an instance of one: see `Spider`.
+
     `login` is asked for before the first seed, and makes the crawl a session (`cookies="run"`): a `Request`, or a
     function that yields what to ask for and gets each page back: `page = yield "https://..."`, then
     `yield page.form({...})`. An answer that cannot be had, or that has a status from 400 on, is raised at the yield;
     what is not caught there ends the run with CodedError `login_failed`, before any seed is asked for. The other
     ways to fetch take it, too.
     """
-    options.setdefault("recursive", True)
-    config = _config(options, login)
+    from crawler.spiders.spider import items_of, spider_of
+
+    spider = spider_of(
+        seeds, parse=parse, on_error=on_error, on_start=on_start, item=item, pipelines=pipelines, login=login
+    )
+    items_of(spider)
+    options = {"recursive": True, **spider.options, **options}  # type: ignore[typeddict-item]
+    config = _config(options, spider.login)
     _refuse_to_block()
-    return _stream(config, seeds, parse, login)
+    return _stream(config, None, spider=spider)
 
 
 def _config(options: Options, login: Login | None) -> Config:
@@ -87,16 +109,13 @@ def _config(options: Options, login: Login | None) -> Config:
 
 
 def _stream(
-    config: Config,
-    urls: Iterable[Any],
-    parse: Parse | Sequence[Parse] | None = None,
-    login: Login | None = None,
+    config: Config, urls: Iterable[Any] | None, *, login: Login | None = None, spider: Spider | None = None
 ) -> Iterator[Record]:
     run = RunThread()
     records = QueueSink(run)
     run.outcome.add_done_callback(lambda _: records.close())
     try:
-        run.start(_crawler(config, urls, records, parse, login))
+        run.start(_crawler(config, urls, records, login=login, spider=spider))
         yield from records
     except BaseException:  # the consumer goes away, or was interrupted
         records.stop()
@@ -126,13 +145,14 @@ async def fetch_all_async(
 
 def _crawler(
     config: Config,
-    urls: Iterable[Any],
+    urls: Iterable[Any] | None,
     sink: Sink,
-    parse: Parse | Sequence[Parse] | None = None,
+    *,
     login: Login | None = None,
+    spider: Spider | None = None,
 ) -> Callable[[Any, Dial], Crawler]:
     return lambda reactor, dial: Crawler(
-        config, reactor=reactor, urls=urls, sinks=[sink], dial=dial, parse=parse, login=login
+        config, reactor=reactor, urls=urls, sinks=[sink], dial=dial, login=login, spider=spider
     )
 
 

@@ -55,6 +55,9 @@ class Reader(Protocol):
     def read(self, request: Request, response: Response, prepared: Any) -> Findings | None:
         """The rest; `prepared` is what came of that."""
 
+    def missed(self, request: Request, error: CodedError) -> Findings | None:
+        """What is made of a request that was given up without another try."""
+
 
 class EndedVisit(NamedTuple):
     """A visit that has ended for good and waits for its record: with a response, or refused without a try."""
@@ -152,11 +155,14 @@ class Disposition:
 
     def _findings(self, visit: EndedVisit) -> Findings | None:
         request, response = visit.request, visit.response
-        if self._reader is None or response is None:
+        if self._reader is None:
             return None
         if self._linking is not None:
             return self._linking[0]
         try:
+            if response is None:
+                assert visit.refusal is not None
+                return self._reader.missed(request, visit.refusal)
             return self._reader.read(request, response, visit.prepared)
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a page cannot be read: {url}", url=printable(request.written))
@@ -190,7 +196,7 @@ class Disposition:
     def _record(self, visit: EndedVisit, findings: Findings | None) -> Record:
         if visit.response is None:
             assert visit.refusal is not None
-            return untried(visit.request, visit.refusal)
+            return untried(visit.request, visit.refusal, findings)
         rules = self._rules
         if rules.asks_for_part and (warning := _PARTS.get(visit.response.status or 0)):
             visit.response.warnings = [*visit.response.warnings, warning]

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from crawler.charset import extract_type
 from crawler.config.config import Config
 from crawler.engine.awaiting import Later, arrived
-from crawler.errors import CodedError
-from crawler.models import Findings, Request, Response, record_of
-from crawler.page.callbacks import Callbacks
+from crawler.errors import SKIPS, CodedError
+from crawler.models import Findings, Record, Request, Response, record_of, untried
+from crawler.page.callbacks import Callbacks, Parse
 from crawler.page.convert import is_json, json_fault
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import (
@@ -34,16 +34,18 @@ from crawler.page.discovery import (
     is_text,
 )
 from crawler.page.links import Costly
-from crawler.page.page import Document, Extracted, Page, gather
+from crawler.page.page import Document, Extracted, Page, Yielded, gather
 from crawler.page.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots.rules import product_token
 
 if TYPE_CHECKING:
     from crawler.page.extract import Extraction
+    from crawler.spiders.items import Items
 
 _KEPT_MESSAGE: Final = 300
 _TURN: Final = 0.01  # seconds
 _LARGE: Final = 1 << 20
+_BAD: Final = 400  # statuses from here on
 _PROCESSES: Final = 2  # one page that takes long does not keep all others waiting
 
 
@@ -84,7 +86,8 @@ class PageReader:
     - `discovery` finds the links, and for a page that a function gets all but those: then what that yields is followed.
       Unless it `follows` them, links lead nowhere.
     - `extraction` is done in this process where that cannot take long, else in one of the `worker`'s.
-    - `callbacks` run in this process. A page with which parsers take long is first tried out in the worker's.
+    - `callbacks` run in this process, and `items` makes data of what they yield. A page with which parsers take long is
+      first tried out in the worker's.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class PageReader:
         extraction: Extraction | None = None,
         callbacks: Callbacks | None = None,
         follows: bool = True,
+        items: Items | None = None,
     ) -> None:
         self._worker = worker
         self._turns = turns
@@ -103,6 +107,7 @@ class PageReader:
         self._extraction = extraction
         self._callbacks = callbacks or Callbacks()
         self._follows = follows
+        self._items = items
         self._log = Logger()
 
     def close(self) -> None:
@@ -121,7 +126,7 @@ class PageReader:
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
         """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""
         if not has_content(response):
-            return None
+            return self._prepare_answer(request, response)
         discovery, extraction = self._discovery, self._extraction
         answer = None
         if discovery is not None and not is_quick(response):
@@ -135,6 +140,13 @@ class PageReader:
             return None
         document = _document(request, response) if extracts or probes else None
         return self._prepare(request, response, answer, document, awaits=awaits)
+
+    def _prepare_answer(self, request: Request, response: Response) -> Deferred[Any] | None:
+        """Try out a page that on_error gets, where parsers may take long with it."""
+        tells = self._callbacks.on_error is not None and response.error is None and (response.status or 0) >= _BAD
+        if not tells or LINEAR.covers(response.body):
+            return None
+        return self._prepare(request, response, None, _document(request, response), awaits=False)
 
     @inlineCallbacks
     def _prepare(
@@ -189,6 +201,26 @@ class PageReader:
         return cooperative.whenDone().addCallback(lambda _: results[0])
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
+        findings = self._read(request, response, prepared)
+        on_error = self._callbacks.on_error
+        if on_error is not None:
+            error = response.error or findings.error
+            if _has_failed(error) if error is not None else (response.status or 0) >= _BAD:
+                record = record_of(request, response, 0.0, findings=findings)
+                if prepared is not None and isinstance(prepared.extracted, CodedError):
+                    record = record.with_body(b"")  # the reactor would wait for who looks into it
+                self._tell(on_error, request, record, findings)
+        return findings
+
+    def missed(self, request: Request, error: CodedError) -> Findings | None:
+        on_error = self._callbacks.on_error
+        if on_error is None or not _has_failed(error):
+            return None
+        findings = Findings()
+        self._tell(on_error, request, untried(request, error), findings)
+        return findings
+
+    def _read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
         found, extracted, called = prepared or _NOTHING
         is_parsed = self._is_parsed(request)
         failure = None
@@ -236,19 +268,44 @@ class PageReader:
                 "parse_error", f"the parse function: {type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
             )
             return
-        items: Any = yielded.items
-        for number, item in enumerate(yielded.items, 1):
-            if not is_json(item):
-                reason = f"the parse function: item {number} cannot be written as JSON: {json_fault(item)}"
-                self._log.error("{reason}: {url}", reason=reason, url=page.url)
-                findings.error = CodedError("parse_error", reason)
-                findings.follow = []
-                return
+        try:
+            items = self._accept(page, yielded, findings)
+        except ValueError as error:
+            reason = f"the parse function: {error}"
+            self._log.error("{reason}: {url}", reason=reason, url=page.url)
+            findings.error = CodedError("parse_error", reason)
+            return
         findings.data = items if findings.data is None else [{**findings.data, **item} for item in items]
+
+    def _tell(self, on_error: Parse, request: Request, record: Record, findings: Findings) -> None:
+        """Have the user's function hear of what failed. That it failed stays what the record says."""
+        page = Page(record, request.ask)
+        try:
+            if items := self._accept(
+                page, gather(page, Called(page, on_error(page)).outcome(), self._callbacks.name), findings
+            ):
+                findings.data = items
+        except Exception as error:  # the function's own
+            self._log.failure("the on_error function failed: {url}", url=page.url)
+            words = f"{type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
+            findings.warnings = [*findings.warnings, f"on_error_failed:{words}"]
+
+    def _accept(self, page: Page, yielded: Yielded, findings: Findings) -> list[Any]:
+        """Follow what a function has yielded; its items. Raises ValueError for what cannot be written."""
+        items = yielded.items
+        if self._items is not None:
+            items, warnings = self._items(items, page.url)
+            findings.warnings = [*findings.warnings, *warnings]
+        for number, item in enumerate(items, 1):
+            if not is_json(item):
+                raise ValueError(f"item {number} cannot be written as JSON: {json_fault(item)}")
         findings.follow = yielded.follow
+        return items
 
 
-def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks | None = None) -> PageReader:
+def make_reader(
+    config: Config, reactor: ParseReactor, *, callbacks: Callbacks | None = None, items: Items | None = None
+) -> PageReader:
     """The reader of a run. Raises ValueError for a declaration that is none."""
     discovery = extraction = None
     if config.recursive or config.gathers_facts:
@@ -272,8 +329,14 @@ def make_reader(config: Config, reactor: ParseReactor, *, callbacks: Callbacks |
         discovery=discovery,
         extraction=extraction,
         callbacks=callbacks,
+        items=items,
         follows=config.recursive,
     )
+
+
+def _has_failed(error: CodedError) -> bool:
+    """Whether it is no ruling of the run, by which something is skipped."""
+    return error.code not in SKIPS
 
 
 class _Until:

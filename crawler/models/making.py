@@ -135,8 +135,9 @@ def unfetched(written: str, source: Input, error: CodedError, meta: Any = None) 
     return Record(url=written, input=source, outcome=_outcome(error), error=error_info(error), meta=meta)
 
 
-def untried(request: Request, error: CodedError) -> Record:
+def untried(request: Request, error: CodedError, findings: Findings | None = None) -> Record:
     """The record of a request that was given up before this try of it, with what was done until then."""
+    found = findings or _NO_FINDINGS
     redirects = request.redirects
     return Record(
         url=request.written,
@@ -144,9 +145,11 @@ def untried(request: Request, error: CodedError) -> Record:
         input=request.input,
         outcome=_outcome(error),
         error=error_info(error),
+        warnings=found.warnings,
         method=request.method,
         redirects=redirects,
         attempts=request.attempt - 1 or min(1, len(redirects)),  # a hop belongs to a try that had begun
+        data=found.data,
         meta=None if request.ask is None else request.ask.meta,
     )
 

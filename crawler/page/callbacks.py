@@ -25,17 +25,28 @@ _MOST: Final = 10_000
 class Callbacks:
     """Those of a run. `parse` is what is given for its pages: a function, or several of which the first is the default.
 
-    With `kept` the run is a job, in which a name must be found again.
+    `on_error` gets what failed. With `kept` the run is a job, in which a name must be found again.
     """
 
-    def __init__(self, parse: Parse | Sequence[Parse] | None = None, *, kept: bool = False) -> None:
+    def __init__(
+        self,
+        parse: Parse | Sequence[Parse] | None = None,
+        *,
+        on_error: Parse | None = None,
+        kept: bool = False,
+    ) -> None:
         given: list[Parse] = [] if parse is None else list(parse) if isinstance(parse, Sequence) else [parse]
         for function in given:
             if not callable(function):
                 raise TypeError(f"parse: {type(function).__name__} is not a function")
+        if on_error is not None and not callable(on_error):
+            raise TypeError(f"on_error: {type(on_error).__name__} is not a function")
+        if on_error is not None and is_async(on_error):
+            raise TypeError("on_error: it is async def, and nobody waits for it (def on_error; parse may be async)")
         self.default: Parse | None = given[0] if given else None
+        self.on_error = on_error
         self._kept = kept
-        self._given = given
+        self._given = given if on_error is None else [*given, on_error]
         self._names: dict[Parse, str] = {}
         self._functions: dict[str, Parse] = {}
         self._async: dict[Parse | None, bool] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 from crawler.charset import decode_text
 from crawler.charset.encodings import query_in
 from crawler.errors import CodedError
-from crawler.models import Ask, Record, Wanted
+from crawler.models import Ask, ErrorInfo, Record, Wanted
 from crawler.seeds import asked
 from crawler.urls import Url, join, parse
 
@@ -240,6 +240,11 @@ class Page(Document):
         return self.record.status
 
     @property
+    def error(self) -> ErrorInfo | None:
+        """What failed, for on_error: `.code`, `.phase`, `.transient`, `.message`. None where there was an answer."""
+        return self.record.error
+
+    @property
     def headers(self) -> Mapping[str, list[str]]:
         """The response's headers: lower-case name -> values. Empty when the records leave them out."""
         return self.record.headers or {}
@@ -283,10 +288,17 @@ class Page(Document):
         )
 
 
-class Yielded(NamedTuple):
-    """What a parse function made of a page; `follow` has what it leads to, in that order."""
+_OF_ITEMS: Final = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__", "model_dump")
+"""What instances of msgspec, dataclasses, attrs and pydantic have."""
 
-    items: list[dict[str, Any]]
+
+class Yielded(NamedTuple):
+    """What a parse function made of a page; `follow` has what it leads to, in that order.
+
+    Items are dicts, or instances of a class that says which fields it has.
+    """
+
+    items: list[Any]
     follow: list[Url | Wanted]
 
 
@@ -317,6 +329,8 @@ def gather(page: Page, results: Iterable[Any] | None, name: asked.Namer | None =
             except CodedError:
                 continue
             yielded.follow.append(url if ask is None else Wanted(url, method or "GET", ask))
+        elif any(hasattr(type(result), mark) for mark in _OF_ITEMS):
+            yielded.items.append(result)
         elif result is not None:
             raise TypeError(
                 f"the parse function yields {_shown(result)}: neither an item (dict), nor a URL (str), nor a Request"

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
     from crawler.sinks.mirror.finishing import Finished
+    from crawler.spiders.items import Items
+    from crawler.spiders.spider import Spider
     from crawler.store.database import Books
 
 DRAIN_SECONDS: Final = 5.0
@@ -43,7 +45,8 @@ class Crawler:
     Records go to the outputs of the config and to `sinks`, which are closed in the end; `bodies` says whether the sinks
     want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
     the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
-    a crawl that reads each page, or several, of which the first is the default. `stats` may be read at any time;
+    a crawl that reads each page, or several, of which the first is the default; a `spider` is all that crawl() takes,
+    and where there are no `urls` it says where to begin. `stats` may be read at any time;
     `notes` has sentences about a job that goes on, and `books` what became of all its inputs, once this run has ended.
     `login` is what is asked for before the first URL: see crawl(). `control` is there once it has begun; `parts` are
     what fetches, and no promise to anybody outside. `say` is told where the monitors of the config are; without it that
@@ -62,7 +65,15 @@ class Crawler:
         parse: Parse | Sequence[Parse] | None = None,
         say: Callable[[str], None] | None = None,
         login: Login | None = None,
+        spider: Spider | None = None,
     ) -> None:
+        self._items: Items | None = None
+        if spider is not None:
+            from crawler.spiders.spider import items_of, seeds_of
+
+            self._items = items_of(spider)
+            urls = seeds_of(spider) if urls is None else urls
+            parse, login = spider.parse, spider.login
         self._archives = archives_of(config) if urls is None else []
         config = offline(config) if self._archives else config
         self.config: Config = config
@@ -70,6 +81,7 @@ class Crawler:
         self.control: Control | None = None
         self.parts: Parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
         self._parse = parse
+        self._on_error = None if spider is None else spider.on_error
         self._login = login
         self._reactor = reactor
         self._urls = urls
@@ -268,7 +280,7 @@ class Crawler:
             config, self._urls, parts.typed, None if callbacks is None else callbacks.name, parts.captures
         )
         self._urls = None  # let go with the feed
-        parts.open(resources, callbacks)
+        parts.open(resources, callbacks, self._items)
         return Inputs(source if parts.job is None else parts.job.unread(source), direct)
 
     def _open_outputs(self) -> Outputs:
@@ -293,11 +305,13 @@ class Crawler:
 
     def _callbacks(self) -> Callbacks | None:
         """The functions that get pages, where pages are read."""
-        if not self.config.recursive and self._parse is None:
+        if not self.config.recursive and self._parse is None and self._on_error is None:
             return None
         from crawler.page.callbacks import Callbacks
+        from crawler.spiders.items import Items
 
-        return Callbacks(self._parse, kept=self.config.job is not None)
+        self._items = self._items or Items()
+        return Callbacks(self._parse, on_error=self._on_error, kept=self.config.job is not None)
 
     def _make_control(self) -> Control:
         parts = self.parts

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from crawler.run.access.login import Login
     from crawler.run.objects.looking import Objects
     from crawler.run.outputs import Saving
+    from crawler.spiders.items import Items
 
 SPARE_DESCRIPTORS: Final = 64
 ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
@@ -110,7 +111,7 @@ class Parts:
         full = self.crawl is not None and self.crawl.full
         return Load(counts.leased, counts.queued, counts.parked, wait, parsing, full)
 
-    def open(self, resources: ExitStack, callbacks: Callbacks | None) -> None:
+    def open(self, resources: ExitStack, callbacks: Callbacks | None, items: Items | None = None) -> None:
         """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""
         config = self._config
         if config.sent or config.range:
@@ -120,7 +121,7 @@ class Parts:
         self._ways = Ways(config, self._dial, hosts=self._hosts, typed=self.typed)
         resources.callback(self._ways.close)
         self._scope = self._make_scope()
-        self._reader = self._make_reader(callbacks)
+        self._reader = self._make_reader(callbacks, items)
         if self._reader is not None:
             resources.callback(self._reader.close)
         self._kept = KeptCookies(config, self._hosts)
@@ -277,13 +278,13 @@ class Parts:
 
         return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
 
-    def _make_reader(self, callbacks: Callbacks | None) -> PageReader | None:
+    def _make_reader(self, callbacks: Callbacks | None, items: Items | None) -> PageReader | None:
         config = self._config
         if not (config.recursive or config.declarations or config.extract_all or config.gathers_facts or callbacks):
             return None
         from crawler.engine.reading import make_reader
 
-        return make_reader(config, self._reactor, callbacks=callbacks)
+        return make_reader(config, self._reactor, callbacks=callbacks, items=items)
 
     def _make_since_reader(self) -> Reader | None:
         if self.previous is None:

@@ -16,6 +16,7 @@ from crawler.config.config import Config
 from crawler.models import Record, Response
 from crawler.page.callbacks import Parse
 from crawler.run.composition import Crawler
+from crawler.spiders.spider import Spider
 from crawler.stats.stats import Snapshot
 
 ROOT = "http://a.example/"
@@ -127,7 +128,14 @@ class World:
         """Crawl from these seeds, with no other options than those of `crawler -r` unless told."""
         return self.run(urls=list(seeds) or [ROOT], parse=parse, **{"recursive": True, **options})
 
-    def run(self, *, urls: object = None, parse: Parse | Sequence[Parse] | None = None, **options: Any) -> Run:
+    def run(
+        self,
+        *,
+        urls: object = None,
+        parse: Parse | Sequence[Parse] | None = None,
+        spider: Spider | None = None,
+        **options: Any,
+    ) -> Run:
         """A run of these options."""
         kept = Kept()
         config = Config.build(**options)
@@ -138,6 +146,7 @@ class World:
             sinks=[kept],
             dial=self.network.dial,
             parse=parse,
+            spider=spider,
         )
         snapshot: Snapshot = run(self.clock, crawler.run())
         self.clock.advance(0)

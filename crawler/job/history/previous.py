@@ -216,3 +216,7 @@ class SinceReader:
     def read(self, request: Request, response: Response, prepared: Any) -> Findings | None:
         found = None if self._reader is None else self._reader.read(request, response, prepared)
         return self._previous.findings(request, response, found)
+
+    def missed(self, request: Request, error: CodedError) -> Findings | None:
+        found: Findings | None = None if self._reader is None else self._reader.missed(request, error)
+        return found
