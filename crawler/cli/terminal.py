@@ -31,7 +31,8 @@ from crawler.monitor.messages import Said, Text, Voice
 from crawler.redaction import discreet, scrub
 from crawler.run.reactors import private_reactor, run
 from crawler.sinks import Sink
-from crawler.sinks.jsonl import JsonLines
+from crawler.sinks.fields import TemplateLine
+from crawler.sinks.jsonl import Encode, JsonLines, RecordLine
 from crawler.sinks.writer import STDOUT, SeenLines, Writer
 from crawler.stats.stats import Snapshot
 
@@ -131,10 +132,12 @@ class Terminal:
         config = self._config
         if sys.stdout is None or not sys.stdout.isatty():
             writer = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
-            return JsonLines(writer, fields=config.fields)
+            return JsonLines(writer, encode=_encode(config))
         lines = self._voice.beside(sys.stdout)
         if lines is None:
             lines = Writer(_descriptor(STDOUT, sys.stdout), "standard output", self._reactor)
+        if config.template is not None:
+            return JsonLines(lines, encode=_encode(config))
         if config.fields or config.declarations or config.extract_all or config.include_body:
             return JsonLines(SeenLines(lines), fields=config.fields)
         from rich.console import Console
@@ -246,6 +249,10 @@ class Terminal:
             yield Said("job", words, "error", fields)
         if books.pending:
             yield Said("job", "Run the same command again to go on.", fields=fields)
+
+
+def _encode(config: Config) -> Encode:
+    return RecordLine(config.fields) if config.template is None else TemplateLine(config.template)
 
 
 def verdict(snapshot: Snapshot) -> int:

@@ -289,6 +289,10 @@ class Options(TypedDict, total=False):
     """Write only these fields of the record, in this order: url,status,data.price,data.tags[0],. Takes the name of a
     field; or several.
     """
+    template: str | None
+    """Write of each record a line like this, to standard output and .txt: '{status:>3} {url} {data.price}'. Takes a
+    text with fields in braces ('{status} {url}').
+    """
     items: str | PathLike[str] | None
     """Write what pages gave (extract, parse functions) to FILE, a row for each item, with its _url. Takes a file."""
     warc_max_size: int | str | None

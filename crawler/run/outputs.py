@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from twisted.internet.defer import Deferred
 
 from crawler.config.config import Config
+from crawler.config.options.output import TEXT
 from crawler.fetch.saving.accept import Accept
 from crawler.fetch.saving.scratch import Scratch
 from crawler.fetch.saving.spool import Disk
@@ -23,6 +24,7 @@ from crawler.sinks import Sink
 from crawler.sinks.bodies.keeping import Bodies, Placing
 from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.csv import Csv
+from crawler.sinks.fields import TemplateLine
 from crawler.sinks.formats import ARCHIVE, SEPARATED, Target, targets
 from crawler.sinks.jsonl import JsonLines, RecordLine, item_lines
 from crawler.sinks.ordered import Ordered
@@ -243,6 +245,8 @@ def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: 
             bom=config.csv_bom,
             kept=columns(config.inputs, config.column) if config.keep_columns else (),
         )
+    if config.template is not None and (suffix == TEXT or output.path == "-"):
+        encode = TemplateLine(config.template)
     return JsonLines(opened.writer, encode=encode)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "archive",
     "bodies",
     "csv",
+    "fields",
     "formats",
     "human",
     "jsonl",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crawler.config.config import Config
+from crawler.config.options.output import TEXT
 from crawler.objects.address import is_object, local_name
 from crawler.redaction import scrub
 from crawler.sinks.archive.naming import is_archive, numbered
@@ -54,9 +55,11 @@ class Target(NamedTuple):
         if suffix in {".xlsx", ".xls"}:
             words = "Excel workbooks are read, not written (Excel opens .csv, best with --csv-bom)"
             raise ValueError(f"{scrub(self.path)}: {words}")
-        if suffix not in LINES and suffix not in SEPARATED:
+        if suffix == TEXT and self.items:
+            raise ValueError(f"{scrub(self.path)}: items are not written by --template (name a table or .jsonl)")
+        if suffix not in LINES and suffix not in SEPARATED and suffix != TEXT:
             allowed = ", ".join((*sorted(LINES - {""}), *SEPARATED, *_LOGGED, ARCHIVE))
-            words = f"(allowed: {allowed}; also .gz of text; for bodies there is --bodies DIR)"
+            words = f"(allowed: {allowed}, .txt with --template; also .gz of text; for bodies there is --bodies DIR)"
             raise ValueError(f"{scrub(self.path)}: no format of records is known for {scrub(suffix)!r} {words}")
         if self.items and suffix in SEPARATED and name.endswith(".gz"):
             raise ValueError(f"{scrub(self.path)}: a table of items is not packed (leave out .gz)")

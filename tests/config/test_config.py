@@ -20,7 +20,7 @@ from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Opti
 from crawler.config.options.crawl import Name, Pattern
 from crawler.config.options.monitor import LoopbackPort
 from crawler.config.options.network import HostPort, PinnedKeys
-from crawler.config.options.output import Fields, MediaRanges
+from crawler.config.options.output import Fields, MediaRanges, Template
 from crawler.config.options.politeness import Rate
 from crawler.config.options.proxy import Hosts, ProxyUrl
 from crawler.config.options.request import Data, Field, Json, Method, Range, Referer
@@ -412,6 +412,8 @@ def values(option: Option) -> st.SearchStrategy[object]:
     kind = option.kind
     if isinstance(kind, Fields):
         return st.lists(st.sampled_from(Record.__struct_encode_fields__)).map(tuple)
+    if isinstance(kind, Template):
+        return st.none() | st.sampled_from(["{url}", "{status:>3}\t{data.price}\\n"])
     if isinstance(kind, MediaRanges):
         return st.lists(st.sampled_from(["image/*", "application/pdf", "*/*"]), max_size=3).map(tuple)
     if isinstance(kind, Many):

@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from crawler.cli.usage.help import ALL, topics
+from crawler.config.fields import FIELDS, PARTS
 from crawler.config.kinds import Choice, Flag, Many, Option, Path
-from crawler.config.options.output import Fields, known_fields
+from crawler.config.options.output import Fields
 
 _JOB: Final = "frontier.sqlite"
 """By this file a folder is known to hold a job."""
@@ -55,8 +56,7 @@ def _codes() -> str:
 def _values(option: Option) -> Sequence[str]:
     """The words to choose from."""
     if isinstance(option.kind, Fields):
-        fields, parts = known_fields()
-        return (*fields, *parts)
+        return (*FIELDS, *PARTS)
     kind = option.kind.item if isinstance(option.kind, Many) else option.kind
     return kind.values if isinstance(kind, Choice) else ()
 

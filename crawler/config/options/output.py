@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
-from crawler.config.fields import parse_path
+import msgspec
+
+from crawler.config.fields import FIELDS, PARTS, parse_path, parse_template
 from crawler.config.kinds import MIB, TIB, Choice, Flag, Line, Many, Option, Path, Size, shown, suggestion
 from crawler.config.options.groups import OUTPUT
 from crawler.config.options.input import InputOptions
+from crawler.config.sources import ConfigError
 from crawler.fetch.saving.accept import media_range
+
+TEXT: Final = ".txt"
+"""The suffix of outputs that --template writes."""
 
 Layout = Literal["hash", "name", "url"]
 """What the files of bodies are called by."""
@@ -26,26 +32,67 @@ class Fields(Many, frozen=True):
         names = tuple(name for item in items for name in self.split(str(item)))
         if items and not names:
             raise ValueError(f"{shown(raw)} names no field")
-        fields, parts = known_fields()
         for text in names:
-            try:
-                name, _ = parse_path(text)
-            except ValueError as error:
-                raise ValueError(f"{shown(text)} {error}") from None
-            if name not in fields and name not in parts:
-                hint = suggestion(name, (*fields, *parts)) or f" ({', '.join(fields)})"
-                raise ValueError(f"{shown(text)} is not a field of the record{hint}")
+            _check_field(text)
         return names
 
 
-def known_fields() -> tuple[Sequence[str], Sequence[str]]:
-    """The fields of a record, and the parts of `input` and `error` as --fields and CSV have them."""
-    from crawler.models import ErrorInfo, Input, Record  # only who picks fields waits for this
+def _check_field(text: str) -> None:
+    """Raise ValueError for what no record can have."""
+    try:
+        name, _ = parse_path(text)
+    except ValueError as error:
+        raise ValueError(f"{shown(text)} {error}") from None
+    if name not in FIELDS and name not in PARTS:
+        hint = suggestion(name, (*FIELDS, *PARTS)) or f" ({', '.join(FIELDS)})"
+        raise ValueError(f"{shown(text)} is not a field of the record{hint}")
 
-    of_parts = (("input", Input), ("error", ErrorInfo))
-    return Record.__struct_encode_fields__, [
-        f"{field}_{part}" for field, of in of_parts for part in of.__struct_fields__
-    ]
+
+def _check_format(field: str, spec: str) -> None:
+    """Raise ValueError where values of the field cannot be formatted so. What is inside a field may be anything."""
+    from crawler.models import ErrorInfo, Input, Record
+
+    known = {of.encode_name: of.type for of in msgspec.structs.fields(Record)}
+    for name, struct in (("input", Input), ("error", ErrorInfo)):
+        known |= {f"{name}_{of.encode_name}": of.type for of in msgspec.structs.fields(struct)}
+    kinds = get_args(known[field]) or (known[field],) if field in known else (int, float, str)
+    samples: list[object] = [kind() for kind in (int, float) if kind in kinds] or [""]
+    if field not in known:
+        samples.append("")
+    said: ValueError | None = None
+    for sample in samples:
+        try:
+            format(sample, spec)
+        except ValueError as error:
+            said = error
+        else:
+            return
+    raise ValueError(f"has {{{field}:{spec}}}: {said}")
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A text with names of fields in braces."""
+
+    takes: ClassVar[str] = "str"
+    expected: str = "a text with fields in braces ('{status} {url}')"
+
+    def read(self, raw: object) -> str:
+        if not isinstance(raw, str) or not raw:
+            raise ValueError(f"{shown(raw)} is not {self.expected}")
+        try:
+            fields = [(piece.field, piece.spec) for piece in parse_template(raw) if piece.field is not None]
+        except ValueError as error:
+            raise ValueError(f"{shown(raw)} {error}") from None
+        if not fields:
+            raise ValueError(f"{shown(raw)} has no field in it: it is not {self.expected}")
+        for field, spec in fields:
+            _check_field(field)
+            _check_format(field, spec)
+        return raw
+
+    @staticmethod
+    def show(value: object) -> str:
+        return str(value)
 
 
 class MediaRanges(Many, frozen=True):
@@ -90,6 +137,15 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
             metavar="NAMES",
         ),
     ] = ()
+    template: Annotated[
+        str | None,
+        Option(
+            Template(),
+            OUTPUT,
+            "Write of each record a line like this, to standard output and .txt: '{status:>3} {url} {data.price}'",
+            metavar="TEXT",
+        ),
+    ] = None
     items: Annotated[
         str | None,
         Option(
@@ -164,3 +220,25 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
         bool,
         Option(Flag(), OUTPUT, "Begin CSV with a byte order mark, by which Excel knows that it is UTF-8"),
     ] = False
+
+
+def check_template(config: OutputOptions, origins: Mapping[str, str], job: str | None) -> None:
+    """Raise ConfigError where no output takes the template, or one wants it that is not there."""
+    texts = [
+        (name, path)
+        for name in ("output", "overwrite_output")
+        for path in getattr(config, name)
+        if path.lower().removesuffix(".gz").endswith(TEXT)
+    ]
+    for name, path in texts:
+        if config.template is None:
+            raise ConfigError(
+                f"{origins[name]}: {shown(path)} holds lines of text: add --template '{{status}} {{url}}'"
+            )
+        if job is not None:
+            why = "a job checks its outputs, which lines of text cannot be (name a .jsonl or .csv)"
+            raise ConfigError(f"{origins[name]}: {shown(path)} cannot be combined with {origins['job']}: {why}")
+    outputs = (*config.output, *config.overwrite_output)
+    typed = origins.get("template", "").startswith(("-", "keyword "))  # a file may have what is for other runs
+    if config.template is not None and typed and outputs and not texts and "-" not in outputs:
+        raise ConfigError(f"{origins['template']}: no output takes it (name a .txt with -o, or leave out -o)")
