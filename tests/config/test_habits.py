@@ -60,7 +60,7 @@ def test_a_request_copied_out_of_a_browser() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("-w x", "unknown option '-w': what is written is chosen with --template '{status} {time_total}'; the pause between requests is --delay TIME"),
+        ("-w x", "unknown option '-w': what is written is told by --template '{status} {time_total}'; the pause between requests is --delay TIME"),
         ("-T f", "unknown option '-T': write -X PUT -d @FILE"),
         ("-Uann:hunter2", "unknown option '-U': a proxy's user and password stand in the URL of -x, which may be env:NAME or @FILE; who asks is said with -A"),
         ("--get", "unknown option '--get': write the fields into the URL: 'https://.../?name=value'"),
