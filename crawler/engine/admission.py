@@ -130,6 +130,10 @@ class Admission:
         """Read no further."""
         self._feed.close()
 
+    def explain(self, url: Url, depth: int) -> str:
+        """Whether a link to it would be followed, and why; "" where none is."""
+        return "" if self._scope is None else self._scope.explain(url, depth)
+
     def ended(self, source: Input, number: int) -> None:
         """An input has its record."""
         self.pending -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -11,15 +11,18 @@ from crawler.engine.admission import Admission
 from crawler.engine.loop import Crawl
 from crawler.errors import CodedError
 from crawler.fetch.typed import Typed
-from crawler.frontier import Frontier, HostView
+from crawler.frontier import Frontier, HostView, Whereabouts
+from crawler.models import Input, Request
 from crawler.politeness.controller import Politeness
 from crawler.politeness.host import Binding
 from crawler.stats.stats import Snapshot, Stats
-from crawler.urls import parse
+from crawler.urls import Url, parse
 
 MOST_CONCURRENCY: Final = 10_000
 LONGEST_DELAY: Final = 86_400.0
 MOST_HOSTS: Final = 10_000
+_UNKNOWN: Final = "it does not wait, and is not in flight"
+_KNOWN: Final = "the run knows it, and it is not in memory: it has ended, or waits on the disk"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +56,20 @@ class HostRow(msgspec.Struct, frozen=True):
         return self.host
 
 
+class Rules(Protocol):
+    """What is known of the robots.txt of hosts."""
+
+    def summary(self, host: str) -> str: ...
+    def explain(self, url: Url) -> str: ...
+
+
+class Fact(NamedTuple):
+    """What is known of a URL, in words, and what that is about."""
+
+    about: str
+    words: str
+
+
 class Control:
     """Every verb takes effect at once. What is asked for in vain raises ValueError, with a sentence that says why.
 
@@ -68,7 +85,7 @@ class Control:
         politeness: Politeness,
         clock: Callable[[], float],
         stats: Stats,
-        robots: Callable[[str], str],
+        robots: Rules | None,
         typed: Typed,
         most_concurrency: int,
         drain: Callable[[], None],
@@ -109,16 +126,43 @@ class Control:
                 HostRow(
                     view.key, view.queued, view.in_flight, view.limit, view.delay, view.binding,
                     done.done if done else 0, done.failed if done else 0, done.http_errors if done else 0,
-                    self._robots(view.key),
+                    self._rules_at(view.key),
                 )
             )  # fmt: skip
         limit, delay = self._politeness.per_host, self._politeness.delay
         rows += [
-            HostRow(key, 0, 0, limit, delay, None, done.done, done.failed, done.http_errors, self._robots(key))
+            HostRow(key, 0, 0, limit, delay, None, done.done, done.failed, done.http_errors, self._rules_at(key))
             for key, done in totals.items()
             if key
         ]
         return rows
+
+    def why(self, text: str, *, ended: bool = False) -> list[Fact]:
+        """What becomes of a URL: where it is now, and what the scope and robots.txt say of it.
+
+        `ended` says that a record of it is remembered. Raises ValueError for what is no URL.
+        """
+        try:
+            url = parse(text)
+        except CodedError as error:
+            raise ValueError(str(error)) from error
+        now = self._clock()
+        places = self._frontier.find(url, now)
+        facts = [Fact("State", _state(place)) for place in places]
+        if not places:
+            known = self._frontier.knows(Request(-1, url, text, Input(), now))
+            facts.append(Fact("State", "it has ended" if ended else _KNOWN if known else _UNKNOWN))
+        facts += [Fact("Linked from", place.request.input.parent) for place in places if place.request.input.parent]
+        typed = any(place.request.input.parent is None for place in places)
+        depth = max((place.request.input.depth or 0 for place in places), default=1)
+        scope = self._admission.explain(url, depth)
+        if scope:
+            facts.append(Fact("Scope", "what is given is always fetched" if typed else scope))
+        facts.append(Fact("robots.txt", "not obeyed" if self._robots is None else self._robots.explain(url)))
+        return facts
+
+    def _rules_at(self, host: str) -> str:
+        return "" if self._robots is None else self._robots.summary(host)
 
     def pause(self) -> None:
         """Start nothing new; what is in the air goes on."""
@@ -172,6 +216,24 @@ class Control:
         """End the run as Ctrl-C does: what is in the air has 5 seconds."""
         self._stopping = True
         self._drain()
+
+
+def _state(place: Whereabouts) -> str:
+    request = place.request
+    attempt = f"try {request.attempt}"
+    if request.redirects:
+        attempt += f", after {len(request.redirects)} redirect{'' if len(request.redirects) == 1 else 's'}"
+    match place.state:
+        case "in flight":
+            return f"in flight ({attempt})"
+        case "parked":
+            return f"it is tried once more when all others have ended ({attempt})"
+        case "again":
+            soon = f"in {place.wait:.1f} s" if place.wait else "as soon as its host may be asked"
+            return f"it is asked for again {soon} ({attempt})"
+        case "queued":
+            first = "the next of its host" if not place.ahead else f"{place.ahead:,} of its host go before it"
+            return f"queued: {first}"
 
 
 def _key(origin: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from crawler.errors import CodedError
 from crawler.models import Ending, Request
 from crawler.politeness.host import Binding
+from crawler.urls import Url
 
-__all__ = ["Frontier", "HostView", "memory", "seen", "spilling", "sqlite"]
+__all__ = ["Frontier", "HostView", "Whereabouts", "memory", "seen", "spilling", "sqlite"]
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -37,6 +38,15 @@ class HostView(msgspec.Struct, frozen=True):
     limit: int
     delay: float
     binding: Binding | None
+
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    """Where a request is. Of its host `ahead` go before it; its own time comes in `wait` seconds."""
+
+    state: Literal["queued", "again", "parked", "in flight"]
+    request: Request
+    ahead: int = 0
+    wait: float = 0.0
 
 
 class Frontier(Protocol):
@@ -103,6 +113,9 @@ class Frontier(Protocol):
 
     def busiest(self, n: int, now: float) -> list[HostView]:
         """The `n` hosts with most work left (queued and in flight; parked does not count), the most first."""
+
+    def find(self, url: Url, now: float) -> list[Whereabouts]:
+        """The requests for this URL, as it is fetched next, that are in memory. Looks at all of its host: some ms."""
 
     def close(self) -> None:
         """Let go of everything. Nothing else may follow."""

@@ -15,12 +15,12 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import count
+from itertools import chain, count
 from operator import attrgetter
 from typing import Final
 
 from crawler.errors import CodedError
-from crawler.frontier import Counts, HostView
+from crawler.frontier import Counts, HostView, Whereabouts
 from crawler.frontier.seen import Seen
 from crawler.models import Ending, Request
 from crawler.politeness.controller import Politeness
@@ -31,6 +31,7 @@ IN_MEMORY: Final = 24 << 20
 """So many bytes of queued requests are kept in memory where they can also be elsewhere."""
 _OF_A_REQUEST: Final = 800  # bytes, without what may be long
 _NEVER: Final = float("inf")
+_NO_LEASE: Final = (None, None)
 
 
 def size_of(request: Request) -> int:
@@ -92,7 +93,7 @@ class MemoryFrontier:
         self._ready: deque[HostQueue] = deque()
         self._waiting: list[tuple[float, int, HostQueue]] = []
         self._parked: list[tuple[float, Request]] = []
-        self._leases: dict[int, HostQueue] = {}
+        self._leases: dict[int, tuple[HostQueue, Request]] = {}
         self._queued = 0
         self._ended: dict[Ending, int] = {"ok": 0, "failed": 0, "skipped": 0}
         self._order = count()
@@ -145,7 +146,7 @@ class MemoryFrontier:
         control.start(now, request.id)
         if pace is not None:
             pace.start(now)
-        self._leases[request.id] = queue
+        self._leases[request.id] = queue, request
         if request.id >= 0:
             self._queued -= 1
         # To the end of the line.
@@ -212,6 +213,36 @@ class MemoryFrontier:
     def busiest(self, n: int, now: float) -> list[HostView]:
         return [self._view(q, now) for q in heapq.nlargest(n, self._queues.values(), key=attrgetter("pending"))]
 
+    def find(self, url: Url, now: float) -> list[Whereabouts]:
+        href = url.href
+        found = [
+            Whereabouts("in flight", request)
+            for queue, request in self._leases.values()
+            if queue.key == url.host_key and request.url.href == href and request.id >= 0
+        ]
+        found += [
+            Whereabouts("parked", request, wait=max(0.0, when - now))
+            for when, request in self._parked
+            if request.url.href == href
+        ]
+        waiting = self._queues.get(url.host_key)
+        if waiting is None:
+            return found
+        begun = sorted(waiting.begun or ())
+        found += [
+            Whereabouts("again", request, ahead, max(0.0, when - now))
+            for ahead, (when, _, request) in enumerate(begun)
+            if request.url.href == href
+        ]
+        due = sum(when <= now for when, _, _ in begun)
+        fresh = chain(reversed(waiting.outbox or ()), waiting.inbox)
+        found += [
+            Whereabouts("queued", request, ahead)
+            for ahead, request in enumerate(fresh, due)
+            if request.url.href == href
+        ]
+        return found
+
     def close(self) -> None:
         """Nothing to let go of: the books may still be read."""
 
@@ -246,7 +277,7 @@ class MemoryFrontier:
         self._place(queue, now)
 
     def _end(self, request: Request) -> HostQueue:
-        queue = self._leases.pop(request.id, None)
+        queue, _ = self._leases.pop(request.id, _NO_LEASE)
         if queue is None or queue.control is None:
             raise KeyError(f"request {request.id} ({request.url.href}) is not leased")
         queue.control.end(request.id)

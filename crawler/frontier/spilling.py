@@ -70,7 +70,7 @@ class SpillingFrontier(MemoryFrontier):
         if request is not None:
             self._size -= size_of(request)
             if self._backlogs:
-                queue = self._leases[request.id]
+                queue, _ = self._leases[request.id]
                 if not queue.inbox and not queue.outbox and queue.key in self._backlogs:
                     self._refill(queue, 1 if self._size >= self._limit else READ_AT_ONCE)
         return request

@@ -147,7 +147,7 @@ class SqliteFrontier(MemoryFrontier):
         if is_withheld(request):
             request = self.secrets.whole(request)
         if self._backlogs:
-            queue = self._leases[request.id]
+            queue, _ = self._leases[request.id]
             if not queue.inbox and not queue.outbox and queue.key in self._backlogs:
                 room = self._window - (self._queued - self._spilled)
                 wanted = max(room, self._window // len(self._backlogs), 1)

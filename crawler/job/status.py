@@ -192,8 +192,10 @@ def queue_again(folder: str, codes: tuple[str, ...] = ()) -> int:
         lock.release()
 
 
-def find_stories(folder: str, url: str) -> list[Story]:
-    """The story of each input that is this URL, or was led there: as written, or as normalised. Reads all rows."""
+def find_stories(folder: str, url: str, *, most: int = -1) -> list[Story]:
+    """The story of each input that is this URL, or was led there: as written, or as normalised. Reads all rows, for
+    the `most` first ones.
+    """
     names = {url}
     with suppress(CodedError):  # a line that is no URL has its story, too
         names.add(parse(url).href)
@@ -203,8 +205,8 @@ def find_stories(folder: str, url: str) -> list[Story]:
     with open_tables(folder) as db:
         rows = db.execute(
             f"{_STORY} WHERE url IN ({marks}) OR written IN ({marks}) OR bare(hop) IN ({marks}) OR {through} "
-            "ORDER BY urls.id",
-            (*names, *names, *names, *in_redirects),
+            "ORDER BY urls.id LIMIT ?",
+            (*names, *names, *names, *in_redirects, most),
         ).fetchall()
         return [_story(db, row) for row in rows]
 

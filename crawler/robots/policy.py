@@ -118,9 +118,7 @@ class Robots:
         is cancelled, too.
         """
         target = url.target
-        origin = url.site
-        if url.host[-1] == ".":
-            origin = f"{origin.partition(':')[0]}://{url.host[:-1]}{url.authority[len(url.host) :]}"
+        origin = url.site if url.host[-1] != "." else _without_root_dot(url)
         known = self._known.get(origin)
         if known is not None:
             now = self._clock.seconds()
@@ -137,6 +135,15 @@ class Robots:
         if known is None and port not in {"80", "443"}:
             known = self._known.get(f"https://{host}")
         return "" if known is None else known.summary
+
+    def explain(self, url: Url) -> str:
+        """What the robots.txt of a URL's origin says of it, as far as that is known; nobody is asked."""
+        origin = url.site if url.host[-1] != "." else _without_root_dot(url)
+        known = self._known.get(origin)
+        if known is None:
+            return "it is being asked for" if origin in self._asking else "nobody has asked for it yet"
+        verdict = known.judge(url.target, self._clock.seconds())
+        return f"allowed: {verdict.reason}" if verdict.error is None else str(verdict.error)
 
     def _ask(self, origin: str, target: str) -> Verdict | Deferred[Verdict]:
         asking = self._asking.get(origin)
@@ -323,6 +330,10 @@ class _Asking:
         self.waiters: dict[Deferred[Verdict], str] = {}
         self.reading: Deferred[Any] | None = None
         self.elsewhere = False
+
+
+def _without_root_dot(url: Url) -> str:
+    return f"{url.site.partition(':')[0]}://{url.host[:-1]}{url.authority[len(url.host) :]}"
 
 
 def _cause(error: CodedError | None) -> CodedError | None:

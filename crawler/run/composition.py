@@ -324,7 +324,7 @@ class Crawler:
             politeness=parts.politeness,
             clock=self._reactor.seconds,
             stats=self.stats,
-            robots=parts.robots_summary,
+            robots=parts.robots,
             typed=parts.typed,
             most_concurrency=parts.most_concurrency,
             drain=self.drain,

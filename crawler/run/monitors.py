@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -21,8 +21,11 @@ from crawler.engine.control import Control
 from crawler.monitor.listening import listen, needs_token
 from crawler.monitor.token import token
 from crawler.redaction import redact
+from crawler.run.work import Work
 from crawler.sinks import Sink
 from crawler.version import __version__
+
+MOST_STORIES: Final = 20  # of one URL: a list may name it any number of times
 
 
 @inlineCallbacks
@@ -95,12 +98,21 @@ class _Monitors:
         def hello(control: Control) -> Hello:
             return Hello(__version__, title, config.recursive, job, control.most_concurrency, started)
 
-        dashboard = Dashboard(Live(self._control, hello, reactor=self._reactor), reactor=self._reactor)
+        live = Live(self._control, hello, reactor=self._reactor, kept=None if config.job is None else self._kept)
+        dashboard = Dashboard(live, reactor=self._reactor)
         secret = self._token
         port = yield self._listen("--dashboard", where, dashboard.site)
         dashboard.open(port, _place(port), secret)
         self._say(f"Live page: http://{_place(port)}/#{secret}")
         return dashboard
+
+    def _kept(self, url: str) -> Deferred[Any]:
+        """What the job has kept of a URL; a million rows take some seconds."""
+        from crawler.job.status import find_stories
+
+        assert self._config.job is not None
+        find = partial(find_stories, self._config.job, url, most=MOST_STORIES)
+        return Work(self._reactor, lambda _: find()).done
 
     @inlineCallbacks
     def console(self, where: str) -> Generator[Deferred[Any], Any, Sink]:

@@ -91,7 +91,7 @@ class Parts:
         self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
         self.admission: Admission | None = None
-        self.robots_summary: Callable[[str], str] = lambda _: ""
+        self.robots: Robots | None = None  # where it is obeyed
         self._kept: KeptCookies | None = None
         self._cache: Store | None = None
         self.saving: Saving | None = None
@@ -181,7 +181,7 @@ class Parts:
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
         side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
         if robots is not None and obeys:
-            self.robots_summary = robots.summary
+            self.robots = robots
         fetcher = network.fetcher(config.max_size, sources=[] if self.previous is None else [self.previous.conditions])
         self.crawl = Crawl(
             clock=reactor,

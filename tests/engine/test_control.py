@@ -160,3 +160,39 @@ def test_the_numbers_fit_together(going):
     run.kept.write = look
     run.pass_time(10.0)
     assert seen == [2, 2, 2, 2]
+
+
+class TestWhy:
+    def test_a_list(self, going):
+        """Where each URL is; what no input names is nowhere."""
+        run = going(6, concurrency=2, per_host=2)
+        facts = [dict(run.control.why(f"http://a.example/{number}")) for number in (0, 2, 5, 50)]
+        assert [fact["State"] for fact in facts] == [
+            "in flight (try 1)",
+            "queued: the next of its host",
+            "queued: 3 of its host go before it",
+            "it does not wait, and is not in flight",
+        ]
+        assert all(fact["robots.txt"] == "not obeyed" for fact in facts)
+        assert "Scope" not in facts[0]
+        run.pass_time(1.5)
+        assert dict(run.control.why("http://a.example/0"))["State"] == "it does not wait, and is not in flight"
+        assert dict(run.control.why("http://a.example/0", ended=True))["State"] == "it has ended"
+
+    def test_a_crawl(self, going):
+        """The scope and robots.txt say what decides of a link, and what is given needs no leave."""
+        run = going(1, recursive=True, exclude=["private"], depth=3)
+        run.pass_time(0.5)
+        given = dict(run.control.why("http://a.example/0"))
+        assert given["Scope"] == "what is given is always fetched"
+        assert given["robots.txt"].startswith("allowed: http://a.example/robots.txt: status 404")
+        assert dict(run.control.why("http://b.example/"))["Scope"] == "out_of_scope: outside --scope host: b.example"
+        assert "--exclude 'private' matches" in dict(run.control.why("http://a.example/private"))["Scope"]
+        assert dict(run.control.why("http://a.example/new"))["Scope"] == "inside --scope host: a.example"
+        run.pass_time(5.0)
+        assert "the run knows it" in dict(run.control.why("http://a.example/0"))["State"]
+
+    def test_what_is_no_url(self, going):
+        """Is said so."""
+        with pytest.raises(ValueError, match="url_invalid"):
+            going(1).control.why("nonsense")

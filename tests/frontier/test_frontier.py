@@ -124,6 +124,64 @@ def claim_all(frontier: Frontier, now: float = 0.0) -> list[int]:
     return ids
 
 
+def places(frontier: Frontier, number: int, now: float = 0.0) -> list[tuple[str, int, float]]:
+    """Where the request of this number is."""
+    found = frontier.find(parse(f"http://a.example/{number}"), now)
+    return [(place.state, place.ahead, place.wait) for place in found]
+
+
+class TestFinding:
+    @pytest.fixture
+    def frontier(self, make):
+        """Of one host: 0 is in flight, 1 waits for its next try, 2 is parked, 3 to 6 are queued."""
+        frontier = make(Politeness(per_host=3))
+        for number in range(3):
+            frontier.add(req(number))
+        claimed = [claim(frontier) for _ in range(3)]
+        for number in range(3, 7):
+            frontier.add(req(number))
+        frontier.retry(claimed[1], 0.0, 5.0)
+        frontier.park(claimed[2], 0.0, 9.0)
+        return frontier
+
+    def test_where_a_url_is(self, frontier):
+        """In flight, to be tried again, parked, or in the line of its host: what is in memory is found there."""
+        assert places(frontier, 0) == [("in flight", 0, 0.0)]
+        assert places(frontier, 1, 2.0) == [("again", 0, 3.0)]
+        assert places(frontier, 2, 2.0) == [("parked", 0, 7.0)]
+        assert places(frontier, 3) == [("queued", 0, 0.0)]
+        assert places(frontier, 3, 6.0) == [("queued", 1, 0.0)]  # the time of the other one has come
+        assert places(frontier, 99) == []
+        assert frontier.find(parse("http://b.example/0"), 0.0) == []
+
+    def test_its_place_in_the_line(self, make):
+        """So many go before it as are claimed before it."""
+        frontier = make(Politeness(per_host=100))
+        for number in range(5):
+            frontier.add(req(number))
+        claim(frontier)
+        frontier.add(req(9))
+        known = {number: places(frontier, number) for number in (1, 2, 9)}
+        order = claim_all(frontier)
+        for number, found in known.items():
+            assert all(ahead == order.index(number) for _, ahead, _ in found)
+        assert known[1] == [("queued", 0, 0.0)]
+
+    def test_one_that_has_ended(self, frontier):
+        """Is nowhere."""
+        (place,) = frontier.find(parse("http://a.example/0"), 0.0)
+        frontier.finish(place.request, "ok", 1.0)
+        assert places(frontier, 0) == []
+
+    def test_the_same_twice(self, make):
+        """A list may name a URL more than once."""
+        frontier = make(Politeness(per_host=1))
+        for number in range(3):
+            frontier.add(msgspec.structs.replace(req(0), id=number))
+        claim(frontier)
+        assert [state for state, _, _ in places(frontier, 0)][:2] == ["in flight", "queued"]
+
+
 class TestOrder:
     def test_an_empty_frontier_has_nothing(self, make):
         """Nothing to claim, nothing to wait for."""

@@ -250,6 +250,38 @@ def test_answers_from_400_have_a_list(page: Page, lasting: LiveRun) -> None:
     expect(page.locator("#bottleneck")).to_contain_text(re.compile("^The network: the only slot is busy"))
 
 
+def test_the_story_of_a_url(page: Page, tmp_path: Path) -> None:
+    """Found by the form or by a click on how it ended: where it is, what decides, its records, and what the job kept."""
+    options = ("-r", "--job", "site", "--delay", "0.1s", "--max-pages", "4")
+    with slow_site(links=["/1", "/7", "/held"]) as site, live_run(tmp_path, [site.url()], *options) as run:
+        watch(page, run)
+        expect(page.locator("#http-errors")).to_contain_text("404")
+        page.locator("#http-errors [data-why]").click()
+        dialog = page.get_by_role("dialog", name=site.url(7))
+        expect(dialog).to_contain_text("it has ended")
+        expect(dialog).to_contain_text("inside --scope host: 127.0.0.1")
+        expect(dialog).to_contain_text(f"from {site.url()}")
+        expect(dialog.get_by_role("heading", name="Its newest records")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_label("Its story").fill(site.url())
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog", name=site.url())
+        expect(dialog.get_by_role("heading", name="In the job")).to_be_visible()
+        expect(dialog).to_contain_text("urls.txt:1")
+        expect(dialog).to_contain_text("try 1")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        eventually(lambda: any(asked.target == "/held" for asked in site.log))
+        page.get_by_label("Its story").fill(site.url("held"))
+        page.get_by_role("button", name="Find").click()
+        expect(page.get_by_role("dialog", name=site.url("held"))).to_contain_text("in flight (try 1)")
+        page.keyboard.press("Escape")
+        page.get_by_label("Its story").fill("javascript:<img src=x onerror=alert(1)>")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_contain_text("it is no URL that could be fetched")
+        assert page.locator("dialog img, a[href^=javascript]").count() == 0
+
+
 # What it does
 
 
@@ -334,6 +366,8 @@ def test_drop(page: Page, tmp_path: Path, site: SlowSite) -> None:
         urls = [url for pair in zip(site.urls(9_000), other.urls(9_000), strict=True) for url in pair]
         with live_run(tmp_path, urls, *SLOWLY) as run:
             watch(page, run)
+            page.locator("[data-sort=host]").click()  # by what is queued they would change places
+            expect(page.locator("#hosts tr").first).to_contain_text(min(site.authority, other.authority))
             page.get_by_role("button", name=f"Drop {other.authority}").click()
             dialog = page.get_by_role("dialog")
             expect(dialog).to_contain_text(other.authority)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from live_port import open_ports, record
+from live_port import Answer, open_ports, record
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import capturedLogs
 
+from crawler.errors import CodedError
+from crawler.job.options import JobError
+from crawler.job.status import Story
 from crawler.models import ErrorInfo, Input
+from crawler.monitor.dashboard.story import AT_ONCE, NO_JOB
 from crawler.stats.newest import KEPT
 
 
@@ -138,3 +144,86 @@ class TestDrillingDown:
         shown, _ = running.page().ask(id=1, verb="records", of="host", key="a.example:80")
         assert (shown["records"], shown["about"]) == ([], [])
         running.run = run
+
+
+def why(port, url: str):
+    return port.ask("GET", f"/api/why?url={url}").json
+
+
+STORY = Story(
+    id=3, url="http://a.example/7", state="failed", input=Input("urls.txt", 4), came=["urls.txt:4"], redirects=[],
+    attempts=[], error="dns_nodata", message="no address",
+)  # fmt: skip
+
+
+class TestStories:
+    def test_without_a_job(self, port):
+        """Where the URL is, what binds its host, and the records that are remembered."""
+        running = port(6, concurrency=2, per_host=2)
+        waiting = why(running, "http://a.example/5")
+        facts = dict(waiting["facts"])
+        assert (waiting["type"], waiting["url"]) == ("story", "http://a.example/5")
+        assert facts["State"] == "queued: 3 of its host go before it"
+        assert facts["Host"] == "a.example: 4 URLs wait; --per-host binds at 2 connections."
+        assert (waiting["records"], waiting["stories"], waiting["note"]) == ([], [], NO_JOB)
+        running.pass_time(1.5)
+        running.live.write(record("HTTP://A.example/0", final_url="http://a.example/0", status=404), None, 0)
+        ended = why(running, "http://a.example:80/0")
+        assert dict(ended["facts"])["State"] == "it has ended"
+        assert [seen["status"] for seen in ended["records"]] == [404]
+
+    def test_a_line_that_is_no_url(self, port):
+        """Has its record, and why it is none."""
+        running = port()
+        running.live.write(record("nonsense", final_url=None, outcome="failed"), None, 0)
+        told = why(running, "nonsense")
+        assert "it is no URL that could be fetched: url_invalid" in dict(told["facts"])["State"]
+        assert len(told["records"]) == 1
+
+    def test_what_the_job_has_kept(self, port):
+        """Comes along; that it has kept nothing is said."""
+        asked = []
+
+        def kept(url):
+            asked.append(url)
+            return succeed([STORY] if url.endswith("7") else [])
+
+        running = port(kept=kept)
+        told = why(running, "http://a.example/7")
+        assert [(story["state"], story["message"]) for story in told["stories"]] == [("failed", "no address")]
+        assert told["note"] == ""
+        assert "has not kept it" in why(running, "%20http://a.example/8%20")["note"]
+        assert asked == ["http://a.example/7", "http://a.example/8"]
+
+    @pytest.mark.parametrize("error", [JobError("somebody is at it"), CodedError("write_error", "somebody is at it")])
+    def test_a_job_that_cannot_be_read(self, port, error):
+        """The rest is told, and why that is missing."""
+        told = why(port(kept=lambda _: fail(error)), "http://a.example/7")
+        assert dict(told["facts"])["State"]
+        assert "cannot be read" in told["note"]
+        assert "somebody is at it" in told["note"]
+
+    def test_who_leaves_is_not_waited_for(self, port):
+        """The search is cancelled with the connection; and only some are made at once."""
+        cancelled = []
+        running = port(kept=lambda url: Deferred(lambda _: cancelled.append(url)))
+        wires = [running.raw("GET", f"/api/why?url=http://a.example/{n}")[0] for n in range(AT_ONCE)]
+        refused = running.ask("GET", "/api/why?url=http://a.example/9")
+        assert (refused.status, "too many" in refused.json["error"]) == (400, True)
+        wires[0].loseConnection()
+        assert cancelled == ["http://a.example/0"]
+        later: Deferred[object] = Deferred()
+        running.live._stories._kept = lambda _: later
+        wire, raw = running.raw("GET", "/api/why?url=http://a.example/1")
+        assert raw == b""
+        later.callback([STORY])
+        assert len(Answer(wire.value()).json["stories"]) == 1
+
+    def test_a_bug(self, port):
+        """Is told to the log, and to who asked that it has it."""
+        running = port(kept=lambda _: fail(ZeroDivisionError()))
+        with capturedLogs() as events:
+            answer = running.ask("GET", "/api/why?url=http://a.example/1")
+        assert (answer.status, answer.json["error"]) == (500, "a bug: the log has it")
+        assert [event["log_failure"].type for event in events] == [ZeroDivisionError]
+        assert running.ask("GET", "/api/why").status == 400

@@ -136,6 +136,29 @@ class TestVerdict:
         assert not asked.check(f"{HOST}/x").allowed
 
 
+class TestExplaining:
+    def test_what_is_known_is_told_and_nobody_asked(self):
+        """Before anybody needed it, while it comes, and what it says then: by whom a URL is allowed or denied."""
+        asked = site(None)
+        url = parse(f"{HOST}/private/x")
+        assert asked.robots.explain(url) == "nobody has asked for it yet"
+        assert asked.asked == []
+        asked.robots.check(url)
+        assert asked.robots.explain(url) == "it is being asked for"
+        asked.waiting[0].callback(rules("Disallow: /private/"))
+        assert asked.robots.explain(url) == f"robots_denied: {HOST}/robots.txt line 2: Disallow: /private/"
+        assert asked.robots.explain(parse("http://example.com./x")) == (
+            f"allowed: {HOST}/robots.txt: no line is about it"
+        )
+        assert len(asked.asked) == 1
+
+    def test_what_could_not_be_read(self):
+        """Is told with the reason."""
+        asked = site(response(503))
+        asked.check(f"{HOST}/x")
+        assert asked.robots.explain(parse(f"{HOST}/x")).startswith(f"robots_unreachable: {HOST}/robots.txt: status 503")
+
+
 class TestAnswers:
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 418, 451, 499])
     def test_a_client_error_allows_all(self, status):

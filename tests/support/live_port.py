@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from steered_run import Going
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
 
@@ -17,6 +19,7 @@ from crawler.config.options.monitor import Place
 from crawler.models import Input, Record
 from crawler.monitor.dashboard.live import Hello, Live
 from crawler.monitor.dashboard.server import Dashboard
+from crawler.monitor.dashboard.story import Kept
 
 TOKEN = "a-token-of-sixteen-or-more"
 PLACE = Place("127.0.0.1", 8080)
@@ -42,7 +45,7 @@ class Wire(StringTransport):
     def _end(self) -> None:
         if not self.gone:
             self.gone = True
-            self.protocol.connectionLost(None)
+            self.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 class Answer:
@@ -99,7 +102,7 @@ class Page:
 class Port:
     """A dashboard in memory, in front of a run under a Clock."""
 
-    def __init__(self, run: Going | None, clock: Any) -> None:
+    def __init__(self, run: Going | None, clock: Any, kept: Kept | None = None) -> None:
         self.run = run
         self.clock = clock
         self.wall = 1_000.0
@@ -107,7 +110,7 @@ class Port:
         def hello(control: Any) -> Hello:
             return Hello("1.0", "urls.txt", False, None, control.most_concurrency, 5.0)
 
-        self.live = Live(lambda: self.control, hello, reactor=clock, wall=lambda: self.wall)
+        self.live = Live(lambda: self.control, hello, reactor=clock, wall=lambda: self.wall, kept=kept)
         self.dashboard = Dashboard(self.live, reactor=clock)
         self.stopped = 0
         self.dashboard.open(self, PLACE, TOKEN)
@@ -178,9 +181,9 @@ def open_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Port]]
     """What opens a port in front of a run of so many URLs with these options; in the end nothing is left of them."""
     ports: list[tuple[Going, Port]] = []
 
-    def start(number: int = 6, **options: object) -> Port:
+    def start(number: int = 6, kept: Kept | None = None, **options: object) -> Port:
         run = Going(monkeypatch, number, **options)
-        ports.append((run, Port(run, run.clock)))
+        ports.append((run, Port(run, run.clock, kept)))
         return ports[-1][1]
 
     yield start

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,6 +20,7 @@ from crawler.engine.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.history import History
 from crawler.monitor.dashboard.hosts import HostTable
+from crawler.monitor.dashboard.story import Kept, Stories, Told
 from crawler.monitor.dashboard.verbs import Hosts, Records, read, read_id
 from crawler.monitor.guard import taken
 from crawler.printable import json_bytes
@@ -66,6 +68,7 @@ class Live:
         *,
         reactor: Any,
         wall: Callable[[], float] = time.time,
+        kept: Kept | None = None,
     ) -> None:
         self._control = control
         self._hello = hello
@@ -73,6 +76,7 @@ class Live:
         self._history = History()
         self.newest = Newest(wall)
         self.hosts = HostTable(self._host_rows, time.monotonic)
+        self._stories = Stories(self.newest, self.hosts, kept)
         self._log = Logger()
         self._frames = LoopingCall(self._guarded, self._frame)
         self._steps = LoopingCall(self._guarded, self._step)
@@ -170,6 +174,10 @@ class Live:
                 about.append(at_host(row, newest))
         after = [seen for seen in newest if seen.number > view.after]
         return Drilled(view.of, view.key, self.newest.number, after, [*filter(None, about)])
+
+    def story(self, url: str) -> Deferred[Told]:
+        """The story of a URL. Raises ValueError."""
+        return self._stories.tell(url, self.running())
 
     def _step(self) -> None:
         control = self._control()
@@ -288,9 +296,12 @@ class _Page:
             else:
                 verb.run(self._live.running())
         except ValueError as error:
-            self.say(json_bytes({"type": "answer", "id": number, "error": str(error)}))
+            self._answer(number, str(error))
         else:
-            self.say(json_bytes({"type": "answer", "id": number, "error": None}))
+            self._answer(number, None)
+
+    def _answer(self, number: int, error: str | None) -> None:
+        self.say(json_bytes({"type": "answer", "id": number, "error": error}))
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:  # noqa: ARG002
         self.transport.loseConnection(UNSUPPORTED)

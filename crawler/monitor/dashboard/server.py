@@ -11,15 +11,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.websocket import WebSocketResource
 
 from crawler.config.options.monitor import Place
 from crawler.models import Record, Response
 from crawler.monitor.dashboard.live import Live
-from crawler.monitor.dashboard.verbs import CHANGES, VIEWS, Hosts, Records, read_change, read_view
+from crawler.monitor.dashboard.verbs import CHANGES, VIEWS, Hosts, Records, Why, read_change, read_view
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, recognise, taken
 from crawler.printable import json_bytes
 
@@ -28,6 +30,7 @@ MAX_TICKETS: Final = 64
 
 _KINDS: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 _JSON: Final = "application/json"
+_log = Logger()
 
 
 class Dashboard:
@@ -129,6 +132,8 @@ class _Everything(Resource):
         body: Any = request.content
         try:
             match method, name:
+                case "GET", "why":
+                    return _later(request, self._live.story(read_view(Why, _query(request)).url))
                 case "POST", "ticket":
                     return _answer(request, json_bytes({"ticket": self._ticket()}))
                 case "GET", "status":
@@ -163,6 +168,24 @@ def _query(request: Request) -> dict[str, str]:
     return {
         name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace") for name, values in request.args.items()
     }
+
+
+def _later(request: Request, answer: Deferred[Any]) -> int:
+    """Answer when it is known; who is gone by then has it cancelled."""
+
+    def send(body: bytes) -> None:
+        request.setHeader("Content-Length", str(len(body)))
+        request.write(body)
+        request.finish()
+
+    def failed(failure: Failure) -> None:
+        if failure.check(CancelledError) is None:  # a bug
+            _log.failure("a bug in the live page", failure)
+            send(_error(request, 500, "a bug: the log has it"))
+
+    request.notifyFinish().addErrback(lambda _: answer.cancel())
+    answer.addCallback(lambda known: send(_answer(request, json_bytes(known)))).addErrback(failed)
+    return NOT_DONE_YET
 
 
 def _answer(request: Request, body: bytes, kind: str = _JSON) -> bytes:

@@ -13,7 +13,7 @@ from crawler.stats.newest import Of
 SortKey = Literal["host", "queued", "in_flight", "limit", "delay", "binding", "done", "failed", "http_errors", "robots"]
 
 MOST_ROWS: Final = 500
-MAX_KEY: Final = 2_000
+MAX_KEY: Final = 4_000
 
 
 class _Verb(msgspec.Struct, forbid_unknown_fields=True, tag_field="verb"):
@@ -96,14 +96,21 @@ Change = Pause | Resume | Concurrency | PerHost | Delay | Add | Drop | Stop
 CHANGES: Final = frozenset(str(verb.__struct_config__.tag) for verb in get_args(Change))
 """The names of these verbs."""
 
-VIEWS: Final = ("status", "hosts", "records")
+VIEWS: Final = ("status", "hosts", "records", "why")
 """What can be asked for and changes nothing, beside the names of those."""
 
+
+class Why(_Verb, tag="why", kw_only=True):
+    """The story of a URL; of the API alone."""
+
+    url: Annotated[str, msgspec.Meta(max_length=MAX_KEY)]
+
+
 View = Hosts | Records
-"""What shows something and changes nothing."""
+"""What a page asks for to be shown it."""
 
 _MESSAGES: Final = msgspec.json.Decoder(Change | View)
-Shown = TypeVar("Shown", Hosts, Records)
+Shown = TypeVar("Shown", Hosts, Records, Why)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, object])
 
 

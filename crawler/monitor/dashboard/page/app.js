@@ -8,9 +8,10 @@
 //   hosts.js       the table of hosts
 //   newest.js      the records that came last
 //   drill.js       those behind a number
+//   story.js       all that is known of one URL
 //
 // Those stand on document.js (elements), numbers.js (numbers as text) and timing.js (when to draw), and know nothing
-// of each other, but that drill.js shows a list of newest.js. Here is what goes from one to another.
+// of each other, but that drill.js and story.js show lists as newest.js does. Here is what goes from one to another.
 
 import { showAnswers } from './answers.js';
 import { Connection, takeToken } from './connection.js';
@@ -21,6 +22,7 @@ import { Newest } from './newest.js';
 import { Timeline } from './plots.js';
 import { Progress, showState } from './progress.js';
 import { Steering, notice } from './steering.js';
+import { StoryTeller } from './story.js';
 import { onceAFrame } from './timing.js';
 
 const REFUSED = 'the token of this page is not (or no longer) that of the run: open the address that the run shows';
@@ -42,6 +44,7 @@ class Page {
   #httpErrors = new Newest(byId('http-errors'));
   #failures = new Newest(byId('failures'));
   #drill = new Drill((what) => this.#connection.ask('records', what));
+  #stories = new StoryTeller((url) => this.#connection.get('why', { url }));
   #status = null;
   #time = '';
   #isOver = false;

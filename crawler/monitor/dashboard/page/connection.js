@@ -75,6 +75,17 @@ export class Connection {
     return new Promise((fulfil) => this.#answers.set(id, fulfil));
   }
 
+  /** What the API shows under a name, which a connection need not be open for; `{ error }` where that cannot be had. */
+  async get(view, fields = {}) {
+    try {
+      const headers = { Authorization: `Bearer ${this.#token}` };
+      const response = await fetch(`api/${view}?${new URLSearchParams(fields)}`, { headers });
+      return await response.json();
+    } catch {
+      return { error: UNREACHABLE };
+    }
+  }
+
   #receive(message) {
     if (message.type === 'answer') {
       this.#answers.get(message.id)?.(message.error);

@@ -51,8 +51,9 @@ export class Drill {
     this.#look();
   }
 
-  #look() {
-    this.#ask({ ...this.#what, after: this.#last });
+  async #look() {
+    const error = await this.#ask({ ...this.#what, after: this.#last });
+    if (error !== null && !this.#last) tell(byId('drill-none'), error);
   }
 }
 

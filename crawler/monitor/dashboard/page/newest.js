@@ -41,13 +41,22 @@ export function makeRecord(record) {
   const row = make('li', MARKS[kind] ?? kind);
   const facts = [timeOfDay(at), seconds && duration(seconds), bytes && size(bytes), message || title];
   row.append(
-    make('span', 'mark', error ?? String(status)),
+    makeMark(error ?? String(status), url),
     makeUrl(url),
     make('p', 'dim', facts.filter(Boolean).join(' · ')),
   );
   if (finalUrl) row.append(beside('led to', finalUrl));
   if (via) row.append(beside('from', via));
   return row;
+}
+
+/** How it ended, which opens its story; see story.js. */
+function makeMark(text, url) {
+  const mark = make('button', 'mark open', text);
+  mark.type = 'button';
+  mark.dataset.why = url;
+  mark.setAttribute('aria-label', `${text}, story of ${url}`);
+  return mark;
 }
 
 /** Another URL, and what it has to do with the record. */
