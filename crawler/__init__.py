@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 from crawler.version import __version__
 
 if TYPE_CHECKING:
-    from crawler.api import Crawler, crawl, fetch_all, fetch_all_async, stream
+    from crawler.api import Crawler, crawl, crawl_async, fetch_all, fetch_all_async, stream, stream_async
+    from crawler.api.asynchronous import AsyncSession
+    from crawler.api.session import Session
     from crawler.config.config import Config
     from crawler.config.sources import ConfigError
     from crawler.config.typed import Options
@@ -34,9 +36,11 @@ if TYPE_CHECKING:
     from crawler.seeds.asked import Request
     from crawler.sinks.tables.arrow import records_table
     from crawler.spiders.spider import Spider
+    from crawler.stats.stats import Snapshot
 
 __all__ = [
     "CODES",
+    "AsyncSession",
     "CodedError",
     "Config",
     "ConfigError",
@@ -45,16 +49,21 @@ __all__ = [
     "Options",
     "Record",
     "Request",
+    "Session",
+    "Snapshot",
     "Spider",
     "__version__",
     "crawl",
+    "crawl_async",
     "fetch_all",
     "fetch_all_async",
     "records_table",
     "stream",
+    "stream_async",
 ]
 
 _HOME = {
+    "AsyncSession": "api.asynchronous",
     "CODES": "errors",
     "CodedError": "errors",
     "Config": "config.config",
@@ -65,11 +74,15 @@ _HOME = {
     "Record": "models",
     "Request": "seeds.asked",
     "Spider": "spiders.spider",
+    "Session": "api.session",
+    "Snapshot": "stats.stats",
     "crawl": "api",
+    "crawl_async": "api",
     "fetch_all": "api",
     "fetch_all_async": "api",
     "records_table": "sinks.tables.arrow",
     "stream": "api",
+    "stream_async": "api",
 }
 
 

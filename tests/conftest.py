@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loopback import Gate, eventually, opened_gate, ours
 from object_server import ObjectServer, object_server, set_environment
 from real_peers import Peer, running_httpbin
 
@@ -60,3 +62,20 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty folder, in which the test runs."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    with opened_gate() as gate:
+        yield gate
+
+
+@pytest.fixture
+def nothing_left(site: RunningSite) -> Iterator[None]:
+    """After the test there are as many descriptors and threads as before."""
+    gc.collect()
+    assert eventually(lambda: not site.site.open_connections)
+    before = ours()
+    yield
+    assert eventually(lambda: not site.site.open_connections)
+    assert eventually(lambda: ours() == before), f"{before} -> {ours()}"

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from loopback import Gate, eventually
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.selectreactor import SelectReactor
 from twisted.python import threadable
@@ -38,91 +38,11 @@ ROOT = Path(__file__).parent.parent
 HELLO = "/hello/english.html"
 
 
-class Gate(ThreadingHTTPServer):
-    """A server that answers /held only when `open` is set; `arrived` tells that somebody asked."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _GateHandler)
-        self.open, self.arrived = threading.Event(), threading.Event()
-        self.asked: list[str] = []
-
-    def url(self, path: str = "/held") -> str:
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class _GateHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Gate
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        if self.path.startswith("/held"):
-            self.server.arrived.set()
-            self.server.open.wait(20)
-        try:
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-        except OSError:
-            self.close_connection = True  # the client has given up
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
-
-
-@contextmanager
-def opened_gate() -> Iterator[Gate]:
-    gate = Gate()
-    serving = threading.Thread(target=gate.serve_forever, kwargs={"poll_interval": 0.01})
-    serving.start()
-    try:
-        yield gate
-    finally:
-        gate.open.set()
-        gate.shutdown()
-        serving.join()
-        gate.server_close()
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    with opened_gate() as gate:
-        yield gate
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[RunningSite]:
     with running_site() as site:
         fetch_all([site.url()])  # whatever a process opens once, it opens now
         yield site
-
-
-def ours() -> tuple[int, int]:
-    """The descriptors and threads of this process, but for the two ends of what the loopback servers hold open."""
-    return len(list(Path("/dev/fd").iterdir())), threading.active_count()
-
-
-def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Whether something becomes true: other threads may still be closing what they had."""
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.002)
-    return bool(true())
-
-
-@pytest.fixture
-def nothing_left(site: RunningSite) -> Iterator[None]:
-    """After the test there are as many descriptors and threads as before."""
-    gc.collect()
-    assert eventually(lambda: not site.site.open_connections)
-    before = ours()
-    yield
-    assert eventually(lambda: not site.site.open_connections)
-    assert eventually(lambda: ours() == before), f"{before} -> {ours()}"
 
 
 def codes(records: list[Record]) -> list[str | int | None]:
@@ -186,15 +106,6 @@ def test_four_threads_at_once(site, nothing_left):
     for number in range(4):
         assert [r.url for r in results[number]] == [site.url(f"/p/{number * 10 + n}.html") for n in range(10)]
         assert codes(results[number]) == [200] * 10
-
-
-def test_in_a_notebook(site, nothing_left):
-    """It blocks, but works, where an asyncio loop is running: a notebook calls it like that."""
-
-    async def cell() -> list[Record]:
-        return fetch_all([site.url(HELLO)])
-
-    assert codes(asyncio.run(cell())) == [200]
 
 
 def test_nothing_to_fetch(nothing_left):

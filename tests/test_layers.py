@@ -213,6 +213,7 @@ def test_rooms_are_small() -> None:
         (
             "crawler.monitor",
             {
+                "crawler.api.notebook",
                 "crawler.cli.answers",
                 "crawler.cli.main",
                 "crawler.cli.terminal",

@@ -11,14 +11,21 @@ import pytest
 
 import crawler
 from crawler import api, errors, models
+from crawler.api import asynchronous, session
 from crawler.config import config, sources, typed
 from crawler.seeds import asked
 from crawler.sinks.tables import arrow
 from crawler.spiders import spider
+from crawler.stats import stats
 
 ROOT = Path(__file__).parent.parent
 
 HOMES = {
+    "AsyncSession": asynchronous,
+    "Session": session,
+    "Snapshot": stats,
+    "crawl_async": api,
+    "stream_async": api,
     "CODES": errors,
     "CodedError": errors,
     "Config": config,
@@ -73,19 +80,22 @@ def parameters(name: str) -> list[tuple[str, object]]:
     return [(parameter.name, parameter.kind) for parameter in found]
 
 
-@pytest.mark.parametrize("name", ["fetch_all", "fetch_all_async", "stream"])
+@pytest.mark.parametrize("name", ["fetch_all", "fetch_all_async", "stream", "stream_async"])
 def test_the_ways_to_fetch_take_the_same(name: str) -> None:
     """Whoever knows one of them knows all."""
     assert parameters(name) == [
         ("urls", inspect.Parameter.POSITIONAL_OR_KEYWORD),
         ("login", inspect.Parameter.KEYWORD_ONLY),
+        ("on_record", inspect.Parameter.KEYWORD_ONLY),
+        ("on_progress", inspect.Parameter.KEYWORD_ONLY),
         ("options", inspect.Parameter.VAR_KEYWORD),
     ]
 
 
-def test_a_crawl_takes_a_function_too() -> None:
+@pytest.mark.parametrize("name", ["crawl", "crawl_async"])
+def test_a_crawl_takes_a_function_too(name: str) -> None:
     """Beside its seeds and the same options."""
-    assert parameters("crawl") == [
+    assert parameters(name) == [
         ("seeds", inspect.Parameter.POSITIONAL_OR_KEYWORD),
         ("parse", inspect.Parameter.KEYWORD_ONLY),
         ("on_error", inspect.Parameter.KEYWORD_ONLY),
@@ -93,8 +103,24 @@ def test_a_crawl_takes_a_function_too() -> None:
         ("item", inspect.Parameter.KEYWORD_ONLY),
         ("pipelines", inspect.Parameter.KEYWORD_ONLY),
         ("login", inspect.Parameter.KEYWORD_ONLY),
+        ("on_record", inspect.Parameter.KEYWORD_ONLY),
+        ("on_progress", inspect.Parameter.KEYWORD_ONLY),
         ("options", inspect.Parameter.VAR_KEYWORD),
     ]
+
+
+VERBS = ["abort", "fetch", "fetch_all", "get", "post", "stream"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_both_sessions_have_the_same_verbs(verb: str) -> None:
+    """With the same parameters and the same words; only that the ones of asyncio are awaited."""
+    blocking, awaited = getattr(crawler.Session, verb), getattr(crawler.AsyncSession, verb)
+    assert list(inspect.signature(blocking).parameters.items()) == list(inspect.signature(awaited).parameters.items())
+    assert inspect.getdoc(blocking) == inspect.getdoc(awaited)
+    public = {name for name in dir(crawler.Session) if not name.startswith("_")}
+    assert public == {*VERBS, "close"}
+    assert {name for name in dir(crawler.AsyncSession) if not name.startswith("_")} == {*VERBS, "aclose"}
 
 
 def test_everything_public_says_what_it_is() -> None:

@@ -1,20 +1,21 @@
-"""A run for each call: fetch_all, stream, crawl, and for asyncio fetch_all_async."""
+"""A run for each call: fetch_all, stream, crawl; and for asyncio fetch_all_async, stream_async, crawl_async."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
+from crawler.api.blocking import refuse_to_block
+from crawler.api.watching import OnProgress, OnRecord, Watch
 from crawler.config.config import Config
 from crawler.config.options.cookies import SESSION
 from crawler.fetch.connect.dial import Dial
 from crawler.models import Record
 from crawler.run.composition import Crawler
-from crawler.run.reactors import in_reactor_thread
 from crawler.run.thread import RunThread
 from crawler.sinks import Sink
-from crawler.sinks.memory import ListSink, QueueSink
+from crawler.sinks.memory import PATIENCE, ListSink, LoopQueueSink, QueueSink
 
 if TYPE_CHECKING:
     from crawler.config.typed import Options
@@ -24,31 +25,55 @@ if TYPE_CHECKING:
     from crawler.spiders.spider import Spider
 
 
-def fetch_all(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]) -> list[Record]:
+def fetch_all(
+    urls: Iterable[Any],
+    *,
+    login: Login | None = None,
+    on_record: OnRecord | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[Options],
+) -> list[Record]:
     """Fetch the URLs and return one Record each, in their order. Blocks; `options` are those of Config, by name.
 
     An item is text, a `Request`, or a dict with the keys of one (`url`, `method`, `headers`, `json`, `meta` ...).
 
     Works again and again, in several threads at once, and in a notebook. Ctrl-C drains and raises KeyboardInterrupt.
     Raises ConfigError for a bad option, CodedError when an output cannot be written, RuntimeError in the thread of a
-    running Twisted reactor (use Crawler there), and whatever the iterable raises, once what it gave was fetched.
+    running Twisted reactor (use Crawler there) and in a coroutine (await fetch_all_async there; a notebook's cell is
+    welcome), and whatever the iterable raises, once what it gave was fetched.
+
+    `on_record` is called with each record as it comes, `on_progress` about five times a second, and at the end, with a
+    `Snapshot` of how far the run is: both in the thread of the caller, while the fetching goes on. What they raise ends
+    it. A notebook shows that as a bar, unless `progress=False`.
     """
     config = _config(options, login)
-    _refuse_to_block()
+    refuse_to_block("await crawler.fetch_all_async(urls)")
+    watch = Watch(on_record, on_progress, bar=config.progress)
     records = ListSink()
-    RunThread().run(_crawler(config, urls, records, login=login))
+    if watch.wanted:
+        for _ in _stream(config, urls, records, login=login, watch=watch, drains=True):
+            pass
+    else:
+        RunThread().run(_crawler(config, urls, [records], login=login))
     return records.records
 
 
-def stream(urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]) -> Iterator[Record]:
+def stream(
+    urls: Iterable[Any],
+    *,
+    login: Login | None = None,
+    on_record: OnRecord | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[Options],
+) -> Iterator[Record]:
     """Fetch the URLs and yield Records as they come, however many: memory stays bounded.
 
-    When the consumer stops, the fetching stops. `options` and errors are those of fetch_all, the latter after the last
-    record; `ordered=True` keeps the order.
+    When the consumer stops, the fetching stops. `options`, functions and errors are those of fetch_all, the latter
+    after the last record; `ordered=True` keeps the order.
     """
     config = _config(options, login)
-    _refuse_to_block()
-    return _stream(config, urls, login=login)
+    refuse_to_block("async for record in crawler.stream_async(urls)")
+    return _stream(config, urls, login=login, watch=Watch(on_record, on_progress, bar=config.progress))
 
 
 def crawl(
@@ -60,6 +85,8 @@ def crawl(
     item: Any = None,
     pipelines: Iterable[Pipeline] = (),
     login: Login | None = None,
+    on_record: OnRecord | None = None,
+    on_progress: OnProgress | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Record]:
     """Crawl from the seeds and yield a Record for each page as it comes: `stream` with `recursive=True`.
@@ -89,16 +116,28 @@ def crawl(
     what is not caught there ends the run with CodedError `login_failed`, before any seed is asked for. The other
     ways to fetch take it, too.
     """
+    config, spider = _crawl(
+        options,
+        seeds,
+        parse=parse,
+        on_error=on_error,
+        on_start=on_start,
+        item=item,
+        pipelines=pipelines,
+        login=login,
+    )
+    refuse_to_block("async for record in crawler.crawl_async(seeds)")
+    watch = Watch(on_record, on_progress, bar=config.progress)
+    return _stream(config, None, spider=spider, watch=watch)
+
+
+def _crawl(options: Options, seeds: Iterable[Any] | Spider | type[Spider], **functions: Any) -> tuple[Config, Spider]:
     from crawler.spiders.spider import items_of, spider_of
 
-    spider = spider_of(
-        seeds, parse=parse, on_error=on_error, on_start=on_start, item=item, pipelines=pipelines, login=login
-    )
+    spider = spider_of(seeds, **functions)
     items_of(spider)
     options = {"recursive": True, **spider.options, **options}  # type: ignore[typeddict-item]
-    config = _config(options, spider.login)
-    _refuse_to_block()
-    return _stream(config, None, spider=spider)
+    return _config(options, spider.login), spider
 
 
 def _config(options: Options, login: Login | None) -> Config:
@@ -109,30 +148,61 @@ def _config(options: Options, login: Login | None) -> Config:
 
 
 def _stream(
-    config: Config, urls: Iterable[Any] | None, *, login: Login | None = None, spider: Spider | None = None
+    config: Config,
+    urls: Iterable[Any] | None,
+    *sinks: Sink,
+    login: Login | None = None,
+    spider: Spider | None = None,
+    watch: Watch,
+    drains: bool = False,
 ) -> Iterator[Record]:
     run = RunThread()
-    records = QueueSink(run)
+    records = QueueSink(run, patience=watch.interval or PATIENCE, idle=watch.progress)
     run.outcome.add_done_callback(lambda _: records.close())
     try:
-        run.start(_crawler(config, urls, records, login=login, spider=spider))
-        yield from records
-    except BaseException:  # the consumer goes away, or was interrupted
+        run.start(_crawler(config, urls, [*sinks, records], login=login, spider=spider, watch=watch))
+        for record in records:
+            watch.record(record)
+            watch.progress()
+            yield record
+    except BaseException as error:  # the consumer goes away, or was interrupted
         records.stop()
-        run.abort()
-        run.join()
+        if drains and isinstance(error, KeyboardInterrupt):
+            run.wind_up()
+        else:
+            run.abort()
+            run.join()
+        watch.leave()
         raise
-    run.outcome.result()
+    try:
+        run.outcome.result()
+    except BaseException:
+        watch.leave()
+        raise
+    watch.end()
 
 
 async def fetch_all_async(
-    urls: Iterable[Any], *, login: Login | None = None, **options: Unpack[Options]
+    urls: Iterable[Any],
+    *,
+    login: Login | None = None,
+    on_record: OnRecord | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[Options],
 ) -> list[Record]:
-    """fetch_all for asyncio: the loop goes on meanwhile. Cancelling the task gives the fetching up at once."""
+    """fetch_all for asyncio: the loop goes on meanwhile. Cancelling the task gives the fetching up at once.
+
+    `on_record` and `on_progress` are called in the loop, and may be `async def`.
+    """
     config = _config(options, login)
+    watch = Watch(on_record, on_progress, bar=config.progress, awaits=True)
     records = ListSink()
+    if watch.wanted:
+        async for _ in _stream_async(config, urls, records, login=login, watch=watch):
+            pass
+        return records.records
     run = RunThread()
-    run.start(_crawler(config, urls, records, login=login))
+    run.start(_crawler(config, urls, [records], login=login))
     over = asyncio.wrap_future(run.outcome)
     try:
         await asyncio.shield(over)
@@ -143,22 +213,104 @@ async def fetch_all_async(
     return records.records
 
 
+def stream_async(
+    urls: Iterable[Any],
+    *,
+    login: Login | None = None,
+    on_record: OnRecord | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[Options],
+) -> AsyncGenerator[Record]:
+    """The stream of asyncio, for `async for`. The fetching waits while records are not taken.
+
+    When the loop over it is left, or its task cancelled, the fetching stops. `on_record` and `on_progress` are called
+    in the event loop, and may be `async def`.
+    """
+    config = _config(options, login)
+    watch = Watch(on_record, on_progress, bar=config.progress, awaits=True)
+    return _stream_async(config, urls, login=login, watch=watch)
+
+
+def crawl_async(
+    seeds: Iterable[Any] | Spider | type[Spider] = (),
+    *,
+    parse: Parse | Sequence[Parse] | None = None,
+    on_error: Parse | None = None,
+    on_start: Callable[[], Iterable[Any]] | None = None,
+    item: Any = None,
+    pipelines: Iterable[Pipeline] = (),
+    login: Login | None = None,
+    on_record: OnRecord | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[Options],
+) -> AsyncGenerator[Record]:
+    """crawl for asyncio: what it takes, and the records for `async for`, as stream_async has them.
+
+    Parse functions run in the thread of the run, as in crawl. What an `async def` of them awaits belongs to the event
+    loop of that thread, not to the caller's.
+    """
+    config, spider = _crawl(
+        options,
+        seeds,
+        parse=parse,
+        on_error=on_error,
+        on_start=on_start,
+        item=item,
+        pipelines=pipelines,
+        login=login,
+    )
+    watch = Watch(on_record, on_progress, bar=config.progress, awaits=True)
+    return _stream_async(config, None, spider=spider, watch=watch)
+
+
+async def _stream_async(
+    config: Config,
+    urls: Iterable[Any] | None,
+    *sinks: Sink,
+    login: Login | None = None,
+    spider: Spider | None = None,
+    watch: Watch,
+) -> AsyncGenerator[Record]:
+    run = RunThread()
+    records = LoopQueueSink(run, asyncio.get_running_loop(), patience=watch.interval)
+    run.outcome.add_done_callback(lambda _: records.close())
+    run.start(_crawler(config, urls, [*sinks, records], login=login, spider=spider, watch=watch))
+    try:
+        while not records.over:
+            record = await records.take()
+            for told in (None if record is None else watch.record(record), watch.progress()):
+                if told is not None:
+                    await told
+            if record is not None:
+                yield record
+    except BaseException:  # the consumer goes away, or was cancelled
+        records.stop()
+        run.abort()
+        await asyncio.wait([asyncio.wrap_future(run.outcome)])  # for the sockets to be closed
+        watch.leave()
+        raise
+    try:
+        await asyncio.wrap_future(run.outcome)
+    except BaseException:
+        watch.leave()
+        raise
+    if (told := watch.end()) is not None:
+        await told
+
+
 def _crawler(
     config: Config,
     urls: Iterable[Any] | None,
-    sink: Sink,
+    sinks: Sequence[Sink],
     *,
     login: Login | None = None,
     spider: Spider | None = None,
+    watch: Watch | None = None,
 ) -> Callable[[Any, Dial], Crawler]:
-    return lambda reactor, dial: Crawler(
-        config, reactor=reactor, urls=urls, sinks=[sink], dial=dial, login=login, spider=spider
-    )
+    def make(reactor: Any, dial: Dial) -> Crawler:
+        crawler = Crawler(config, reactor=reactor, urls=urls, sinks=sinks, dial=dial, login=login, spider=spider)
+        if watch is not None:
+            watch.follow(reactor, crawler)
+        return crawler
 
-
-def _refuse_to_block() -> None:
-    if in_reactor_thread():
-        raise RuntimeError(
-            "this would block the running reactor: use crawler.Crawler(config, reactor=reactor).run(), "
-            "which returns a Deferred"
-        )
+    return make

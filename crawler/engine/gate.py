@@ -1,7 +1,7 @@
 """The gate: may this request be made at all, now? Asked at each visit, after politeness has let its host have a turn.
 
-In this order: is there a page left (--max-pages), was the host given up, has the URL proved to be a trap since it was
-queued, what does its robots.txt say.
+In this order: does anybody still want it, is there a page left (--max-pages), was the host given up, has the URL proved
+to be a trap since it was queued, what does its robots.txt say.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Gate:
         self._begun = set(begun)
         self._begin = begin
         self._told: dict[int, Verdict] = {}
+        self._given_up: set[int] = set()
         self._named: set[str] = set()
         self._dry_run = dry_run
         self._traps = traps
@@ -77,6 +78,8 @@ class Gate:
     def check(self, request: Request) -> Ruling | Deferred[Ruling | None] | None:
         """None: go on. The Deferred fails with CancelledError, or CodedError where a job cannot be kept."""
         number = request.id
+        if number in self._given_up:
+            return self._refused(request, CodedError("interrupted", "it was given up by those who asked for it"))
         if request.ask is not None and request.ask.withheld:
             names = ", ".join(request.ask.withheld)
             return self._refused(
@@ -125,8 +128,14 @@ class Gate:
         now = self._clock()
         self._politeness.host(request.url.host_key, now).asked(now)
 
+    def give_up(self, number: int) -> None:
+        """Nobody waits for this input any more, which has no record yet."""
+        self._given_up.add(number)
+
     def ended(self, number: int) -> None:
         """An input has its record."""
+        if self._given_up:
+            self._given_up.discard(number)
         if self._max_pages is None:
             return
         self._begun.discard(number)

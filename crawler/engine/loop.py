@@ -131,14 +131,19 @@ class Crawl:
         if not self._stopping:
             self._stopping = True
             self.wake()
-            timer = self._clock.callLater(grace, self.abort)
-            self._ended.addCallback(_cancel, timer)
+            self._ended.addCallback(_cancel, self._clock.callLater(grace, self.abort))
 
     def abort(self) -> None:
         """Start nothing new and close every socket now; the URLs in the air go back to the frontier."""
         self._stopping = True
         self.wake()
         for flight in list(self._flights.values()):
+            flight.cancel()
+
+    def give_up(self, number: int) -> None:
+        """Nobody waits for this input any more: its socket is closed, and in its turn it ends as `interrupted`."""
+        self._gate.give_up(number)
+        if (flight := self._flights.get(number)) is not None:
             flight.cancel()
 
     # What may be changed while it runs.
@@ -208,16 +213,14 @@ class Crawl:
 
     def _something_happens(self) -> Deferred[None]:
         """Fires when a task ends, when there is more to read, or at the next host's time."""
-        wake: Deferred[None] = Deferred()
-        self._wake = wake
+        self._wake = wake = Deferred[None]()
         now = self._clock.seconds()
         at: float | None = None
         if not self._must_wait:
             ready = now if self._admission.more else self._frontier.ready_at(now)
             at = self._paused_until if now < self._paused_until else ready
         if at is not None:
-            timer = self._clock.callLater(max(0.0, at - now), self.wake)
-            wake.addCallback(_cancel, timer)
+            wake.addCallback(_cancel, self._clock.callLater(max(0.0, at - now), self.wake))
         return wake
 
     def wake(self) -> None:
@@ -230,8 +233,7 @@ class Crawl:
         """Something that no record can tell: the run ends, nothing is reported done that was not written."""
         if self._disposition.fatal is None:
             self._disposition.fatal = error
-            timer = self._clock.callLater(0, self.abort)
-            self._ended.addCallback(_cancel, timer)
+            self._ended.addCallback(_cancel, self._clock.callLater(0, self.abort))
         self._stopping = True
 
     # The visit.
@@ -254,8 +256,7 @@ class Crawl:
                 else:
                     self._unrecorded.append(EndedVisit(request, None, 0.0, ruling.error))
                 return
-            started = self._clock.seconds()
-            asked = True
+            started, asked = self._clock.seconds(), True
             fresh = request.id in self._stale
             self._stale.discard(request.id)
             answers = self._answers.pop(request.id, 0) if self._answers else 0

@@ -19,7 +19,7 @@ from crawler.run.inputs import Inputs, archives_of, offline, open_inputs
 from crawler.run.outputs import Outputs, open_outputs
 from crawler.run.parts import Parts
 from crawler.run.work import Work
-from crawler.seeds.feed import DirectFeed, Feed, ThreadFeed
+from crawler.seeds.feed import DirectFeed, Feed, LiveFeed, ThreadFeed
 from crawler.sinks import Sink
 from crawler.sinks.tee import Tee
 from crawler.stats.stats import Snapshot, Stats
@@ -44,13 +44,13 @@ class Crawler:
 
     Records go to the outputs of the config and to `sinks`, which are closed in the end; `bodies` says whether the sinks
     want the body that rides along with a record: with `ordered` it has to wait in memory. `urls` replaces the inputs of
-    the config. With a `dial` the connections use it instead of the reactor's own transports. `parse` is the function of
-    a crawl that reads each page, or several, of which the first is the default; a `spider` is all that crawl() takes,
-    and where there are no `urls` it says where to begin. `stats` may be read at any time;
-    `notes` has sentences about a job that goes on, and `books` what became of all its inputs, once this run has ended.
-    `login` is what is asked for before the first URL: see crawl(). `control` is there once it has begun; `parts` are
-    what fetches, and no promise to anybody outside. `say` is told where the monitors of the config are; without it that
-    goes to stderr.
+    the config; a LiveFeed of them is asked for as long as it is not ended. With a `dial` the connections use it instead
+    of the reactor's own transports. `parse` is the function of a crawl that reads each page, or several, of which the
+    first is the default; a `spider` is all that crawl() takes, and where there are no `urls` it says where to begin.
+    `stats` may be read at any time; `notes` has sentences about a job that goes on, and `books` what became of all its
+    inputs, once this run has ended. `login` is what is asked for before the first URL: see crawl(). `control` is there
+    once it has begun; `parts` are what fetches, and no promise to anybody outside. `say` is told where the monitors of
+    the config are; without it that goes to stderr.
     """
 
     def __init__(
@@ -176,13 +176,18 @@ class Crawler:
                     except CancelledError:
                         return self.stats.snapshot()
                 try:
+                    live = self._urls if isinstance(self._urls, LiveFeed) else None
                     source, direct = self._open_inputs(resources)
                     if not (yield from self._logged_in()):
                         return self.stats.snapshot()
                     sink, admit, archive = self._open_outputs()
                 except ValueError as error:
                     raise ConfigError(str(error)) from error
-                feed: Feed = DirectFeed(source) if direct else ThreadFeed(source, reactor)
+                feed: Feed
+                if live is not None:
+                    feed = live.over(source)
+                else:
+                    feed = DirectFeed(source) if direct else ThreadFeed(source, reactor)
                 resources.callback(feed.close)
                 if parts.job is not None:
                     feed = parts.job.feed(feed)

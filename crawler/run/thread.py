@@ -62,15 +62,19 @@ class RunThread:
             self.start(make)
             self.join()
         except BaseException:
-            self.drain()
-            try:
-                self.join()
-            except BaseException:
-                self.abort()
-                self.join()
-                raise
+            self.wind_up()
             raise
         self.outcome.result()
+
+    def wind_up(self) -> None:
+        """Drain, and wait for the end; Ctrl-C aborts."""
+        self.drain()
+        try:
+            self.join()
+        except BaseException:
+            self.abort()
+            self.join()
+            raise
 
     def join(self) -> None:
         """Wait for the end, whatever it is, if there was a beginning."""

@@ -1,15 +1,20 @@
-"""How seeds reach the reactor: read on the spot where that cannot block, else by a thread of their own."""
+"""How seeds reach the reactor: read on the spot where that cannot block, else by a thread of their own; or put in by
+other threads while the run goes on.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from crawler.seeds.inputs import BadLine, Seed
 
 READ_AHEAD: Final = 1024
+
+
+_T = TypeVar("_T")
 
 
 class Feed(Protocol):
@@ -117,3 +122,92 @@ class ThreadFeed:
 
     def _arrived(self) -> None:
         self.on_ready()
+
+
+class LiveFeed(Generic[_T]):
+    """What is put in by other threads, until it is ended: for a run that lasts. It is the `urls` of a Crawler.
+
+    `taken` is called in the reactor's thread with each item when its turn comes, and gives what it asks for: what may
+    stand in an iterable of URLs; or None for one that nobody wants any more.
+
+    The reactor is woken only when it has asked in vain, and once for all that is put in until it looks again: see
+    `put`. What binds how much waits here is those who put it in. `begun` is called there when it has asked in vain for
+    the first time: the run has begun.
+    """
+
+    def __init__(self, taken: Callable[[_T], object | None], begun: Callable[[], None]) -> None:
+        self._taken = taken
+        self._begun: Callable[[], None] | None = begun
+        self._items: deque[_T] = deque()
+        self._next: object = None
+        self._seeds: Iterator[Seed | BadLine] = iter(())
+        self._hungry = False
+        self._lock = threading.Lock()  # nothing is put in once it is ended
+        self._ended = False
+        self.exhausted = False
+        self.on_ready: Callable[[], None] = lambda: None
+
+    # In any thread.
+
+    def put(self, item: _T) -> bool | None:
+        """Whether the reactor is to be woken now: `arrived` is to be called there. None: it is ended, nothing is taken.
+
+        After a True, it is False until the reactor has asked in vain again: whoever got it has to see to it.
+        """
+        with self._lock:
+            if self._ended:
+                return None
+            self._items.append(item)
+            wake, self._hungry = self._hungry, False
+        return wake
+
+    def end(self) -> bool:
+        """Put in nothing more; what waits is still taken. Whether it was not ended before: `arrived` is then due."""
+        with self._lock:
+            ended, self._ended = self._ended, True
+        return not ended
+
+    # In the reactor's thread.
+
+    def __iter__(self) -> Iterator[object]:
+        """What the seeds are made of: never asked for more than there is."""
+        while True:
+            yield self._next
+
+    def over(self, seeds: Iterator[Seed | BadLine]) -> Feed:
+        """This feed, with the seeds that are made of it, each when it is asked for."""
+        self._seeds = seeds
+        return self
+
+    def arrived(self) -> None:
+        self.on_ready()
+
+    def take(self) -> Seed | BadLine | None:
+        while (item := self._pop()) is not None:
+            self._next = self._taken(item)
+            if self._next is not None:
+                return next(self._seeds)
+        return None
+
+    def _pop(self) -> _T | None:
+        if not self._items:
+            with self._lock:
+                if not self._items:
+                    self._hungry = True
+                    self.exhausted = self._ended
+            if not self._items:
+                begun, self._begun = self._begun, None
+                if begun is not None:
+                    begun()
+                return None
+        return self._items.popleft()
+
+    def close(self) -> None:
+        self.end()
+        self.exhausted = True
+
+    def left(self) -> list[_T]:
+        """What was put in and never taken; it is ended by that."""
+        self.end()
+        items, self._items = list(self._items), deque()
+        return items

@@ -103,6 +103,19 @@ def test_an_open_gate():
     assert [rig.gate.check(req(number)) for number in range(3)] == [None] * 3
 
 
+def test_what_nobody_waits_for():
+    """It is not asked for, once; when it has its record, its number is forgotten."""
+    rig = Rig()
+    rig.gate.give_up(7)
+    ruling = rig.gate.check(req(7))
+    assert isinstance(ruling, Ruling)
+    assert ruling.error is not None
+    assert ruling.error.code == "interrupted"
+    assert rig.gate.check(req(8)) is None
+    rig.gate.ended(7)
+    assert rig.gate.check(req(7)) is None
+
+
 class TestHostGivenUp:
     def test_it_is_not_asked(self):
         """Neither for a page nor for robots.txt."""

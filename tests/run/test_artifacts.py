@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from loopback import opened_gate
 from record_tools import failed, made, skipped
-from test_api import opened_gate
 
 from crawler import crawl as crawl_site
 from crawler import fetch_all, stream

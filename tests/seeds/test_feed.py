@@ -12,7 +12,7 @@ import pytest
 
 from crawler.errors import CodedError
 from crawler.models import Input
-from crawler.seeds.feed import READ_AHEAD, DirectFeed, Feed, ThreadFeed
+from crawler.seeds.feed import READ_AHEAD, DirectFeed, Feed, LiveFeed, ThreadFeed
 from crawler.seeds.inputs import BadLine
 
 PATIENCE = 10.0  # seconds until a test that hangs is taken for failed; nothing here waits that long when it works
@@ -239,3 +239,99 @@ class TestThread:
             (thread,) = set(threading.enumerate()) - before
             assert thread.daemon
         source.end()
+
+
+# What is put in while the run goes on
+
+
+class Live:
+    """A LiveFeed, and the reactor that takes from it: `woken` counts how often it has been told to."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.dropped: set[int] = set()
+        self.feed = LiveFeed[int](lambda number: None if number in self.dropped else str(number), self._begin)
+        seeds = (BadLine(str(text), NOWHERE, BAD) for text in self.feed)
+        self.taker = Taker(self.feed.over(seeds), Reactor())
+        self.woken = 0
+
+    def _begin(self) -> None:
+        self.begun += 1
+
+    def put(self, *numbers: int) -> None:
+        wakes = [self.feed.put(number) for number in numbers]
+        assert wakes.count(True) <= 1
+        if True in wakes:
+            self.woken += 1
+            self.feed.arrived()
+
+
+def test_live_what_is_put_in_is_taken_in_order() -> None:
+    """It begins hungry, and says when."""
+    live = Live()
+    assert live.begun == 1
+    live.put(1, 2)
+    live.put(3)
+    assert live.taker.taken == [1, 2, 3]
+    assert live.begun == 1
+
+
+def test_live_the_reactor_is_woken_once() -> None:
+    """For all that is put in until it has asked in vain again."""
+    live = Live()
+    assert [live.feed.put(number) for number in range(100)] == [True] + [False] * 99
+    live.feed.arrived()
+    assert live.taker.taken == list(range(100))
+    assert live.feed.put(100) is True
+
+
+def test_live_what_nobody_wants_is_passed() -> None:
+    live = Live()
+    live.dropped = {1, 3}
+    live.put(1, 2, 3)
+    assert live.taker.taken == [2]
+    assert not live.feed.exhausted
+
+
+def test_live_the_end() -> None:
+    """What was put in before is taken; nothing is after."""
+    live = Live()
+    assert live.feed.put(1) is True
+    assert live.feed.end() is True
+    assert live.feed.end() is False
+    assert live.feed.put(2) is None
+    assert not live.feed.exhausted
+    live.feed.arrived()
+    assert live.taker.taken == [1]
+    assert live.feed.exhausted
+
+
+def test_live_what_is_left_when_it_is_closed() -> None:
+    """A run that is over has not taken it: somebody has to tell those who asked."""
+    live = Live()
+    assert [live.feed.put(number) for number in (1, 2)] == [True, False]
+    live.feed.close()
+    assert live.feed.exhausted
+    assert live.feed.left() == [1, 2]
+    assert live.feed.left() == []
+
+
+def test_live_many_threads() -> None:
+    """Each thing is taken once, whoever puts it in; nobody is left asleep."""
+    feed = LiveFeed[int](str, lambda: None)
+    reactor = Reactor()
+    taker = Taker(feed.over(BadLine(str(text), NOWHERE, BAD) for text in feed), reactor)
+
+    def put(first: int) -> None:
+        for number in range(first, first + 500):
+            if feed.put(number):
+                reactor.callFromThread(feed.arrived)
+
+    threads = [threading.Thread(target=put, args=(500 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(taker.taken) < 2000:
+        reactor.turn()
+    for thread in threads:
+        thread.join()
+    assert sorted(taker.taken) == list(range(2000))

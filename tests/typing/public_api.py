@@ -10,17 +10,20 @@ from twisted.internet.defer import Deferred
 
 from crawler import (
     CODES,
+    AsyncSession,
     CodedError,
     Config,
     ConfigError,
     Crawler,
     Record,
     Request,
+    Session,
     __version__,
     crawl,
     fetch_all,
     fetch_all_async,
     stream,
+    stream_async,
 )
 from crawler.errors import Code
 from crawler.models import Response
@@ -52,6 +55,23 @@ def correct(urls: Iterator[str], reactor: Any, sink: Sink) -> None:
 
 async def correct_async(urls: list[str]) -> None:
     assert_type(await fetch_all_async(urls), list[Record])
+    assert_type([record async for record in stream_async(urls, concurrency=4)], list[Record])
+    async with Session(per_host=4) as session:
+        assert_type(session, AsyncSession)
+        assert_type(await session.fetch(urls[0]), Record)
+        assert_type(await session.post(urls[0], json={"a": 1}), Record)
+        assert_type(await session.fetch_all(urls), list[Record])
+        assert_type([record async for record in session.stream(urls)], list[Record])
+        await session.fetch(urls[0], jsn=1)  # type: ignore[call-arg]
+
+
+def correct_session(urls: list[str]) -> None:
+    with Session(cookies="off") as session:
+        assert_type(session.fetch(Request(urls[0])), Record)
+        assert_type(session.get(urls[0], params={"a": 1}), Record)
+        assert_type(list(session.stream(urls)), list[Record])
+    Session(concurency=4)  # type: ignore[call-arg]
+    fetch_all(urls, on_record=lambda record: print(record.status), on_progress=lambda now: print(now.done))
 
 
 def correct_errors(urls: list[str]) -> None:
