@@ -133,9 +133,11 @@ def crawl(
 
 def _crawl(options: Options, seeds: Iterable[Any] | Spider | type[Spider], **functions: Any) -> tuple[Config, Spider]:
     from crawler.spiders.spider import items_of, spider_of
+    from crawler.spiders.taking import give
 
     spider = spider_of(seeds, **functions)
     items_of(spider)
+    give(spider, {**spider.options, **options})
     options = {"recursive": True, **spider.options, **options}  # type: ignore[typeddict-item]
     return _config(options, spider.login), spider
 

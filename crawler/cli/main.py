@@ -60,6 +60,7 @@ def _main(arguments: list[str]) -> int:
     settings = resolve(
         Source({name: raw for name, raw in asked.items() if name in NAMES}, written.label),
         from_environment(os.environ, NAMES),
+        Source(command.implied if command else {}, lambda _: arguments[0]),
     )
     if "print_config" in asked:
         from crawler.config.text import to_toml

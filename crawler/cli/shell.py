@@ -6,26 +6,30 @@ The words of this program go to stderr; what the page is shown as is safe for a 
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import code
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crawler.api import fetch_all
 from crawler.config.config import OPTIONS, Config, ConfigError, Settings
 from crawler.config.options.groups import ADDRESSES, LIMITS, LOGIN, POLITENESS, PROXIES, REQUEST
 from crawler.errors import CodedError
 from crawler.models import Record
-from crawler.page.page import Page
+from crawler.page.page import Page, Yielded, gather
 from crawler.printable import printable
 from crawler.sinks.human import format_line
 from crawler.urls import Url, join, parse
+
+if TYPE_CHECKING:
+    from crawler.spiders.file import Found
 
 FINISHED: Final = 0
 NOTHING_FETCHED: Final = 3
@@ -35,31 +39,48 @@ BANNER: Final = """\
   urljoin(reference)        a link of the page as a whole URL
   fetch(url)                fetch another page, or a link of this one
 """
+WITH_SPIDER: Final = """\
+  scrape(), scrape(func)    what the spider's parse, or another function, makes of it
+"""
 # Crawling, outputs and jobs have no part in this.
 _GROUPS: Final = (REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS)
 
 
 def run_shell(settings: Settings) -> int:
-    """Fetch the one URL that is the input and open the prompt; give the exit code. Raises ConfigError."""
-    url = _one_url(settings)
-    shell = Shell(settings.config)
-    if not shell.get(url):
-        return NOTHING_FETCHED
-    if sys.stdin is not None and sys.stdin.isatty():
-        banner = "" if settings.config.quiet else BANNER
-        with _escaped_results():
-            _prompt()(shell.names, banner)
-    elif sys.stdin is not None:
-        with _escaped_results():
-            _piped(shell.names)
+    """Fetch the URL that is the first input and open the prompt; give the exit code. Raises ConfigError.
+
+    Behind it may stand the file of a spider, whose names are at hand then, and `scrape`.
+    """
+    url, words = _url_and_words(settings)
+    with ExitStack() as resources:
+        found = None
+        if words:
+            from crawler.spiders.file import spider_in
+
+            found = resources.enter_context(spider_in(words[0], words[1:]))
+        shell = Shell(settings.config, found)
+        if not shell.get(url):
+            return NOTHING_FETCHED
+        if sys.stdin is not None and sys.stdin.isatty():
+            banner = "" if settings.config.quiet else BANNER if found is None else BANNER + WITH_SPIDER
+            with _escaped_results():
+                _prompt()(shell.names, banner)
+        elif sys.stdin is not None:
+            with _escaped_results():
+                _piped(shell.names)
     return FINISHED
 
 
 class Shell:
     """The page in hand. `names` is what the prompt knows; it changes with each page that is fetched."""
 
-    def __init__(self, config: Config) -> None:
-        self.names: dict[str, Any] = {"fetch": self.fetch}
+    def __init__(self, config: Config, found: Found | None = None) -> None:
+        self.names: dict[str, Any] = {}
+        if found is not None:
+            self.names |= {name: value for name, value in found.names.items() if not name.startswith("_")}
+            self.names |= {"spider": found.spider, "scrape": self.scrape}
+        self._spider = None if found is None else found.spider
+        self.names["fetch"] = self.fetch
         self._options = {name: getattr(config, name) for name, option in OPTIONS.items() if option.group in _GROUPS}
         self._quiet = config.quiet
         self._page: Page | None = None
@@ -70,6 +91,30 @@ class Shell:
         A relative reference is to the page in hand. When nothing can be fetched, that page stays.
         """
         self.get(self._target(url))
+
+    def scrape(self, function: Any = None) -> Yielded:
+        """What a function makes of the page in hand, without one the spider's parse: its items, and where it leads.
+
+        Items are held to the spider's model and went through its pipelines; what was left out is said on stderr. What
+        the function raises is raised.
+        """
+        from crawler.spiders.spider import items_of
+
+        assert self._spider is not None
+        assert self._page is not None
+        parse = self._spider.parse if function is None else function
+        if isinstance(parse, Sequence):
+            parse = parse[0]
+        if parse is None:
+            raise TypeError("the spider has no parse function (scrape(FUNCTION) takes another)")
+        given = parse(self._page)
+        if isinstance(given, (Awaitable, AsyncIterable)):
+            given = asyncio.run(_arrived(given))
+        yielded = gather(self._page, given, lambda callback: callback.__qualname__)
+        items, warnings = items_of(self._spider)(yielded.items, self._page.url)
+        for warning in warnings:
+            _say(printable(warning))
+        return Yielded(items, yielded.follow)
 
     def get(self, url: str | Url) -> bool:
         """Fetch a page and say how it went, on stderr; False if there was no answer at all."""
@@ -96,16 +141,20 @@ class Shell:
         )
 
 
-def _one_url(settings: Settings) -> str:
+async def _arrived(given: Any) -> Any:
+    return [found async for found in given] if isinstance(given, AsyncIterable) else await given
+
+
+def _url_and_words(settings: Settings) -> tuple[str, Sequence[str]]:
     inputs = settings.config.inputs
     place = settings.origins.get("inputs", "INPUT")
-    if len(inputs) != 1:
+    if len(inputs) != 1 and not (len(inputs) > 1 and inputs[1].endswith(".py")):
         raise ConfigError(f"{place}: shell wants one URL, not {len(inputs)} (crawler shell https://example.org/)")
     try:
         parse(inputs[0])
     except CodedError as error:
         raise ConfigError(f"{place}: shell wants a URL: {error.message}") from None
-    return inputs[0]
+    return inputs[0], inputs[1:]
 
 
 # --- prompts ---

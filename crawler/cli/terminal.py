@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
@@ -36,6 +36,9 @@ from crawler.sinks.jsonl import Encode, JsonLines, RecordLine
 from crawler.sinks.writer import STDOUT, SeenLines, Writer
 from crawler.stats.stats import Snapshot
 
+if TYPE_CHECKING:
+    from crawler.spiders.spider import Spider
+
 FINISHED: Final = 0
 USAGE: Final = 2
 FAILED: Final = 3
@@ -44,10 +47,13 @@ NOT_WRITTEN: Final = 5
 _STDERR: Final = 2
 
 
-def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
-    """Fetch the inputs of the config (or `urls`) and give the exit code. Runs in the main thread, for its signals."""
+def run_command(config: Config, urls: Iterable[str] | None = None, spider: Spider | None = None) -> int:
+    """Fetch the inputs of the config (or `urls`, or what a `spider` begins with) and give the exit code.
+
+    Runs in the main thread, for its signals.
+    """
     with private_reactor() as (reactor, dial):
-        terminal = Terminal(config, urls, reactor, dial)
+        terminal = Terminal(config, urls, reactor, dial, spider)
         with capture_log(terminal.hear), terminal.signals():
             code: int = run(reactor, terminal.run)
     terminal.say_the_rest()
@@ -55,8 +61,11 @@ def run_command(config: Config, urls: Iterable[str] | None = None) -> int:
 
 
 class Terminal:
-    def __init__(self, config: Config, urls: Iterable[str] | None, reactor: Any, dial: Dial) -> None:
+    def __init__(
+        self, config: Config, urls: Iterable[str] | None, reactor: Any, dial: Dial, spider: Spider | None = None
+    ) -> None:
         self._config = config
+        self._spider = spider
         self._urls = urls
         self._reactor = reactor
         self._dial = dial
@@ -105,6 +114,7 @@ class Terminal:
             sinks=sinks,
             dial=self._dial,
             bodies=False,
+            spider=self._spider,
             say=lambda words: self._voice.say(Said("monitor", words)),
         )
         if not config.quiet:

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crawler.config.kinds import suggestion
-from crawler.page.callbacks import Parse
+from crawler.page.callbacks import Callbacks, Parse
 from crawler.page.page import Page
 from crawler.spiders.items import Items, Pipeline
 
@@ -98,6 +98,13 @@ def seeds_of(spider: Spider) -> Iterable[Any]:
             found.close()
         raise TypeError(f"on_start gives {type(found).__name__}: it is to yield what to begin with (or return a list)")
     return found
+
+
+def checked(spider: Spider) -> Iterable[Any]:
+    """What a spider begins with. Raises TypeError for functions and models that are none."""
+    items_of(spider)
+    Callbacks(spider.parse, on_error=spider.on_error)
+    return seeds_of(spider)
 
 
 def spider_of(

@@ -43,6 +43,57 @@ def shell(url: str, *options: str, typed: str | bytes = "") -> subprocess.Comple
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+# With the file of a spider
+
+SPIDER = """\
+from crawler import Request, Spider, crawl
+import msgspec
+
+class Quote(msgspec.Struct):
+    author: str
+
+class Quotes(Spider):
+    start_urls = ["http://no-such-host.invalid/"]
+    item = Quote
+    def parse(self, page):
+        yield from self.authors(page)
+        yield {"wrong": 1}
+        yield "/quotes/2.html"
+    def authors(self, page):
+        for name in page.css("small.author::text").getall():
+            yield Quote(name)
+    async def slow(self, page):
+        yield Request("/x", callback=self.parse)
+
+crawl(Quotes)
+"""
+
+
+def test_the_functions_of_a_spider_are_tried(site: RunningSite, folder: Path) -> None:
+    """Nothing of the spider's is fetched; its names are there, and what its functions make of the page is shown."""
+    (folder / "spider.py").write_text(SPIDER)
+    typed = "found = scrape()\nfound.items\nfound.follow[0].href\nscrape(spider.authors).items\n"
+    typed += "scrape(spider.slow).follow[0].ask.callback\nQuote.__name__\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "crawler", "shell", "-q", site.url("/quotes/1.html"), "spider.py"],
+        input=typed, capture_output=True, timeout=30, text=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "[{'author': 'Laozi'}, {'author': 'Aristotle'}]",
+        repr(site.url("/quotes/2.html")),
+        "[{'author': 'Laozi'}, {'author': 'Aristotle'}]",
+        "'Quotes.parse'",
+        "'Quote'",
+    ]
+    assert done.stderr.splitlines() == ["item_invalid:item 3: Quote: has no field 'wrong'"]
+
+
+def test_a_spider_that_cannot_be_had(site: RunningSite, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "spider.py").write_text("x = (")
+    assert main(["shell", site.url("/"), "spider.py"]) == 2
+    assert "spider.py, line 1: '(' was never closed" in capfd.readouterr().err
+
+
 # Pipes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from crawler.config.config import Settings
@@ -12,7 +12,7 @@ class Command(NamedTuple):
     """A first word that is not an input; `arguments` is what may follow it.
 
     `takes` are the options that mean something to it, by name or as a whole group, and `more` is a paragraph for its
-    own --help.
+    own --help. `implied` are options that are as good as given, if weaker than all that is.
     """
 
     help: str
@@ -20,3 +20,4 @@ class Command(NamedTuple):
     arguments: str = "[OPTION]..."
     takes: tuple[str, ...] = ()
     more: str = ""
+    implied: Mapping[str, object] = {}

@@ -13,12 +13,16 @@ from crawler.cli.answers import complain, put, version_text
 from crawler.cli.commands.command import Command
 from crawler.cli.commands.reading import about_job, diff, report, wacz
 from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
+from crawler.cli.commands.spiders import run
 from crawler.cli.usage.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import ConfigError, Settings
 from crawler.config.habits import range_with_r
 from crawler.config.kinds import shown, suggestion
 from crawler.config.options.groups import (
     ADDRESSES,
+    CRAWL,
+    EXTRACTION,
+    JOB,
     LIMITS,
     LOGIN,
     MONITORS,
@@ -116,6 +120,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
         more="The site listens on this machine while the run lasts, and brings its own URLs. Options of a run may be "
         "tried on it.",
     ),
+    "run": Command(
+        "Run the spider in a file of Python",
+        run,
+        "FILE [NAME] [KEY=VALUE]... [OPTION]...",
+        (*_FETCHING, CRAWL, EXTRACTION, OUTPUT, JOB, PEOPLE, MONITORS),
+        "The spider is the call of crawl() in the file, which is run as far as that, or its class of Spider. NAME "
+        "chooses one of several: a class, or a function that calls crawl(). KEY=VALUE are its arguments. Options win "
+        "over those in the file. Records go where -o says, items where --items does; what the file itself does with "
+        "the records is not done.",
+        {"recursive": True},
+    ),
     "doctor": Command(
         "Try every fault of the built-in site on this machine; no internet needed",
         doctor,
@@ -126,9 +141,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "shell": Command(
         "Open a Python prompt with a fetched page and its selector",
         shell,
-        "[OPTION]... URL",
+        "[OPTION]... URL [FILE.py [NAME]]",
         (*_FETCHING, "quiet"),
-        "The prompt knows page, record, selector, css, xpath, urljoin and fetch. It is IPython or ptpython where one "
+        "The prompt knows page, record, selector, css, xpath, urljoin and fetch; with the FILE of a spider, as `run` "
+        "takes it, its names as well, and scrape(), which shows what its parse makes of the page. It is IPython or "
+        "ptpython where one "
         "of them is installed; lines may come through a pipe, too.",
     ),
     "attach": Command(
