@@ -302,9 +302,11 @@ def test_commands_are_accepted(page, tmp_path, monkeypatch):
             words = words[2:]
         if words[:1] != ["crawler"]:
             continue
-        written = parse([word for word in words[1:] if word not in COMMANDS])
+        command = COMMANDS.get(words[1]) if len(words) > 1 else None
+        written = parse(words[2:] if command else words[1:])
         source = Source({name: raw for name, raw in written.values.items() if name in NAMES}, written.label)
-        resolve(source, reads_secrets=False)  # the readers have these
+        implied = Source(command.implied if command else {}, lambda _: "implied")
+        resolve(source, implied, reads_secrets=False)  # the readers have these
 
 
 def test_commands_are_there_to_be_checked():
