@@ -1,11 +1,13 @@
 """The chapter about links that were checked: every one that is broken, and every place that has it."""
 
+# ruff: noqa: S608 - names of columns are ours
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from crawler.monitor.units import amount
+from crawler.report.counts.aggregate import Aggregate
 from crawler.report.grid import Field, grid
 from crawler.report.markup import note, text
 
@@ -137,7 +139,40 @@ def _where(place: Place) -> str:
     return " ".join(filter(None, (f"{place.line}:{place.column}", element, place.text)))
 
 
-def only_first_known() -> str:
-    """What is said where records alone tell of links."""
-    told = "Records name the page on which a link was found first;"
-    return note(f'{told} <span class="code">crawler check</span> names every place that has it.')
+# Of a crawl that did not check.
+
+_BYTES_OF_RECORDS: Final = 3 << 20
+_ANSWER: Final = "coalesce(code, CAST(status AS TEXT))"
+
+
+def of_records(of: Aggregate) -> str:
+    """The HTML of the chapter as far as records tell of links; empty where nothing is broken."""
+    if not of.broken_links:
+        if not of.broken_seeds:
+            return ""
+        return note(f"No link is known to be broken; {amount(of.broken_seeds)} of the URLs that were given are.")
+    site = of.site
+    pages = site.number("SELECT count(DISTINCT parent) FROM pages WHERE asked IS NOT NULL")
+    html = f"<p>{_number(of.broken_links, 'link')} broken, on {_number(pages, 'page')}.</p>\n"
+    told = "Records name the page on which a link was found first:"
+    html += note(f'{told} <span class="code">crawler check</span> names every place that has it.')
+    fields = [Field("answer", "code"), Field("link", "url"), Field("linked from", "links")]
+    number = site.number(f"SELECT count(DISTINCT {_ANSWER} || asked) FROM pages WHERE asked IS NOT NULL")
+    sql = (
+        f"SELECT {_ANSWER}, asked, group_concat(parent, char(10)) FROM pages WHERE asked IS NOT NULL "
+        "GROUP BY 1, 2 ORDER BY min(rowid)"
+    )
+    links = ((answer, url, [(page, "") for page in parents.split("\n")]) for answer, url, parents in site.ask(sql))
+    html += "<h3>Links</h3>\n" + grid("Broken links", fields, links, whole=number, most_bytes=_BYTES_OF_RECORDS)
+    fields = [Field("page", "url"), Field("broken links", "count"), Field("which", "links")]
+    sql = (
+        f"SELECT parent, count(*), group_concat({_ANSWER} || ' ' || asked, char(10)) FROM pages "
+        "WHERE asked IS NOT NULL GROUP BY parent ORDER BY 2 DESC, min(rowid)"
+    )
+    rows = ((page, number, _targets(targets)) for page, number, targets in site.ask(sql))
+    label = "Pages with most broken links"
+    return html + f"<h3>{label}</h3>\n" + grid(label, fields, rows, whole=pages, most_bytes=_BYTES_OF_RECORDS)
+
+
+def _targets(lines: str) -> list[tuple[str, str]]:
+    return [(url, answer) for answer, _, url in (line.partition(" ") for line in lines.split("\n"))]

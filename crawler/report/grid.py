@@ -149,7 +149,10 @@ def _cell(kind: Kind, value: Any) -> Cell:
 
 
 def _links(value: Sequence[tuple[str, str]]) -> str:
-    items = [f"<li>{link(cut(url))} <small>{text(words)}</small></li>" for url, words in value[:MOST_LINKS]]
+    items = [
+        f"<li>{link(cut(url))}{f' <small>{text(words)}</small>' if words else ''}</li>"
+        for url, words in value[:MOST_LINKS]
+    ]
     items += [f"<li><small>{text(words)}</small></li>" for _, words in _more(value)]
     if len(items) <= _FEW:
         return f'<ul class="plain">{"".join(items)}</ul>'

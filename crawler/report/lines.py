@@ -41,11 +41,28 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 class From(msgspec.Struct, gc=False):
     parent: str | None = None
+    depth: Size | None = None
 
 
 class Error(msgspec.Struct, gc=False):
     code: str
     message: str = ""
+
+
+class Facts(msgspec.Struct):
+    """What --page-facts keeps of a page: see models.PageFacts."""
+
+    titles: Size = 0
+    h1s: Size = 0
+    h1: list[str] = []
+    descriptions: Size = 0
+    description: str | None = None
+    canonicals: Size = 0
+    canonical: str | None = None
+    robots: list[str] = []
+    words: Size | None = None
+    links: list[str] = []
+    is_sitemap: bool = False
 
 
 class Line(msgspec.Struct, gc=False):
@@ -69,6 +86,11 @@ class Line(msgspec.Struct, gc=False):
     attempts: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     started: Moment | None = None
     time_total: Seconds | None = None
+    input_depth: Size | None = None
+    sha256: str | None = None
+    title: str | None = None
+    links: Size | None = None
+    page: Facts | None = None
 
 
 class Skip(msgspec.Struct, frozen=True):

@@ -32,7 +32,9 @@ const urlOf = (value) => {
 };
 
 const listOf = (links) => {
-  const items = links.map(([url, words]) => element("li", "", urlOf(url), " ", element("small", "", words)));
+  const items = links.map(([url, words]) =>
+    element("li", "", urlOf(url), ...(words ? [" ", element("small", "", words)] : [])),
+  );
   const list = element("ul", "plain", ...items);
   return items.length > FEW ? element("details", "", element("summary", "", items.length.toLocaleString("en")), list) : list;
 };
@@ -106,7 +108,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   };
 
   heads.forEach((head, column) => {
-    if (!head.textContent) return;
+    if (head.querySelector(".unseen")) return;
     const button = element("button", "", head.textContent);
     button.type = "button";
     head.replaceChildren(button);

@@ -9,26 +9,29 @@ from importlib import resources
 from typing import Final
 
 from crawler.monitor.units import amount, duration, rate, size
-from crawler.report import sections
+from crawler.report import broken, sections
 from crawler.report.broken import Finding
-from crawler.report.broken import section as section_of_broken
 from crawler.report.charts import moment, plots
 from crawler.report.counts.aggregate import Aggregate
 from crawler.report.grid import embedded
 from crawler.report.lines import Job, Source
 from crawler.report.markup import folded, note, seconds, section, text
+from crawler.report.pages import pages
+from crawler.report.problems import problems
 from crawler.report.tree import folders, treemap
 from crawler.version import __version__
 
 _TITLES: Final = {
     "time": "Over time",
     "answers": "Answers and errors",
+    "pages": "Pages",
+    "problems": "Problems of pages",
+    "broken": "Broken links",
     "content": "Sizes, types, times",
     "hosts": "Hosts",
     "redirects": "Redirects",
     "slow": "Slowest URLs",
     "files": "Files",
-    "broken": "Broken links",
     "duplicates": "Duplicates",
     "site": "Site by path",
     "courtesy": "Courtesy",
@@ -45,12 +48,14 @@ def page(of: Aggregate, source: Source, *, now: float, findings: Iterable[Findin
     bodies = {
         "time": over_time.html and f"{over_time.html}{note('Times are UTC. Each URL counts when it ended.')}",
         "answers": sections.answers(of),
+        "pages": pages(of.site),
+        "problems": problems(of.site),
+        "broken": broken.of_records(of) if findings is None else broken.section(findings),
         "content": sections.content(of),
         "hosts": sections.hosts(of),
         "redirects": sections.redirects(of),
         "slow": sections.slow(of),
         "files": sections.files(of),
-        "broken": sections.broken(of) if findings is None else section_of_broken(findings),
         "duplicates": sections.duplicates(of),
         "site": of.tree.root.count and map_html + folders(of.tree),
         "courtesy": sections.courtesy(of, source.job),
@@ -63,7 +68,7 @@ def page(of: Aggregate, source: Source, *, now: float, findings: Iterable[Findin
 def checked(name: str, findings: Iterable[Finding], *, now: float, notes: Sequence[str] = ()) -> str:
     """The page about links that were checked; `notes` are sentences about what was not."""
     told = "".join(f'<p class="problem">{text(note)}</p>\n' for note in notes)
-    return document("Links of", name, told, {"broken": (_TITLES["broken"], section_of_broken(findings))}, now=now)
+    return document("Links of", name, told, {"broken": (_TITLES["broken"], broken.section(findings))}, now=now)
 
 
 def document(

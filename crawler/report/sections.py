@@ -9,7 +9,7 @@ from typing import Final
 from crawler.errors import CODES, SKIPS, WARNINGS
 from crawler.monitor.units import amount, size
 from crawler.report.counts.aggregate import SIZES, TIMES, Aggregate
-from crawler.report.counts.bounded import Row, Tally
+from crawler.report.counts.bounded import Row
 from crawler.report.counts.hosts import Host
 from crawler.report.lines import Job
 from crawler.report.markup import (
@@ -32,7 +32,6 @@ from crawler.report.markup import (
 
 HOSTS: Final = 200
 ROWS: Final = 25
-BROKEN: Final = 100
 _COUNT: Final = Column("URLs", number=True)
 _SHARE: Final = Column("share", number=True)
 _BAR: Final = Column("")
@@ -89,7 +88,7 @@ def _examples(row: Row) -> str:
     urls = row.entry.examples
     if len(urls) < 2:
         return "".join(map(link, urls))
-    return folded(link(urls[0], 80), links(urls[1:]))
+    return link(urls[0], 80) + folded(f"and {len(urls) - 1} more", links(urls[1:]))
 
 
 def _status_kind(status: str) -> str:
@@ -147,7 +146,7 @@ def _histogram(label: str, names: Iterable[str], counts: Sequence[int], kind: st
     largest, whole = max(counts), sum(counts)
     return table(
         label,
-        [Column(""), _COUNT, _SHARE, _BAR],
+        [Column("range"), _COUNT, _SHARE, _BAR],
         [(Cell(text(name)), count(number), share(number, whole), bar(number, largest, kind)) for name, number in rows],
         kind="histogram",
     )
@@ -266,42 +265,6 @@ def files(of: Aggregate) -> str:
         ],
     )
     return html + note("A file is named in the folder of --bodies; several URLs may share one.")
-
-
-def broken(of: Aggregate) -> str:
-    if not of.broken.count:
-        if not of.broken_seeds:
-            return ""
-        return note(f"No link is known to be broken; {amount(of.broken_seeds)} of the URLs that were given are.")
-    pages, _ = of.broken_on.top(ROWS)
-    html = f"<p>{amount(of.broken.count)} broken links on {_held(of.broken_on)} pages.</p>\n<h3>Links</h3>\n"
-    rows, others = of.broken.top(BROKEN)
-    html += table(
-        "Broken links",
-        [Column("answer"), Column("link"), Column("linked from")],
-        [
-            (Cell(text(what)), Cell(link(url)), Cell(links(entry.examples, entry.count - len(entry.examples))))
-            for (what, url), entry in ((row.words(2), row.entry) for row in rows)
-        ],
-    )
-    if others.count:
-        html += note(f"and {amount(others.count)} more")
-    html += "<h3>Pages with most of them</h3>\n" + table(
-        "Pages with most broken links",
-        [Column("page"), Column("broken links", number=True), Column("for example")],
-        [(Cell(link(row.key)), count(row.entry.count), Cell(_targets(row.entry.examples))) for row in pages],
-    )
-    return html
-
-
-def _targets(examples: Iterable[str]) -> str:
-    parts = [example.split(" ", 1) for example in examples]
-    items = "".join(f"<li>{text(what)} {link(url, 80)}</li>" for what, url in parts)
-    return f'<ul class="plain">{items}</ul>'
-
-
-def _held(tally: Tally) -> str:
-    return f"more than {amount(tally.distinct)}" if tally.pruned else amount(tally.distinct)
 
 
 def duplicates(of: Aggregate) -> str:

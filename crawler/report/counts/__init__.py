@@ -1,3 +1,3 @@
 """What a report counts of the records, each in bounded memory."""
 
-__all__ = ["aggregate", "bounded", "counting", "hosts", "timeline"]
+__all__ = ["aggregate", "bounded", "counting", "hosts", "site", "timeline"]

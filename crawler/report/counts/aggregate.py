@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from crawler.errors import warning_code
 from crawler.report.counts.bounded import LONGEST, Largest, Tally, Tree, cut
 from crawler.report.counts.hosts import Hosts
+from crawler.report.counts.site import Site
 from crawler.report.counts.timeline import Timeline
 from crawler.report.lines import Line, Lines, Skip
 from crawler.stats.histogram import Histogram, bucket_of
@@ -67,13 +68,13 @@ class Aggregate:
         self.targets = Tally(limit=500, examples=2)
         self.chains: Largest[tuple[tuple[str, int | None], ...]] = Largest(CHAINS)
         self.slowest: Largest[Slow] = Largest(SLOWEST)
-        self.broken = Tally(limit=1_000, examples=5)
-        self.broken_on = Tally(limit=1_000, examples=5)
+        self.broken_links = 0
         self.broken_seeds = 0
         self.duplicates = Tally(limit=1_000)
         self.files = Tally()
         self.largest_files: Largest[Kept] = Largest(FILES)
         self.tree = Tree()
+        self.site = Site()
 
     def add(self, line: Line) -> None:
         url = line.final_url or line.url
@@ -101,6 +102,8 @@ class Aggregate:
             if host is not None:
                 self.hosts.skip(host, code)
             if status is None:
+                if code == "robots_denied":
+                    self.site.add(line, code, failed=True, parent=_parent(line))
                 return  # it was not fetched; what is of a type that was not asked for was
         elif outcome == "failed":
             error = True
@@ -133,8 +136,11 @@ class Aggregate:
                 host, requests, size, begun, seconds, slot, failed=outcome == "failed", error=error, busy=status in BUSY
             )
             self.tree.add(names, size=line.size_body, error=error)
+        parent = _parent(line)
         if error:
-            self._count_broken(line, code or str(status))
+            self.broken_seeds += parent is None
+            self.broken_links += parent is not None
+        self.site.add(line, code, failed=outcome == "failed", parent=parent)
         if line.body_path is not None:
             self._count_file(line, url)
         if line.duplicate_of is not None:
@@ -174,14 +180,6 @@ class Aggregate:
         if self.chains.wants(len(hops)):
             self.chains.add(len(hops), tuple((cut(hop), code) for hop, code in chain))
 
-    def _count_broken(self, line: Line, what: str) -> None:
-        parent = line.input_parent if line.input is None else line.input.parent
-        if parent is None:
-            self.broken_seeds += 1
-            return
-        self.broken.add(f"{what} {line.url}", example=parent)
-        self.broken_on.add(parent, example=f"{what} {line.url}")
-
 
 def counted(lines: Lines, *, given_up: Callable[[], bool] = lambda: False) -> Aggregate:
     """What the records of a file tell, until it ends or `given_up` says that nobody waits for that any longer."""
@@ -194,6 +192,10 @@ def counted(lines: Lines, *, given_up: Callable[[], bool] = lambda: False) -> Ag
         for skip in lines.job.unwritten:
             of.add_unwritten(skip)
     return of
+
+
+def _parent(line: Line) -> str | None:
+    return line.input_parent if line.input is None else line.input.parent
 
 
 def _code(line: Line) -> str | None:

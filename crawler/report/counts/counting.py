@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec.structs import asdict
 from twisted.logger import Logger
 
 from crawler.models import Record, Response
 from crawler.printable import printable
 from crawler.report.counts.aggregate import Aggregate
-from crawler.report.lines import Error, From, Line
+from crawler.report.lines import Error, Facts, From, Line
 
 
 class Counting:
@@ -38,7 +39,7 @@ def line_of(record: Record) -> Line:
     return Line(
         url=record.url,
         final_url=record.final_url,
-        input=From(record.input.parent),
+        input=From(record.input.parent, record.input.depth),
         outcome=record.outcome,
         error=None if error is None else Error(error.code, error.message),
         warnings=list(record.warnings),
@@ -52,4 +53,8 @@ def line_of(record: Record) -> Line:
         attempts=record.attempts,
         started=None if record.started is None else datetime.fromisoformat(record.started),
         time_total=record.time_total,
+        sha256=record.sha256,
+        title=record.title,
+        links=record.links,
+        page=None if record.page is None else Facts(**asdict(record.page)),
     )
