@@ -201,7 +201,12 @@ def test_rooms_are_small() -> None:
         ("crawler.cli.answers", {"crawler.cli.main", *COMMANDS}),
         (
             "crawler.cli.usage.help",
-            {"crawler.cli.commands.table", "crawler.cli.usage.manual", "crawler.cli.usage.completion"},
+            {
+                "crawler.cli.commands.table",
+                "crawler.cli.usage.manual",
+                "crawler.cli.usage.completion",
+                "crawler.cli.usage.config_file",
+            },
         ),
         ("crawler.cli.usage.completion", {"crawler.cli.main"}),
         ("crawler.cli.terminal", COMMANDS),

@@ -33,7 +33,7 @@ def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
             "",
             f"# {option.help}",
             f"# {option.kind.expected}; default: {default}" + (f"; from {printable(origin)}" if origin else ""),
-            f"# {option.name} =" if value is None else f"{option.name} = {_toml(value, option.name)}",
+            f"# {option.name} =" if value is None else f"{option.name} = {toml(value, option.name)}",
         ]
     return "\n".join([*lines, *_host_tables(config, origins or {})]) + "\n"
 
@@ -48,8 +48,8 @@ def _host_tables(config: Config, origins: Mapping[str, str]) -> Iterator[str]:
     if "hosts" in origins:
         yield f"# from {printable(origins['hosts'])}"
     for table in config.hosts:
-        yield from ("", f"[hosts.{_toml(table.pattern, 'hosts')}]")
-        yield from (f"{key} = {_toml(value, 'hosts')}" for key, value in table.settings.shown())
+        yield from ("", f"[hosts.{toml(table.pattern, 'hosts')}]")
+        yield from (f"{key} = {toml(value, 'hosts')}" for key, value in table.settings.shown())
 
 
 def at_host(config: Config, host_key: str, origins: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -86,7 +86,8 @@ def _names(headers: object) -> list[str]:
     return [pair(header)[0] for header in headers]
 
 
-def _toml(value: object, name: str) -> str:
+def toml(value: object, name: str) -> str:
+    """A value of the option `name` as TOML writes it. Raises ConfigError for text that is not UTF-8."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -95,5 +96,5 @@ def _toml(value: object, name: str) -> str:
         # A JSON string is a TOML basic string, except that TOML wants DEL escaped too.
         return printable_toml(json.dumps(value, ensure_ascii=False))
     if isinstance(value, tuple):
-        return f"[{', '.join(_toml(item, name) for item in value)}]"
+        return f"[{', '.join(toml(item, name) for item in value)}]"
     return "true" if value is True else "false" if value is False else repr(value)

@@ -14,6 +14,7 @@ from crawler.cli.commands.command import Command
 from crawler.cli.commands.reading import about_job, diff, report, wacz
 from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
 from crawler.cli.commands.spiders import run
+from crawler.cli.commands.starting import init
 from crawler.cli.usage.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import ConfigError, Settings
 from crawler.config.habits import range_with_r
@@ -214,6 +215,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
         AGAIN_TAKES,
         "DIR is the folder of --job. What it has is kept: its outputs get a number (records.1.jsonl), its books go "
         "into DIR/history. The options are those of the job; those below may be others.",
+    ),
+    "init": Command(
+        "Write a file with every option, commented out, to be filled in",
+        init,
+        "[-o FILE.toml]",
+        ("output", "overwrite_output", "quiet"),
+        "Without -o the file is crawler.toml; one that is there is left alone, unless -O names it. Options hold where "
+        "the file is named: crawler --config crawler.toml urls.txt",
     ),
     "help": Command(
         "Show the options of one command or group, one option, or all", explain, "[COMMAND|GROUP|OPTION|all]"
