@@ -50,6 +50,11 @@ class Secret:
         """Whether this is what stands in the place of a secret: it is kept nowhere."""
         return self._text == HIDDEN
 
+    @property
+    def parts(self) -> tuple[str, str]:
+        """What it was made of: for another process of the same run, through what nobody else reads."""
+        return self._text, self.open
+
     def reveal(self) -> str:
         """The secret. Raises ValueError, whose words follow the name of the option, where it cannot be had."""
         text = self._text

@@ -207,6 +207,8 @@ class Options(TypedDict, total=False):
     """Connect to IPv6 addresses alone."""
     concurrency: int
     """Fetch at most N URLs at once. Takes a whole number from 1 to 10,000. Default: 64."""
+    procs: int | Literal["auto"]
+    """Fetch with N processes; auto: one for each core. Takes auto, or a whole number from 1 to 1,000. Default: 1."""
     per_host: int
     """Fetch at most N URLs of one host at once. Takes a whole number from 1 to 10,000. Default: 8."""
     delay: float | str

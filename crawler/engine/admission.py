@@ -24,6 +24,7 @@ from crawler.models import (
     SITEMAP_SOURCE,
     Ask,
     Input,
+    Link,
     Record,
     Request,
     Response,
@@ -226,11 +227,10 @@ class Admission:
     def saw(self, request: Request, response: Response) -> None:
         """A page was read, whose links come next."""
         if self._scope is not None:
-            self._scope.traps.saw(request.url, response.body)
+            said = None if response.prepared is None else response.prepared.saying
+            self._scope.traps.saw(request.url, response.body, said)
 
-    def accept_links(
-        self, request: Request, links: Iterable[Url | Wanted], now: float, *, is_index: bool = False
-    ) -> None:
+    def accept_links(self, request: Request, links: Iterable[Link], now: float, *, is_index: bool = False) -> None:
         """Queue what a page leads to, each once and if it is in scope. Those of an index are sitemaps."""
         source = INDEX_SOURCE if is_index else None
         self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source, page=request.url)
@@ -307,7 +307,7 @@ class Admission:
 
     def _accept(
         self,
-        links: Iterable[Url | Wanted],
+        links: Iterable[Link],
         parent: str,
         depth: int,
         now: float,
@@ -324,10 +324,12 @@ class Admission:
             self._recent_size = 0
         place: Input | None = None
         for link in links:
-            href = link.href
+            href = link if isinstance(link, str) else link.href
             if href in recent:
                 continue
-            if isinstance(link, Wanted):
+            if isinstance(link, str):
+                url, method, ask = parse(link), "GET", None
+            elif isinstance(link, Wanted):
                 url, method, ask = link
                 href = url.href
             else:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from crawler.charset import extract_type
 from crawler.config.config import Config
 from crawler.engine.awaiting import Later, arrived
+from crawler.engine.traps import saying
 from crawler.errors import SKIPS, CodedError
 from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.page.callbacks import Callbacks, Parse
@@ -46,7 +47,7 @@ _KEPT_MESSAGE: Final = 300
 _TURN: Final = 0.01  # seconds
 _LARGE: Final = 1 << 20
 _BAD: Final = 400  # statuses from here on
-_PROCESSES: Final = 2  # one page that takes long does not keep all others waiting
+PROCESSES: Final = 2  # one page that takes long does not keep all others waiting
 
 
 class Called(NamedTuple):
@@ -69,11 +70,12 @@ class Called(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What of a page was not read at once: None is what was not asked for, or is quick."""
+    """What of a page was not read at once: None is what was not asked for, or is quick. For `saying` see traps."""
 
     found: Findings | CodedError | None = None
     extracted: Extracted | CodedError | None = None
     called: Called | None = None
+    saying: int | None = None
 
 
 _T = TypeVar("_T")
@@ -127,7 +129,8 @@ class PageReader:
         """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""
         if not has_content(response):
             return self._prepare_answer(request, response)
-        discovery, extraction = self._discovery, self._extraction
+        is_read = response.prepared is not None
+        discovery, extraction = (None, None) if is_read else (self._discovery, self._extraction)
         answer = None
         if discovery is not None and not is_quick(response):
             answer = Answered.of(request, response)
@@ -152,14 +155,12 @@ class PageReader:
     def _prepare(
         self, request: Request, response: Response, answer: Answered | None, document: Document | None, *, awaits: bool
     ) -> Generator[Deferred[Any], Any, Prepared]:
-        found: Findings | CodedError | None = None
-        extracted: Extracted | CodedError | None = None
-        called: Called | None = None
+        found, extracted, called, said = response.prepared or _NOTHING
         if len(response.body) > _LARGE:
             yield self._in_turn(response.digest)  # 10 to 40 ms for 10 MiB: a turn of its own
         if answer is not None:
             found = yield self._found(answer).addErrback(_as_value)
-        elif awaits and self._discovery is not None:
+        elif awaits and found is None and self._discovery is not None:
             found = discover(Answered.of(request, response), self._discovery.rules)
         is_done = isinstance(found, CodedError) or (found is not None and found.is_sitemap)
         if document is not None and not is_done:
@@ -173,7 +174,7 @@ class PageReader:
                 called = yield arrived(called.results).addCallbacks(
                     partial(Called, called.page), partial(_raised, called.page)
                 )
-        return Prepared(found, extracted, called)
+        return Prepared(found, extracted, called, said)
 
     @inlineCallbacks
     def _found(self, answer: Answered) -> Generator[Deferred[Any], Any, Findings]:
@@ -200,6 +201,18 @@ class PageReader:
         cooperative = self._turns.cooperate(steps())
         return cooperative.whenDone().addCallback(lambda _: results[0])
 
+    def rest(self, request: Request, response: Response, prepared: Prepared | None) -> Prepared:
+        """In another process: what can be read without knowing the run, beside what is prepared."""
+        found, extracted, _, _ = prepared or _NOTHING
+        if not has_content(response):
+            return Prepared(found, extracted)
+        if self._discovery is not None and found is None:
+            found = discover(Answered.of(request, response), self._discovery.rules)
+        is_done = isinstance(found, CodedError) or (found is not None and found.is_sitemap)
+        if self._extraction is not None and extracted is None and not is_done and response.error is None:
+            extracted = self._extraction(_document(request, response))
+        return Prepared(found, extracted, saying=saying(request.url, response.body))
+
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
         findings = self._read(request, response, prepared)
         on_error = self._callbacks.on_error
@@ -221,7 +234,7 @@ class PageReader:
         return findings
 
     def _read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
-        found, extracted, called = prepared or _NOTHING
+        found, extracted, called, _ = prepared or response.prepared or _NOTHING
         is_parsed = self._is_parsed(request)
         failure = None
         if isinstance(found, CodedError):
@@ -299,12 +312,17 @@ class PageReader:
         for number, item in enumerate(items, 1):
             if not is_json(item):
                 raise ValueError(f"item {number} cannot be written as JSON: {json_fault(item)}")
-        findings.follow = yielded.follow
+        findings.follow = [*yielded.follow]
         return items
 
 
 def make_reader(
-    config: Config, reactor: ParseReactor, *, callbacks: Callbacks | None = None, items: Items | None = None
+    config: Config,
+    reactor: ParseReactor,
+    *,
+    callbacks: Callbacks | None = None,
+    items: Items | None = None,
+    processes: int = PROCESSES,
 ) -> PageReader:
     """The reader of a run. Raises ValueError for a declaration that is none."""
     discovery = extraction = None
@@ -321,7 +339,7 @@ def make_reader(
         from crawler.page.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
 
         extraction = compile_extraction(config.declarations, config.extract_all)
-    worker = ParseWorker(reactor, config.parse_timeout, processes=_PROCESSES)
+    worker = ParseWorker(reactor, config.parse_timeout, processes=processes)
     turns = Cooperator(lambda: _Until(reactor, _TURN), partial(reactor.callLater, 0.0))
     return PageReader(
         worker=worker,

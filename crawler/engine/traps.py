@@ -92,12 +92,12 @@ class Traps:
         self._known: dict[int, int] = {}  # pages without their session ids, and what they said
         self._forgetful: set[str] = set()  # hosts that have an end only without session ids
 
-    def saw(self, url: Url, body: bytes) -> None:
-        """A page was read."""
+    def saw(self, url: Url, body: bytes, said: int | None = None) -> None:
+        """A page was read; `said` is what it says, if somebody has looked: see `saying`."""
         pattern = pattern_of(url)
         bare = _bare(url)
         if bare is not None:
-            self._saw_session(url, bare, body)
+            self._saw_session(url, bare, body, said)
         section = self._sections.get(pattern, 0)
         if isinstance(section, int):
             if section < _FIRST:
@@ -107,7 +107,7 @@ class Traps:
                 return
             section = self._sections[pattern] = _Section()
         if section.wants(url):
-            section.heard(_saying(url, body, session=bare is not None))
+            section.heard(_saying(url, body, session=bare is not None) if said is None else said)
             if section.is_endless:
                 self._endless[pattern] = section.repeated + _FIRST
 
@@ -170,7 +170,7 @@ class Traps:
         is_known = len(set(had)) < len(had) and _Piece(host, "", added) in self._grown
         return _Piece(host, place, added) if is_known else None
 
-    def _saw_session(self, url: Url, bare: str, body: bytes) -> None:
+    def _saw_session(self, url: Url, bare: str, body: bytes, said: int | None) -> None:
         host, key = url.host_key, hash(bare)
         section = self._sessions.get(host)
         if section is None:
@@ -178,11 +178,11 @@ class Traps:
                 return
             section = self._sessions[host] = _Section()
         if section.wants(url):
-            saying = _saying(url, body, session=True)
-            said = self._known.get(key)
-            if said is not None:
-                section.repeated += said == saying
-                section.fresh += said != saying
+            saying = _saying(url, body, session=True) if said is None else said
+            before = self._known.get(key)
+            if before is not None:
+                section.repeated += before == saying
+                section.fresh += before != saying
             if len(self._known) < _MOST_SESSIONS:
                 self._known.setdefault(key, saying)
             if section.repeated > PATIENCE + _WORTH * section.fresh:
@@ -224,6 +224,11 @@ def _added(parameters: Sequence[str], had: Sequence[str]) -> list[str]:
     return [] if before - after else sorted((after - before).elements())
 
 
+def saying(url: Url, body: bytes) -> int:
+    """What a page says, in a number: the same in all processes."""
+    return _saying(url, body, session=_bare(url) is not None)
+
+
 def _saying(url: Url, body: bytes, *, session: bool) -> int:
     """A hash of what a page says: without its links, its own URL, and the session ids where its URL has one."""
     text = _HREF.sub(b"", body[:_LOOKED_AT])
@@ -231,4 +236,4 @@ def _saying(url: Url, body: bytes, *, session: bool) -> int:
     text = text.replace(own, b"").replace(own.replace(b"&", b"&amp;"), b"")
     if session:
         text = _SESSION_ID_BYTES.sub(b"*", _SESSION_BYTES.sub(rb"\1", text))
-    return hash(text)
+    return crc32(text)

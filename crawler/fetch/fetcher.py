@@ -159,6 +159,10 @@ class Fetcher:
         kept = self._archive.take(request, tape, response)
         return response if kept is None else kept.addCallback(lambda _: response)
 
+    def head(self, request: Request) -> bytes:
+        """The head of a request, for another process to send."""
+        return self.heads.of(request, None if request.ask is None else outgoing(request.ask, self._clock))
+
     def public_only(self, request: Request) -> bool:
         """Whether it must lead to a public address."""
         return request.discovered and self._public_only(request)
@@ -213,7 +217,7 @@ class Fetcher:
     def _envelope(self, request: Request, flight: Flight, head: bytes | None) -> Envelope:
         url = request.url
         key = Key(url.scheme, url.host, url.port, self.public_only(request))
-        body = None if request.ask is None else outgoing(request.ask, self._clock)
+        body = None if request.ask is None else outgoing(request.ask, self._clock, head)
         if head is None:
             head = self.heads.of(request, body)
         if flight.part is not None:

@@ -59,6 +59,19 @@ class Typed:
                 inside = False
             self._inside[host] = self._inside.get(host, True) and inside
 
+    def standing(self, url: Url) -> tuple[bool, bool | None]:
+        """Whether somebody wrote a URL of this server, and whether its host led inside, as far as is known."""
+        host = url.host.rstrip(".")
+        ports = self._ports.get(host)
+        return (True, self._inside.get(host)) if ports is not None and url.port in ports else (False, None)
+
+    def learn(self, url: Url, inside: bool | None) -> None:
+        """Somebody wrote a URL of this server, as another process knows; and where that led, if that is known."""
+        host = url.host.rstrip(".")
+        self._ports.setdefault(host, set()).add(url.port)
+        if inside is not None:
+            self._inside[host] = self._inside.get(host, True) and inside
+
     def may_be_private(self, host: str, port: int, addresses: list[str]) -> bool:
         """Whether this server may be inside though nobody typed this very URL; `addresses` are all that it has now."""
         if self._pinned is not None and self._pinned(host, port):

@@ -25,7 +25,7 @@ from crawler.models.request import (
     Request,
     Wanted,
 )
-from crawler.models.response import Findings, Kept, Response, Timings
+from crawler.models.response import Findings, Kept, Link, Response, Timings
 
 __all__ = [
     "BODY_HEADERS",
@@ -47,6 +47,7 @@ __all__ = [
     "FormBody",
     "Input",
     "Kept",
+    "Link",
     "Outcome",
     "PageFacts",
     "Part",

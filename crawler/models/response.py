@@ -13,7 +13,7 @@ from crawler.models.request import CacheUse, Wanted
 from crawler.urls import Url
 
 
-class Timings(msgspec.Struct, gc=False):
+class Timings(msgspec.Struct, array_like=True, gc=False):
     """curl's cumulative seconds since the attempt's start; None where the phase did not happen."""
 
     namelookup: float | None = None
@@ -37,7 +37,7 @@ class Spooled(Protocol):
         """It is not wanted."""
 
 
-class Response(msgspec.Struct):
+class Response(msgspec.Struct, array_like=True):
     """What one fetch got. `error` is set when it failed; what had arrived until then is kept.
 
     `raw_headers` are the (name, value) pairs in wire order, `headers` the same by lower-case name, as latin-1 text
@@ -45,7 +45,8 @@ class Response(msgspec.Struct):
     the epoch. `data` is what came of it beside the body: the messages of a WebSocket. `broken` is the code of what was
     wrong with the body of a redirect, which is followed no less. `new_cookies`: the run keeps some that it had not. A
     body that outgrew the memory is `spooled`. `cache` is what a cache did for it, null where none was asked; `unsent`
-    says that no server was.
+    says that no server was. `away` are the bytes of a body that a worker has kept to itself, and `prepared` what it has
+    read in it.
     """
 
     timings: Timings
@@ -69,11 +70,13 @@ class Response(msgspec.Struct):
     spooled: Spooled | None = None
     cache: CacheUse | None = None
     unsent: bool = False
+    away: int = 0
+    prepared: Any = None
 
     @property
     def size(self) -> int:
         """Of the body, wherever it is."""
-        return len(self.body) if self.spooled is None else self.spooled.size
+        return self.away or (len(self.body) if self.spooled is None else self.spooled.size)
 
     def digest(self) -> str:
         """The SHA-256 of the body, in hex. Computed when it is asked for, and once."""
@@ -103,7 +106,11 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     page: PageFacts | None = None
 
 
-class Findings(msgspec.Struct, kw_only=True):
+Link = Url | Wanted | str
+"""What a page leads to. Text is the `href` of a Url, from another process."""
+
+
+class Findings(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a response holds beside its bytes. `error` says why the page could not be parsed as asked.
 
     `kept` is there if the page is as an earlier run had it; `page` where facts are asked for.
@@ -115,7 +122,7 @@ class Findings(msgspec.Struct, kw_only=True):
 
     title: str | None = None
     links: int | None = None
-    follow: list[Url | Wanted] = []
+    follow: list[Link] = []
     requisites: list[Url] = []
     data: Any = None
     duplicate_of: str | None = None

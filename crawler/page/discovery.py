@@ -168,7 +168,7 @@ class Discovery:
         if not has_content(response):
             return Findings()
         findings = discover(Answered.of(request, response), self.rules) if found is None else found
-        if response.body and response.error is None:
+        if response.size and response.error is None:
             findings.duplicate_of = self._first_with(response.digest(), request.written)
         if not follow and not findings.is_sitemap:
             findings.follow = []

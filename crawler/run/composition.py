@@ -192,7 +192,7 @@ class Crawler:
                 if parts.job is not None:
                     feed = parts.job.feed(feed)
                 parts.admit(feed, admit, self.stats)
-                crawl = parts.assemble(sink, resources, archive)
+                crawl = parts.assemble(sink, resources, archive, wants_bodies=self._wants_bodies)
                 self.control = self._make_control()
                 parts.take_up()
                 yield crawl.run()
@@ -307,6 +307,10 @@ class Crawler:
 
             outputs = outputs._replace(sink=PlacingObjects(parts.saving.away, outputs.sink))
         return outputs
+
+    @property
+    def _wants_bodies(self) -> bool:
+        return (bool(self._sinks) and self._bodies) or self.config.include_body or self._parse is not None
 
     def _callbacks(self) -> Callbacks | None:
         """The functions that get pages, where pages are read."""

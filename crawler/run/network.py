@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from crawler.fetch.http11.tls import HTTP2, HTTP11, LateContext, client_context
 from crawler.fetch.limits import Limits
 from crawler.fetch.proxied import ProxiedAgent
 from crawler.fetch.typed import Typed
+from crawler.models import Request
 from crawler.run.access.logins import make_logins
 from crawler.run.access.trust import make_policy
 
@@ -91,6 +92,7 @@ class Network:
         cache: Store | None = None,
         captures: Captures | None = None,
         folders: Folders | None = None,
+        public_only: Callable[[Request], bool] | None = None,
     ) -> None:
         self._cache = cache
         self._config = config
@@ -103,6 +105,7 @@ class Network:
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
         self._typed = typed
+        self._public_only = public_only or typed.public_only
         self._logins = ways.logins
         self._policy = ways.policy
         self._resolver = Resolver(reactor, look_up=ways.name_servers, family=ways.family)
@@ -176,7 +179,7 @@ class Network:
             ),
             user_agent=config.user_agent,
             headers=config.header_pairs,
-            public_only=self._typed.public_only,
+            public_only=self._public_only,
             login=self._typed.login,
             logins=self._logins,
             stalls=self._stalls,

@@ -21,8 +21,10 @@ from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
 from crawler.engine.side_requests import SideRequests
 from crawler.fetch.archive.taping import Takes
+from crawler.fetch.budget import Budget
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
+from crawler.fetch.fetcher import Fetcher, Fetches
 from crawler.fetch.typed import Typed
 from crawler.frontier import Frontier
 from crawler.frontier.memory import MemoryFrontier
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from crawler.run.access.login import Login
     from crawler.run.objects.looking import Objects
     from crawler.run.outputs import Saving
+    from crawler.run.workers.pool import Workers
     from crawler.spiders.items import Items
 
 SPARE_DESCRIPTORS: Final = 64
@@ -98,6 +101,7 @@ class Parts:
         self.objects: Objects | None = None
         self._scope: Scope | None = None
         self._reader: PageReader | None = None
+        self._workers: Workers | None = None
         self.previous: Previous | None = None  # with --since
         self.captures: Captures | None = None  # of the archives that are read in place of the network
         self.folders: Folders | None = None  # that are read in place of servers
@@ -168,8 +172,13 @@ class Parts:
         )
         return self.admission
 
-    def assemble(self, sink: Sink, resources: ExitStack, archive: Takes | None = None) -> Crawl:
-        """The crawl that writes to `sink`, and gives `archive` what goes over the wire."""
+    def assemble(
+        self, sink: Sink, resources: ExitStack, archive: Takes | None = None, *, wants_bodies: bool = True
+    ) -> Crawl:
+        """The crawl that writes to `sink`, and gives `archive` what goes over the wire.
+
+        `wants_bodies` says that the sink, or what reads pages here, has a use for the bodies.
+        """
         assert self.admission is not None
         config, reactor, job = self._config, self._reactor, self.job
         resources.callback(self.frontier.close)
@@ -178,6 +187,9 @@ class Parts:
         cookies = self._kept.cookies
         network = self._network(archive=archive, saving=self.saving, cache=self._cache)
         resources.callback(network.close)
+        workers = self._workers = self._make_workers(network.budget, wants_bodies=wants_bodies)
+        if workers is not None:
+            resources.callback(workers.close)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
         side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
         if robots is not None and obeys:
@@ -189,7 +201,7 @@ class Parts:
             frontier=self.frontier,
             politeness=self.politeness,
             gate=self._make_gate(robots),
-            fetcher=network.cached(fetcher),
+            fetcher=self._fetches(network, fetcher),
             retry=Retry(
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
@@ -211,6 +223,28 @@ class Parts:
             tried=None if job is None else job.journal.tried,
         )
         return self.crawl
+
+    def _fetches(self, network: Network, fetcher: Fetcher, *, partial: bool = False) -> Fetches:
+        """What fetches: this process, or workers."""
+        if self._workers is None:
+            return network.cached(fetcher)
+        from crawler.run.workers.fetching import RemoteFetcher
+
+        return RemoteFetcher(fetcher, self._workers, partial=partial)
+
+    def _make_workers(self, budget: Budget, *, wants_bodies: bool) -> Workers | None:
+        config = self._config
+        if config.procs == 1 or self.captures is not None or self.folders is not None:
+            return None
+        from crawler.run.workers.cores import cores
+        from crawler.run.workers.fetching import start_of
+        from crawler.run.workers.pool import Workers
+
+        number = config.procs if isinstance(config.procs, int) else cores()
+        if number == 1:
+            return None
+        start = start_of(config, self.own_ports, number, wants_bodies=wants_bodies)
+        return Workers(self._reactor, start, number, self.typed, budget)
 
     def log_in(self, login: Login) -> Deferred[None]:
         """Make the requests of a login, over connections of its own: no output need be there. See LoggingIn."""
@@ -338,7 +372,7 @@ class Parts:
         from crawler.robots.rules import product_token
 
         token = product_token(self._config.user_agent)
-        fetcher = network.cached(network.fetcher(ROBOTS_SIZE, partial=True))
+        fetcher = self._fetches(network, network.fetcher(ROBOTS_SIZE, partial=True), partial=True)
         side_requests = SideRequests(frontier=self.frontier, fetcher=fetcher, clock=self._reactor.seconds)
         robots = Robots(
             side_requests.fetch,

@@ -21,7 +21,7 @@ from crawler.config.options.crawl import Name, Pattern
 from crawler.config.options.monitor import LoopbackPort
 from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields, MediaRanges, Template
-from crawler.config.options.politeness import Rate
+from crawler.config.options.politeness import Processes, Rate
 from crawler.config.options.proxy import Hosts, ProxyUrl
 from crawler.config.options.request import Data, Field, Json, Method, Range, Referer
 from crawler.config.secrets import FilePassword, Hidden, OriginLogin
@@ -427,6 +427,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.booleans()
         case Whole(low, high) | Size(low, high):
             return st.integers(low, high)
+        case Processes(number):
+            return st.just("auto") | one(number)
         case Seconds(low, high):
             return st.floats(low, high)
         case Choice(words):

@@ -14,6 +14,7 @@ from typed_options import TYPED, typed_options
 from crawler.config.config import NAMES, Config
 from crawler.config.hosts import KEYS
 from crawler.config.kinds import Flag, Many, Whole
+from crawler.config.options.politeness import Processes
 from crawler.config.sources import ConfigError, read
 from crawler.config.typed import HostKeys, Options
 
@@ -112,7 +113,7 @@ def test_a_value_that_does_not_fit_the_type_is_refused(name: str) -> None:
     """Values of many types, at every option. Numbers and switches as text, which the environment needs, are read."""
     kind = NAMES[name].kind
     for value in VALUES:
-        if fits(value, HINTS[name]) or (isinstance(kind, Whole) and value in ("0", "5")):
+        if fits(value, HINTS[name]) or (isinstance(kind, (Whole, Processes)) and value in ("0", "5")):
             continue
         if isinstance(kind, Flag) and (value in {"yes", "0"} if isinstance(value, str) else type(value) is int):
             continue

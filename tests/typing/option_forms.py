@@ -18,7 +18,8 @@ TEXT = Path("text.txt")
 FORMS: list[Options] = [
     # switches and numbers
     {"quiet": True, "progress": False},
-    {"concurrency": 8, "per_host": 1, "retries": 0},
+    {"concurrency": 8, "per_host": 1, "retries": 0, "procs": 2},
+    {"procs": "auto", "template": "{status} {url}"},
     {"recursive": True, "depth": 2, "max_pages": None},
     # durations and sizes
     {"timeout": 5, "delay": 0.5, "connect_timeout": "1.5s", "dns_timeout": "500ms", "ws_timeout": "2m"},

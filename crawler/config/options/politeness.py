@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
+import msgspec
+
 from crawler.config.kinds import Flag, Line, Option, Seconds, Whole, shown
 from crawler.config.options.groups import POLITENESS
 from crawler.config.options.limits import CacheOptions
@@ -12,6 +14,7 @@ from crawler.config.options.limits import CacheOptions
 _DAY: Final = 86_400.0
 _RATE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}) ?/ ?([0-9]{0,5}) ?(s|m|h|d)", re.ASCII)
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY}
+AUTO: Final = "auto"
 _MOST: Final = 1_000_000.0
 
 
@@ -31,6 +34,29 @@ class Rate(Line, frozen=True):
         raise ValueError(f"{shown(raw)} is not {self.expected}")
 
 
+class Processes(msgspec.Struct, frozen=True):
+    """How many processes fetch, or AUTO: as many as there are cores."""
+
+    number: Whole = Whole(1, 1_000)
+    takes: str = f'int | Literal["{AUTO}"]'
+
+    @property
+    def expected(self) -> str:
+        return f"{AUTO}, or {self.number.expected}"
+
+    def read(self, raw: object) -> int | str:
+        if raw == AUTO:
+            return AUTO
+        try:
+            return self.number.read(raw)
+        except ValueError:
+            raise ValueError(f"{shown(raw)} is not {self.expected}") from None
+
+    @staticmethod
+    def show(value: object) -> str:
+        return str(value)
+
+
 def window(rate: str) -> tuple[float, float]:
     """Of a rate as the kind Rate gives it: how many, and in how many seconds."""
     count, _, span = rate.partition("/")
@@ -44,6 +70,10 @@ class PolitenessOptions(CacheOptions, frozen=True, kw_only=True):
         int,
         Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs at once", ("-c",), "N"),
     ] = 64
+    procs: Annotated[
+        int | str,
+        Option(Processes(), POLITENESS, "Fetch with N processes; auto: one for each core", metavar="N|auto"),
+    ] = 1
     per_host: Annotated[
         int,
         Option(Whole(1, 10_000), POLITENESS, "Fetch at most N URLs of one host at once", metavar="N", recursive=2),

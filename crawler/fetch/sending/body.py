@@ -6,6 +6,7 @@ Files are opened when their turn comes, read 64 KiB at a time and closed; forms 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO, FileIO
@@ -27,6 +28,7 @@ from crawler.models import Ask, FileBody, FormBody, Part
 SMALL: Final = 64 * 1024  # bytes that are written with the head, in one go
 _ANY_TYPE: Final = "application/octet-stream"
 _TEXT: Final = "text/plain"
+_BOUNDARY: Final = re.compile(rb"; boundary=([0-9a-f]{32})\r\n")
 
 
 class Outgoing(NamedTuple):
@@ -37,8 +39,11 @@ class Outgoing(NamedTuple):
     content_type: str | None
 
 
-def outgoing(ask: Ask, clock: IReactorTime) -> Outgoing | None:
-    """The body that is asked for, if any. Its producer takes a turn of the reactor for each 64 KiB."""
+def outgoing(ask: Ask, clock: IReactorTime, head: bytes | None = None) -> Outgoing | None:
+    """The body that is asked for, if any. Its producer takes a turn of the reactor for each 64 KiB.
+
+    A `head` that is written already names the boundary of a form.
+    """
     body = ask.body
     match body:
         case None:
@@ -48,7 +53,8 @@ def outgoing(ask: Ask, clock: IReactorTime) -> Outgoing | None:
         case bytes() | FileBody():
             length = len(body) if isinstance(body, bytes) else body.size
             return Outgoing(_Paced(clock, lambda turns: _producer(body, turns)), length, ask.content_type)
-    boundary = uuid4().hex  # 122 random bits: none of the parts has it
+    named = None if head is None else _BOUNDARY.search(head)
+    boundary = uuid4().hex if named is None else named[1].decode()  # 122 random bits: none of the parts has it
     form = _Paced(clock, lambda turns: _form(body, boundary, turns))
     return Outgoing(form, form.length, f"multipart/form-data; boundary={boundary}")
 

@@ -81,7 +81,7 @@ def _found(task: Discover) -> Findings:
     findings = discover(task.answer, task.rules)
     room = MAX_LINKED
     for count, url in enumerate(findings.follow):
-        room -= len(url.href)
+        room -= len(url if isinstance(url, str) else url.href)
         if room < 0:
             del findings.follow[count:]
             findings.warnings = [*findings.warnings, "parse_truncated"]

@@ -1,0 +1,161 @@
+"""What a run and its workers tell each other: msgpack in frames, each with its length before it.
+
+A frame holds a list of messages: what has come together in one turn of a reactor. Nothing of it is kept anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from crawler.config.config import Config
+from crawler.config.secrets import Secret
+from crawler.engine.reading import Prepared
+from crawler.errors import CodedError, StaleConnection
+from crawler.models import Findings, Request, Response
+from crawler.page.page import Extracted
+from crawler.urls import Url
+
+LENGTH: Final = 4
+MAX_FRAME: Final = 1 << 31
+
+
+class Start(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """The first message to a worker: what it fetches with. `wants_bodies`: they go back whole.
+
+    `own_ports` are those that no URL may lead to, `max_memory` what its bodies may take, in bytes.
+    """
+
+    config: Config
+    own_ports: list[int]
+    wants_bodies: bool
+    max_memory: int
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Fetch this. `head` is sent as it is. `tells` says that somebody waits to hear when it is sent.
+
+    `partial` is for robots.txt. `inside` is what is known of a typed server: see Typed; None where it is not typed.
+    """
+
+    ticket: int
+    request: Request
+    head: bytes
+    public_only: bool
+    typed: bool
+    inside: bool | None = None
+    fresh: bool = False
+    tells: bool = False
+    partial: bool = False
+
+
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Nobody waits for this any more."""
+
+    ticket: int
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A request has left."""
+
+    ticket: int
+
+
+class Done(msgspec.Struct, array_like=True, tag=4):
+    """What came of a claim. A body that is not sent along is known by `size` and by the digest in the response.
+
+    `found` and `extracted` are those of Prepared, or else the errors; the plain links among them are `links`, a line
+    each. `inside` is what the worker has found of a typed server.
+    """
+
+    ticket: int
+    response: Response
+    size: int = 0
+    inside: bool | None = None
+    read: bool = False
+    links: str = ""
+    found: Findings | None = None
+    unfound: CodedError | None = None
+    extracted: Extracted | None = None
+    unextracted: CodedError | None = None
+    saying: int | None = None
+
+
+class Health(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """How a worker is, about once a second: CPU seconds so far, bytes of memory, bytes that bodies in the air take."""
+
+    cpu: float
+    resident: int
+    held: int
+
+
+ToWorker = Start | Claim | Cancel
+ToRun = Sent | Done | Health
+
+
+def _as_built_in(value: Any) -> Any:
+    if isinstance(value, CodedError):
+        unprocessed = value.unprocessed if isinstance(value, StaleConnection) else None
+        return (value.code, value.message, value.phase, value.transient, unprocessed)
+    if isinstance(value, Secret):
+        return value.parts
+    raise NotImplementedError(f"{type(value).__name__} is not sent")
+
+
+def _from_built_in(wanted: type, value: Any) -> Any:
+    if wanted is CodedError:
+        code, message, phase, transient, unprocessed = value
+        if unprocessed is not None:
+            return StaleConnection(code, message, unprocessed=unprocessed)
+        return CodedError(code, message, phase=phase, transient=transient)
+    if wanted is Secret:
+        text, shown = value
+        return Secret(text, open=shown)
+    raise NotImplementedError(f"{wanted.__name__} is not sent")
+
+
+encode = msgspec.msgpack.Encoder(enc_hook=_as_built_in).encode
+decode_to_worker = msgspec.msgpack.Decoder(list[ToWorker], dec_hook=_from_built_in).decode
+decode_to_run = msgspec.msgpack.Decoder(list[ToRun], dec_hook=_from_built_in).decode
+
+
+def done(ticket: int, response: Response, prepared: Prepared | None, inside: bool | None, *, whole: bool) -> Done:
+    """What is told of an answer, which is not to be used after that."""
+    size = 0
+    if not whole and response.body:
+        response.digest()
+        size = len(response.body)
+        response.body = b""
+    response.raw_headers = []
+    told = Done(ticket, response, size, inside)
+    if prepared is None:
+        return told
+    told.read, told.saying = True, prepared.saying
+    found, extracted = prepared.found, prepared.extracted
+    if isinstance(found, CodedError):
+        told.unfound = found
+    elif found is not None:
+        # Text is joined and split ten times as fast as values are written and read one by one.
+        plain = [link for link in found.follow if isinstance(link, Url) and not link.userinfo]
+        told.links = "\n".join([link.href for link in plain])
+        if len(plain) < len(found.follow):
+            found.follow = [link for link in found.follow if not isinstance(link, Url) or link.userinfo]
+        else:
+            found.follow = []
+        told.found = found
+    if isinstance(extracted, CodedError):
+        told.unextracted = extracted
+    else:
+        told.extracted = extracted
+    return told
+
+
+def prepared_of(told: Done) -> Prepared | None:
+    """What was read of an answer, as the run takes it."""
+    if not told.read:
+        return None
+    found = told.found
+    if found is not None and told.links:
+        found.follow = [*told.links.split("\n"), *found.follow]
+    return Prepared(told.unfound or found, told.unextracted or told.extracted, saying=told.saying)

@@ -1,0 +1,217 @@
+"""The workers of a run: started, given claims, replaced when they die."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from crawler.errors import CodedError, StaleConnection
+from crawler.fetch.budget import Budget
+from crawler.fetch.typed import Typed
+from crawler.models import Request, Response, Timings
+from crawler.run.workers.frames import Cancel, Claim, Done, Health, Sent, Start, decode_to_run, prepared_of
+from crawler.run.workers.process import Process, Waiting
+
+STRIKES: Final = 3
+"""When so many workers have died of a page, it is given up."""
+_ALONE: Final = STRIKES - 1
+_SLACK: Final = 4  # so many more claims than the idlest has, for a connection that is there
+
+
+class Workers:
+    """`number` processes that fetch. A claim goes to the one with least to do, or one that has a connection there.
+
+    One that dies is replaced. What it had in the air is answered with StaleConnection, and so goes back to the queue of
+    its host, uncounted. A URL with which STRIKES of them have died is `internal`; after the last but one it is fetched
+    by a process of its own, so that nothing else is taken for what kills them.
+
+    What `typed` knows is shared with them. What their bodies take counts in `budget`, as of the last second.
+    """
+
+    def __init__(self, reactor: Any, start: Start, number: int, typed: Typed, budget: Budget) -> None:
+        self._reactor = reactor
+        self._start = start
+        self._typed = typed
+        self._budget = budget
+        self._tickets = 0
+        self._strikes: Counter[int] = Counter()
+        self._deciding: dict[str, Process] = {}  # who finds out where the hosts of typed URLs lead
+        self._closed = False
+        self._in_air: dict[int, Waiting] = {}
+        self._log = Logger()
+        self.replaced = 0
+        self.processes: list[Process] = []
+        self._ready: list[Process] = []  # those that have started
+        self._alone: set[Process] = set()
+        try:
+            for _ in range(number):
+                self.processes.append(self._process())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End them all, and wait for that: some milliseconds. What is in the air is not answered any more."""
+        self._closed = True
+        processes = [*self.processes, *self._alone]
+        for process in processes:
+            process.close()
+        for process in processes:
+            process.join()
+
+    def fetch(
+        self,
+        request: Request,
+        head: bytes,
+        *,
+        public_only: bool,
+        on_sent: Callable[[], None] | None,
+        fresh: bool,
+        partial_body: bool,
+    ) -> Deferred[Response]:
+        """Have it fetched; cancelling closes its socket."""
+        if not self.processes and not self._replace():
+            return succeed(_failed(CodedError("local_fd_limit", "no worker can be started")))
+        typed, inside = self._typed.standing(request.url)
+        host = request.url.host_key
+        ticket = self._tickets = self._tickets + 1
+        claim = Claim(ticket, request, head, public_only, typed, inside, fresh, on_sent is not None, partial_body)
+        if self._strikes and self._strikes[request.id] >= _ALONE:
+            process = self._process(alone=True)
+            self._alone.add(process)
+        else:
+            process = self._choose(host, undecided=typed and inside is None)
+        waiting = Waiting(claim, process, on_sent, Deferred(partial(self._cancel, ticket)))
+        self._in_air[ticket] = waiting
+        process.begun(waiting, host)
+        process.put(claim)
+        return waiting.waiter
+
+    def _process(self, *, alone: bool = False) -> Process:
+        return Process(self._reactor, self._start, received=self._received, lost=self._lost, alone=alone)
+
+    def _choose(self, host: str, *, undecided: bool) -> Process:
+        if undecided:  # where a host leads is for the first to say who asks; see Typed
+            process = self._deciding.get(host)
+            if process is not None:
+                return process
+        # One that is just starting takes half a second: it is for those who find nobody else.
+        processes = self._ready or self.processes
+        chosen = processes[0]
+        least = len(chosen.in_flight)
+        for process in processes:
+            if len(process.in_flight) < least:
+                chosen, least = process, len(process.in_flight)
+        if not chosen.has_idle(host):
+            for process in processes:
+                if process.has_idle(host) and len(process.in_flight) <= least + _SLACK:
+                    chosen = process
+                    break
+        if undecided:
+            self._deciding[host] = chosen
+        return chosen
+
+    def _cancel(self, ticket: int, _: object) -> None:
+        waiting = self._in_air.pop(ticket)
+        process = waiting.worker
+        del process.in_flight[ticket]
+        process.put(Cancel(ticket))
+        self._leave(process)
+
+    # What the workers say.
+
+    def _received(self, process: Process, frame: bytes) -> None:
+        for message in decode_to_run(frame):
+            if isinstance(message, Done):
+                self._done(message)
+            elif isinstance(message, Sent):
+                waiting = self._in_air.get(message.ticket)
+                if waiting is not None and waiting.on_sent is not None:
+                    waiting.on_sent()
+            else:
+                self._hear(process, message)
+
+    def _done(self, told: Done) -> None:
+        waiting = self._in_air.pop(told.ticket, None)
+        if waiting is None:  # cancelled meanwhile
+            return
+        claim, process, response = waiting.claim, waiting.worker, told.response
+        request = claim.request
+        process.ended(told.ticket, request.url.host_key)
+        if told.inside is not claim.inside and told.inside is not None:
+            self._typed.learn(request.url, told.inside)
+            self._deciding.pop(request.url.host_key, None)
+        if self._strikes:
+            self._strikes.pop(request.id, None)
+        response.away = told.size
+        response.prepared = prepared_of(told)
+        self._leave(process)
+        waiting.waiter.callback(response)
+
+    def _leave(self, process: Process) -> None:
+        """End a process that was for one claim alone."""
+        if process.alone:
+            self._alone.discard(process)
+            process.close()
+            self._reactor.callInThread(process.join)
+
+    def _hear(self, process: Process, health: Health) -> None:
+        if not process.ready:
+            process.ready = True
+            if not process.alone:
+                self._ready.append(process)
+        self._weigh(process, health)
+
+    def _weigh(self, process: Process, health: Health) -> None:
+        self._budget.used += health.held - process.health.held
+        process.health = health
+
+    def _lost(self, process: Process) -> None:
+        fate = process.fate()
+        self._weigh(process, Health(process.health.cpu, 0, 0))
+        if self._closed:
+            return
+        self.replaced += 1
+        self._log.error("a worker has ended ({fate}); another one takes its place", fate=fate)
+        if process.alone:
+            self._alone.discard(process)
+        else:
+            self.processes.remove(process)
+            if process.ready:
+                self._ready.remove(process)
+            self._replace()
+        self._deciding = {host: other for host, other in self._deciding.items() if other is not process}
+        had = [*process.in_flight.values()]
+        for waiting in had:
+            del self._in_air[waiting.claim.ticket]
+        for waiting in had:
+            waiting.waiter.callback(self._given_back(waiting.claim.request.id, fate, counts=process.ready))
+
+    def _replace(self) -> bool:
+        """Start one more; when that is not possible now, the others go on."""
+        try:
+            self.processes.append(self._process())
+        except OSError as error:
+            self._log.error("no worker can be started: {error}", error=error)
+            return False
+        return True
+
+    def _given_back(self, number: int, fate: str, *, counts: bool) -> Response:
+        """`counts`: it may have been what ended the worker."""
+        self._strikes[number] += counts
+        if self._strikes[number] < STRIKES:
+            error: CodedError = StaleConnection("internal", f"its worker has ended ({fate})", unprocessed=True)
+        else:
+            del self._strikes[number]
+            error = CodedError("internal", f"{STRIKES} workers have ended while they had it ({fate})")
+        return _failed(error)
+
+
+def _failed(error: CodedError) -> Response:
+    return Response(timings=Timings(), started=time.time(), error=error)

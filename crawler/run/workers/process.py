@@ -1,0 +1,116 @@
+"""One worker as its parent sees it: a process, the socket to it, and what it is doing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from crawler.config.config import ConfigError
+from crawler.run.workers.channel import Channel
+from crawler.run.workers.frames import Claim, Health, Start
+
+# The worker imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
+PROGRAM: Final = (
+    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; from crawler.run.workers.worker import main; "
+    "gc.freeze(); gc.enable(); main(int(sys.argv[1]))"
+)
+CLOSE_SECONDS: Final = 2.0
+_MOST_HOSTS: Final = 10_000
+
+
+class Waiting:
+    """A claim in the air: who waits for it, who hears that it is sent, and which worker has it."""
+
+    __slots__ = ("claim", "on_sent", "waiter", "worker")
+
+    def __init__(
+        self, claim: Claim, worker: Process, on_sent: Callable[[], None] | None, waiter: Deferred[Any]
+    ) -> None:
+        self.claim = claim
+        self.worker = worker
+        self.on_sent = on_sent
+        self.waiter = waiter
+
+
+class Process:
+    """`received` gets each frame, `lost` hears that the process has ended. `alone`: it has one claim and no other.
+
+    Raises OSError where there are no descriptors or no memory left.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        start: Start,
+        *,
+        received: Callable[[Process, bytes], None],
+        lost: Callable[[Process], None],
+        alone: bool = False,
+    ) -> None:
+        if os.name == "nt":
+            raise ConfigError("--procs: is not there on Windows yet (leave it out)")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-I", "-c", PROGRAM, str(theirs.fileno()), *sys.path]
+            try:
+                self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+            except BaseException:
+                ours.close()
+                raise
+        self.alone = alone
+        self.in_flight: dict[int, Waiting] = {}
+        self.health = Health(0.0, 0, 0)
+        self.ready = False  # it has said something
+        self.done = 0
+        self._idle: dict[str, int] = {}  # connections that have nothing to do, as far as one can know
+        self._channel = Channel(reactor, ours, received=lambda frame: received(self, frame), lost=lambda: lost(self))
+        self.put = self._channel.put
+        self.put(start)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def has_idle(self, host: str) -> bool:
+        """Whether it has a connection there that has nothing to do."""
+        return host in self._idle
+
+    def begun(self, waiting: Waiting, host: str) -> None:
+        """It has one claim more, and one idle connection less, if it had one."""
+        self.in_flight[waiting.claim.ticket] = waiting
+        number = self._idle.pop(host, 0)
+        if number > 1:
+            self._idle[host] = number - 1
+
+    def ended(self, ticket: int, host: str) -> None:
+        """It has answered a claim."""
+        del self.in_flight[ticket]
+        self.done += 1
+        idle = self._idle
+        idle[host] = idle.get(host, 0) + 1
+        if len(idle) > _MOST_HOSTS:
+            del idle[next(iter(idle))]
+
+    def close(self) -> None:
+        """Let it end: it does so when the socket is closed."""
+        self._channel.close()
+
+    def join(self) -> None:
+        """Wait until it has ended; one that does not is killed."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(CLOSE_SECONDS)
+            return
+        self.fate()
+
+    def fate(self) -> str:
+        """How it has ended, in words. What still lives is killed."""
+        self._process.kill()
+        status = self._process.wait()
+        return f"signal {-status}" if status < 0 else f"exit status {status}"

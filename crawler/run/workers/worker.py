@@ -1,0 +1,173 @@
+"""What a worker does: fetches what it is told to, reads it as far as that can be done without knowing the run.
+
+It is run by its parent, with one end of a socket, and ends as soon as the other end is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from crawler.config.addresses import pinned
+from crawler.config.hosts import Hosts
+from crawler.engine.reading import PageReader, Prepared, make_reader
+from crawler.errors import CodedError
+from crawler.fetch.connect.chosen.pins import Pins
+from crawler.fetch.connect.dial import Dial
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.typed import Typed
+from crawler.models import Response, Timings
+from crawler.run.access.routing import make_routing
+from crawler.run.network import Network, Ways
+from crawler.run.reactors import private_reactor, run
+from crawler.run.workers.channel import Channel, say
+from crawler.run.workers.frames import Cancel, Claim, Health, Sent, Start, decode_to_worker, done
+
+ROBOTS_SIZE: Final = 512 << 10
+_HEALTH_SECONDS: Final = 1.0
+
+
+class Worker:
+    """Answers the claims that come through a socket. `over` fires when there is nobody any more who has some."""
+
+    def __init__(self, reactor: Any, dial: Dial, end: socket.socket) -> None:
+        self.over: Deferred[None] = Deferred()
+        self._reactor = reactor
+        self._dial = dial
+        self._flights: dict[int, Deferred[Any]] = {}
+        self._public_only = False  # of what is just being fetched
+        self._network: Network | None = None
+        self._ways: Ways | None = None
+        self._reader: PageReader | None = None
+        self._log = Logger()
+        self._channel = Channel(reactor, end, received=self._received, lost=self._end)
+
+    def _received(self, frame: bytes) -> None:
+        for message in decode_to_worker(frame):
+            if isinstance(message, Claim):
+                self._claimed(message)
+            elif isinstance(message, Cancel):
+                flight = self._flights.pop(message.ticket, None)
+                if flight is not None:
+                    flight.cancel()
+            else:
+                self._begin(message)
+
+    def _begin(self, start: Start) -> None:
+        config, reactor = start.config, self._reactor
+        self._wants_bodies = start.wants_bodies
+        hosts = Hosts(config.hosts) if config.hosts else None
+        pins = Pins(map(pinned, config.resolve)) if config.resolve else None
+        self._typed = Typed(allow_private=config.allow_private, pinned=None if pins is None else pins.named)
+        self._ways = Ways(config, self._dial, hosts=hosts, typed=self._typed)
+        self._network = network = Network(
+            config,
+            reactor=reactor,
+            ways=self._ways,
+            typed=self._typed,
+            own_ports=frozenset(start.own_ports),
+            routes=make_routing(config, os.environ, now=reactor.seconds, hosts=hosts).routes,
+            hosts=hosts,
+            pins=pins,
+            public_only=lambda _: self._public_only,
+        )
+        network.budget.limit = start.max_memory
+        network.budget.enough = start.max_memory // 2
+        self._fetcher: Fetcher = network.fetcher(config.max_size)
+        self._partial: Fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
+        if config.recursive or config.declarations or config.extract_all or config.gathers_facts:
+            self._reader = make_reader(config, reactor, processes=1)
+        self._tell_health()
+
+    def _claimed(self, claim: Claim) -> None:
+        request = claim.request
+        if claim.typed:
+            self._typed.learn(request.url, claim.inside)
+        self._public_only = claim.public_only
+        on_sent = partial(self._channel.put, Sent(claim.ticket)) if claim.tells else None
+        fetcher = self._partial if claim.partial else self._fetcher
+        flight: Deferred[Any] = fetcher.fetch(request, on_sent, fresh=claim.fresh, head=claim.head)
+        self._flights[claim.ticket] = flight
+        flight.addCallback(self._answered, claim).addErrback(self._failed, claim)
+
+    def _answered(self, response: Response, claim: Claim) -> Deferred[None] | None:
+        reader = None if claim.partial else self._reader
+        if reader is None:
+            self._tell(claim, response, None)
+            return None
+        waits = reader.prepare(claim.request, response)
+        if waits is None:
+            self._tell(claim, response, reader.rest(claim.request, response, None))
+            return None
+        return self._read(reader, waits, response, claim)
+
+    @inlineCallbacks
+    def _read(
+        self, reader: PageReader, waits: Deferred[Any], response: Response, claim: Claim
+    ) -> Generator[Deferred[Any], Any, None]:
+        assert self._network is not None
+        with self._network.budget.holding(len(response.body)):
+            prepared = yield waits
+        self._tell(claim, response, reader.rest(claim.request, response, prepared))
+
+    def _tell(self, claim: Claim, response: Response, prepared: Prepared | None) -> None:
+        if self._flights.pop(claim.ticket, None) is None:
+            return
+        inside = self._typed.standing(claim.request.url)[1] if claim.typed else None
+        whole = self._wants_bodies or claim.partial or (response.error is not None and not response.body)
+        self._channel.put(done(claim.ticket, response, prepared, inside, whole=whole))
+
+    def _failed(self, failure: Failure, claim: Claim) -> None:
+        """Nobody waits for it; or it is a bug, of which somebody has to hear."""
+        if failure.check(CancelledError):
+            self._flights.pop(claim.ticket, None)
+            return
+        error = failure.value
+        if not isinstance(error, CodedError):
+            self._log.failure("a bug in a worker", failure=failure)
+            error = CodedError("internal", f"{type(error).__name__}: {error}")
+        self._tell(claim, _failed(error), None)
+
+    def _tell_health(self) -> None:
+        if self._network is None:
+            return
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        self._channel.put(Health(usage.ru_utime + usage.ru_stime, resident, self._network.budget.used))
+        self._reactor.callLater(_HEALTH_SECONDS, self._tell_health)
+
+    def _end(self) -> None:
+        network, self._network = self._network, None
+        for flight in list(self._flights.values()):
+            flight.cancel()
+        if self._reader is not None:
+            self._reader.close()
+        if network is not None:
+            network.close()
+        if self._ways is not None:
+            self._ways.close()
+        self.over.callback(None)
+
+
+def _failed(error: CodedError) -> Response:
+    return Response(timings=Timings(), started=time.time(), error=error)
+
+
+def main(descriptor: int) -> None:
+    """Serve the run at the other end of this socket, to its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may still want what is in the air
+    with private_reactor() as (reactor, dial), socket.socket(fileno=descriptor) as end, suppress(BrokenPipeError):
+        say(end, [Health(0.0, 0, 0)])  # before all else: from now on it is a claim's doing if we die
+        run(reactor, lambda: Worker(reactor, dial, end).over)

@@ -1,0 +1,249 @@
+"""Runs whose fetching is done by other processes: the same records, whatever becomes of these."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+from asking_server import Answer, asked
+from fault_tools import descriptors, eventually
+from generated_site import GeneratedSite, generated_site
+from linking_site import serving
+
+from crawler import ConfigError, Request, crawl, fetch_all, stream
+from crawler.cli import doctor
+from crawler.models import Record
+
+UNLIKE = {"started", "reused", "time_queue", "duplicate_of"}
+
+
+def workers(of: int | None = None) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(of).children():
+        try:
+            if any("workers.worker" in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def comparable(record: Record) -> dict[str, Any]:
+    """What does not depend on the moment: all but times, and which of equals was first."""
+    told = msgspec.to_builtins(record.to_dict())
+    (told.get("headers") or {}).pop("date", None)
+    return {name: value for name, value in told.items() if name not in UNLIKE and not name.startswith("time_")}
+
+
+def test_every_fault_becomes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All faults of the built-in site, as `crawler doctor` has them."""
+    monkeypatch.setitem(doctor.PATIENCE, "procs", 2)
+    examination = doctor.Examination(versions="", quiet=True)
+    told = list(examination.lines())
+    assert examination.exit_code == 0, "".join(told)
+    assert len(told) == 1  # the sum
+
+
+def test_a_crawl_is_the_same() -> None:
+    with generated_site() as site:
+        alone, together = (_crawled(site, procs) for procs in (1, 2))
+    assert len(alone) > 150
+    assert together == alone
+
+
+def _crawled(site: GeneratedSite, procs: int) -> dict[str, dict[str, Any]]:
+    options: dict[str, Any] = {"extract": ["first=a::text"], "skipped": True, "depth": 100, "delay": 0}
+    records = list(crawl([site.url("/")], procs=procs, **options))
+    found = {record.url: comparable(record) for record in records}
+    assert len(found) == len(records)
+    for told in found.values():  # which page is read first is chance
+        told.pop("input")
+    return found
+
+
+def test_a_crawl_takes_turns_with_its_hosts_delay() -> None:
+    """One controller keeps the distances of all workers."""
+    pages = {f"/{n}": f'<a href="/{n + 1}">x</a><a href="/{n + 2}">y</a>' for n in range(10)}
+    times: list[float] = []
+
+    def answer(path: str, _login: str | None, _before: int) -> Answer:
+        times.append(time.monotonic())
+        return 200, {"Content-Type": "text/html"}, pages.get(path, "").encode()
+
+    with asked(answer) as server:
+        records = list(crawl([server.url("/0")], procs=2, delay=0.1, robots=False))
+    assert len(records) == 12
+    assert min(b - a for a, b in pairwise(times)) > 0.09
+
+
+def test_what_a_run_knows_goes_along() -> None:
+    """Cookies, logins, headers, bodies and forms: their heads are written by the run, whichever worker sends them."""
+
+    def answer(path: str, login: str | None, before: int) -> Answer:
+        if path == "/in":
+            return 200, {"Set-Cookie": "who=me; Path=/"}
+        return (200 if login else 401), {"WWW-Authenticate": "Basic"}, path.encode()
+
+    with asked(answer) as server:
+        first, *others = fetch_all(
+            [
+                server.url("/in"),
+                *(Request(server.url(f"/{n}"), method="POST", form={"n": n}, headers={"X-N": str(n)}) for n in range(5)),
+            ],
+            procs=2, cookies="run", concurrency=1, user="joe:secret",
+        )  # fmt: skip
+    assert first.status == 200
+    assert [record.status for record in others] == [200] * 5
+    assert server.bodies == [f"n={n}".encode() for n in range(5)]
+    assert set(server.cookies[1:]) == {"who=me"}
+    assert [head["X-N"] for head in server.heads[1:]] == list("01234")
+    assert [record.body for record in others] == [f"/{n}".encode() for n in range(5)]
+
+
+def test_a_form_with_a_file_has_one_boundary(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("content")
+    with asked(lambda *_: (200, {})) as server:
+        (record,) = fetch_all([Request(server.url("/"), method="POST", files={"up": file})], procs=2)
+    assert record.status == 200
+    boundary = server.heads[0].get_boundary()
+    assert boundary is not None
+    assert server.bodies[0].startswith(f"--{boundary}\r\n".encode())
+    assert server.bodies[0].endswith(f"--{boundary}--\r\n".encode())
+    assert b"content" in server.bodies[0]
+
+
+def test_a_parse_function_stays_here() -> None:
+    """It gets the page with its body, wherever that was fetched, and may share what it likes with its program."""
+    seen: list[str] = []
+
+    def parse(page: Any) -> Iterator[Any]:
+        seen.append(page.css("title::text").get())
+        yield {"pid": os.getpid()}
+        yield from page.css("a::attr(href)").getall()
+
+    with serving({"/": '<title>a</title><a href="/b">b</a>', "/b": "<title>b</title>"}) as site:
+        records = list(crawl([site.url("/")], parse=parse, procs=2, delay=0))
+    assert sorted(seen) == ["a", "b"]
+    assert [record.data for record in records] == [[{"pid": os.getpid()}]] * 2
+
+
+@contextmanager
+def deadly(paths: set[str], most: int = 100) -> Iterator[Any]:
+    """A site whose pages kill who fetches them: all the workers that there are, when they are asked for."""
+    killed: list[int] = []
+
+    def answer(path: str, _login: str | None, _before: int) -> Answer:
+        if path in paths and len(killed) < most:
+            killed.append(1)
+            for process in workers():
+                process.kill()
+        return 200, {}, path.encode()
+
+    with asked(answer) as server:
+        yield server
+
+
+def test_a_worker_that_dies_is_replaced() -> None:
+    """What it had is asked for again, and is no try more."""
+    with deadly({"/7"}, most=1) as server:
+        records = fetch_all([server.url(f"/{n}") for n in range(40)], procs=2, concurrency=8)
+    assert [record.body for record in records] == [f"/{n}".encode() for n in range(40)]
+    assert {(record.outcome, record.attempts) for record in records} == {("ok", 1)}
+
+
+def test_a_page_that_kills_its_workers_is_given_up() -> None:
+    """The third one: the others that were in the air with it have their records."""
+    with deadly({"/3"}) as server:
+        records = fetch_all([server.url(f"/{n}") for n in range(8)], procs=2, concurrency=8)
+    (bad,) = [record for record in records if record.error is not None]
+    assert bad.url == server.url("/3")
+    assert bad.error is not None
+    assert bad.error.code == "internal"
+    assert bad.error.message == "3 workers have ended while they had it (signal 9)"
+    assert [path for path, _ in server.requests].count("/3") == 3
+
+
+def test_workers_end_with_the_run() -> None:
+    before, threads = descriptors(), threading.active_count()
+    with serving({"/": "x"}) as site:
+        fetch_all([site.url("/")], procs=3)
+        assert not workers()
+        records = stream([site.url("/")] * 1000, procs=2)
+        next(records)
+        assert len(workers()) == 2
+        records.close()
+    assert not workers()
+    assert eventually(lambda: threading.active_count() <= threads)
+    assert eventually(lambda: descriptors() <= before)
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    with asked(lambda *_: (200, {}, b"x")) as server:
+        urls = [server.url(f"/{n}") for n in range(100_000)]
+        command = [sys.executable, "-m", "crawler", "-", "-q", "--procs", "2", "-o", os.devnull]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as parent:
+            assert parent.stdin is not None
+            parent.stdin.write("\n".join(urls[:1000]))
+            parent.stdin.flush()
+            assert eventually(lambda: len(server.requests) > 10, 10.0)
+            found = workers(parent.pid)
+            assert len(found) == 2
+            parent.kill()
+        gone, alive = psutil.wait_procs(found, timeout=5.0)
+    assert not alive
+    assert len(gone) == 2
+
+
+def test_ctrl_c_is_for_the_run_alone() -> None:
+    """The whole group gets it from a terminal: what is in the air still gets its record."""
+
+    def answer(path: str, _login: str | None, _before: int) -> Answer:
+        time.sleep(0.3)
+        return 200, {}, b"x"
+
+    with asked(answer) as server:
+        command = [sys.executable, "-m", "crawler", *(server.url(f"/{n}") for n in range(50)), "-q", "--procs", "2"]
+        with subprocess.Popen(
+            [*command, "-c", "4", "-o", "-"], stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as run:
+            assert eventually(lambda: len(server.requests) >= 4, 10.0)
+            os.killpg(run.pid, signal.SIGINT)
+            lines = run.communicate(timeout=20)[0].splitlines()
+    assert 4 <= len(lines) < 50
+    assert all('"outcome":"ok"' in line for line in lines)
+    assert run.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"bodies": "b"}, "--procs: cannot be combined with --bodies yet (leave one of them out)"),
+        ({"output": ["a.warc.gz"]}, "--procs: cannot be combined with an archive yet (leave one of them out)"),
+        ({"limit_rate": "1M"}, "--procs: cannot be combined with --limit-rate yet (leave one of them out)"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_one_process_does(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        fetch_all(["http://127.0.0.1:1/"], procs=2, **options)
+    assert str(refused.value) == words
+    assert not workers()
+
+
+@pytest.mark.parametrize("value", ["0", "none", -1, "1001"])
+def test_the_number_is_one(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"procs: .* is not auto, or a whole number from 1 to 1,000"):
+        fetch_all([], procs=value)
