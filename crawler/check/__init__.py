@@ -2,3 +2,5 @@
 
 Imports run, report and what lies below; the command line imports it.
 """
+
+__all__ = ["formats", "gathering", "telling"]

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from crawler.cli.answers import complain, put, schema_text, version_text, warn_of_exposed, with_password
 from crawler.cli.commands.table import COMMANDS, fetch, help_on, help_on_option
 from crawler.cli.usage.flags import FLAGS, QUESTIONS, end_of_options, parse
-from crawler.config.config import NAMES, ConfigError, Source, resolve
+from crawler.config.config import NAMES, OPTIONS, ConfigError, Settings, Source, resolve
+from crawler.config.options.groups import CHECK
 from crawler.config.sources import from_environment, read
 
 __all__ = ["COMMANDS", "main"]
@@ -57,17 +58,27 @@ def _main(arguments: list[str]) -> int:
         return put(script(str(read(option, asked["completion"], "--completion")), FLAGS, typed))
     if "user" in asked:
         asked["user"] = with_password(asked["user"], written.label("user"))
+    calls = command.calls if command else {}
     settings = resolve(
-        Source({name: raw for name, raw in asked.items() if name in NAMES}, written.label),
+        Source({calls.get(name, name): raw for name, raw in asked.items() if name in NAMES}, written.label),
         from_environment(os.environ, NAMES),
         Source(command.implied if command else {}, lambda _: arguments[0]),
     )
+    if command is None or CHECK not in command.takes:
+        _refuse(settings, CHECK, "is for `crawler check`")
     if "print_config" in asked:
         from crawler.config.text import to_toml
 
         return put(to_toml(settings.config, settings.origins))
     warn_of_exposed(settings)
     return (command.run if command else fetch)(settings)
+
+
+def _refuse(settings: Settings, group: str, why: str) -> None:
+    """Options that were typed and mean nothing here; a file may have what is for other runs. Raises ConfigError."""
+    for name, origin in settings.origins.items():
+        if name in OPTIONS and OPTIONS[name].group == group and origin.startswith("-"):
+            raise ConfigError(f"{origin}: {why}")
 
 
 def _log_format(arguments: Sequence[str]) -> str:

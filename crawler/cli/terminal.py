@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
@@ -37,6 +37,7 @@ from crawler.sinks.writer import STDOUT, SeenLines, Writer
 from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:
+    from crawler.engine.checking.leaves import Checking
     from crawler.spiders.spider import Spider
 
 FINISHED: Final = 0
@@ -47,25 +48,47 @@ NOT_WRITTEN: Final = 5
 _STDERR: Final = 2
 
 
-def run_command(config: Config, urls: Iterable[str] | None = None, spider: Spider | None = None) -> int:
+def run_command(
+    config: Config,
+    urls: Iterable[Any] | None = None,
+    spider: Spider | None = None,
+    *,
+    made_for: MadeFor | None = None,
+) -> int:
     """Fetch the inputs of the config (or `urls`, or what a `spider` begins with) and give the exit code.
 
     Runs in the main thread, for its signals.
     """
     with private_reactor() as (reactor, dial):
-        terminal = Terminal(config, urls, reactor, dial, spider)
+        terminal = Terminal(config, urls, reactor, dial, spider, made_for)
         with capture_log(terminal.hear), terminal.signals():
             code: int = run(reactor, terminal.run)
     terminal.say_the_rest()
     return code
 
 
+class MadeFor(NamedTuple):
+    """A run that is a part of something else, which tells of it: records go to `sink` in place of standard output, and
+    there is no summary.
+    """
+
+    sink: Sink
+    checking: Checking | None = None
+
+
 class Terminal:
     def __init__(
-        self, config: Config, urls: Iterable[str] | None, reactor: Any, dial: Dial, spider: Spider | None = None
+        self,
+        config: Config,
+        urls: Iterable[Any] | None,
+        reactor: Any,
+        dial: Dial,
+        spider: Spider | None = None,
+        made_for: MadeFor | None = None,
     ) -> None:
         self._config = config
         self._spider = spider
+        self._made_for = made_for
         self._urls = urls
         self._reactor = reactor
         self._dial = dial
@@ -104,7 +127,8 @@ class Terminal:
     def _fetch(self) -> Generator[Deferred[Any], Any, Snapshot]:
         config = self._config
         has_outputs = config.output or config.overwrite_output
-        sinks: list[Sink] = [] if has_outputs else [self._standard_output()]
+        made_for = self._made_for
+        sinks: list[Sink] = [] if has_outputs else [made_for.sink if made_for else self._standard_output()]
         if config.verbose and (has_outputs or config.log_format == "json"):
             sinks.append(self._voice.urls())
         self._crawler = Crawler(
@@ -115,6 +139,7 @@ class Terminal:
             dial=self._dial,
             bodies=False,
             spider=self._spider,
+            checking=made_for.checking if made_for else None,
             say=lambda words: self._voice.say(Said("monitor", words)),
         )
         if not config.quiet:
@@ -232,7 +257,7 @@ class Terminal:
 
     def _finished(self, snapshot: Snapshot) -> int:
         self._voice.end()
-        if not self._config.quiet:
+        if not self._config.quiet and self._made_for is None:
             self._voice.summary(snapshot, [*self._about_report(), *self._about_job()])
         return verdict(snapshot) if self._config.fail else FINISHED
 

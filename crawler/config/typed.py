@@ -341,6 +341,18 @@ class Options(TypedDict, total=False):
     """
     durable: bool
     """Survive a power failure, too; slower."""
+    accept_status: str | Iterable[str]
+    """Take these statuses for good answers: 200..=299,403 (to `crawler check` accept is the same). Takes a status (403)
+    or a range of them (200..=299, 200..300, 500..); or several. Default: 200..=299.
+    """
+    fragments: bool
+    """Look whether what stands behind the # of a link is there. Default: true."""
+    strict: bool
+    """Exit with 3 for links, too, that may be good another day."""
+    format: Literal["text", "json", "junit", "sarif", "github", "markdown"]
+    """Say what was found for people (text), for programs, or for a CI: text, json, junit, sarif, github, markdown.
+    Default: text.
+    """
     extract: str | Iterable[str] | Mapping[str, str | list[str] | tuple[str]]
     """Put the first match of a CSS or XPath selector into data: title=title::text. Takes a declaration NAME=SELECTOR;
     or several.

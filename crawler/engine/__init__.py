@@ -3,4 +3,15 @@
 Imports the rooms that it drives: frontier, page, robots, seeds, fetch, politeness; of sinks and stats what it tells.
 """
 
-__all__ = ["admission", "control", "disposition", "gate", "loop", "reading", "retry", "scope", "side_requests"]
+__all__ = [
+    "admission",
+    "checking",
+    "control",
+    "disposition",
+    "gate",
+    "loop",
+    "reading",
+    "retry",
+    "scope",
+    "side_requests",
+]

@@ -19,10 +19,12 @@ from crawler.frontier.seen import Seen
 from crawler.models import (
     GUESS_SOURCE,
     INDEX_SOURCE,
+    LEAF_SOURCE,
     REQUISITE_SOURCE,
     ROBOTS,
     SITEMAP_SOURCE,
     Ask,
+    Findings,
     Input,
     Link,
     Record,
@@ -36,6 +38,7 @@ from crawler.seeds.inputs import BadLine, Seed, from_iterable
 from crawler.urls import SOCKETS, Url, canonical_key, parse
 
 if TYPE_CHECKING:
+    from crawler.engine.checking.leaves import Leaves
     from crawler.engine.scope import Scope
 
 READ_SHARE: Final = 256
@@ -65,7 +68,7 @@ class Admission:
     `write` takes the record of an input that is never fetched. `scope` judges links; without one, nothing is followed.
     `admit` is asked before a seed is accepted, and may make it wait. `all_read` hears how many inputs this run has
     when the feed has ended, with those that an earlier one left; `refused` of each input that gets its record here,
-    before that is written; `skipped` the code of each link that is not followed.
+    before that is written; `skipped` the code of each link that is not followed. What leaves the scope are `leaves`.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Admission:
         admit: Callable[[int], Deferred[None] | None] | None = None,
         all_read: Callable[[int], None] = lambda _: None,
         refused: Callable[[int, BadLine], None] = lambda *_: None,
+        leaves: Leaves | None = None,
         skipped: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._feed = feed
@@ -89,6 +93,7 @@ class Admission:
         self._admit = admit
         self._all_read = all_read
         self._refused = refused
+        self._leaves = leaves
         self._skipped = skipped
         self._ended = 0
         self._seeds_open = 0
@@ -97,6 +102,7 @@ class Admission:
         self._recent: set[str] = set()
         self._recent_size = 0
         self._skips = Seen()
+        self._entered: set[str] = set()  # of the page whose links are accepted: of which leaves a fragment is wanted
         self._led: dict[bytes, bytes] = {}  # URLs whose records say that they lead to another, and which
         self.write: Callable[[Record, int], None]  # crawl's
         self.pending = frontier.counts().pending  # inputs without a record
@@ -193,7 +199,9 @@ class Admission:
         if isinstance(seed, BadLine):
             self._refuse(number, seed)
             return
-        if self._scope is not None:
+        if seed.input.parent is not None:
+            self._seeds_open -= 1  # it ends as a link does
+        elif self._scope is not None and seed.input.source != LEAF_SOURCE:
             self._scope.add_seed(seed.url)
         method, ask = seed.method, seed.ask
         if method is None:
@@ -232,23 +240,29 @@ class Admission:
 
     def accept_links(self, request: Request, links: Iterable[Link], now: float, *, is_index: bool = False) -> None:
         """Queue what a page leads to, each once and if it is in scope. Those of an index are sitemaps."""
+        if self._leaves is not None and request in self._leaves:
+            return
         source = INDEX_SOURCE if is_index else None
         self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source, page=request.url)
 
-    def accept_requisites(self, request: Request, requisites: Iterable[Url], now: float) -> None:
+    def accept_requisites(self, request: Request, findings: Findings, now: float) -> None:
         """Queue what a page is shown with, wherever it is, each once."""
-        scope = self._scope
-        if scope is None:
+        if self._scope is None or (self._leaves is not None and request in self._leaves):
             return
-        place = Input(REQUISITE_SOURCE, parent=request.url.href, depth=(request.input.depth or 0) + 1)
-        for url in requisites:
-            wanted = Request(self._next, url, url.href, place, now)
-            error = scope.judge_requisite(url)
-            if error is not None:
-                self._skip(wanted, error)
-            elif self._frontier.add(wanted):
-                self._next += 1
-                self.pending += 1
+        self._entered = findings.entered
+        source = REQUISITE_SOURCE if self._leaves is None else LEAF_SOURCE
+        for url in findings.requisites:
+            self._accept_beside(url, Input(source, None, request.url.href, (request.input.depth or 0) + 1), now)
+
+    def _accept_beside(self, url: Url, place: Input, now: float) -> None:
+        """Queue a URL that may be anywhere. A leaf is asked for with GET where it has to be looked into."""
+        method = "HEAD" if place.source == LEAF_SOURCE and url.href not in self._entered else "GET"
+        wanted = Request(self._next, url, url.href, place, now, method)
+        if self._scope is not None and (error := self._scope.judge_requisite(url)) is not None:
+            self._skip(wanted, error)
+        elif self._frontier.add(wanted):
+            self._next += 1
+            self.pending += 1
 
     def accept_sitemaps(self, request: Request, references: Iterable[str], now: float) -> None:
         """Queue the sitemaps that the robots.txt of a request's origin names; what is no URL is left out.
@@ -270,17 +284,25 @@ class Admission:
         """Why a redirect is not followed. Where a seed leads is what was meant by it; a crawl fetches each URL once."""
         if self._scope is None:
             return None
-        if request.input.parent is None:
+        if request.input.parent is None and request.input.source != LEAF_SOURCE:
             self._scope.add_seed(onward.url)
         elif (error := self._judge(onward.url, request.input)) is not None:
             return error
-        if self._frontier.leads(onward) or _wants_the_answer(request) or self._waits_for(onward):
+        is_page = self._is_page(onward)
+        if not is_page and (self._frontier.leads(onward) or _wants_the_answer(request) or self._waits_for(onward)):
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
 
+    def _is_page(self, onward: Request) -> bool:
+        """Whether a leaf is led into the scope: it is a page then, which is crawled."""
+        if self._leaves is None or not self._leaves.let_in(onward):
+            return False
+        self._accept([onward.url], onward.input.parent or "", onward.input.depth or 0, onward.accepted, None)
+        return True
+
     def _judge(self, url: Url, place: Input) -> CodedError | None:
         assert self._scope is not None
-        if place.source == REQUISITE_SOURCE:
+        if place.source == REQUISITE_SOURCE or self._leaves is not None:
             return self._scope.judge_requisite(url)
         return self._scope.judge(url, place.depth or 0)
 
@@ -346,7 +368,9 @@ class Admission:
             if ask is None and (error is None or error.code != "depth_limit"):
                 recent.add(href)
                 self._recent_size += len(href)
-            if error is not None:
+            if self._leaves is not None and self._leaves.take(error):
+                self._accept_beside(url, Input(LEAF_SOURCE, parent=parent, depth=depth), now)
+            elif error is not None:
                 self._skip(request, error)
             elif self._frontier.add(request):
                 self._next += 1

@@ -177,8 +177,8 @@ class Disposition:
         now = self._clock.seconds()
         if self._linking is None and visit.response is not None:
             self._admission.saw(request, visit.response)
-            if findings.requisites:
-                self._admission.accept_requisites(request, findings.requisites, now)
+            if findings.requisites or findings.entered:
+                self._admission.accept_requisites(request, findings, now)
         if len(links) <= _LINKS:
             self._admission.accept_links(request, links, now, is_index=findings.is_index)
             return True

@@ -40,6 +40,7 @@ from crawler.page.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots.rules import product_token
 
 if TYPE_CHECKING:
+    from crawler.engine.checking.leaves import Leaves
     from crawler.page.extract import Extraction
     from crawler.spiders.items import Items
 
@@ -133,7 +134,7 @@ class PageReader:
         discovery, extraction = (None, None) if is_read else (self._discovery, self._extraction)
         answer = None
         if discovery is not None and not is_quick(response):
-            answer = Answered.of(request, response)
+            answer = discovery.answered(request, response)
         is_whole = response.error is None
         extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
         is_parsed = self._is_parsed(request)
@@ -323,18 +324,14 @@ def make_reader(
     callbacks: Callbacks | None = None,
     items: Items | None = None,
     processes: int = PROCESSES,
+    leaves: Leaves | None = None,
 ) -> PageReader:
-    """The reader of a run. Raises ValueError for a declaration that is none."""
+    """The reader of a run; where there are `leaves` links are checked. Raises ValueError for what is no declaration."""
     discovery = extraction = None
     if config.recursive or config.gathers_facts:
-        rules = LinkRules(
-            frozenset(config.links),
-            config.nofollow,
-            product_token(config.user_agent),
-            config.mirror is not None,
-            config.gathers_facts,
-        )
-        discovery = Discovery(rules)
+        agent, fragments = product_token(config.user_agent), leaves is None or leaves.fragments
+        rules = LinkRules.of(config, agent, places=leaves is not None, fragments=fragments)
+        discovery = Discovery(rules, leaves or ())
     if config.declarations or config.extract_all:
         from crawler.page.extract import compile as compile_extraction  # parsel and lxml: only for those who extract
 

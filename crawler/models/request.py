@@ -20,6 +20,8 @@ LOGIN_SOURCE: Final = "login"
 """The `source` of what is asked for before the first input, to log in."""
 REQUISITE_SOURCE: Final = "--mirror"
 """The `source` of an input that a page needs to be shown: an image, a style, a script."""
+LEAF_SOURCE: Final = "check"
+"""The `source` of an input that is asked whether it is there, and whose own links are not followed."""
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
 

@@ -46,7 +46,7 @@ class Response(msgspec.Struct, array_like=True):
     wrong with the body of a redirect, which is followed no less. `new_cookies`: the run keeps some that it had not. A
     body that outgrew the memory is `spooled`. `cache` is what a cache did for it, null where none was asked; `unsent`
     says that no server was. `away` are the bytes of a body that a worker has kept to itself, and `prepared` what it has
-    read in it.
+    read in it. `survey` has the places of its links, where somebody asked for them.
     """
 
     timings: Timings
@@ -72,6 +72,7 @@ class Response(msgspec.Struct, array_like=True):
     unsent: bool = False
     away: int = 0
     prepared: Any = None
+    survey: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -116,14 +117,16 @@ class Findings(msgspec.Struct, kw_only=True, omit_defaults=True):
     `kept` is there if the page is as an earlier run had it; `page` where facts are asked for.
 
     `links` is how many links were found, `follow` what is to be followed, `requisites` what is fetched wherever it is,
-    to show the page. A sitemap is nothing to take data from; with
-    `is_index` what it leads to are sitemaps.
+    to show the page. A sitemap is nothing to take data from; with `is_index` what it leads to are sitemaps. `survey`
+    has the places of the links, and `entered` are the URLs of which some fragment is wanted.
     """
 
     title: str | None = None
     links: int | None = None
     follow: list[Link] = []
     requisites: list[Url] = []
+    entered: set[str] = set()
+    survey: bytes | None = None
     data: Any = None
     duplicate_of: str | None = None
     warnings: list[str] = []

@@ -3,4 +3,4 @@
 Imports seeds, for sitemaps, config, for kinds of values, and fetch, for decoding.
 """
 
-__all__ = ["callbacks", "convert", "cost", "discovery", "extract", "links", "offline", "page", "parsing"]
+__all__ = ["callbacks", "convert", "cost", "discovery", "extract", "links", "offline", "page", "parsing", "places"]

@@ -30,6 +30,11 @@ _REFRESH_URL: Final = re.compile(
 # HTML Standard section 4.8.4.3.10: a URL, then descriptors up to a comma outside of parentheses or of the URL's end.
 _CANDIDATE: Final = re.compile(r"([^\t\n\f\r ,][^\t\n\f\r ]*+)(?:(?<=,)|(?:[^,(]++|\([^)]*+\)?+)*+)")
 
+# Relations that name what a browser loads, not where a reader goes.
+HINTS: Final = frozenset(
+    {"preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "stylesheet", "icon", "manifest"}
+)
+
 
 class HeaderLink(msgspec.Struct, frozen=True, gc=False):
     """A link of a Link header: its target, unresolved; relation types in lower case; its context if not the page."""

@@ -7,7 +7,7 @@ whether it is quick to read, however it is made, or may be tried here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Final, Self
@@ -16,6 +16,7 @@ import msgspec
 
 from crawler.charset import extract_type
 from crawler.charset.encodings import is_utf_8
+from crawler.config.config import Config
 from crawler.errors import CodedError
 from crawler.fetch.decode import Decoder
 from crawler.models import (
@@ -29,7 +30,7 @@ from crawler.models import (
     Response,
 )
 from crawler.page.content.facts import read_facts, shortened
-from crawler.page.directives import parse_link_header, parse_robots_header, refresh_target
+from crawler.page.directives import HINTS, parse_link_header, parse_robots_header, refresh_target
 from crawler.page.links import REFERENCES, Costly, scan
 from crawler.page.resolving import base_of, resolve
 from crawler.seeds.sitemaps import parse as parse_sitemap
@@ -55,10 +56,6 @@ _XHTML_ROOT: Final = re.compile(_PROLOG + rb"<(?:\w++:)?+html[\s>/]")
 _XML_DECLARED: Final = re.compile(rb"(?:\xef\xbb\xbf)?+<\?xml\s")
 _SITEMAP_HEAD: Final = 4_096
 _GZIP: Final = b"\x1f\x8b"
-# Relations that name what a browser loads, not where a reader goes.
-_HINTS: Final = frozenset(
-    {"preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "stylesheet", "icon", "manifest"}
-)
 _TELLING: Final = frozenset({"link", "refresh", "x-robots-tag"})
 HEADERS: Final[tuple[str, ...]] = ("content-type", *_TELLING)
 
@@ -67,7 +64,8 @@ class LinkRules(msgspec.Struct, frozen=True, array_like=True):
     """`kinds` says where links are looked for; `agent` is our product token.
 
     With `nofollow` pages and links that say so lead nowhere. With `requisites` there is also what a page is
-    shown with, with `facts` what it says of itself.
+    shown with, with `facts` what it says of itself. With `places` there is a survey of each page in place of all that,
+    with `fragments` also of what these may name.
     """
 
     kinds: frozenset[str]
@@ -75,11 +73,25 @@ class LinkRules(msgspec.Struct, frozen=True, array_like=True):
     agent: str
     requisites: bool = False
     facts: bool = False
+    places: bool = False
+    fragments: bool = True
+
+    @classmethod
+    def of(cls, config: Config, agent: str, *, places: bool = False, fragments: bool = True) -> Self:
+        return cls(
+            kinds=frozenset(config.links),
+            nofollow=config.nofollow,
+            agent=agent,
+            requisites=config.mirror is not None,
+            facts=config.gathers_facts,
+            places=places,
+            fragments=fragments,
+        )
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
     """What is read of an answer. `named`: somebody called it a sitemap; `framed`: some page needs it, as a frame maybe;
-    `headers` may hold others than HEADERS, too.
+    `leaf`: its links are not followed; `headers` may hold others than HEADERS, too.
     """
 
     url: Url
@@ -87,11 +99,12 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     headers: dict[str, list[str]]
     named: bool = False
     framed: bool = False
+    leaf: bool = False
 
     @classmethod
-    def of(cls, request: Request, response: Response) -> Self:
+    def of(cls, request: Request, response: Response, *, leaf: bool = False) -> Self:
         framed = request.input.source == REQUISITE_SOURCE
-        return cls(request.url, response.body, response.headers, _is_named_sitemap(request), framed)
+        return cls(request.url, response.body, response.headers, _is_named_sitemap(request), framed, leaf)
 
     @property
     def may_be_tried(self) -> bool:
@@ -124,10 +137,10 @@ def is_quick(response: Response) -> bool:
 
 def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None) -> Findings:
     """What an answer says and where it leads. Raises Costly when that takes more than so many steps."""
-    if rules.requisites and max_cost is not None and len(answer.body) > QUICK:
-        raise Costly  # it is looked through twice
+    if (rules.requisites or rules.places) and max_cost is not None and len(answer.body) > QUICK:
+        raise Costly  # it is looked through twice, or closely
     findings = Findings()
-    if answer.named or _looks_like_sitemap(answer):
+    if (answer.named or _looks_like_sitemap(answer)) and not answer.leaf:
         findings.is_sitemap = True
         _read_sitemap(answer, findings, max_cost)
         if rules.facts:
@@ -135,6 +148,13 @@ def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None)
                 links=shortened([link for link in findings.follow if isinstance(link, Url)], answer.url),
                 is_sitemap=True,
             )
+        if rules.places:
+            from crawler.page.places.sitemap import survey_of
+
+            follow = [link.href for link in findings.follow if isinstance(link, Url)]
+            findings.survey = survey_of(answer.url, answer.body, follow)
+    elif rules.places:
+        _look_over(answer, rules, findings)
     else:
         media, charset = _content_type(answer)
         page = media if media == _HTML else _page_type(media, answer.body)
@@ -149,13 +169,18 @@ def discover(answer: Answered, rules: LinkRules, *, max_cost: int | None = None)
 class Discovery:
     """Reads answers by the rules, and remembers content by its hash.
 
-    With one of the first 200,000 different bodies, `duplicate_of` names the URL that had it first.
+    With one of the first 200,000 different bodies, `duplicate_of` names the URL that had it first. Of `leaves` no links
+    are followed.
     """
 
-    def __init__(self, rules: LinkRules) -> None:
+    def __init__(self, rules: LinkRules, leaves: Container[Request] = ()) -> None:
         self.rules = rules
+        self._leaves = leaves
         self._bodies: dict[bytes, str] = {}
         self._body_urls = 0
+
+    def answered(self, request: Request, response: Response) -> Answered:
+        return Answered.of(request, response, leaf=request in self._leaves)
 
     def read(
         self, request: Request, response: Response, *, follow: bool = True, found: Findings | None = None
@@ -167,7 +192,9 @@ class Discovery:
         """
         if not has_content(response):
             return Findings()
-        findings = discover(Answered.of(request, response), self.rules) if found is None else found
+        findings = discover(self.answered(request, response), self.rules) if found is None else found
+        if findings.survey is not None and request.method != "HEAD":
+            response.survey = findings.survey
         if response.size and response.error is None:
             findings.duplicate_of = self._first_with(response.digest(), request.written)
         if not follow and not findings.is_sitemap:
@@ -258,14 +285,40 @@ def _elements(kinds: frozenset[str]) -> frozenset[str]:
 def _read_requisites(
     answer: Answered, media: str | None, page: str | None, charset: str | None, findings: Findings
 ) -> None:
-    from crawler.page.offline.editing import Document  # only who mirrors waits for this
     from crawler.page.offline.requisites import requisites, syntax_of
+    from crawler.page.offline.text import Document  # only who mirrors waits for this
 
     body = answer.body[:MAX_SCANNED]
     syntax = syntax_of(page or media, body)
     if syntax is not None:
         document = Document(body, answer.url, syntax, charset)
         findings.requisites = requisites(document, frames=not answer.framed)
+
+
+def _look_over(answer: Answered, rules: LinkRules, findings: Findings) -> None:
+    """Survey a page or a style sheet; of a leaf only what fragments may name."""
+    from crawler.page.offline.requisites import syntax_of  # only who checks links waits for these
+    from crawler.page.offline.text import Document
+    from crawler.page.places.survey import encode, survey
+
+    media, charset = _content_type(answer)
+    body = answer.body[:MAX_SCANNED]
+    syntax = syntax_of(_page_type(media, body) or media, body)
+    if syntax is None or (answer.leaf and syntax == "css"):
+        return
+    found = survey(
+        Document(body, answer.url, syntax, charset),
+        kinds=rules.kinds or None,
+        fragments=rules.fragments,
+        links=not answer.leaf,
+        whole=len(answer.body) <= MAX_SCANNED,
+        headers={} if answer.leaf else answer.headers,
+    )
+    findings.survey = encode(found.survey)
+    findings.follow, findings.requisites, findings.entered = [*found.follow], found.beside, found.entered
+    findings.links = len(found.follow) + len(found.beside)
+    if found.survey.truncated:
+        findings.warnings = ["parse_truncated"]
 
 
 def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> None:
@@ -278,7 +331,7 @@ def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> Non
         _join(findings, url, [target for value in headers["refresh"] if (target := refresh_target(value))])
     if "link" in headers and "header" in rules.kinds:
         links = parse_link_header(headers["link"])
-        passed = _HINTS | {"nofollow"} if rules.nofollow else _HINTS
+        passed = HINTS | {"nofollow"} if rules.nofollow else HINTS
         _join(findings, url, [link.target for link in links if link.anchor is None and not link.rel & passed])
 
 

@@ -111,10 +111,9 @@ def tokens(names: frozenset[str] | None) -> re.Pattern[bytes]:
 
 # Nearly all tags have nothing but a class, or are end tags: the search passes them at their "<".
 _PASSED_TAG: Final = (
-    r"/(?!svg>)[a-z0-9]++>|(?!script|style|textarea|title|xmp|iframe|no|plaintext|svg)[a-z0-9]++"
-    r"""(?: (?:class|id|title)="[^"<>]*+")*+>"""
+    r"/(?!svg>|template>)[a-z0-9]++>|(?!script|style|textarea|title|xmp|iframe|no|plaintext|svg|template)[a-z0-9]++"
+    r"""(?: (?:class|title{id})="[^"<>]*+")*+>"""
 )
-_EVERY_TAG: Final = re.compile(rf"<(?!{_PASSED_TAG})(?:{_TAG}|{_COMMENT}|!\[CDATA\[|{_BOGUS_COMMENT})".encode())
 _EVERY_ATTRIBUTE: Final = re.compile(f"{_GAP}({_NAME}){_assignment('(')}".encode())
 
 
@@ -139,13 +138,16 @@ def _simple_tag(names: frozenset[str]) -> str:
     return f"""/[a-z0-9]*+>|(?:{name}){outside}*+(?:(?:"{in_double}*+"|'{in_single}*+'){outside}*+)*+>"""
 
 
-def every_tag() -> re.Pattern[bytes]:
-    """A pattern for `finditer`: all tags that say more than a class, id or title.
+@cache
+def every_tag(*, names: bool = False) -> re.Pattern[bytes]:
+    """A pattern for `finditer`: all tags that say more than a class, id or title; with `names` more than a class or
+    title.
 
     Groups: name (with the slash of an end tag), attributes, ">". Comments and CDATA sections may come too, without
     groups.
     """
-    return _EVERY_TAG
+    passed = _PASSED_TAG.replace("{id}", "" if names else "|id")
+    return re.compile(rf"<(?!{passed})(?:{_TAG}|{_COMMENT}|!\[CDATA\[|{_BOGUS_COMMENT})".encode())
 
 
 def every_attribute() -> re.Pattern[bytes]:

@@ -26,6 +26,7 @@ from crawler.stats.stats import Snapshot, Stats
 
 # Not every run has a job or writes about itself: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
+    from crawler.engine.checking.leaves import Checking
     from crawler.page.callbacks import Callbacks, Parse
     from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
@@ -48,9 +49,9 @@ class Crawler:
     of the reactor's own transports. `parse` is the function of a crawl that reads each page, or several, of which the
     first is the default; a `spider` is all that crawl() takes, and where there are no `urls` it says where to begin.
     `stats` may be read at any time; `notes` has sentences about a job that goes on, and `books` what became of all its
-    inputs, once this run has ended. `login` is what is asked for before the first URL: see crawl(). `control` is there
-    once it has begun; `parts` are what fetches, and no promise to anybody outside. `say` is told where the monitors of
-    the config are; without it that goes to stderr.
+    inputs, once this run has ended. `login` is what is asked for before the first URL: see crawl(). With `checking` it
+    checks links: see Leaves. `control` is there once it has begun; `parts` are what fetches, and no promise to anybody
+    outside. `say` is told where the monitors of the config are; without it that goes to stderr.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Crawler:
         say: Callable[[str], None] | None = None,
         login: Login | None = None,
         spider: Spider | None = None,
+        checking: Checking | None = None,
     ) -> None:
         self._items: Items | None = None
         if spider is not None:
@@ -79,7 +81,7 @@ class Crawler:
         self.config: Config = config
         self.books: Books | None = None
         self.control: Control | None = None
-        self.parts: Parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor))
+        self.parts: Parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor), checking=checking)
         self._parse = parse
         self._on_error = None if spider is None else spider.on_error
         self._login = login

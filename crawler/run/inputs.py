@@ -96,7 +96,7 @@ def _captured(captures: Captures, *, firsts: bool) -> Iterator[Seed | BadLine]:
 
 def _typing(source: Iterator[Seed | BadLine], typed: Typed) -> Iterator[Seed | BadLine]:
     for found in source:
-        if isinstance(found, Seed):
+        if isinstance(found, Seed) and found.input.parent is None:
             typed.add(found.url)
         yield found
 

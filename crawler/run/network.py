@@ -23,6 +23,7 @@ from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
 from crawler.fetch.connect.throttle import Throttle
+from crawler.fetch.connect.trust import Shown
 from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.fetcher import Fetcher, Fetches
 from crawler.fetch.heads import Source
@@ -53,11 +54,13 @@ class Ways:
     Raises ValueError for what this machine does not have, and for files that cannot be used.
     """
 
-    def __init__(self, config: Config, dial: Dial, *, hosts: Hosts | None, typed: Typed) -> None:
+    def __init__(
+        self, config: Config, dial: Dial, *, hosts: Hosts | None, typed: Typed, shown: Shown | None = None
+    ) -> None:
         if config.http2 and find_spec("hpack") is None:
             raise ConfigError("--http2: hpack is missing (pip install 'everyurl[http2]')")
         self.logins = make_logins(config, hosts)
-        self.policy = make_policy(config, hosts, typed.has_host)
+        self.policy = make_policy(config, hosts, typed.has_host, shown)
         self.family = 4 if config.ipv4 else 6 if config.ipv6 else None
         self.dial = dial if config.interface is None else from_source(dial, SourceAddress(config.interface))
         self.name_servers = NameServers(config.dns_servers, config.dns_timeout) if config.dns_servers else None
@@ -93,8 +96,10 @@ class Network:
         captures: Captures | None = None,
         folders: Folders | None = None,
         public_only: Callable[[Request], bool] | None = None,
+        cached_only: Callable[[Request], bool] | None = None,
     ) -> None:
         self._cache = cache
+        self._cached_only = cached_only
         self._config = config
         self._flight: type[DatedFlight] | None = None
         self._archive = archive
@@ -204,7 +209,11 @@ class Network:
         from crawler.fetch.cache.fetching import CachedFetcher
 
         return CachedFetcher(
-            fetcher, self._cache, keep_for=self._config.cache_for, may_be_private=self._typed.may_be_private
+            fetcher,
+            self._cache,
+            keep_for=self._config.cache_for,
+            may_be_private=self._typed.may_be_private,
+            only=self._cached_only,
         )
 
     def _timeout_at(self, host_key: str) -> float | None:

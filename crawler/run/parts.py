@@ -15,6 +15,7 @@ from crawler.config.addresses import pinned
 from crawler.config.config import Config
 from crawler.config.hosts import Hosts
 from crawler.engine.admission import Admission, AdmissionRules
+from crawler.engine.checking.leaves import Checking, Leaves
 from crawler.engine.disposition import Reader, Rules
 from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
@@ -71,8 +72,10 @@ class Parts:
     `concurrency` is what the config asks for, as far as the descriptors of this process suffice: `most_concurrency`.
     """
 
-    def __init__(self, config: Config, *, reactor: Any, dial: Dial) -> None:
+    def __init__(self, config: Config, *, reactor: Any, dial: Dial, checking: Checking | None = None) -> None:
         self._config = config
+        self._checking = checking
+        self._leaves: Leaves | None = None
         self._reactor = reactor
         self._dial = dial
         # A socket each, with --bodies a file as well, and some for other files, DNS and the loop itself.
@@ -122,9 +125,12 @@ class Parts:
             from crawler.seeds.sent import ask_of
 
             self.sent = ask_of(config)
-        self._ways = Ways(config, self._dial, hosts=self._hosts, typed=self.typed)
+        shown = None if self._checking is None else self._checking.certificate
+        self._ways = Ways(config, self._dial, hosts=self._hosts, typed=self.typed, shown=shown)
         resources.callback(self._ways.close)
         self._scope = self._make_scope()
+        if self._checking is not None and self._scope is not None:
+            self._leaves = Leaves(self._scope, self._checking)
         self._reader = self._make_reader(callbacks, items)
         if self._reader is not None:
             resources.callback(self._reader.close)
@@ -168,6 +174,7 @@ class Parts:
             admit=ask,
             all_read=_nobody if config.recursive else stats.total_known,
             refused=_nobody if job is None else job.journal.refused,
+            leaves=self._leaves,
             skipped=stats.skip,
         )
         return self.admission
@@ -206,6 +213,7 @@ class Parts:
                 retries=config.retries,
                 retry_after_cap=config.retry_after_cap,
                 get_for_head=config.head,
+                checks=self._leaves is not None,
                 rng=random.Random(),  # noqa: S311 - it only spreads the tries
             ),
             sink=sink,
@@ -284,6 +292,7 @@ class Parts:
             cache=cache,
             captures=self.captures,
             folders=self.folders,
+            cached_only=None if self._leaves is None else self._leaves.was_queued,
         )
 
     def take_up(self) -> None:
@@ -318,7 +327,7 @@ class Parts:
             return None
         from crawler.engine.reading import make_reader
 
-        return make_reader(config, self._reactor, callbacks=callbacks, items=items)
+        return make_reader(config, self._reactor, callbacks=callbacks, items=items, leaves=self._leaves)
 
     def _make_since_reader(self) -> Reader | None:
         if self.previous is None:

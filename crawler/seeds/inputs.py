@@ -146,7 +146,7 @@ def from_iterable(
     keep: bool = False,
     name: asked.Namer | None = None,
 ) -> Iterator[Seed | BadLine]:
-    """The seeds of a Python iterable: `str`, `Url`, `Request`, and dicts like the lines of JSON.
+    """The seeds of a Python iterable: `str`, `Url`, `Request`, dicts like the lines of JSON, and what is one already.
 
     Every item of another type gives a BadLine. `name` names the functions that requests are for; see also `read`.
     """
@@ -170,6 +170,8 @@ def _from_items(
             yield seed(item.strip(), place, scheme)
         elif isinstance(item, Url):
             yield Seed(item, item.href, place)
+        elif isinstance(item, (Seed, BadLine)):
+            yield item
         elif isinstance(item, asked.Request):
             try:
                 yield with_request(seed(item.url, place, scheme), item, name)

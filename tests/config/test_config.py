@@ -17,7 +17,7 @@ from crawler.config.addresses import Interface, NameServer, Pin
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
 from crawler.config.hosts import HostTables
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
-from crawler.config.options.crawl import Name, Pattern
+from crawler.config.options.crawl import Name, Pattern, Statuses
 from crawler.config.options.monitor import LoopbackPort
 from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields, MediaRanges, Template
@@ -69,6 +69,7 @@ def test_every_option_is_described(option: Option) -> None:
         "Cache",
         "Output",
         "Job",
+        "Checking links",
         "Extraction",
         "Monitors",
         "People",
@@ -479,6 +480,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["0-9", "5-", "-5", "0-1,4-5"])
         case Referer():
             return st.sampled_from(["http://a.example/x?y"])
+        case Statuses():
+            return st.sampled_from(["403", "200..=299", "..400", "500.."])
         case Line():
             return LINE.filter(bool)
         case Path():

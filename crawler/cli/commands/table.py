@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from crawler.cli.answers import complain, put, version_text
+from crawler.cli.commands.checking import check
 from crawler.cli.commands.command import Command
 from crawler.cli.commands.reading import about_job, diff, report, wacz
 from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
@@ -21,6 +22,8 @@ from crawler.config.habits import range_with_r
 from crawler.config.kinds import shown, suggestion
 from crawler.config.options.groups import (
     ADDRESSES,
+    CACHE,
+    CHECK,
     CRAWL,
     EXTRACTION,
     JOB,
@@ -76,7 +79,12 @@ def help_on(name: str | None) -> str:
     if name not in COMMANDS:
         return group_help(topics(FLAGS)[name], FLAGS)
     command = COMMANDS[name]
-    taken = [option for option in FLAGS if option.name in command.takes or option.group in command.takes]
+    names = {ours: f"--{theirs.replace('_', '-')}" for theirs, ours in command.calls.items()}
+    taken = [
+        option._replace(flags=(names[option.name],)) if option.name in names else option
+        for option in FLAGS
+        if option.name in command.takes or option.group in command.takes
+    ]
     return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
 
 
@@ -138,6 +146,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "[-q]",
         ("quiet",),
         "Says of each fault what became of it and whether that is what is promised. Exits with 1 when one is not.",
+    ),
+    "check": Command(
+        "Find broken links: crawl a site, and ask every link that leaves it once",
+        check,
+        "[OPTION]... URL|FILE...",
+        (CHECK, CRAWL, *_FETCHING, CACHE, JOB, "output", "overwrite_output", PEOPLE, MONITORS),
+        "Of URLs the pages in their --scope are read, and all that these link to is asked for; of FILEs each URL is "
+        "asked for. Exits with 3 when a link is broken. Links that may be good another day (429, 5xx, a timeout) are "
+        "asked again at the end, and only told. -o FILE writes what was found, in the format of its suffix.",
+        implied={"recursive": True, "links": ()},
+        calls={"accept": "accept_status"},
     ),
     "shell": Command(
         "Open a Python prompt with a fetched page and its selector",

@@ -1,3 +1,3 @@
 """The options by what they are about; each file goes on with the list of the one below it, and Config ends it."""
 
-__all__ = ["cookies", "groups", "monitor", "output", "politeness", "proxy", "request"]
+__all__ = ["cookies", "crawl", "groups", "monitor", "output", "politeness", "proxy", "request"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
-from crawler.config.options.groups import CRAWL, EXTRACTION, JOB
+from crawler.config.options.groups import CHECK, CRAWL, EXTRACTION, JOB
 from crawler.config.options.monitor import MonitorOptions
 from crawler.config.patterns import UrlPattern
 
@@ -15,8 +15,10 @@ ScopeKind = Literal["host", "origin", "domain", "prefix", "any"]
 LinkKind = Literal["a", "area", "link", "iframe", "frame", "img", "script", "form", "header", "refresh"]
 
 TextFormat = Literal["text", "markdown"]
+ReportFormat = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 
 _BILLION: Final = 1_000_000_000
+_STATUSES: Final = re.compile(r"(?P<one>\d{3})|(?P<start>\d{3})?\.\.(?P<closed>=?)(?P<end>\d{3})?", re.ASCII)
 
 
 class Pattern(Line, frozen=True):
@@ -62,6 +64,46 @@ class Choices(Many, frozen=True):
     def show(self, value: object) -> str:
         assert isinstance(value, tuple)
         return ",".join(value)
+
+
+class StatusList(Many, frozen=True):
+    """Statuses and ranges of them, also as one text with commas."""
+
+    def read(self, raw: object) -> tuple[object, ...]:
+        items = raw if isinstance(raw, (tuple, list, set, frozenset)) else (raw,)
+        words = [word for item in items for word in (self.split(item) if isinstance(item, str) else (item,))]
+        return tuple(dict.fromkeys(self.item.read(word) for word in words))
+
+
+class Statuses(Line, frozen=True):
+    """A status or a range of them, as text."""
+
+    expected: str = "a status (403) or a range of them (200..=299, 200..300, 500..)"
+
+    def read(self, raw: object) -> str:
+        text = super().read(str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw)
+        try:
+            statuses(text)
+        except ValueError:
+            raise ValueError(f"{shown(raw)} is not {self.expected}") from None
+        return text
+
+
+def statuses(text: str) -> range:
+    """The statuses that such a text stands for: 403; 200..=299 (with both); 200..300 (without the last); ..=299; 500..
+
+    Raises ValueError.
+    """
+    found = _STATUSES.fullmatch(text)
+    if found is None or (found["closed"] and not found["end"]):
+        raise ValueError
+    if found["one"]:
+        return range(int(found["one"]), int(found["one"]) + 1)
+    start = int(found["start"] or 100)
+    named = range(start, int(found["end"]) + bool(found["closed"]) if found["end"] else 1_000)
+    if not named:
+        raise ValueError
+    return named
 
 
 class Declarations(Many, frozen=True):
@@ -177,6 +219,33 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
         bool,
         Option(Flag(), JOB, "Survive a power failure, too; slower"),
     ] = False
+
+    accept_status: Annotated[
+        tuple[str, ...],
+        Option(
+            StatusList(Statuses(), separators=", \t\n"),
+            CHECK,
+            "Take these statuses for good answers: 200..=299,403 (to `crawler check` --accept is the same)",
+            metavar="STATUSES",
+        ),
+    ] = ("200..=299",)
+    fragments: Annotated[
+        bool,
+        Option(Flag(), CHECK, "Look whether what stands behind the # of a link is there"),
+    ] = True
+    strict: Annotated[
+        bool,
+        Option(Flag(), CHECK, "Exit with 3 for links, too, that may be good another day"),
+    ] = False
+    format: Annotated[
+        ReportFormat,
+        Option(
+            Choice(get_args(ReportFormat)),
+            CHECK,
+            "Say what was found for people (text), for programs, or for a CI: " + ", ".join(get_args(ReportFormat)),
+            metavar="FORMAT",
+        ),
+    ] = "text"
 
     extract: Annotated[
         tuple[str, ...],

@@ -15,6 +15,7 @@ LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
 CACHE: Final = "Cache"
 JOB: Final = "Job"
+CHECK: Final = "Checking links"
 EXTRACTION: Final = "Extraction"
 PEOPLE: Final = "People"
 MONITORS: Final = "Monitors"
@@ -31,6 +32,7 @@ GROUPS: Final = (
     OUTPUT,
     CACHE,
     JOB,
+    CHECK,
     EXTRACTION,
     PEOPLE,
     MONITORS,

@@ -46,6 +46,7 @@ _OF_A_RUN: Final = frozenset({"resumed", "parse_truncated", "truncated"})  # war
 
 
 _INCOMPLETE: Final = frozenset({"no_close_notify", "early_end"})  # RFC 9112 section 8
+_BAD: Final = 400
 _GONE: Final = frozenset({404, 410})
 
 
@@ -62,7 +63,10 @@ class _Try(NamedTuple):
 
 
 class CachedFetcher:
-    """A fetcher before which stands a cache. See policy for `keep_for`, and Typed for `may_be_private`."""
+    """A fetcher before which stands a cache. See policy for `keep_for`, and Typed for `may_be_private`.
+
+    With `only` it stands before these requests alone, and keeps good answers alone.
+    """
 
     def __init__(
         self,
@@ -71,8 +75,10 @@ class CachedFetcher:
         *,
         keep_for: float | None = None,
         may_be_private: Callable[[str, int, list[str]], bool] = lambda *_: False,
+        only: Callable[[Request], bool] | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self._only = only
         self._fetcher = fetcher
         self._store = store
         self._keep_for = keep_for
@@ -94,7 +100,7 @@ class CachedFetcher:
     ) -> Deferred[Response]:
         """As `Fetcher.fetch`; of what is in the cache nothing is sent."""
         plain = partial(self._fetcher.fetch, request, on_sent, fresh=fresh)
-        if request.url.scheme in SOCKETS:
+        if request.url.scheme in SOCKETS or (self._only is not None and not self._only(request)):
             return plain()
         if request.method not in METHODS or (request.ask is not None and request.ask.body is not None):
             answer = plain()
@@ -252,6 +258,9 @@ class CachedFetcher:
         if status is None or response.truncated or response.broken is not None or size > self._store.limit // 2:
             return None
         if not _INCOMPLETE.isdisjoint(response.warnings):
+            return None
+        if self._only is not None and status >= _BAD:
+            self._store.remove(this.key)
             return None
         if not may_store(this.asked, status, headers, received, self._keep_for):
             if status < 400 or status in _GONE:  # else it says nothing of what was there

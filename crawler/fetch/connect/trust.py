@@ -12,6 +12,7 @@ from typing import Final
 
 _NO_PINS: Final[frozenset[bytes]] = frozenset()
 _PIN: Final = "sha256//"
+Shown = Callable[[str, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Policy:
     `insecure_at`: any certificate is taken. `pins_at`: the public key must be one of these (SHA-256 of the
     SubjectPublicKeyInfo), if there are any, whatever certificate it comes in. `shown_to`: who gets to see our
     `certificate`. `authorities` is a file in place of the system's. `legacy` talks to servers that know no secure
-    renegotiation (RFC 5746): somebody in between could put words before ours.
+    renegotiation (RFC 5746): somebody in between could put words before ours. `shown` hears of each certificate that
+    was checked: host, port, and when it ends.
     """
 
     insecure_at: Callable[[str, int], bool] = lambda *_: False
@@ -44,6 +46,7 @@ class Policy:
     certificate: Certificate | None = None
     authorities: str | None = None
     legacy: bool = False
+    shown: Shown | None = None
 
 
 def read_pins(text: str) -> frozenset[bytes]:

@@ -20,7 +20,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, from_tls
-from crawler.fetch.connect.trust import Certificate, Policy, pin_of
+from crawler.fetch.connect.trust import Certificate, Policy, Shown, pin_of
 from crawler.fetch.http11.connection import Carrier, NoCloseNotify
 
 HTTP11: Final = ("http/1.1",)
@@ -69,6 +69,7 @@ class Terms(NamedTuple):
 
     context: Context
     pins: frozenset[bytes] = frozenset()
+    shown: Shown | None = None
 
 
 class LateContext:
@@ -97,7 +98,7 @@ class LateContext:
             return Terms(self._context(self._insecure, checks_host, shows=False))
         insecure = self._insecure or policy.insecure_at(host, port)
         shows = policy.certificate is not None and policy.shown_to(host, port)
-        return Terms(self._context(insecure, checks_host, shows=shows), policy.pins_at(host, port))
+        return Terms(self._context(insecure, checks_host, shows=shows), policy.pins_at(host, port), policy.shown)
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_hostname: str) -> ssl.SSLObject:
         return self.at(server_hostname, 443).context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
@@ -141,6 +142,8 @@ class TLSLayer(Protocol):
         name = host.rstrip(".")
         terms = context.at(name, port) if isinstance(context, LateContext) else Terms(context)
         self._pins = terms.pins
+        self._port = port
+        self._shown = terms.shown
         self._tls = terms.context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         self._handshaking = True
 
@@ -186,6 +189,9 @@ class TLSLayer(Protocol):
             self._refuse(CodedError("tls_pinned_key", words))
             return
         self._handshaking = False
+        if self._shown is not None:
+            certificate: Mapping[str, Any] = self._tls.getpeercert() or {}
+            self._shown(self._host, self._port, str(certificate.get("notAfter", "")))
         connection = self._above
         if connection is not None:
             if self._http2 is not None and self._tls.selected_alpn_protocol() == "h2":

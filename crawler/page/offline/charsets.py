@@ -8,7 +8,7 @@ from typing import Final
 
 from crawler.charset import decode_text
 from crawler.charset.encodings import canonical
-from crawler.page.offline.editing import Document
+from crawler.page.offline.text import Document
 
 _MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
 _PRESCAN: Final = 1_024  # bytes, in which it has to be said (HTML Standard section 13.2.3.2)

@@ -10,38 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from crawler.charset import decode_text
-from crawler.charset.encodings import query_in
 from crawler.errors import CodedError
 from crawler.page.directives import refresh_span, srcset_spans
-from crawler.page.markup import NOT_ASCII, UTF_16_MARKS, unescape
+from crawler.page.markup import UTF_16_MARKS
 from crawler.page.offline import css
 from crawler.page.offline.markup import Form, Kind, Piece, pieces
-from crawler.urls import Url, join
+from crawler.page.offline.text import CONTROL_OR_SPACE, FETCHED, LONGEST, SCHEME, Document, Text, ascii_based
+from crawler.urls import Url
 
-Syntax = Literal["html", "xml", "css"]
-
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
-_FETCHED: Final = frozenset(("http", "https"))
-_CONTROL_OR_SPACE: Final = "".join(map(chr, range(0x21)))
-_LONGEST: Final = 8_192  # characters of a reference; servers take no more
 _UNSAFE: Final = re.compile(r"""[^!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z|~-]""")
 _MARKUP: Final = re.compile("[&\"'<>`]|[^\x00-\x7f]")
 _BARE: Final = re.compile(rb"[A-Za-z0-9._~/%:?#&;=+-]++")
 _NESTED: Final = 3
 # Policies: what a copy may load is where it was loaded from before, and what lies beside it.
 _LOADS: Final = ("-src", "-src-elem")
-
-
-class Document(NamedTuple):
-    """What is looked through. `charset` is the label that its server gave, if any."""
-
-    body: bytes
-    url: Url
-    syntax: Syntax
-    charset: str | None = None
 
 
 class Reference(NamedTuple):
@@ -63,16 +47,9 @@ class NotKept(Exception):  # noqa: N818 -- a reason
 
 def edit(document: Document, visit: Visit, *, depth: int = 0) -> bytes:
     """The body with what `visit` puts in. Raises NotKept."""
-    body, label = document.body, document.charset
-    decoded = None
-    if body.startswith(UTF_16_MARKS) or b"\0" in body[:4] or (label or "").lower() in NOT_ASCII or b"\x1b" in body:
-        decoded = decode_text(body, label, "text/css" if document.syntax == "css" else "text/html")
-        if decoded.charset not in NOT_ASCII:
-            decoded = None
-    if decoded is None:
-        return _Editing(document, visit, depth).edited()
-    changed = _Editing(document._replace(body=decoded.text.encode(), charset="utf-8"), visit, depth).edited()
-    return _encoded(body, decoded.text, changed.decode(), decoded.charset)
+    plain, charset = ascii_based(document)
+    changed = _Editing(plain, visit, depth).edited()
+    return changed if charset is None else _encoded(document.body, plain.body.decode(), changed.decode(), charset)
 
 
 def _encoded(before: bytes, text: str, changed: str, charset: str) -> bytes:
@@ -93,11 +70,9 @@ class _Editing:
         self._body = document.body
         self._url = document.url
         self._syntax = document.syntax
-        self._label = document.charset
         self._visit = visit
         self._depth = depth
-        self._base: Url | None = document.url
-        self._charset: str | None = None
+        self._text = Text(document)
         self._local = False  # something of this tag has become a file
         self._known: dict[tuple[str, Kind], str | None] = {}
 
@@ -108,7 +83,7 @@ class _Editing:
         parts = list(pieces(body, xml=self._syntax == "xml"))
         base = next((part for part in parts if part.form is Form.BASE), None)
         if base is not None:
-            self._set_base(self._text(body[base.start : base.end]))
+            self._text.set_base(self._text.attribute(body[base.start : base.end]))
         edits: list[tuple[int, int, bytes]] = []
         for tag in _tags(parts):
             self._local = False
@@ -132,7 +107,7 @@ class _Editing:
             return None if sheet is raw else sheet
         if part.form is Form.BASE:
             return None if not raw else b"" if part.quote else b'""'
-        text = self._text(raw)
+        text = self._text.attribute(raw)
         new = self._changed(part, text)
         if new is None or new == text:
             return None
@@ -156,7 +131,7 @@ class _Editing:
             return ";".join(map(_with_files, text.split(";")))
         if form is Form.DOCUMENT and self._depth < _NESTED:
             # Its base is that of the page around it.
-            inner = Document(text.encode(), self._base or self._url, "html", "utf-8")
+            inner = Document(text.encode(), self._text.base or self._url, "html", "utf-8")
             return edit(inner, self._visit, depth=self._depth + 1).decode()
         return None
 
@@ -164,7 +139,8 @@ class _Editing:
         """A style sheet. As Latin-1 each byte is a character: where something stands is the same for both."""
         text = raw.decode("latin-1")
         found = [
-            (start, end, css.unescape(self._decoded(raw[start:end])).strip()) for start, end, _ in css.references(text)
+            (start, end, css.unescape(self._text.decoded(raw[start:end])).strip())
+            for start, end, _ in css.references(text)
         ]
         new = self._spans(text, found, Kind.REQUISITE, in_css=True)
         return raw if new is None else new.encode("latin-1")
@@ -199,58 +175,24 @@ class _Editing:
         return new
 
     def _resolved(self, written: str, kind: Kind) -> str | None:
-        reference = written.strip(_CONTROL_OR_SPACE)
-        base = self._base
-        if len(reference) > _LONGEST:
+        reference = written.strip(CONTROL_OR_SPACE)
+        base = self._text.base
+        if len(reference) > LONGEST:
             return None
         if base is self._url and reference[:1] in {"", "#"}:
             return None  # the page itself
-        scheme = _SCHEME.match(reference)
-        if scheme is not None and scheme[1].lower() not in _FETCHED:
+        scheme = SCHEME.match(reference)
+        if scheme is not None and scheme[1].lower() not in FETCHED:
             return None
         target, sharp, fragment = reference.partition("#")
-        if not target.isascii() and "?" in target:
-            target = query_in(target, self._charset_name())
         if base is None and scheme is None:
             return None
         try:
-            url = join(base or self._url, target)
+            url = self._text.joined(target)
         except CodedError:
             return None
         new = self._visit(Reference(url, sharp + fragment, kind, scheme is not None))
         return None if new is None else _quoted(new)
-
-    def _set_base(self, text: str) -> None:
-        base = text.strip(_CONTROL_OR_SPACE)
-        scheme = _SCHEME.match(base)
-        if scheme is not None and scheme[1].lower() not in _FETCHED:
-            if scheme[1].lower() not in {"data", "javascript"}:
-                self._base = None
-            return
-        try:
-            found = join(self._url, base)
-        except CodedError:
-            return
-        if found.href != self._url.href and len(found.href) <= _LONGEST:
-            self._base = found
-
-    # Text.
-
-    def _text(self, raw: bytes) -> str:
-        return unescape(self._decoded(raw), in_attribute=True)
-
-    def _decoded(self, raw: bytes) -> str:
-        if raw.isascii():
-            return raw.decode("ascii")
-        name = self._charset_name()
-        # The space in front: bytes that look like a byte order mark are none in the middle of a page.
-        return raw.decode("utf-8", "replace") if name == "utf-8" else decode_text(b" " + raw, name, None).text[1:]
-
-    def _charset_name(self) -> str:
-        if self._charset is None:
-            kind = "text/css" if self._syntax == "css" else "text/html"
-            self._charset = decode_text(self._body, self._label, kind).charset
-        return self._charset
 
 
 def _tags(parts: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from crawler.page.markup import every_attribute, every_tag, raw_text_end
+from crawler.page.markup import attribute, every_attribute, every_tag, raw_text_end
 
 
 class Kind(Enum):
@@ -38,7 +38,10 @@ class Form(Enum):
 
 
 class Piece(NamedTuple):
-    """A part of the bytes. `quote` is what stands around it; pieces of one tag have the same `tag`."""
+    """A part of the bytes. `quote` is what stands around it; pieces of one tag have the same `tag`.
+
+    `element` and `attribute` are names in lower case; the text of an element has no attribute.
+    """
 
     start: int
     end: int
@@ -46,6 +49,8 @@ class Piece(NamedTuple):
     kind: Kind
     tag: int
     quote: bytes = b""
+    element: bytes = b""
+    attribute: bytes = b""
 
 
 _RAW_TEXT: Final = frozenset((b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes"))
@@ -87,6 +92,7 @@ _ELEMENTS: Final[dict[bytes, dict[bytes, tuple[Form, Kind]]]] = {
 _EVERYWHERE: Final = {b"style": (Form.CSS, Kind.REQUISITE), b"background": _URL}
 _READ: Final = frozenset((*_ELEMENTS, b"link", b"base", b"meta"))
 _MAY_REFER: Final = re.compile(rb"[sS][tT][yY][lL][eE]|[bB][aA][cC][kK][gG]|[uU][rR][lL]\(")
+_MAY_NAME: Final = re.compile(rb"[iI][dD][\t\n\f\r ]*+=|[nN][aA][mM][eE][\t\n\f\r ]*+=")
 _PAINTS: Final = frozenset(
     (b"fill", b"stroke", b"filter", b"mask", b"clip-path", b"cursor", b"marker-start", b"marker-mid", b"marker-end")
 )
@@ -105,15 +111,20 @@ Value = tuple[int, int, bytes]
 """Where an attribute's value stands, and its quotes."""
 
 
-def pieces(body: bytes, *, xml: bool = False) -> Iterator[Piece]:
-    """All parts of a page that refer to something, in their order; by the rules of XML if it is that."""
-    at, svg = 0, 0
+def pieces(body: bytes, *, xml: bool = False, names: list[bytes] | None = None) -> Iterator[Piece]:
+    """All parts of a page that refer to something, in their order; by the rules of XML if it is that.
+
+    To `names` is added what a fragment may name, as it is written: each id, and the name of each `a`, but for those in
+    templates, which are in no document.
+    """
+    at, svg, templates = 0, 0, 0
+    every = every_tag(names=names is not None)
     if xml:
         for found in _STYLESHEET.finditer(body):
             yield from _tag(b"?xml-stylesheet", body, found)
     while True:
         after = -1
-        for token in every_tag().finditer(body, at):
+        for token in every.finditer(body, at):
             name = token[1]
             if name is None:
                 if token[0] == b"<![CDATA[":
@@ -125,7 +136,12 @@ def pieces(body: bytes, *, xml: bool = False) -> Iterator[Piece]:
             name = name.lower().rpartition(b":")[2]
             if name[:1] == b"/":
                 svg -= svg > 0 and name == b"/svg"
+                templates -= templates > 0 and name == b"/template"
                 continue
+            if names is not None:
+                templates += name == b"template"
+                if not templates and _MAY_NAME.search(body, *token.span(2)):
+                    names += _names(name, body, token)
             if name in _READ or _MAY_REFER.search(body, *token.span(2)):
                 yield from _tag(name, body, token)
             closed = body[token.end() - 2 : token.end()] == b"/>"
@@ -135,13 +151,21 @@ def pieces(body: bytes, *, xml: bool = False) -> Iterator[Piece]:
                 start = token.end()
                 after = raw_text_end(body, name, start)
                 if name == b"style" and after > start:
-                    yield Piece(start, after, Form.SHEET, Kind.REQUISITE, token.start())
+                    yield Piece(start, after, Form.SHEET, Kind.REQUISITE, token.start(), element=name)
                 break
             if name == b"plaintext" and not xml:
                 return
         if after < 0:
             return
         at = after
+
+
+def _names(name: bytes, body: bytes, token: re.Match[bytes]) -> Iterator[bytes]:
+    """What a fragment may name of an element: HTML Standard section 7.4.6.4, "find a potential indicated element"."""
+    for key in ("id", "name") if name == b"a" else ("id",):
+        found = attribute(key).match(body, *token.span(2))
+        if found and found.lastindex and found[found.lastindex]:
+            yield found[found.lastindex]
 
 
 def _cdata_end(body: bytes, start: int, *, plain: bool) -> int:
@@ -173,12 +197,12 @@ def _tag(name: bytes, body: bytes, token: re.Match[bytes]) -> Iterator[Piece]:
         if of is None and key in _PAINTS and body.find(b"url(", start, end) >= 0:
             of = _EVERYWHERE[b"style"]
         if of is not None and end > start:
-            pieces.append(Piece(start, end, *of, tag, quote))
+            pieces.append(Piece(start, end, *of, tag, quote, name, key))
     if name == b"link" and b"href" in values:
         pieces += _link(body, values, tag)
     elif name == b"base" and b"href" in values:
         start, end, quote = values[b"href"]
-        pieces.append(Piece(start, end, Form.BASE, Kind.NAME, tag, quote))
+        pieces.append(Piece(start, end, Form.BASE, Kind.NAME, tag, quote, name, b"href"))
     elif name == b"meta" and b"http-equiv" in values and b"content" in values:
         pieces += _meta(body, values, tag)
     if pieces:
@@ -195,10 +219,10 @@ def _link(body: bytes, values: dict[bytes, Value], tag: int) -> list[Piece]:
     elif relations & _NAMING:
         kind = Kind.NAME
     start, end, quote = values[b"href"]
-    pieces = [Piece(start, end, Form.URL, kind, tag, quote)] if end > start else []
+    pieces = [Piece(start, end, Form.URL, kind, tag, quote, b"link", b"href")] if end > start else []
     if b"imagesrcset" in values:
         start, end, quote = values[b"imagesrcset"]
-        pieces.append(Piece(start, end, Form.SRCSET, kind, tag, quote))
+        pieces.append(Piece(start, end, Form.SRCSET, kind, tag, quote, b"link", b"imagesrcset"))
     return pieces
 
 
@@ -207,7 +231,7 @@ def _meta(body: bytes, values: dict[bytes, Value], tag: int) -> list[Piece]:
     said = body[start:end].strip(_WHITE).lower()
     start, end, quote = values[b"content"]
     if said == b"refresh":
-        return [Piece(start, end, Form.REFRESH, Kind.LINK, tag, quote)]
+        return [Piece(start, end, Form.REFRESH, Kind.LINK, tag, quote, b"meta", b"content")]
     if said == b"content-security-policy":
         return [Piece(start, end, Form.POLICY, Kind.NAME, tag, quote)]
     return []

@@ -6,8 +6,9 @@ import re
 from contextlib import suppress
 from typing import Final
 
-from crawler.page.offline.editing import Document, NotKept, Reference, Syntax, edit
+from crawler.page.offline.editing import NotKept, Reference, edit
 from crawler.page.offline.markup import Kind
+from crawler.page.offline.text import Document, Syntax
 from crawler.urls import Url
 
 MOST: Final = 10_000

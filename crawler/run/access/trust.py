@@ -9,15 +9,19 @@ from typing import Final
 from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.secrets import file_of
-from crawler.fetch.connect.trust import Certificate, Policy, insecure_hosts, places, read_pins
+from crawler.fetch.connect.trust import Certificate, Policy, Shown, insecure_hosts, places, read_pins
 from crawler.redaction import scrub
 from crawler.run.access.logins import revealed
 
 _LONGEST: Final = 1 << 20
 
 
-def make_policy(config: Config, hosts: Hosts | None, typed: Callable[[str], bool]) -> Policy:
-    """What holds for which server. Our certificate is shown to hosts that were `typed`. Raises ConfigError."""
+def make_policy(
+    config: Config, hosts: Hosts | None, typed: Callable[[str], bool], shown: Shown | None = None
+) -> Policy:
+    """What holds for which server. Our certificate is shown to hosts that were `typed`; `shown` hears of theirs. Raises
+    ConfigError.
+    """
     certificate = None
     if config.cert is not None:
         certificate = Certificate(file_of(config.cert), config.key, revealed(config.cert, "--cert"))
@@ -30,6 +34,7 @@ def make_policy(config: Config, hosts: Hosts | None, typed: Callable[[str], bool
         certificate=certificate,
         authorities=config.cacert,
         legacy=config.tls_legacy,
+        shown=shown,
     )
 
 

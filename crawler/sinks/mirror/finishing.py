@@ -22,9 +22,10 @@ from crawler.errors import CodedError
 from crawler.fetch.saving.scratch import Scratch, discard
 from crawler.files import coded, rename, write
 from crawler.page.offline.charsets import with_charset
-from crawler.page.offline.editing import Document, NotKept, Reference, edit
+from crawler.page.offline.editing import NotKept, Reference, edit
 from crawler.page.offline.markup import Kind
 from crawler.page.offline.requisites import syntax_of
+from crawler.page.offline.text import Document
 from crawler.sinks.bodies.names import FOLDER, ORIGINALS
 from crawler.sinks.bodies.tree import Folder, Tree
 from crawler.sinks.mirror.recording import NAME, read_index

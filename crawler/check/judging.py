@@ -1,0 +1,78 @@
+"""What an answer says of the links that lead to it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from http.client import responses
+from typing import Final, NamedTuple
+
+import msgspec
+
+from crawler.check.findings import Verdict
+from crawler.errors import CODES
+from crawler.models import Record
+
+PERMANENT: Final = frozenset({301, 308})
+_TRANSIENT: Final = frozenset({408, 425, 429})
+_SERVER: Final = 500
+_UNUSUAL: Final = 600
+# Nobody was asked, as somebody said so; the page behind it may be as good as any.
+_EXCLUDED: Final = frozenset((
+    "robots_denied", "out_of_scope", "depth_limit", "trap_suspected", "budget_exceeded", "address_blocked", "dropped",
+    "scheme_unsupported", "dry_run",
+))  # fmt: skip
+# Tried again and again, and the answer of who knows it.
+_DEFINITIVE: Final = frozenset(("dns_nxdomain", "connect_refused"))
+# It is there; only we could not take or read all of it.
+_THERE: Final = frozenset(("body_too_large", "content_type_skipped", "memory_limit", "parse_error", "parse_timeout"))
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What became of a URL. `hops` are the statuses of its redirects, `target` where they end.
+
+    `unread`: it was asked for with HEAD, and may be a page.
+    """
+
+    status: int | None = None
+    code: str | None = None
+    message: str = ""
+    transient: bool = False
+    hops: tuple[int, ...] = ()
+    target: str | None = None
+    unread: bool = False
+
+
+class Judgement(NamedTuple):
+    verdict: Verdict
+    code: str | None = None
+    message: str = ""
+
+
+def answer_of(record: Record) -> Answer:
+    error = record.error
+    return Answer(
+        record.status,
+        None if error is None else error.code,
+        "" if error is None else error.message,
+        error is not None and error.transient,
+        tuple(hop.status for hop in record.redirects),
+        record.final_url if record.redirects else None,
+        record.method == "HEAD" and record.content_type in {None, "text/html", "application/xhtml+xml"},
+    )
+
+
+def judge(answer: Answer, accepted: Container[int]) -> Judgement:
+    """The verdict, without what redirects say."""
+    code, status = answer.code, answer.status
+    if code is not None and not (code in _THERE and status is not None):
+        if code in _EXCLUDED:
+            return Judgement("excluded", code, answer.message)
+        is_unsure = answer.transient and code not in _DEFINITIVE
+        return Judgement("unsure" if is_unsure else "broken", code, answer.message or CODES[code].meaning)
+    if status is None:
+        return Judgement("unsure", "interrupted", CODES["interrupted"].meaning)
+    if status in accepted:
+        return Judgement("ok")
+    words = f"{status} {responses.get(status, '')}".strip()
+    is_unsure = status in _TRANSIENT or status >= _SERVER
+    return Judgement("unsure" if is_unsure else "broken", f"http_{status}", words)

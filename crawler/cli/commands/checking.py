@@ -1,0 +1,80 @@
+"""The command that checks links."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from crawler.cli.answers import complain, put
+from crawler.config.config import Config, ConfigError, Settings
+
+if TYPE_CHECKING:
+    from crawler.check.gathering import Check
+    from crawler.check.telling import Target
+
+BROKEN: Final = 3
+_DAY: Final = 86_400.0  # seconds
+_INTERRUPTED: Final = 128
+
+
+def check(settings: Settings) -> int:
+    """Check the links of the inputs, tell what was found, and give the exit code."""
+    config = settings.config
+    if not config.inputs:
+        raise ConfigError("check: nothing to check: name URLs, or files of URLs")
+    from crawler.check.gathering import Check
+    from crawler.check.telling import targets
+    from crawler.cli.terminal import MadeFor, run_command
+    from crawler.errors import CodedError
+
+    files = targets(settings, config.format)
+    began = time.monotonic()
+    checked = Check(config)
+    try:
+        made_for = MadeFor(checked.kept, checked.checking)
+        code = run_command(_for_runs(config), checked.inputs(), made_for=made_for)
+        if code and code < _INTERRUPTED:
+            return code
+        checked.sort()
+        if not code and (late := checked.late()):
+            code = run_command(_for_second(config), late, made_for=made_for)
+            checked.look_again()
+        told = _told(settings, checked, files, time.monotonic() - began)
+    except CodedError as error:  # the disk's doing, not the user's
+        complain(str(error), log_format=config.log_format)
+        return 5
+    finally:
+        checked.kept.end()
+    return code or told
+
+
+def _for_runs(config: Config) -> Config:
+    """What the first run is to do: write no records, and make some of all that is left out."""
+    kept_for = _DAY if config.cache_for is None else config.cache_for
+    return replace(config, output=(), overwrite_output=(), accept=(), skipped=True, no_headers=True, cache_for=kept_for)
+
+
+def _for_second(config: Config) -> Config:
+    """The same for the second, which is no part of the job, and leaves nothing."""
+    return replace(
+        _for_runs(config), job=None, max_pages=None, stats=None, report=None, dashboard=None, console=None, metrics=None
+    )
+
+
+def _told(settings: Settings, checked: Check, files: Sequence[Target], seconds: float) -> int:
+    """Tell what was found; give the exit code, but for that of a run that was interrupted."""
+    from rich.console import Console
+
+    from crawler.check.formats.report import Report
+    from crawler.check.telling import tell
+
+    config = settings.config
+    findings = checked.findings()
+    report = Report(findings, checked.summary(findings, seconds), strict=config.strict)
+    code = tell(report, config.format, files, put, console=Console(), quiet=config.quiet)
+    if code:
+        return code
+    return BROKEN if any(map(report.fails, findings)) else 0

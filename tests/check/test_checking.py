@@ -1,0 +1,272 @@
+"""Whole checks of small sites: what is asked, once and how, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checked_site import Page, check, serving
+
+
+def test_a_broken_link_is_told_with_every_place(tmp_path: Path) -> None:
+    pages = {
+        "/": '<p>\n  See <a href="gone">the <b>old</b>\n page</a> and <a href=b>b</a>.',
+        "/b": '<a href="/gone">x</a><img src="/gone" alt="A picture">',
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    [finding] = checked.findings.values()
+    assert checked.code == 3
+    assert (finding["url"], finding["code"], finding["status"]) == (site.url("/gone"), "http_404", 404)
+    places = [
+        (place["page"], place["line"], place["column"], place["element"], place["attribute"], place["text"])
+        for place in finding["places"]
+    ]
+    assert sorted(places) == [
+        (site.url(), 2, 16, "a", "href", "the old page"),
+        (site.url("/b"), 1, 10, "a", "href", "x"),
+        (site.url("/b"), 1, 32, "img", "src", "A picture"),
+    ]
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    pages = {"/": '<a href="/b#here">b</a><a href="#top">top</a>', "/b": "<p id=here>"}
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert (checked.code, checked.findings) == (0, {})
+    assert checked.summary["pages"] == 2
+
+
+def test_what_leaves_the_site_is_asked_once_with_head_and_not_followed(tmp_path: Path) -> None:
+    pages = {
+        "/": '<a href="{other}/a">1</a><a href="/b">2</a>',
+        "/b": '<a href="{other}/a">3</a><img src="/c.png"><link rel=stylesheet href="/d.css">',
+        "/a": '<a href="{other}/never">',
+        "/c.png": Page(content_type="image/png"),
+        "/d.css": Page("p { background: url(e.png) }", content_type="text/css"),
+        "/e.png": Page(content_type="image/png"),
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.findings == {}
+    assert sorted(site.asked) == ["GET /", "GET /b", "GET /d.css", "HEAD /a", "HEAD /c.png", "HEAD /e.png"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
+def test_where_head_is_refused_get_is_asked(tmp_path: Path, status: int) -> None:
+    pages = {
+        "/": '<a href="{other}/a">1</a>',
+        "/a": lambda method, _: Page("there", status if method == "HEAD" else 200),
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.findings == {}
+    assert site.asked == ["GET /", "HEAD /a", "GET /a"]
+
+
+def test_fragments(tmp_path: Path) -> None:
+    """HTML Standard section 7.4.6.4: ids, names of `a`, percent-decoded; "top" in any case; a text directive is none."""
+    pages = {
+        "/": "".join(
+            f'<a href="/b{fragment}">x</a>'
+            for fragment in (
+                "#id", "#name", "#caf%C3%A9", "#café", "#top", "#TOP", "#", "#:~:text=any", "#id:~:text=any", "#a%20b",
+                "#ID", "#input", "#commented", "#script", "#template",
+            )
+        ),
+        "/b": '<p id="id"></p><a name=name></a><p id="caf&eacute;"><p id="a b"><input name=input><!-- <p id=commented> -->'
+        "<script>'<p id=script>'</script><template><p id=template></template>",
+    }  # fmt: skip
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+        assert checked.said(site) == dict.fromkeys(
+            ("/b#ID", "/b#input", "/b#commented", "/b#script", "/b#template"), "fragment_missing"
+        )
+        assert checked.code == 3
+        assert check(tmp_path, site.url(), "--no-fragments").findings == {}
+
+
+def test_fragments_of_other_sites_pages(tmp_path: Path) -> None:
+    """Such a page is asked for with GET; also if HEAD was good enough for the link that came first."""
+    pages = {
+        "/": '<a href="{other}/a#one">1</a><a href="{other}/late">2</a><a href="/b">',
+        "/b": '<a href="{other}/late#two">3</a><a href="{other}/late#three">3</a>',
+        "/a": "<p id=one>",
+        "/late": "<p id=two>",
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url(), "-c", "1")
+    assert checked.said(site) == {"other:/late#three": "fragment_missing"}
+    assert site.asked.count("GET /a") == 1
+    assert [asked for asked in site.asked if asked.endswith("/late")] == ["HEAD /late", "GET /late"]
+
+
+def test_redirects(tmp_path: Path) -> None:
+    """Those that are for good all the way are to be updated; the verdict is that on where they end."""
+    pages = {
+        "/": '<a href="/a">1</a><a href="/c">2</a><a href="/e">3</a><a href="/f">4</a><a href="{other}/a">5</a>',
+        "/a": Page(status=301, to="/b"),
+        "/b": Page(status=308, to="/end"),
+        "/c": Page(status=301, to="/d"),
+        "/d": Page(status=302, to="/end"),
+        "/e": Page(status=301, to="/gone"),
+        "/f": Page(status=302, to="/f"),
+        "/end": "",
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.said(site) == {
+        "/a": "redirect_permanent",
+        "/e": "http_404",
+        "/f": "redirect_loop",
+        "other:/a": "redirect_permanent",
+    }
+    moved = checked.findings[site.url("/a"), "redirect_permanent"]
+    assert (moved["verdict"], moved["target"], moved["permanent"]) == ("warning", site.url("/end"), True)
+    assert len(checked.findings[site.url("/e"), "http_404"]["places"]) == 1
+
+
+def test_a_link_to_where_a_redirect_has_led_is_judged_too(tmp_path: Path) -> None:
+    """No URL is asked twice; what a redirect on its way has shown holds for the links that lead there."""
+    pages = {
+        "/": '<a href="/a">1</a><a href="/b">2</a><a href="/c">3</a>',
+        "/a": Page(status=302, to="/b"),
+        "/b": Page(status=302, to="/c"),
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.said(site) == {"/a": "http_404", "/b": "http_404", "/c": "http_404"}
+
+
+def test_another_site_that_leads_back_gets_us_to_a_page(tmp_path: Path) -> None:
+    pages = {
+        "/": '<a href="{other}/a">1</a>',
+        "/a": Page(status=302, to="{here}/b"),
+        "/b": '<a href="/gone">2</a>',
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.said(site) == {"/gone": "http_404"}
+
+
+def test_a_page_that_leads_away_is_not_followed(tmp_path: Path) -> None:
+    pages = {"/": '<a href="/a">1</a>', "/a": Page(status=302, to="{other}/b"), "/b": '<a href="/gone">2</a>'}
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.findings == {}
+    assert "GET /gone" not in site.asked
+
+
+def test_unsure_links_fail_only_when_it_is_strict(tmp_path: Path) -> None:
+    pages = {"/": '<a href="/a">1</a><a href="{other}/b">2</a>', "/a": Page(status=503), "/b": Page(status=429)}
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+        assert {finding["verdict"] for finding in checked.findings.values()} == {"unsure"}
+        assert checked.said(site) == {"/a": "http_503", "other:/b": "http_429"}
+        assert checked.code == 0
+        assert check(tmp_path, site.url(), "--strict").code == 3
+
+
+def test_what_was_unsure_is_asked_again_at_the_end(tmp_path: Path) -> None:
+    """After all else; a page that is there after all is read as any other."""
+    pages = {
+        "/": '<a href="/a">1</a>' + "".join(f'<a href="/{number}">n</a>' for number in range(5)),
+        "/a": lambda _, before: Page('<a href="/gone">', 503 if before < 1 else 200),
+        **{f"/{number}": "" for number in range(5)},
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url(), "--retries", "1", "-c", "1")
+    assert checked.said(site) == {"/gone": "http_404"}
+    assert site.asked[-2:] == ["GET /a", "GET /gone"]
+
+
+def test_accept_and_exclude(tmp_path: Path) -> None:
+    pages = {"/": '<a href="/a">1</a><a href="/b">2</a><a href="{other}/c">3</a>', "/a": Page(status=403)}
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url(), "--accept", "200..=299,403", "--exclude", "/[bc]$")
+    assert checked.code == 0
+    assert checked.said(site) == {"/b": "out_of_scope", "other:/c": "out_of_scope"}
+    assert {finding["verdict"] for finding in checked.findings.values()} == {"excluded"}
+
+
+def test_other_schemes(tmp_path: Path) -> None:
+    pages = {
+        "/": "".join(
+            f'<a href="{reference}">x</a>'
+            for reference in (
+                "mailto:a@example.org", "mailto:a@", "tel:+1-555", "javascript:void(0)", "htps://example.org/",
+                "http://exa mple/", "data:text/plain,x",
+            )
+        )
+    }  # fmt: skip
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert checked.said(site) == {
+        "mailto:a@": "mail_invalid",
+        "tel:+1-555": "scheme_unsupported",
+        "javascript:void(0)": "scheme_unsupported",
+        "htps://example.org/": "url_invalid",
+        "http://exa mple/": "url_invalid",
+    }
+
+
+def test_lists_name_what_is_asked_for_and_no_more(tmp_path: Path) -> None:
+    urls = tmp_path / "urls.txt"
+    with serving({"/": '<a href="/never">', "/b": "<p id=x>"}) as site:
+        urls.write_text(f"{site.url()}\n{site.url('/gone')}\n{site.url('/b#y')}\nhttp://\n{site.url()}\n")
+        checked = check(tmp_path, str(urls))
+    assert checked.said(site) == {"/gone": "http_404", "/b#y": "fragment_missing", "http://": "url_invalid"}
+    [place] = checked.findings[site.url("/gone"), "http_404"]["places"]
+    assert (place["page"], place["line"]) == (str(urls), 2)
+    assert sorted(set(site.asked)) == ["GET /b", "GET /gone", "HEAD /", "HEAD /gone"]
+
+
+def test_a_typed_url_that_is_broken(tmp_path: Path) -> None:
+    with serving({}) as site:
+        checked = check(tmp_path, site.url("/gone"))
+    [finding] = checked.findings.values()
+    assert (checked.code, finding["code"], finding["places"]) == (3, "http_404", [])
+
+
+def test_the_places_of_sitemaps(tmp_path: Path) -> None:
+    pages = {
+        "/map.xml": Page(
+            "<urlset>\n<url><loc>{here}/a</loc></url>\n <url><loc>{here}/gone</loc></url></urlset>",
+            content_type="text/xml",
+        ),
+        "/a": "",
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url("/a"), "--sitemap", site.url("/map.xml"))
+    [place] = checked.findings[site.url("/gone"), "http_404"]["places"]
+    assert (place["page"], place["line"], place["column"], place["element"]) == (site.url("/map.xml"), 3, 12, "loc")
+
+
+def test_the_cache_has_good_answers_of_other_sites(tmp_path: Path) -> None:
+    pages = {"/": '<a href="{other}/a">1</a><a href="{other}/gone">2</a>', "/a": ""}
+    with serving(pages) as site:
+        for _ in range(2):
+            checked = check(tmp_path, site.url(), "--cache", str(tmp_path / "cache"))
+            assert checked.said(site) == {"other:/gone": "http_404"}
+    assert sorted(site.asked) == ["GET /", "GET /", "GET /gone", "GET /gone", "HEAD /a", "HEAD /gone", "HEAD /gone"]
+
+
+def test_links_says_which_elements_count(tmp_path: Path) -> None:
+    pages = {"/": '<a href="/a">1</a><img src="/b"><script src="/c"></script><video src="/d"></video>'}
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url(), "--links", "a,img")
+    assert checked.said(site) == {"/a": "http_404", "/b": "http_404"}
+
+
+def test_what_is_too_deep_is_asked_and_not_followed(tmp_path: Path) -> None:
+    pages = {"/": '<a href="/a">1</a>', "/a": '<a href="/gone">2</a>'}
+    with serving(pages) as site:
+        assert check(tmp_path, site.url(), "--depth", "0").findings == {}
+        assert site.asked == ["GET /", "HEAD /a"]
+
+
+def test_options_of_a_check_are_for_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    from crawler.cli.main import main
+
+    assert main(["http://127.0.0.1:1/", "--strict"]) == 2
+    assert "--strict: is for `crawler check`" in capsys.readouterr().err
