@@ -10,22 +10,29 @@ from typing import Final
 
 from crawler.config.config import ConfigError, Settings
 from crawler.config.kinds import shown
+from crawler.fetch.archive.reading import WACZ, is_archive
 from crawler.files import coded, put_new, replace
 from crawler.monitor.units import amount
 from crawler.objects.address import is_object
 from crawler.printable import printable
 from crawler.redaction import scrub
 from crawler.report.counts.aggregate import Aggregate, counted
-from crawler.report.lines import STDIN, Lines, open_lines
+from crawler.report.lines import STDIN, Lines, Source, open_lines
 from crawler.report.page import page
+from crawler.report.sources.streams import PACKED, on_disk
+from crawler.report.sources.tables import SUFFIXES
 
 STDOUT: Final = "-"
 USAGE: Final = "crawler report FILE|DIR [-O FILE.html]"
-_KNOWN: Final = (".gz", ".jsonl", ".ndjson")
+_KNOWN: Final = (*PACKED, ".jsonl", ".ndjson", ".warc", WACZ, *SUFFIXES)
 
 
-def run_report(settings: Settings, *, wall: Callable[[], float] = time.time) -> str:
+def run_report(
+    settings: Settings, of_archive: Callable[[str], Aggregate], *, wall: Callable[[], float] = time.time
+) -> str:
     """Read the records, write the page; give what is to be printed: nothing, unless the page goes there.
+
+    `of_archive` counts what an archive holds, as a run over it does.
 
     Raises ConfigError, and CodedError where a job cannot be read or the page not be written.
     """
@@ -33,10 +40,16 @@ def run_report(settings: Settings, *, wall: Callable[[], float] = time.time) -> 
     if len(inputs) != 1:
         raise ConfigError(f"report: {len(inputs)} inputs, and there should be one: {USAGE}")
     path, overwrite = _output(settings, inputs[0])
-    with open_lines(inputs[0]) as lines:
-        if lines.path is not None and path != STDOUT and Path(path).exists() and lines.path.samefile(path):
-            raise ConfigError(f"report: {shown(path)} is what is to be read")
-        of = counted(lines)
+    if _is_archive(inputs[0]):
+        lines: Source = Source(inputs[0])
+        with on_disk(inputs[0]) as place:
+            of = of_archive(place)
+    else:
+        with open_lines(inputs[0]) as opened:
+            if opened.path is not None and path != STDOUT and Path(path).exists() and opened.path.samefile(path):
+                raise ConfigError(f"report: {shown(path)} is what is to be read")
+            of = counted(opened)
+        lines = opened
     html = page(of, lines, now=wall()).encode("utf-8", "backslashreplace")
     if path != STDOUT:
         _write(path, html, overwrite=overwrite)
@@ -62,8 +75,8 @@ def _output(settings: Settings, source: str) -> tuple[str, bool]:
         raise ConfigError(
             f"report: of standard input, where to? {USAGE.replace('FILE|DIR [-O FILE.html]', '- -O FILE.html')}"
         )
-    if is_object(source) or (named and is_object(named[0][0])):
-        raise ConfigError("report: neither what is read nor the page can be in an object store (copy it)")
+    if named and is_object(named[0][0]):
+        raise ConfigError("report: the page cannot be in an object store (name a file here, and copy it)")
     path, overwrite = named[0] if named else (_beside(source), False)
     if path != STDOUT and not overwrite and Path(path).exists():
         raise ConfigError(f"report: {shown(path)} exists (-O {shown(path)} replaces it)")
@@ -71,7 +84,9 @@ def _output(settings: Settings, source: str) -> tuple[str, bool]:
 
 
 def _beside(source: str) -> str:
-    """records.html of records.jsonl.gz, site.html of the folder site."""
+    """records.html of records.jsonl.gz, site.html of the folder site; that of an object is here."""
+    if is_object(source):
+        source = source.rstrip("/").rpartition("/")[2]
     path = Path(source)
     name = path.resolve().name if path.is_dir() else path.name
     for suffix in _KNOWN:
@@ -79,6 +94,10 @@ def _beside(source: str) -> str:
             name = name[: -len(suffix)]
     folder = path.resolve().parent if path.is_dir() and path.name in {"", ".."} else path.parent
     return str(folder / f"{name}.html")
+
+
+def _is_archive(source: str) -> bool:
+    return (is_object(source) and source.lower().endswith((".warc", ".warc.gz", WACZ))) or is_archive(source)
 
 
 def _write(path: str, html: bytes, *, overwrite: bool) -> None:
@@ -93,13 +112,13 @@ def _write(path: str, html: bytes, *, overwrite: bool) -> None:
         raise coded(error, path) from error
 
 
-def _tell(path: str, of: Aggregate, lines: Lines) -> None:
+def _tell(path: str, of: Aggregate, lines: Source) -> None:
     records = "1 record" if of.records == 1 else f"{amount(of.records)} records"
     said = [f"{scrub(path) if path != STDOUT else 'report'}: {records}"]
     if lines.bad:
         what = "1 line is no record" if lines.bad == 1 else f"{amount(lines.bad)} lines are no records"
         said.append(f"{what}, the first is {lines.examples[0]}")
-    if lines.broken is not None:
+    if isinstance(lines, Lines) and lines.broken is not None:
         said.append(f"the input is not whole: {lines.broken}")
     if sys.stderr is not None:
         print("\n".join(map(printable, said)), file=sys.stderr, flush=True)

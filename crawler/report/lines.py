@@ -1,16 +1,15 @@
-"""Reads records: JSON Lines, plain or gzip, from a file, from standard input, or the first such output of a job."""
+"""Reads records: JSON Lines or a table, from a file, an object, standard input, or the first such output of a job."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final, Literal, cast
+from typing import Annotated, Any, BinaryIO, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,15 +20,15 @@ from crawler.files import bounded_lines, open_plain
 from crawler.job.status import lines_of_job, open_tables, read_options
 from crawler.job.verify import Beginning
 from crawler.models import Redirect
-from crawler.sinks.formats import LOG
+from crawler.objects.address import is_object
+from crawler.report.sources import tables
+from crawler.report.sources.streams import object_stream, on_disk, unpacked
 from crawler.store.database import BOOKS_QUERY, Books
 from crawler.store.rows import UNWRITTEN
 
 LONGEST_LINE: Final = 64 << 20  # a body may be in it
 EXAMPLES: Final = 5
 STDIN: Final = "-"
-_SUFFIXES: Final = {"", ".jsonl", ".ndjson", LOG}
-_GZIP: Final = b"\x1f\x8b"
 _BUFFER: Final = 1 << 20
 
 # A number that cannot be true makes a line no record: sums stay finite, whatever the file holds.
@@ -93,6 +92,10 @@ class Line(msgspec.Struct, gc=False):
     page: Facts | None = None
 
 
+_NESTED: Final = ("warnings", "redirects", "page")
+_WANTED: Final = tuple(name for name in Line.__struct_fields__ if name not in {"input", "error"})
+
+
 class Skip(msgspec.Struct, frozen=True):
     """So many links of a host that were skipped without a request, and of which no record was asked for."""
 
@@ -146,25 +149,72 @@ class Lines(Source):
             self.broken = f"it cannot be read beyond line {number:,}: {error}"
             self.notes.append(f"The input is not whole: {self.broken}.")
 
-    def _note(self, number: int, what: str) -> None:
+    def _note(self, number: int, what: str, unit: str = "line") -> None:
         self.bad += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(f"line {number:,}: {what}")
+            self.examples.append(f"{unit} {number:,}: {what}")
+
+
+class Rows(Lines):
+    """The records of a table, row by row. What has no URL, or a value that cannot be, is no record."""
+
+    def __init__(self, name: str, rows: Iterator[dict[str, Any]], path: Path | None = None) -> None:
+        super().__init__(name, io.BytesIO(), path)
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Line]:
+        number = 0
+        try:
+            for number, row in enumerate(self._rows, 1):
+                try:
+                    yield msgspec.convert(tables.of_row(row, _NESTED), Line, strict=False)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    self._note(number, str(error), "row")
+        except ConfigError:
+            raise
+        except Exception as error:  # whatever the library that reads it raises: what came until then counts
+            if not number:
+                raise ConfigError(f"report: {shown(self.name)} cannot be read: {error}") from error
+            self.broken = f"it cannot be read beyond row {number:,}: {error}"
+            self.notes.append(f"The input is not whole: {self.broken}.")
 
 
 @contextmanager
 def open_lines(path: str) -> Iterator[Lines]:
-    """Open a file, the folder of a job, or - for standard input. Raises ConfigError, and CodedError for a job."""
+    """Open a file, an object, the folder of a job, or - for standard input.
+
+    A file is JSON Lines or a table, by its suffix, also packed with gzip or zstd. Raises ConfigError, and CodedError
+    for a job.
+    """
     if path == STDIN:
-        yield Lines("standard input", _unpacked(sys.stdin.buffer))
+        yield Lines("standard input", unpacked(sys.stdin.buffer))
+        return
+    suffix = "" if not is_object(path) and Path(path).is_dir() else tables.suffix_of(path)
+    delimiter = tables.SEPARATED.get(suffix)
+    if suffix and delimiter is None:
+        with on_disk(path) as place:
+            if not Path(place).is_file():
+                raise ConfigError(f"report: cannot read {shown(path)}: there is no such file")
+            with closing(tables.stored_rows(place, suffix, _WANTED)) as rows:
+                yield Rows(path, rows, Path(place))
+        return
+    with _opened(path) as (stream, place, job):
+        if delimiter is None:
+            yield Lines(path, stream, place, job)
+        else:
+            with closing(tables.separated_rows(stream, delimiter, _WANTED)) as rows:
+                yield Rows(path, rows, place)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[BinaryIO, Path | None, Job | None]]:
+    if is_object(path):
+        with object_stream(path) as stream:
+            yield unpacked(stream), None, None
         return
     job, committed, place = None, None, Path(path)
     if place.is_dir():
         job, place, committed = _job(path)
-    elif place.suffix.lower() in {".csv", ".tsv"}:
-        raise ConfigError(
-            f"report: {shown(path)} is a table: what is read is JSON Lines (crawler ... -o records.jsonl)"
-        )
     try:
         # A person may name a pipe; the database of a job names its outputs, which are plain files.
         file = place.open("rb", buffering=0) if job is None else open_plain(str(place), links=True)
@@ -172,12 +222,7 @@ def open_lines(path: str) -> Iterator[Lines]:
         raise ConfigError(f"report: cannot read {shown(str(place))}: {error.strerror}") from error
     with file:
         raw = file if committed is None else Beginning(file, committed)
-        yield Lines(path, _unpacked(io.BufferedReader(raw, _BUFFER)), place, job)
-
-
-def _unpacked(file: BinaryIO) -> BinaryIO:
-    head = file.peek(2)[:2] if isinstance(file, io.BufferedReader) else b""
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if head == _GZIP else file
+        yield unpacked(io.BufferedReader(raw, _BUFFER)), place, job
 
 
 def _job(folder: str) -> tuple[Job, Path, int]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from crawler.cli.answers import complain, put
-from crawler.config.config import Settings
+from crawler.config.config import Config, Settings
+
+if TYPE_CHECKING:
+    from crawler.report.counts.aggregate import Aggregate
 
 
 def report(settings: Settings) -> int:
@@ -14,10 +18,23 @@ def report(settings: Settings) -> int:
     from crawler.report.command import run_report
 
     try:
-        return put(run_report(settings))
+        return put(run_report(settings, _of_archive))
     except CodedError as error:  # the disk's doing, not the user's
         complain(str(error), log_format=settings.config.log_format)
         return 5
+
+
+def _of_archive(path: str) -> Aggregate:
+    """What the pages of an archive tell: a run over it that goes nowhere else counts them."""
+    from crawler.report.counts.counting import Counting
+    from crawler.run.composition import Crawler
+    from crawler.run.reactors import private_reactor, run
+
+    counting = Counting()
+    config = Config.build(inputs=(path,), page_facts=True, progress=False)
+    with private_reactor() as (reactor, dial):
+        run(reactor, lambda: Crawler(config, reactor=reactor, dial=dial, sinks=[counting]).run())
+    return counting.of
 
 
 def diff(settings: Settings) -> int:

@@ -29,6 +29,7 @@ _OF_RECORDS: Final[dict[str, Kind]] = {
     "reused": "flag",
     "started": "time",
     "links": "integer",
+    "page": "json",
     "input_line": "integer",
     "input_depth": "integer",
     "error_transient": "flag",

@@ -1,0 +1,146 @@
+"""crawler report reads what a run wrote, whatever form that has: the page says the same of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from archive_tools import serving
+from record_tools import made
+from selectolax.lexbor import LexborHTMLParser as HTMLParser
+
+from crawler.cli.main import main
+from crawler.report.lines import open_lines
+
+try:
+    from compression import zstd
+except ImportError:
+    from backports import zstd
+
+PAGES = {
+    "/": b"<title>Home</title><meta name=description content=Welcome><h1>Home</h1><a href=/a>a</a> <a href=/b>b</a>",
+    "/a": b"<title>Same</title><h1>One</h1><h1>Two</h1><a href=/b>b</a><link rel=canonical href=/b>",
+    "/b": b"<title>Same</title><p>words",
+}
+TABLES = ("csv", "tsv", "parquet", "sqlite", "duckdb")
+
+
+@pytest.fixture(scope="module")
+def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder with the outputs of a crawl, and its page: run.html."""
+    folder = tmp_path_factory.mktemp("crawled")
+    outputs = [part for name in ("jsonl", *TABLES, "warc.gz") for part in ("-o", str(folder / f"site.{name}"))]
+    with serving(PAGES) as root:
+        options = [
+            "-c",
+            "1",
+            "--delay",
+            "0",
+            "--no-robots",
+            "--allow-private",
+            "-q",
+            "--report",
+            str(folder / "run.html"),
+        ]
+        assert main(["-r", f"{root}/", *options, *outputs]) == 0
+    (folder / "site.jsonl.zst").write_bytes(zstd.compress((folder / "site.jsonl").read_bytes()))
+    return folder
+
+
+def chapters(path: Path) -> dict[str, list[list[str]]]:
+    """The tables of a page: of each its rows, without times."""
+    return {
+        node.attributes["aria-label"] or "": sorted(
+            [cell.text() for cell in row.css("td")][:-1] for row in node.css("tbody tr")
+        )
+        for node in HTMLParser(path.read_text()).css(".scroll")
+        if node.attributes["aria-label"] not in {"Slowest URLs", "Time for one URL", "Courtesy", "Hosts"}
+    }
+
+
+@pytest.mark.parametrize("name", ["jsonl", "jsonl.zst", *TABLES])
+def test_the_same_of_each_form(crawled, tmp_path, capsys, name):
+    """A table has what JSON Lines have: facts, redirects, parents, and the page of the run is the same."""
+    page = tmp_path / "page.html"
+    assert main(["report", str(crawled / f"site.{name}"), "-o", str(page)]) == 0
+    assert capsys.readouterr().err == f"{page}: 3 records\n"
+    assert chapters(page) == chapters(crawled / "run.html")
+    assert "Canonical" not in chapters(page)
+
+
+def test_an_archive(crawled, tmp_path, capsys):
+    """Its pages are read themselves: nothing has to be asked for when it is written."""
+    page = tmp_path / "page.html"
+    assert main(["report", str(crawled / "site.warc.gz"), "-o", str(page)]) == 0
+    assert capsys.readouterr().err == f"{page}: 3 records\n"
+    found = chapters(page)
+    assert [row[2:6] for row in found["Pages"]] == [
+        ["Home", "Home", "Welcome", "\N{EN DASH}"],
+        ["Same", "One", "", f"{found['Pages'][2][0]}"],
+        ["Same", "", "", "\N{EN DASH}"],
+    ]
+    assert [row[0] for row in found["Problems"]] == [row[0] for row in chapters(crawled / "run.html")["Problems"]]
+
+
+def test_the_page_is_named_after_the_input(crawled, capsys, folder):
+    """Beside it, whatever its form."""
+    for name in ("site.jsonl.zst", "site.csv", "site.warc.gz"):
+        (folder / name).write_bytes((crawled / name).read_bytes())
+        assert main(["report", name, "-q"]) == 0
+        (folder / "site.html").unlink()
+
+
+@pytest.mark.parametrize("name", ["site.jsonl", "site.sqlite", "site.csv", "site.warc.gz"])
+def test_objects(crawled, objects, capsys, folder, name):
+    """In a store, too: as a stream, or as a copy for what has to go back and forth."""
+    bucket = objects.bucket()
+    assert objects.ask("PUT", f"/{bucket}/runs/{name}", (crawled / name).read_bytes())[0] == 200
+    assert main(["report", f"s3://{bucket}/runs/{name}"]) == 0
+    assert capsys.readouterr().err == "site.html: 3 records\n"
+    assert main(["report", f"s3://{bucket}/nothing/{name}", "-O", "x.html"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["site.html"]
+
+
+def test_rows_that_are_none(tmp_path):
+    """They cost themselves, and are told."""
+    path = tmp_path / "x.csv"
+    path.write_text(
+        'url,status,page\nhttps://a.example/,200,\nhttps://a.example/,much,\nhttps://a.example/,200,"{"\n,,\n'
+    )
+    with open_lines(str(path)) as lines:
+        assert [line.status for line in lines] == [200]
+    assert lines.bad == 3
+    assert lines.examples[0].startswith("row 2: ")
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.sqlite", "x.duckdb", "x.csv"])
+def test_what_holds_no_records(tmp_path, capsys, name):
+    """Another table, and what is no table at all, are one sentence."""
+    path = tmp_path / name
+    path.write_bytes(b"a,b\n1,2\n" * 99)
+    assert main(["report", str(path), "-o", str(tmp_path / "y.html")]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be read" in said or "has no column url" in said
+    assert len(said.splitlines()) == 1
+    if name == "x.sqlite":
+        path.unlink()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE other (a)")
+        assert main(["report", str(path), "-O", str(tmp_path / "z.html")]) == 2
+        assert "has no column url: it holds no records" in capsys.readouterr().err
+
+
+def test_a_table_by_any_other_name(tmp_path):
+    """Of several tables the one with URLs is read; names need quotes."""
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE first (a)")
+        db.execute('CREATE TABLE "my ""pages" (url, status, "other")')
+        db.execute('INSERT INTO "my ""pages" VALUES (?, 404, 1)', (made("/").url,))
+        db.commit()
+    with open_lines(str(path)) as lines:
+        assert [(line.url, line.status) for line in lines] == [(made("/").url, 404)]
