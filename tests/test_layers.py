@@ -245,7 +245,7 @@ def test_rooms_are_small() -> None:
         ("crawler.cli.attach", COMMANDS),
         ("crawler.cli.prompt", {"crawler.cli.attach"}),
         ("crawler.report", {"crawler.run.artifacts", *COMMANDS}),
-        ("crawler.run.artifacts", {"crawler.run.composition"}),
+        ("crawler.run.artifacts", {"crawler.run.composition", "crawler.run.monitors"}),
         ("crawler.engine.loop", {"crawler.run.parts", "crawler.engine.control"}),
         ("crawler.engine.disposition", {"crawler.run.parts", "crawler.engine.loop"}),
         (

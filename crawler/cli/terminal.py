@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -54,13 +54,14 @@ def run_command(
     spider: Spider | None = None,
     *,
     made_for: MadeFor | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> int:
     """Fetch the inputs of the config (or `urls`, or what a `spider` begins with) and give the exit code.
 
-    Runs in the main thread, for its signals.
+    Runs in the main thread, for its signals. `origins` says where the options of the config were set.
     """
     with private_reactor() as (reactor, dial):
-        terminal = Terminal(config, urls, reactor, dial, spider, made_for)
+        terminal = Terminal(config, urls, reactor, dial, spider, made_for, origins)
         with capture_log(terminal.hear), terminal.signals():
             code: int = run(reactor, terminal.run)
     terminal.say_the_rest()
@@ -85,10 +86,12 @@ class Terminal:
         dial: Dial,
         spider: Spider | None = None,
         made_for: MadeFor | None = None,
+        origins: Mapping[str, str] | None = None,
     ) -> None:
         self._config = config
         self._spider = spider
         self._made_for = made_for
+        self._origins = origins
         self._urls = urls
         self._reactor = reactor
         self._dial = dial
@@ -141,6 +144,7 @@ class Terminal:
             spider=self._spider,
             checking=made_for.checking if made_for else None,
             say=lambda words: self._voice.say(Said("monitor", words)),
+            origins=self._origins,
         )
         if not config.quiet:
             self._voice.begin(config)

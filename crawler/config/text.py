@@ -38,6 +38,24 @@ def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
     return "\n".join([*lines, *_host_tables(config, origins or {})]) + "\n"
 
 
+def settings_made(config: Config, origins: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The name of each option that was set or is not as it is without options, its value as `to_toml` writes it, and
+    what it is for.
+    """
+    for option in OPTIONS.values():
+        value = presentable(option.kind, getattr(config, option.name))
+        if option.name not in origins and getattr(config, option.name) == option.default:
+            continue
+        try:
+            if option.name == "hosts":
+                text = ", ".join(f"[hosts.{toml(table.pattern, 'hosts')}]" for table in config.hosts)
+            else:
+                text = "none" if value is None else toml(value, option.name)
+        except ConfigError:  # a file name that is no Unicode text
+            text = shown(str(value))
+        yield option.name, text, option.help
+
+
 def _host_tables(config: Config, origins: Mapping[str, str]) -> Iterator[str]:
     """The tables of hosts: what is in them is said as for all hosts."""
     option = OPTIONS["hosts"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,15 +18,20 @@ from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
 from crawler.errors import CodedError
-from crawler.files import check_place, coded, replace
+from crawler.files import check_place, coded, is_stream, replace
 from crawler.printable import json_bytes
 from crawler.redaction import redact
 from crawler.run.work import Work
+from crawler.sinks.formats import LINES, targets
 from crawler.stats.stats import Snapshot
 
 if TYPE_CHECKING:
     from crawler.report.counts.counting import Counting
 
+# As in page/parsing/child.py: it imports from where we do, and not from the current folder.
+_PROGRAM: Final = "import sys; sys.path[:] = sys.argv[2:]; from crawler.run.artifacts import main; main()"
+_LOOK: Final = 0.1  # seconds between two looks at whether it is given up
+_MOST_SAID: Final = 2_000
 _READABLE: Final = frozenset({"", ".jsonl", ".ndjson"})  # outputs that a page can be made of
 
 
@@ -108,6 +117,62 @@ class Artifacts:
             elif not of.records:
                 source.notes.append("Nothing was fetched.")
         return page(of, source, now=self._wall()).encode("utf-8", "backslashreplace")
+
+
+def report_source(config: Config) -> str | None:
+    """Of what a report can be made while the run goes on: the job, or the first output whose lines are records."""
+    if config.job is not None:
+        return config.job
+    for output in targets(config):
+        is_lines = output.logged or (output.path != "-" and output.suffix in LINES)
+        if is_lines and not output.items and output.put_at is None and not is_stream(output.grows):
+            return output.grows
+    return None
+
+
+def make_report(source: str, given_up: Callable[[], bool]) -> BinaryIO:
+    """Make the report of what is written already, in a process of its own; gives its file, open and at its end.
+
+    Waits. Raises CodedError `write_error` with what the process says, also when it was given up.
+    """
+    file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115 - closed by who reads it
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-c", _PROGRAM, source, *sys.path],
+        stdin=subprocess.DEVNULL,
+        stdout=file,
+        stderr=subprocess.DEVNULL,
+        process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for us
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    ) as process:
+        try:
+            while not given_up():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_LOOK)
+                    break
+        finally:
+            process.kill()
+    if process.returncode:
+        file.seek(0)
+        said = file.read(_MOST_SAID).decode("utf-8", "replace").strip()
+        file.close()
+        raise CodedError("write_error", said or f"the process that makes it ended (exit status {process.returncode})")
+    return file
+
+
+def main() -> None:
+    """That process."""
+    from crawler.report.counts.aggregate import counted
+    from crawler.report.lines import open_lines
+    from crawler.report.page import page
+
+    try:
+        with open_lines(sys.argv[1]) as lines:
+            of = counted(lines)
+            html = page(of, lines, now=time.time())
+    except (ConfigError, CodedError) as error:
+        print(error)
+        sys.exit(1)
+    sys.stdout.buffer.write(html.encode("utf-8", "backslashreplace"))
 
 
 def _replace(path: str, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -51,7 +51,8 @@ class Crawler:
     `stats` may be read at any time; `notes` has sentences about a job that goes on, and `books` what became of all its
     inputs, once this run has ended. `login` is what is asked for before the first URL: see crawl(). With `checking` it
     checks links: see Leaves. `control` is there once it has begun; `parts` are what fetches, and no promise to anybody
-    outside. `say` is told where the monitors of the config are; without it that goes to stderr.
+    outside. `say` is told where the monitors of the config are; without it that goes to stderr. `origins` tells
+    those who watch where the options of the config were set.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Crawler:
         login: Login | None = None,
         spider: Spider | None = None,
         checking: Checking | None = None,
+        origins: Mapping[str, str] | None = None,
     ) -> None:
         self._items: Items | None = None
         if spider is not None:
@@ -85,6 +87,7 @@ class Crawler:
         self._parse = parse
         self._on_error = None if spider is None else spider.on_error
         self._login = login
+        self._origins = origins
         self._reactor = reactor
         self._urls = urls
         self._sinks = tuple(sinks)
@@ -359,7 +362,12 @@ class Crawler:
         from crawler.run.monitors import open_monitors
 
         monitors = yield open_monitors(
-            self.config, reactor=self._reactor, control=lambda: self.control, say=self._say, ports=self.parts.own_ports
+            self.config,
+            reactor=self._reactor,
+            control=lambda: self.control,
+            say=self._say,
+            ports=self.parts.own_ports,
+            origins=self._origins,
         )
         self._sinks = (*self._sinks, *monitors)
 

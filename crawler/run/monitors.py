@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -25,6 +25,9 @@ from crawler.run.work import Work
 from crawler.sinks import Sink
 from crawler.version import __version__
 
+if TYPE_CHECKING:
+    from crawler.monitor.dashboard.about import About
+
 MOST_STORIES: Final = 20  # of one URL: a list may name it any number of times
 
 
@@ -36,13 +39,15 @@ def open_monitors(
     control: Callable[[], Control | None],
     say: Callable[[str], None] | None,
     ports: set[int],
+    origins: Mapping[str, str] | None = None,
 ) -> Generator[Deferred[Any], Any, list[Sink]]:
     """Open the monitors of the config; fires with them: sinks, that see each record, and end when they are closed.
 
     `control` gives None until the run has begun; `say` is told where they are, and the token that lets people in, or
-    stderr is; `ports` gets theirs. Fails with ConfigError when one cannot be opened: those before it are closed then.
+    stderr is; `ports` gets theirs; `origins` tells where options were set. Fails with
+    ConfigError when one cannot be opened: those before it are closed then.
     """
-    monitors = _Monitors(config, reactor, control, say or partial(_to_stderr, config.log_format), ports)
+    monitors = _Monitors(config, reactor, control, say or partial(_to_stderr, config.log_format), ports, origins)
     opened: list[Sink] = []
     try:
         if config.dashboard is not None:
@@ -66,7 +71,9 @@ class _Monitors:
         control: Callable[[], Control | None],
         say: Callable[[str], None],
         ports: set[int],
+        origins: Mapping[str, str] | None,
     ) -> None:
+        self._origins = origins
         self._reactor = reactor
         self._control = control
         self._say = say
@@ -99,12 +106,24 @@ class _Monitors:
             return Hello(__version__, title, config.recursive, job, control.most_concurrency, started)
 
         live = Live(self._control, hello, reactor=self._reactor, kept=None if config.job is None else self._kept)
-        dashboard = Dashboard(live, reactor=self._reactor)
+        dashboard = Dashboard(live, self._about(), reactor=self._reactor)
         secret = self._token
         port = yield self._listen("--dashboard", where, dashboard.site)
         dashboard.open(port, _place(port), secret)
         self._say(f"Live page: http://{_place(port)}/#{secret}")
         return dashboard
+
+    def _about(self) -> About:
+        from crawler.monitor.dashboard.about import About
+        from crawler.run.artifacts import make_report, report_source
+
+        config = self._config
+        source = report_source(config)
+        if source is None:
+            why = "no output of this run is a file of records that a report can be made of (-o records.jsonl)"
+            return About(config, self._origins, no_report=why)
+        make = partial(make_report, source)
+        return About(config, self._origins, make_report=lambda: Work(self._reactor, make).done)
 
     def _kept(self, url: str) -> Deferred[Any]:
         """What the job has kept of a URL; a million rows take some seconds."""

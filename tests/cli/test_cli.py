@@ -36,7 +36,7 @@ class Runs:
         self.seen: list[tuple[Config, list[str] | None]] = []
         self.exit_code = 0
 
-    def run_command(self, config: Config, urls: list[str] | None = None) -> int:
+    def run_command(self, config: Config, urls: list[str] | None = None, *, origins: object = None) -> int:
         self.seen.append((config, urls))
         return self.exit_code
 

@@ -282,6 +282,34 @@ def test_the_story_of_a_url(page: Page, tmp_path: Path) -> None:
         assert page.locator("dialog img, a[href^=javascript]").count() == 0
 
 
+def test_files_report_and_options(page: Page, tmp_path: Path, site: SlowSite) -> None:
+    """Outputs grow and are downloaded, a report of them opens apart, options show no secrets."""
+    options = ("--per-host", "64", "-c", "4", "-u", "me:hunter2", "-H", "X-Token: hunter2")
+    with live_run(tmp_path, site.urls(20_000), *options) as run:
+        watch(page, run)
+        row = page.locator("#outputs tr", has_text="out.jsonl")
+        expect(row).to_contain_text("kB")
+        before = row.inner_text()
+        eventually(lambda: row.inner_text() != before)
+        with page.expect_download() as downloading:
+            row.get_by_role("button", name="Download out.jsonl").click()
+        lines = Path(downloading.value.path()).read_text().splitlines()
+        assert {json.loads(line)["outcome"] for line in lines[:-1]} == {"ok"}
+        assert downloading.value.suggested_filename == "out.jsonl"
+        with page.expect_popup() as opening:
+            page.get_by_role("button", name="Report so far").click()
+        report = opening.value
+        report.wait_for_url("**/report?*")
+        expect(report.locator("h1")).to_contain_text("out.jsonl")
+        assert report.evaluate("self.origin") == "null"
+        assert report.evaluate("window.opener === null")
+        page.locator("summary", has_text="Options").click()
+        expect(page.locator("#options")).to_contain_text("--per-host")
+        expect(page.locator("#options")).to_contain_text("***")
+        assert "hunter2" not in page.content()
+        assert violations(page) == []
+
+
 # What it does
 
 
@@ -474,6 +502,7 @@ def test_looks(page: Page, lasting: LiveRun, tmp_path: Path, scheme: str) -> Non
     watch(page, lasting)
     expect(page.locator("#hosts tr").first).to_be_visible()
     page.locator("#errors summary").first.click()
+    page.locator("summary", has_text="Options").click()
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 850})
         page.evaluate("scrollTo(0, 0)")

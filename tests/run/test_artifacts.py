@@ -26,7 +26,7 @@ from crawler.models import Redirect
 from crawler.report.counts.aggregate import Aggregate
 from crawler.report.counts.counting import Counting, line_of
 from crawler.report.lines import Line
-from crawler.run.artifacts import Artifacts
+from crawler.run.artifacts import Artifacts, make_report, report_source
 from crawler.stats.stats import Stats
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -324,3 +324,45 @@ def test_giving_up(monkeypatch):
         if thread.name == "artifacts":
             thread.join(20)
     assert called == []
+
+
+class TestReportOnDemand:
+    """While a run goes on, in a process of its own."""
+
+    def test_of_what_is_written_already(self, folder):
+        """Whole, and about as many records as there are; the last line may still be on its way."""
+        lines = [json.dumps(made(f"/{n}").to_dict()) for n in range(3)]
+        Path("out.jsonl").write_text("\n".join([*lines, lines[0][:50]]))
+        with make_report("out.jsonl", lambda: False) as file:
+            file.seek(0)
+            html = file.read().decode()
+        assert html.startswith("<!doctype html>")
+        assert "Content-Security-Policy" in html
+        assert "Report on" in html
+
+    def test_what_no_report_can_be_made_of(self, folder):
+        """Is said in the words of the report."""
+        with pytest.raises(CodedError, match=r"cannot read .*nothing\.jsonl"):
+            make_report("nothing.jsonl", lambda: False)
+
+    def test_given_up(self, folder):
+        """Its process is ended."""
+        os.mkfifo("pipe") if hasattr(os, "mkfifo") else pytest.skip("there are no such pipes")
+        with pytest.raises(CodedError):
+            make_report("pipe", lambda: True)
+
+    @pytest.mark.parametrize(
+        ("options", "source"),
+        [
+            ({"output": ["a.csv", "b.jsonl.gz", "c.jsonl"]}, "b.jsonl.gz"),
+            ({"output": ["a.csv", "t.parquet"]}, "t.parquet.rows"),
+            ({"output": ["-", "plain"]}, "plain"),
+            ({"output": ["-"]}, None),
+            ({"output": ["a.csv"], "items": "i.jsonl"}, None),
+            ({}, None),
+            ({"output": ["a.csv"], "job": "site"}, "site"),
+        ],
+    )
+    def test_of_what(self, options, source):
+        """The job, or else the first output whose lines are records."""
+        assert report_source(Config.build(**options)) == source

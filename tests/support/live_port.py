@@ -15,8 +15,10 @@ from twisted.python.failure import Failure
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
 
+from crawler.config.config import Config
 from crawler.config.options.monitor import Place
 from crawler.models import Input, Record
+from crawler.monitor.dashboard.about import About
 from crawler.monitor.dashboard.live import Hello, Live
 from crawler.monitor.dashboard.server import Dashboard
 from crawler.monitor.dashboard.story import Kept
@@ -102,7 +104,7 @@ class Page:
 class Port:
     """A dashboard in memory, in front of a run under a Clock."""
 
-    def __init__(self, run: Going | None, clock: Any, kept: Kept | None = None) -> None:
+    def __init__(self, run: Going | None, clock: Any, kept: Kept | None = None, about: About | None = None) -> None:
         self.run = run
         self.clock = clock
         self.wall = 1_000.0
@@ -111,7 +113,7 @@ class Port:
             return Hello("1.0", "urls.txt", False, None, control.most_concurrency, 5.0)
 
         self.live = Live(lambda: self.control, hello, reactor=clock, wall=lambda: self.wall, kept=kept)
-        self.dashboard = Dashboard(self.live, reactor=clock)
+        self.dashboard = Dashboard(self.live, about or About(Config.build()), reactor=clock)
         self.stopped = 0
         self.dashboard.open(self, PLACE, TOKEN)
 
@@ -181,9 +183,9 @@ def open_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Port]]
     """What opens a port in front of a run of so many URLs with these options; in the end nothing is left of them."""
     ports: list[tuple[Going, Port]] = []
 
-    def start(number: int = 6, kept: Kept | None = None, **options: object) -> Port:
+    def start(number: int = 6, kept: Kept | None = None, about: About | None = None, **options: object) -> Port:
         run = Going(monkeypatch, number, **options)
-        ports.append((run, Port(run, run.clock, kept)))
+        ports.append((run, Port(run, run.clock, kept, about)))
         return ports[-1][1]
 
     yield start

@@ -30,7 +30,7 @@ def run(settings: Settings) -> int:
                 seeds = checked(found.spider)
             except TypeError as error:
                 raise ConfigError(f"{path}: {error}") from None
-            return run_command(config, seeds, found.spider)
+            return run_command(config, seeds, found.spider, origins=settings.origins)
     except FileError as error:
         return complain(str(error), error.lines, settings.config.log_format)
 

@@ -63,7 +63,7 @@ def fetch(settings: Settings) -> int:
     gc.disable()  # of what is imported nothing is garbage; the run turns it on again
     from crawler.cli.terminal import run_command
 
-    return run_command(config)
+    return run_command(config, origins=settings.origins)
 
 
 def help_on(name: str | None) -> str:

@@ -1,15 +1,18 @@
 """The live page's port: the page itself, tickets for its WebSocket, and the JSON API.
 
-The page's files hold no secret; all else wants the token of the run. A WebSocket cannot bring a header along, so it
-brings a ticket, which whoever knows the token gets: it is good once, and for ten seconds.
+The page's files hold no secret; all else wants the token of the run. A WebSocket and a link cannot bring a header
+along, so they bring a ticket, which whoever knows the token gets: it is good once, and for ten seconds.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from importlib.resources import files
+from os import SEEK_END
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -19,7 +22,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.websocket import WebSocketResource
 
 from crawler.config.options.monitor import Place
+from crawler.errors import CodedError
 from crawler.models import Record, Response
+from crawler.monitor.dashboard.about import About
 from crawler.monitor.dashboard.live import Live
 from crawler.monitor.dashboard.verbs import CHANGES, VIEWS, Hosts, Records, Why, read_change, read_view
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, recognise, taken
@@ -29,6 +34,7 @@ TICKET_SECONDS: Final = 10.0
 MAX_TICKETS: Final = 64
 
 _KINDS: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
+_PIECE: Final = 64 << 10
 _JSON: Final = "application/json"
 _log = Logger()
 
@@ -36,9 +42,9 @@ _log = Logger()
 class Dashboard:
     """A sink that shows the run to whoever knows the token. `open` once there is a port."""
 
-    def __init__(self, live: Live, *, reactor: Any) -> None:
+    def __init__(self, live: Live, about: About, *, reactor: Any) -> None:
         self._live = live
-        self._resource = _Everything(live, reactor)
+        self._resource = _Everything(live, about, reactor)
         self.site = GuardedSite(self._resource, reactor)
 
     def open(self, port: Any, place: Place, token: str) -> None:
@@ -63,9 +69,11 @@ class Dashboard:
 class _Everything(Resource):
     isLeaf = True
 
-    def __init__(self, live: Live, reactor: Any) -> None:
+    def __init__(self, live: Live, about: About, reactor: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._live = live
+        self._about = about
+        self._is_reporting = False
         self._clock = reactor
         self._socket = WebSocketResource(live)
         self._guard: Guard | None = None
@@ -109,8 +117,13 @@ class _Everything(Resource):
                 return _error(request, 405, f"{method} {path} (GET)")
             body, kind = self._files[path]
             return _answer(request, body, kind)
-        if path == "/ws" and method == "GET":
-            return self._websocket(request)
+        if method == "GET" and (path in {"/ws", "/report"} or path.startswith("/files/")):
+            if not self._is_open_to(request):
+                return _error(request, UNAUTHORIZED, "no ticket, or it was used or is too old (POST /api/ticket)")
+            recognise(request)
+            if path == "/ws":
+                return self._websocket(request)
+            return self._report(request) if path == "/report" else self._file(request, path.removeprefix("/files/"))
         if not path.startswith("/api/"):
             return _error(request, 404, f"there is no {path}")
         if not self._guard.knows(request):
@@ -118,11 +131,43 @@ class _Everything(Resource):
             return _error(request, UNAUTHORIZED, "the Authorization header has not the token of this run (Bearer ...)")
         return self._api(request, method, path.removeprefix("/api/"))
 
-    def _websocket(self, request: Request) -> bytes | int:
+    def _is_open_to(self, request: Request) -> bool:
+        """Whether it brings a ticket, which is good for this once."""
         ticket = request.args.get(b"ticket", [b""])[0].decode("latin-1")
-        if self._tickets.pop(ticket, float("-inf")) < self._clock.seconds():
-            return _error(request, UNAUTHORIZED, "no ticket, or it was used or is too old (POST /api/ticket)")
-        recognise(request)
+        now: float = self._clock.seconds()
+        return self._tickets.pop(ticket, float("-inf")) >= now
+
+    def _file(self, request: Request, number: str) -> bytes | int:
+        """A file of this run, as long as it is now."""
+        try:
+            name, file = self._about.open(int(number) if number.isascii() and number.isdigit() else -1)
+        except ValueError as error:
+            return _error(request, 404, str(error))
+        request.setHeader("Content-Type", "application/octet-stream")
+        request.setHeader("Content-Disposition", f"attachment; filename*=UTF-8''{quote(name, safe='')}")
+        return _Sending(request, file).begin()
+
+    def _report(self, request: Request) -> bytes | int:
+        """A report of what is written already: one is made at a time."""
+        make = self._about.make_report
+        if make is None or self._is_reporting:
+            why = "a report is being made: ask again when it is there"
+            return _error(request, 503, why if make is not None else "no report can be made")
+        self._is_reporting = True
+
+        def made(result: Any) -> Any:
+            self._is_reporting = False
+            return result
+
+        def show(file: BinaryIO) -> None:
+            request.setHeader("Content-Type", "text/html; charset=utf-8")
+            # What it may load and run its own policy says; of this origin, where the token is, it is no part.
+            request.setHeader("Content-Security-Policy", "sandbox allow-scripts allow-popups; frame-ancestors 'none'")
+            _Sending(request, file).begin()
+
+        return _when(request, make().addBoth(made), show)
+
+    def _websocket(self, request: Request) -> bytes | int:
         if self._live.is_full:
             return _error(request, 503, "too many pages watch this run")
         answer: bytes | int = self._socket.render_GET(request)
@@ -133,7 +178,10 @@ class _Everything(Resource):
         try:
             match method, name:
                 case "GET", "why":
-                    return _later(request, self._live.story(read_view(Why, _query(request)).url))
+                    story = self._live.story(read_view(Why, _query(request)).url)
+                    return _when(request, story, lambda told: _finish(request, _answer(request, json_bytes(told))))
+                case "GET", "run":
+                    return _answer(request, json_bytes(self._about.told(self._live.newest.number)))
                 case "POST", "ticket":
                     return _answer(request, json_bytes({"ticket": self._ticket()}))
                 case "GET", "status":
@@ -170,22 +218,67 @@ def _query(request: Request) -> dict[str, str]:
     }
 
 
-def _later(request: Request, answer: Deferred[Any]) -> int:
-    """Answer when it is known; who is gone by then has it cancelled."""
-
-    def send(body: bytes) -> None:
-        request.setHeader("Content-Length", str(len(body)))
-        request.write(body)
-        request.finish()
+def _when(request: Request, known: Deferred[Any], tell: Callable[[Any], object]) -> int:
+    """Answer when something is known; who is gone by then has it cancelled."""
 
     def failed(failure: Failure) -> None:
-        if failure.check(CancelledError) is None:  # a bug
+        if failure.check(CancelledError):
+            return
+        words = "a bug: the log has it"
+        if failure.check(CodedError):
+            words = failure.getErrorMessage()
+        else:
             _log.failure("a bug in the live page", failure)
-            send(_error(request, 500, "a bug: the log has it"))
+        _finish(request, _error(request, 500, words))
 
-    request.notifyFinish().addErrback(lambda _: answer.cancel())
-    answer.addCallback(lambda known: send(_answer(request, json_bytes(known)))).addErrback(failed)
+    request.notifyFinish().addErrback(lambda _: known.cancel())
+    known.addCallback(tell).addErrback(failed)
     return NOT_DONE_YET
+
+
+def _finish(request: Request, body: bytes) -> None:
+    request.setHeader("Content-Length", str(len(body)))
+    request.write(body)
+    request.finish()
+
+
+class _Sending:
+    """An IPushProducer that sends a file as long as it is now, and closes it. Twisted's own are in turns of its reactor
+    of the process, which is not ours.
+    """
+
+    def __init__(self, request: Request, file: BinaryIO) -> None:
+        self._request = request
+        self._file = file
+        self._left = file.seek(0, SEEK_END)
+        self._is_paused = False
+
+    def begin(self) -> int:
+        self._request.setHeader("Content-Length", str(self._left))
+        self._request.notifyFinish().addBoth(lambda _: self._file.close())
+        self._file.seek(0)
+        self._request.registerProducer(self, True)
+        self.resumeProducing()
+        return NOT_DONE_YET
+
+    def resumeProducing(self) -> None:
+        self._is_paused = False
+        while self._left and not self._is_paused and not self._file.closed:
+            piece = self._file.read(min(_PIECE, self._left))
+            if not piece:  # it was cut meanwhile: what was announced cannot be had
+                self._request.loseConnection()
+                return
+            self._left -= len(piece)
+            self._request.write(piece)
+        if not self._left and not self._file.closed:
+            self._request.unregisterProducer()
+            self._request.finish()
+
+    def pauseProducing(self) -> None:
+        self._is_paused = True
+
+    def stopProducing(self) -> None:
+        self._file.close()
 
 
 def _answer(request: Request, body: bytes, kind: str = _JSON) -> bytes:

@@ -96,7 +96,7 @@ Change = Pause | Resume | Concurrency | PerHost | Delay | Add | Drop | Stop
 CHANGES: Final = frozenset(str(verb.__struct_config__.tag) for verb in get_args(Change))
 """The names of these verbs."""
 
-VIEWS: Final = ("status", "hosts", "records", "why")
+VIEWS: Final = ("status", "run", "hosts", "records", "why")
 """What can be asked for and changes nothing, beside the names of those."""
 
 

@@ -9,6 +9,7 @@
 //   newest.js      the records that came last
 //   drill.js       those behind a number
 //   story.js       all that is known of one URL
+//   files.js       what the run writes, and its options
 //
 // Those stand on document.js (elements), numbers.js (numbers as text) and timing.js (when to draw), and know nothing
 // of each other, but that drill.js and story.js show lists as newest.js does. Here is what goes from one to another.
@@ -17,6 +18,7 @@ import { showAnswers } from './answers.js';
 import { Connection, takeToken } from './connection.js';
 import { byId } from './document.js';
 import { Drill } from './drill.js';
+import { Files } from './files.js';
 import { Hosts } from './hosts.js';
 import { Newest } from './newest.js';
 import { Timeline } from './plots.js';
@@ -45,6 +47,10 @@ class Page {
   #failures = new Newest(byId('failures'));
   #drill = new Drill((what) => this.#connection.ask('records', what));
   #stories = new StoryTeller((url) => this.#connection.get('why', { url }));
+  #files = new Files(
+    () => this.#connection.get('run'),
+    () => this.#connection.ticket(),
+  );
   #status = null;
   #time = '';
   #isOver = false;
@@ -61,6 +67,7 @@ class Page {
         this.#steering.greet(message);
         this.#steering.enable(true);
         this.#hosts.look();
+        this.#files.begin();
         break;
       case 'history':
         this.#timeline.replace(message);
@@ -100,6 +107,7 @@ class Page {
     }
     this.#isOver = state === 'over';
     this.#steering.enable(false);
+    this.#files.end();
     showState(state);
     if (state === 'refused') notice(REFUSED, true);
     this.#draw();

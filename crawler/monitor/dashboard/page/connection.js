@@ -37,7 +37,7 @@ export class Connection {
   async open() {
     let ticket;
     try {
-      ticket = await this.#ticket();
+      ticket = await this.#makeTicket();
     } catch {
       this.#lost();
       return;
@@ -56,8 +56,17 @@ export class Connection {
     socket.onclose = () => this.#lost();
   }
 
-  /** What opens one WebSocket, or null where the token is refused. */
-  async #ticket() {
+  /** What opens one file of the run; null where that cannot be had. */
+  async ticket() {
+    try {
+      return await this.#makeTicket();
+    } catch {
+      return null;
+    }
+  }
+
+  /** What opens one WebSocket or file, or null where the token is refused. */
+  async #makeTicket() {
     const response = await fetch('api/ticket', {
       method: 'POST',
       headers: { Authorization: `Bearer ${this.#token}` },
