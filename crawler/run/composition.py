@@ -14,6 +14,7 @@ from crawler.config.config import Config, ConfigError
 from crawler.engine.control import Control
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial, reactor_dial
+from crawler.run.access.surrounding import surrounding
 from crawler.run.closing import Closing
 from crawler.run.inputs import Inputs, archives_of, offline, open_inputs
 from crawler.run.outputs import Outputs, open_outputs
@@ -78,8 +79,12 @@ class Crawler:
             self._items = items_of(spider)
             urls = seeds_of(spider) if urls is None else urls
             parse, login = spider.parse, spider.login
-        self._archives = archives_of(config) if urls is None else []
-        config = offline(config) if self._archives else config
+        around = surrounding()
+        if around is not None:
+            config = around.adapted(config)
+            sinks = (*sinks, around.sink())
+        self._archives = archives_of(config) if urls is None or around is not None else []
+        config = offline(config, obeys=around is not None) if self._archives else config
         self.config: Config = config
         self.books: Books | None = None
         self.control: Control | None = None

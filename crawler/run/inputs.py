@@ -36,12 +36,15 @@ def archives_of(config: Config) -> list[str]:
     return [name for name in config.inputs if is_archive(name)]
 
 
-def offline(config: Config) -> Config:
-    """A config for a run that asks archives: no host is asked, so none is spared, nor what it would say of robots."""
+def offline(config: Config, *, obeys: bool = False) -> Config:
+    """A config for a run that asks archives: no host is asked, so none is spared, nor what it would say of robots.
+
+    Unless it `obeys`, as the run has that the archives are of.
+    """
     return structs.replace(
         config,
-        robots=False,
-        sitemaps=False,
+        robots=obeys and config.robots,
+        sitemaps=obeys and config.sitemaps,
         delay=0.0,
         per_host=config.concurrency,
         rate=None,

@@ -61,17 +61,17 @@ class _Started:
 
 
 @contextmanager
-def running_site(*, tls: Any = None, keep_log: bool = True) -> Generator[RunningSite]:
+def running_site(*, tls: Any = None, keep_log: bool = True, make: type[Site] = Site) -> Generator[RunningSite]:
     """Serve on a free loopback port, in a thread with its own reactor. Leaving closes every socket.
 
-    `tls` is a Twisted context factory (pyOpenSSL). Raises CannotListenError.
+    `tls` is a Twisted context factory (pyOpenSSL); `make` is which site. Raises CannotListenError.
     """
     news: queue.SimpleQueue[_Started | BaseException] = queue.SimpleQueue()
 
     def serve() -> None:
         try:
             with private_reactor() as (reactor, _):
-                run(reactor, lambda: _serve(reactor, tls, keep_log, news))
+                run(reactor, lambda: _serve(make(reactor, keep_log=keep_log), reactor, tls, news))
         except BaseException as error:  # raised again in the thread that waits for us
             news.put(error)
 
@@ -88,9 +88,8 @@ def running_site(*, tls: Any = None, keep_log: bool = True) -> Generator[Running
         thread.join()
 
 
-def _serve(reactor: Any, tls: Any, keep_log: bool, news: queue.SimpleQueue[_Started | BaseException]) -> Deferred[Any]:
+def _serve(site: Site, reactor: Any, tls: Any, news: queue.SimpleQueue[_Started | BaseException]) -> Deferred[Any]:
     """Listen, say so, and fire when all is closed again."""
-    site = Site(reactor, keep_log=keep_log)
     leave: Deferred[None] = Deferred()
 
     def serving(port: IListeningPort) -> Deferred[Any]:
