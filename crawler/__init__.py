@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from crawler.config.typed import Options
     from crawler.errors import CODES, CodedError
     from crawler.models import FetchError, Record
+    from crawler.page.page import Page
     from crawler.seeds.asked import Request
     from crawler.sinks.tables.arrow import records_table
     from crawler.spiders.spider import Spider
@@ -47,6 +48,7 @@ __all__ = [
     "Crawler",
     "FetchError",
     "Options",
+    "Page",
     "Record",
     "Request",
     "Session",
@@ -71,6 +73,7 @@ _HOME = {
     "Crawler": "api",
     "FetchError": "models",
     "Options": "config.typed",
+    "Page": "page.page",
     "Record": "models",
     "Request": "seeds.asked",
     "Spider": "spiders.spider",

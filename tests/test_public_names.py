@@ -13,6 +13,7 @@ import crawler
 from crawler import api, errors, models
 from crawler.api import asynchronous, session
 from crawler.config import config, sources, typed
+from crawler.page import page
 from crawler.seeds import asked
 from crawler.sinks.tables import arrow
 from crawler.spiders import spider
@@ -36,6 +37,7 @@ HOMES = {
     "Request": asked,
     "Spider": spider,
     "FetchError": models,
+    "Page": page,
     "crawl": api,
     "fetch_all": api,
     "fetch_all_async": api,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawler import Request, crawl, fetch_all, fetch_all_async
+from crawler import Request, Session, crawl, fetch_all, fetch_all_async
 from crawler.run.access.surrounding import surrounding
 from crawler.site import RunningSite, running_site
 from crawler.testing import NotRecorded, recording
@@ -67,6 +67,16 @@ def test_all_ways_to_fetch_and_all_threads(site: RunningSite, tmp_path: Path) ->
     with recording(place, mode="always"):
         fetch_all([site.url("/p/1.html")])
     assert [path.name for path in tmp_path.iterdir()] == ["all.warc.gz"]
+
+
+def test_a_session(site: RunningSite, tmp_path: Path) -> None:
+    """One run of many calls."""
+    place = tmp_path / "session.warc.gz"
+    for calls in (2, 0):
+        site.site.log.clear()
+        with recording(place), Session() as session:
+            assert [session.get(site.url(f"/p/{number}.html")).status for number in (1, 2)] == [200, 200]
+        assert len(site.site.log) == calls
 
 
 def test_robots_txt_is_recorded(site: RunningSite, tmp_path: Path) -> None:

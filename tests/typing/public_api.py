@@ -15,9 +15,11 @@ from crawler import (
     Config,
     ConfigError,
     Crawler,
+    Page,
     Record,
     Request,
     Session,
+    Spider,
     __version__,
     crawl,
     fetch_all,
@@ -27,7 +29,6 @@ from crawler import (
 )
 from crawler.errors import Code
 from crawler.models import Response
-from crawler.page.page import Page
 from crawler.sinks import Sink
 from crawler.stats.stats import Snapshot
 
@@ -125,6 +126,37 @@ def correct_requests(page: Page) -> Iterator[dict[str, Any] | str | Request]:
     assert_type(crawl([request, {"url": "http://a.example/"}], parse=correct_requests), Iterator[Record])
     assert_type(crawl(["http://a.example/"], parse=[correct_requests, correct_requests]), Iterator[Record])
     assert_type(fetch_all([request]), list[Record])
+
+
+class Correct(Spider):
+    """A spider as a class."""
+
+    start_urls = ["http://a.example/"]  # noqa: RUF012 - as people write it
+    options = {"delay": 0}  # noqa: RUF012
+    pipelines = [len]  # noqa: RUF012
+
+    def parse(self, page: Page) -> Iterator[dict[str, Any] | str | Request]:
+        yield {"title": page.css("title::text").get()}
+        yield Request("/x", callback=self.later)
+
+    async def later(self, page: Page) -> list[str]:
+        return [page.url]
+
+    def on_error(self, page: Page) -> None:
+        if page.error is not None:
+            assert_type(page.error.code, str)
+
+
+def correct_spiders() -> None:
+    assert_type(crawl(Correct), Iterator[Record])
+    assert_type(crawl(Correct(), max_pages=1), Iterator[Record])
+    assert_type(crawl(on_start=lambda: ["http://a.example/"], item=dict, on_error=print), Iterator[Record])
+
+
+def incorrect_spiders() -> None:
+    crawl(Correct, max_page=1)  # type: ignore[call-arg]
+    crawl([], on_error="f")  # type: ignore[arg-type]
+    crawl([], pipelines=len)  # type: ignore[arg-type]
 
 
 def incorrect_requests(page: Page) -> None:
