@@ -304,7 +304,9 @@ def test_commands_are_accepted(page, tmp_path, monkeypatch):
             continue
         command = COMMANDS.get(words[1]) if len(words) > 1 else None
         written = parse(words[2:] if command else words[1:])
-        source = Source({name: raw for name, raw in written.values.items() if name in NAMES}, written.label)
+        calls = command.calls if command else {}
+        values = {calls.get(name, name): raw for name, raw in written.values.items() if name in NAMES}
+        source = Source(values, written.label)
         implied = Source(command.implied if command else {}, lambda _: "implied")
         resolve(source, implied, reads_secrets=False)  # the readers have these
 

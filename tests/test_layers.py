@@ -353,6 +353,8 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
                 "crawler.config.options.groups",
                 "crawler.config.options.monitor",
                 "crawler.config.patterns",
+                "crawler.errors",
+                "crawler.urls",
             },
         ),
         ("crawler.engine.scope", {"crawler.errors", "crawler.config.patterns", "crawler.engine.traps", "crawler.urls"}),

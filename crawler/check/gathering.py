@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from crawler.check.files import Files, is_page
 from crawler.check.findings import Finding, Place, Summary, Verdict
 from crawler.check.judging import PERMANENT, Answer, Judgement, judge
 from crawler.check.kept import ARGUMENTS, Kept, key_of
@@ -53,7 +54,8 @@ class Check:
     def __init__(self, config: Config, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self.kept = Kept(None if config.job is None else Path(config.job))
-        self.checking = Checking(config.fragments, self._shown)
+        self.files = Files(config.inputs, config.base)
+        self.checking = Checking(config.fragments, self._shown, self.files or None)
         self._accepted = frozenset(status for text in config.accept_status for status in statuses(text))
         self._wall_clock = wall_clock
         self._certificates: dict[tuple[str, int], float] = {}
@@ -67,8 +69,9 @@ class Check:
         config = self._config
         scheme = None if config.default_scheme == "none" else config.default_scheme
         yield from read([name for name in config.inputs if "://" in name], scheme=scheme)
+        yield from self.files.seeds()
         for name in config.inputs:
-            if "://" not in name:
+            if "://" not in name and not is_page(name):
                 lines = read([name], column=config.column, scheme=scheme)
                 yield from self.seeds(_surveys(name, lines))
 
@@ -108,7 +111,7 @@ class Check:
                     known = found.setdefault((finding.url, finding.code), finding)
                     if survey.url != ARGUMENTS:
                         known.places.append(_place(survey.url, link))
-        return [*found.values(), *self._ending()]
+        return [*self.files.told([*found.values(), *self._ending()])]
 
     def summary(self, findings: Iterable[Finding], seconds: float) -> Summary:
         counts: dict[Verdict, int] = {"broken": 0, "unsure": 0, "excluded": 0, "warning": 0}

@@ -16,6 +16,7 @@ PERMANENT: Final = frozenset({301, 308})
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _SERVER: Final = 500
 _UNUSUAL: Final = 600
+_PAGES: Final = frozenset((None, "text/html", "application/xhtml+xml", "text/markdown"))
 # Nobody was asked, as somebody said so; the page behind it may be as good as any.
 _EXCLUDED: Final = frozenset((
     "robots_denied", "out_of_scope", "depth_limit", "trap_suspected", "budget_exceeded", "address_blocked", "dropped",
@@ -57,7 +58,7 @@ def answer_of(record: Record) -> Answer:
         error is not None and error.transient,
         tuple(hop.status for hop in record.redirects),
         record.final_url if record.redirects else None,
-        record.method == "HEAD" and record.content_type in {None, "text/html", "application/xhtml+xml"},
+        record.method == "HEAD" and record.content_type in _PAGES,
     )
 
 

@@ -353,6 +353,10 @@ class Options(TypedDict, total=False):
     """Say what was found for people (text), for programs, or for a CI: text, json, junit, sarif, github, markdown.
     Default: text.
     """
+    base: str | None
+    """Where the folder that is checked is on the web: what leads there is looked up in the folder. Takes the URL of a
+    folder (https://example.org/docs/).
+    """
     extract: str | Iterable[str] | Mapping[str, str | list[str] | tuple[str]]
     """Put the first match of a CSS or XPath selector into data: title=title::text. Takes a declaration NAME=SELECTOR;
     or several.

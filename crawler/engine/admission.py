@@ -368,7 +368,7 @@ class Admission:
             if ask is None and (error is None or error.code != "depth_limit"):
                 recent.add(href)
                 self._recent_size += len(href)
-            if self._leaves is not None and self._leaves.take(error):
+            if self._leaves is not None and self._leaves.take(url, error):
                 self._accept_beside(url, Input(LEAF_SOURCE, parent=parent, depth=depth), now)
             elif error is not None:
                 self._skip(request, error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Final, Literal, assert_never
+from typing import Final, Literal, Protocol, assert_never
 
 from crawler.config.patterns import UrlPattern
 from crawler.engine.traps import Traps
@@ -26,6 +26,13 @@ MAX_PARAMETERS: Final = 32
 _HOSTS_KNOWN: Final = 10_000
 
 
+class Named(Protocol):
+    """Where a URL may be the name of something else."""
+
+    def name_of(self, url: Url) -> str | None:
+        """The path of a file whose URL nobody knows; None of what has no other name."""
+
+
 class Scope:
     """Judges URLs. `kind` says what is inside, seen from the seeds:
 
@@ -36,7 +43,8 @@ class Scope:
     - prefix: the same origin, under the seed's folder ("/docs/index.html": all of /docs/)
     - any: everything
 
-    Depth is the number of links from a seed. Raises ValueError for a regular expression that is none.
+    Depth is the number of links from a seed. What has a name on the `disk` is matched by that, and is no
+    trap. Raises ValueError for a regular expression that is none.
     """
 
     def __init__(
@@ -51,8 +59,10 @@ class Scope:
         max_repeats: int = MAX_REPEATS,
         max_length: int = MAX_LENGTH,
         max_parameters: int = MAX_PARAMETERS,
+        disk: Named | None = None,
     ) -> None:
         self._kind: Kind = kind
+        self._disk = disk
         self._include = [_compile(pattern, "--include") for pattern in include]
         self._exclude = [_compile(pattern, "--exclude") for pattern in exclude]
         self._max_depth = max_depth
@@ -86,30 +96,34 @@ class Scope:
             root = self._root_of(url)
             if root not in self._roots or (self._folders and not url.target.startswith(self._folders[root])):
                 return CodedError("out_of_scope", f"outside --scope {self._kind}: {self._named(url)}")
-        href = url.href
-        if len(href) > self._max_length:
+        name = None if self._disk is None else self._disk.name_of(url)
+        href = url.href if name is None else name
+        if name is None and len(href) > self._max_length:
             return CodedError("trap_suspected", f"the URL has {len(href):,} characters (allowed: {self._max_length:,})")
         if self._exclude or self._include:
-            octets = href.encode()
+            octets = href.encode("utf-8", "surrogateescape")
             for pattern in self._exclude:
                 if pattern.matches(octets):
                     return CodedError("out_of_scope", f"--exclude {pattern.text!r} matches")
             if self._include and not any(pattern.matches(octets) for pattern in self._include):
                 return CodedError("out_of_scope", f"no --include matches ({self._patterns()})")
+        if name is not None:
+            return None
         if self._max_depth is not None and depth > self._max_depth:
             return CodedError("depth_limit", f"depth {depth} (--depth {self._max_depth})")
         return self._trap(url)
 
     def judge_requisite(self, url: Url) -> CodedError | None:
         """The same for what a page is shown with: it may be anywhere, and as deep as the page is."""
-        href = url.href
-        if len(href) > self._max_length:
+        name = None if self._disk is None else self._disk.name_of(url)
+        href = url.href if name is None else name
+        if name is None and len(href) > self._max_length:
             return CodedError("trap_suspected", f"the URL has {len(href):,} characters (allowed: {self._max_length:,})")
-        octets = href.encode() if self._exclude else b""
+        octets = href.encode("utf-8", "surrogateescape") if self._exclude else b""
         for pattern in self._exclude:
             if pattern.matches(octets):
                 return CodedError("out_of_scope", f"--exclude {pattern.text!r} matches")
-        return self._trap(url)
+        return None if name is not None else self._trap(url)
 
     def explain(self, url: Url, depth: int) -> str:
         """In words, which rules let the URL in, or which one keeps it out."""

@@ -46,6 +46,7 @@ TRIAL: Final = 2_000
 _STEP: Final = 128  # characters of a base: to put two references behind so many is a step
 
 _HTML: Final = "text/html"
+MARKDOWN: Final = frozenset(("text/markdown", "text/x-markdown"))
 _XHTML: Final = "application/xhtml+xml"
 _XML: Final = frozenset({"text/xml", "application/xml"})
 # MIME Sniffing Standard section 7: these say as little as no type at all.
@@ -115,7 +116,8 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     @property
     def _is_searched(self) -> bool:
         """Whether links are looked for in its body."""
-        return self.named or _looks_like_sitemap(self) or _page_type(_content_type(self)[0], self.body) is not None
+        media = _content_type(self)[0]
+        return self.named or _looks_like_sitemap(self) or media in MARKDOWN or _page_type(media, self.body) is not None
 
     @property
     def _size(self) -> int:
@@ -218,7 +220,7 @@ def has_content(response: Response) -> bool:
 def may_lead(request: Request, headers: Mapping[str, list[str]]) -> bool:
     """Whether an answer with such headers may hold links: a page, a sitemap, or what says of itself no more."""
     media = extract_type(headers.get("content-type", ()))[0]
-    pages = media in (_HTML, _XHTML) or media in _XML or media in _UNKNOWN
+    pages = media in (_HTML, _XHTML) or media in _XML or media in _UNKNOWN or media in MARKDOWN
     return pages or _is_named_sitemap(request) or _is_xml_gz(request.url)
 
 
@@ -297,28 +299,26 @@ def _read_requisites(
 
 def _look_over(answer: Answered, rules: LinkRules, findings: Findings) -> None:
     """Survey a page or a style sheet; of a leaf only what fragments may name."""
-    from crawler.page.offline.requisites import syntax_of  # only who checks links waits for these
-    from crawler.page.offline.text import Document
-    from crawler.page.places.survey import encode, survey
+    from crawler.page.places.looking import encode, look_over  # only who checks links waits for it
 
     media, charset = _content_type(answer)
     body = answer.body[:MAX_SCANNED]
-    syntax = syntax_of(_page_type(media, body) or media, body)
-    if syntax is None or (answer.leaf and syntax == "css"):
-        return
-    found = survey(
-        Document(body, answer.url, syntax, charset),
+    found = look_over(
+        body,
+        answer.url,
+        media if media in MARKDOWN else _page_type(media, body) or media,
+        charset,
         kinds=rules.kinds or None,
         fragments=rules.fragments,
         links=not answer.leaf,
         whole=len(answer.body) <= MAX_SCANNED,
         headers={} if answer.leaf else answer.headers,
     )
-    findings.survey = encode(found.survey)
-    findings.follow, findings.requisites, findings.entered = [*found.follow], found.beside, found.entered
-    findings.links = len(found.follow) + len(found.beside)
-    if found.survey.truncated:
-        findings.warnings = ["parse_truncated"]
+    if found is not None:
+        findings.survey = encode(found.survey)
+        findings.follow, findings.requisites, findings.entered = [*found.follow], found.beside, found.entered
+        findings.links = len(found.follow) + len(found.beside)
+        findings.warnings = ["parse_truncated"] if found.survey.truncated else []
 
 
 def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> None:

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from crawler.engine.scope import Scope
     from crawler.fetch.archive.captures import Captures
     from crawler.fetch.cache.store import Store
-    from crawler.fetch.disk.folders import Folders
     from crawler.job.history.previous import Previous
     from crawler.job.job import Job
     from crawler.page.callbacks import Callbacks
@@ -107,7 +106,7 @@ class Parts:
         self._workers: Workers | None = None
         self.previous: Previous | None = None  # with --since
         self.captures: Captures | None = None  # of the archives that are read in place of the network
-        self.folders: Folders | None = None  # that are read in place of servers
+        self._disk = None if checking is None else checking.disk  # it is read in place of servers
 
     def load(self) -> Load:
         """How much there is to do now."""
@@ -242,7 +241,7 @@ class Parts:
 
     def _make_workers(self, budget: Budget, *, wants_bodies: bool) -> Workers | None:
         config = self._config
-        if config.procs == 1 or self.captures is not None or self.folders is not None:
+        if config.procs == 1 or self.captures is not None or self._disk is not None:
             return None
         from crawler.run.workers.cores import cores
         from crawler.run.workers.fetching import start_of
@@ -291,7 +290,7 @@ class Parts:
             archive=archive,
             cache=cache,
             captures=self.captures,
-            folders=self.folders,
+            folders=None if self._disk is None else self._disk.folders,
             cached_only=None if self._leaves is None else self._leaves.was_queued,
         )
 
@@ -319,7 +318,8 @@ class Parts:
             return None
         from crawler.engine.scope import Scope
 
-        return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth)
+        disk = self._disk
+        return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth, disk=disk)
 
     def _make_reader(self, callbacks: Callbacks | None, items: Items | None) -> PageReader | None:
         config = self._config

@@ -130,6 +130,23 @@ class TestPeople:
         assert "... and 497 more places\n" in text
         assert len(text.splitlines()) < 10
 
+    def test_what_a_page_has_many_times(self) -> None:
+        """The first places are shown, the others counted."""
+        finding = Finding("https://x.org/m", "broken", [place(line=n) for n in range(1, 100)], "http_404", "404", 404)
+        text = "".join(people(Report([finding], SUMMARY)))
+        assert text.count("broken   https://x.org/m") == 3
+        assert "  ... https://x.org/m: 96 more places on this page\n" in text
+
+    def test_what_all_links_have(self) -> None:
+        """A warning that is the same for hundreds of links is told once; what is broken is told each."""
+        warned = [Finding(f"http://x.org/{n}", "warning", [place(f"{n}.html")], "moved", "moved") for n in range(500)]
+        broken = [Finding(f"https://x.org/{n}", "broken", [place(f"{n}.html")], "http_404", "404") for n in range(50)]
+        text = "".join(people(Report([*warned, *broken], SUMMARY)))
+        assert text.startswith("500 links: moved\n")
+        assert "    ... and 497 more places\n" in text
+        assert text.count("warning") == 1
+        assert text.count("  broken  ") == 50
+
     def test_colours(self) -> None:
         """Only where the terminal has them."""
         colours = Console(force_terminal=True, color_system="standard", no_color=False, _environ={})

@@ -9,4 +9,4 @@ Imports findings, and what lies below the room `check`.
 `telling` is the way in: it writes a Report to the terminal and to files.
 """
 
-__all__ = ["people", "report", "table"]
+__all__ = ["lines", "people", "report", "table"]

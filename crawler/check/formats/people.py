@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -57,27 +58,48 @@ def paint_for(console: Console) -> Paint:
 
 
 def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> Iterator[str]:
-    """Pages in the order of their names, their links from the top down; links that very many pages have come first."""
+    """Pages in the order of their names, their links from the top down. What is all over the site comes first, once: a
+    link that very many pages have, and a code of very many links that nobody has to mend at once.
+    """
     width = max(width, _NARROWEST)
+    codes = Counter(code_of(finding) for finding in report.to_tell() if finding.verdict == "warning")
     rare: list[Entry] = []
+    alike: dict[str, list[Entry]] = {}
     for finding in report.to_tell():
         pages = {place.page for place in finding.places}
-        if len(pages) <= _COMMON:
+        if codes[code_of(finding)] > _COMMON:
+            alike.setdefault(code_of(finding), []).extend(entries([finding]))
+        elif len(pages) > _COMMON:
+            yield f"{paint('On ' + counted(len(pages), 'page'), 'page')}\n"
+            yield from _together([*entries([finding])], paint)
+        else:
             rare.extend(entries([finding]))
-            continue
-        yield f"{paint('On ' + counted(len(pages), 'page'), 'page')}\n"
-        entry = Entry(finding.places[0], finding)
-        yield _first_line(entry, paint, "")
-        for place in finding.places[:_EXAMPLES]:
-            yield f"    {where(place)}  {paint(markup_of(place), 'faint')}\n"
-        yield f"    ... and {amount(len(finding.places) - _EXAMPLES)} more places\n\n"
+    for code, found in alike.items():
+        yield f"{paint(f'{codes[code]:,} links: {code}', 'page')}\n"
+        yield from _together(found, paint)
     for page, found in by_page(rare).items():
         yield f"{paint(shown_page(page), 'page')}\n"
+        seen: Counter[int] = Counter()
         for entry in found:
-            yield _first_line(entry, paint, position(entry.place))
-            yield from _quoted(entry, report.line_of, paint, width)
+            seen[id(entry.finding)] += 1
+            if seen[id(entry.finding)] <= _EXAMPLES:
+                yield _first_line(entry, paint, position(entry.place))
+                yield from _quoted(entry, report.line_of, paint, width)
+        for entry in {id(entry.finding): entry for entry in found}.values():
+            if (more := seen[id(entry.finding)] - _EXAMPLES) > 0:
+                yield f"  ... {shown_url(entry.finding.url)}: {counted(more, 'more place')} on this page\n"
         yield "\n"
     yield _summary(report.summary, paint)
+
+
+def _together(found: list[Entry], paint: Paint) -> Iterator[str]:
+    """What is told once, with its first places."""
+    yield _first_line(found[0], paint, "")
+    for entry in found[:_EXAMPLES]:
+        yield f"    {where(entry.place)}  {paint(markup_of(entry.place), 'faint')}\n"
+    if (more := len(found) - _EXAMPLES) > 0:
+        yield f"    ... and {counted(more, 'more place')}\n"
+    yield "\n"
 
 
 def _first_line(entry: Entry, paint: Paint, position: str) -> str:

@@ -25,22 +25,29 @@ def check(settings: Settings) -> int:
     config = settings.config
     if not config.inputs:
         raise ConfigError("check: nothing to check: name URLs, or files of URLs")
+    from crawler.check.files import is_page
     from crawler.check.gathering import Check
     from crawler.check.telling import targets
     from crawler.cli.terminal import MadeFor, run_command
     from crawler.errors import CodedError
+    from crawler.seeds.inputs import check as look_at
 
+    try:
+        look_at([name for name in config.inputs if not is_page(name)], config.column)
+    except ValueError as error:
+        first, *more = str(error).splitlines()  # one for each bad input
+        return complain(first, more, config.log_format)
     files = targets(settings, config.format)
     began = time.monotonic()
     checked = Check(config)
     try:
         made_for = MadeFor(checked.kept, checked.checking)
-        code = run_command(_for_runs(config), checked.inputs(), made_for=made_for)
+        code = run_command(checked.files.config(_for_runs(config)), checked.inputs(), made_for=made_for)
         if code and code < _INTERRUPTED:
             return code
         checked.sort()
         if not code and (late := checked.late()):
-            code = run_command(_for_second(config), late, made_for=made_for)
+            code = run_command(checked.files.config(_for_second(config)), late, made_for=made_for)
             checked.look_again()
         told = _told(settings, checked, files, time.monotonic() - began)
     except CodedError as error:  # the disk's doing, not the user's
@@ -68,12 +75,13 @@ def _told(settings: Settings, checked: Check, files: Sequence[Target], seconds: 
     """Tell what was found; give the exit code, but for that of a run that was interrupted."""
     from rich.console import Console
 
+    from crawler.check.formats.lines import FileLines
     from crawler.check.formats.report import Report
     from crawler.check.telling import tell
 
     config = settings.config
     findings = checked.findings()
-    report = Report(findings, checked.summary(findings, seconds), strict=config.strict)
+    report = Report(findings, checked.summary(findings, seconds), line_of=FileLines(), strict=config.strict)
     code = tell(report, config.format, files, put, console=Console(), quiet=config.quiet)
     if code:
         return code

@@ -106,6 +106,25 @@ def statuses(text: str) -> range:
     return named
 
 
+class BaseUrl(Line, frozen=True):
+    """The URL of a folder, with a "/" at its end."""
+
+    expected: str = "the URL of a folder (https://example.org/docs/)"
+
+    def read(self, raw: object) -> str:
+        from crawler.errors import CodedError  # only who has one waits for these
+        from crawler.urls import parse
+
+        text = super().read(raw)
+        try:
+            url = parse(text)
+        except CodedError as error:
+            raise ValueError(f"{shown(raw)} is not {self.expected}: {error.message}") from None
+        if url.scheme not in {"http", "https"} or "?" in url.href or "#" in text:
+            raise ValueError(f"{shown(raw)} is not {self.expected}")
+        return url.href if url.href.endswith("/") else f"{url.href}/"
+
+
 class Declarations(Many, frozen=True):
     """Declarations of extract.py; also as a table of names: `title = "title::text"`, in a list of one for all."""
 
@@ -246,6 +265,16 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
             metavar="FORMAT",
         ),
     ] = "text"
+
+    base: Annotated[
+        str | None,
+        Option(
+            BaseUrl(),
+            CHECK,
+            "Where the folder that is checked is on the web: what leads there is looked up in the folder",
+            metavar="URL",
+        ),
+    ] = None
 
     extract: Annotated[
         tuple[str, ...],

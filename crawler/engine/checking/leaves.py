@@ -6,10 +6,12 @@ What leaves the scope of a crawl is one, and so is what a page is shown with: th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from crawler.errors import CodedError
+from crawler.fetch.disk.folders import Folders
 from crawler.models import LEAF_SOURCE, Request
+from crawler.urls import Url
 
 if TYPE_CHECKING:
     from crawler.engine.scope import Scope
@@ -17,13 +19,28 @@ if TYPE_CHECKING:
 _LEFT: Final = frozenset(("out_of_scope", "depth_limit"))
 
 
+class OnDisk(Protocol):
+    """Folders that are checked in place of servers."""
+
+    @property
+    def folders(self) -> Folders: ...
+
+    def is_apart(self, url: Url) -> bool:
+        """Whether it is a leaf, whatever the scope says."""
+
+    def name_of(self, url: Url) -> str | None:
+        """The path by which people know a URL that nobody else knows."""
+
+
 class Checking(NamedTuple):
     """A run that checks links. With `fragments` pages are read for what these may name. `certificate` hears of those
-    that are shown: host, port, and when it ends as OpenSSL writes that ("Jun  1 12:00:00 2027 GMT").
+    that are shown: host, port, and when it ends as OpenSSL writes that ("Jun  1 12:00:00 2027 GMT"). What
+    is on the `disk` is looked up there.
     """
 
     fragments: bool = True
     certificate: Callable[[str, int, str], None] | None = None
+    disk: OnDisk | None = None
 
 
 class Leaves:
@@ -31,12 +48,15 @@ class Leaves:
 
     def __init__(self, scope: Scope, checking: Checking) -> None:
         self._scope = scope
+        self._disk = checking.disk
         self.fragments = checking.fragments
 
     def __contains__(self, request: object) -> bool:
         """Whether a request is of a leaf, or has been led out of the scope."""
         assert isinstance(request, Request)
-        return self.was_queued(request) or self._scope.judge(request.url, request.input.depth or 0) is not None
+        if self.was_queued(request) or self._scope.judge(request.url, request.input.depth or 0) is not None:
+            return True
+        return self._is_apart(request.url)
 
     @staticmethod
     def was_queued(request: Request) -> bool:
@@ -50,9 +70,12 @@ class Leaves:
             place.source == LEAF_SOURCE
             and bool(place.parent)
             and self._scope.judge(onward.url, place.depth or 0) is None
+            and not self._is_apart(onward.url)
         )
 
-    @staticmethod
-    def take(error: CodedError | None) -> bool:
-        """Whether what is kept out of the crawl is one: it leaves the scope."""
-        return error is not None and error.code in _LEFT
+    def take(self, url: Url, error: CodedError | None) -> bool:
+        """Whether a link is one: it leaves the scope, or is apart."""
+        return self._is_apart(url) if error is None else error.code in _LEFT
+
+    def _is_apart(self, url: Url) -> bool:
+        return self._disk is not None and self._disk.is_apart(url)

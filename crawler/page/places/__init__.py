@@ -1,3 +1,3 @@
 """Every place of a page that links, with line and column, and what fragments may name there."""
 
-__all__ = ["sitemap", "survey"]
+__all__ = ["looking", "sitemap", "survey"]

@@ -7,7 +7,7 @@ attribute does. Of a link to the page itself nothing is kept when it leads where
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
@@ -72,6 +72,15 @@ class Survey(msgspec.Struct, array_like=True):
     truncated: bool = False
 
 
+class Written(NamedTuple):
+    """A link that is none of HTML, as Markdown has it: "link" or "image", at a byte of the document."""
+
+    at: int
+    element: str
+    reference: str
+    text: str
+
+
 class Surveyed(NamedTuple):
     """`follow` are pages, `beside` what they are shown with; `entered` are the URLs of which a fragment is wanted."""
 
@@ -93,10 +102,13 @@ def survey(
     links: bool = True,
     whole: bool = True,
     headers: Mapping[str, list[str]] = MappingProxyType({}),
+    written: Iterable[Written] = (),
+    named: Iterable[str] = (),
 ) -> Surveyed:
     """Look through a document. `kinds` are elements, as --links names them (None: all); without `links` only names.
 
-    `whole`: this is all of it. What its `headers` link to stands in front of it.
+    `whole`: this is all of it. What its `headers` link to stands in front of it. What is `written` and `named` is in
+    it, too, and not in HTML.
     """
     plain, _ = ascii_based(document)
     looking = _Looking(plain, kinds, fragments=fragments)
@@ -105,6 +117,7 @@ def survey(
         looking.sheet()
     else:
         looking.page(links=links)
+        looking.beside_html(written if links else (), named)
     return looking.surveyed(whole=whole)
 
 
@@ -133,6 +146,7 @@ class _Found(NamedTuple):
     target: int
     fragment: str
     fault: str
+    text: str = ""
 
 
 class _Looking:
@@ -175,6 +189,17 @@ class _Looking:
                 self._text.set_base(self._text.attribute(self._body[base.start : base.end]))
             for part in parts:
                 self._part(part, self._body, part.start)
+
+    def beside_html(self, written: Iterable[Written], named: Iterable[str]) -> None:
+        for link in written:
+            is_image = link.element == "image"
+            if self._kinds is None or ("img" if is_image else "a") in self._kinds:
+                kind = Kind.REQUISITE if is_image else Kind.LINK
+                piece = Piece(link.at, link.at, Form.URL, kind, -1, element=link.element.encode(), attribute=b"")
+                self._reference(piece, "show" if is_image else "page", link.reference, link.at, text=link.text)
+        self._found.sort(key=lambda found: found.at)
+        if self._names is not None:
+            self._names.update(named)
 
     def sheet(self) -> None:
         self._in_sheet(Piece(0, len(self._body), Form.SHEET, Kind.REQUISITE, 0), self._body, 0)
@@ -278,7 +303,7 @@ class _Looking:
         found = attribute(name).match(body, *tag.span(2)) if tag is not None and tag[1] is not None else None
         return found[found.lastindex].strip() if found and found.lastindex else b""
 
-    def _reference(self, part: Piece, role: Role, written: str, at: int, depth: int = 0) -> None:
+    def _reference(self, part: Piece, role: Role, written: str, at: int, depth: int = 0, text: str = "") -> None:
         reference = written.strip(CONTROL_OR_SPACE)
         if len(self._found) >= MOST_LINKS:
             self._truncated = True
@@ -308,6 +333,7 @@ class _Looking:
                 number,
                 fragment,
                 fault,
+                text,
             )
         )
 
@@ -345,6 +371,8 @@ class _Looking:
 
     def _shown(self, found: _Found) -> str:
         body, element = self._body, found.element
+        if found.text:
+            return _WHITE.sub(" ", found.text).strip()[:_TEXT]
         if element not in {b"a", b"area", b"img"} or self._document.syntax == "css":
             return ""
         tag = every_tag().match(body, found.tag) if found.tag >= 0 else None
