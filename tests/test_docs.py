@@ -364,8 +364,8 @@ def test_console_examples(page, live, tmp_path, monkeypatch, capfd):
 
 
 def as_shown(output: str) -> list[str]:
-    """The lines, without what is another one each time: seconds of a fetch."""
-    return [re.sub(r"\d+\.\d{3}s", "_s", line.rstrip()) for line in output.splitlines()]
+    """The lines, without what is another one each time: seconds of a fetch, and of a check."""
+    return [re.sub(r"\d+\.\d{3}s|(?<= in )[\d.]+ m?s(?=:)", "_s", line.rstrip()) for line in output.splitlines()]
 
 
 @pytest.mark.parametrize("page", NAMES_OF_PAGES)

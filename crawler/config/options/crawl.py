@@ -72,6 +72,8 @@ class StatusList(Many, frozen=True):
     def read(self, raw: object) -> tuple[object, ...]:
         items = raw if isinstance(raw, (tuple, list, set, frozenset)) else (raw,)
         words = [word for item in items for word in (self.split(item) if isinstance(item, str) else (item,))]
+        if items and not words:
+            raise ValueError(f"{shown(raw)} is not {self.item.expected}")
         return tuple(dict.fromkeys(self.item.read(word) for word in words))
 
 

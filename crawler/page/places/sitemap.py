@@ -25,19 +25,16 @@ def survey_of(url: Url, body: bytes, follow: Iterable[str]) -> bytes:
     placed: set[int] = set()
     text = b"" if body.startswith(b"\x1f\x8b") else body
     for found in (_LOC if b"<" in body[:1_024] else _LINE).finditer(text):
+        at = found.start(found.lastindex or 0)
         written = unescape(found[found.lastindex or 0].decode("utf-8", "replace").strip(), in_attribute=False)
         try:
             number = numbers.get(join(url, written).href)
         except CodedError as error:
-            survey.links.append(
-                Link(-1, "page", *positions.of(found.start()), "loc", "", written, "", "", error.message)
-            )
+            survey.links.append(Link(-1, "page", *positions.of(at), "loc", "", written, "", "", error.message))
             continue
         if number is not None:
             placed.add(number)
-            survey.links.append(
-                Link(number, "page", *positions.of(found.start(found.lastindex or 0)), "loc", "", written, "")
-            )
+            survey.links.append(Link(number, "page", *positions.of(at), "loc", "", written, ""))
     survey.links += [
         Link(number, "page", 1, 1, "loc", "", href, "") for href, number in numbers.items() if number not in placed
     ]
