@@ -339,7 +339,10 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
         ("crawler.frontier", {"crawler.errors", "crawler.models", "crawler.politeness.host", "crawler.urls"}),
         ("crawler.config.kinds", {"crawler.objects.address", "crawler.redaction"}),
         ("crawler.config.options.groups", set()),
-        ("crawler.config.options.monitor", {"crawler.config.kinds", "crawler.config.options.groups"}),
+        (
+            "crawler.config.options.monitor",
+            {"crawler.config.kinds", "crawler.config.options.groups", "crawler.config.sources"},
+        ),
         ("crawler.config.patterns", set()),
         (
             "crawler.config.options.input",

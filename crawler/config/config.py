@@ -16,6 +16,7 @@ from crawler.config.hosts import HostOptions
 from crawler.config.kinds import Flag, Option, Path, shown
 from crawler.config.options.cookies import SESSION
 from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
+from crawler.config.options.monitor import check_monitors
 from crawler.config.options.output import check_template
 from crawler.config.options.request import check_request, implied_method
 from crawler.config.secrets import check_secrets, presentable, revealed
@@ -288,6 +289,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
     for path in config.inputs if taken else ():
         if path != _STREAM and ("://" not in path or is_object(path)) and (place := _place(path)) in taken:
             raise ConfigError(f"{taken[place]}: {shown(path)} is also an input")
+    check_monitors(config, origins)
     check_template(config, origins, config.job)
 
 

@@ -400,6 +400,23 @@ class Options(TypedDict, total=False):
     token_file: str | PathLike[str] | None
     """Let in who knows the token in FILE; made when it is not there. Without: a new token for each run. Takes a file.
     """
+    monitor_address: str | None
+    """Let dashboard and metrics listen on this address, so that other machines reach them; where a port was written
+    without a host. Wants a token file, and a certificate (or a word that there is none). Takes an IP address of this
+    machine (192.0.2.7; 0.0.0.0 or :: for all it has).
+    """
+    monitor_cert: str | PathLike[str] | None
+    """Speak TLS on monitor_address, with this chain of certificates in PEM; the private key may be there, too. Takes a
+    file.
+    """
+    monitor_key: str | PathLike[str] | None
+    """The private key of monitor_cert, in PEM. Takes a file."""
+    monitor_plain: bool
+    """Go without TLS on monitor_address: who listens on the way reads the token (for a network of one's own)."""
+    monitor_name: str | Iterable[str]
+    """Answer on monitor_address to this name in the Host header, beside the address, the name of the machine and those
+    in the certificate. Takes a host (crawler.internal or crawler.internal:8443); or several.
+    """
     report: str | PathLike[str] | None
     """Write a page of plots about the run to FILE.html in the end; replaces FILE.html. Takes a file."""
     stats: str | PathLike[str] | None

@@ -1,6 +1,8 @@
 """Who may ask a monitor over HTTP, and how much: the rules of every port that a run opens.
 
 - Host names this port of this machine: a name that was rebound to it leads nowhere (DNS rebinding).
+  Beyond this machine it names the address that was connected to, or a name that somebody gave: the owner, the
+  certificate, the system.
 - Origin, where a browser sends it, is the page of this port: no other page can ask, or open a WebSocket.
 - The token is in a header, which no link and no form can bring along.
 - A request, or a WebSocket message, has at most MAX_MESSAGE bytes.
@@ -11,7 +13,9 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+import ipaddress
+import re
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -29,6 +33,8 @@ STRANGER_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 60.0
 PATIENCE: Final = 1.0
 
+_PORT: Final = re.compile(r":\d+$")
+
 FORBIDDEN: Final = 403
 UNAUTHORIZED: Final = 401
 
@@ -39,22 +45,38 @@ class Refusal(NamedTuple):
 
 
 class Guard:
-    """Judges requests to one port."""
+    """Judges requests to one port. `names` are those that it goes by for other machines, with a port or without."""
 
-    def __init__(self, place: Place, token: str) -> None:
-        hosts = {str(place), f"localhost:{place.port}"}
-        if place.port == 80:
-            hosts |= {host.removesuffix(":80") for host in hosts}
+    def __init__(self, place: Place, token: str, *, names: Collection[str] = (), is_tls: bool = False) -> None:
+        usual = f":{443 if is_tls else 80}"
+        self._port = f":{place.port}"
+        hosts = {f"localhost{self._port}", *(name if _PORT.search(name) else f"{name}{self._port}" for name in names)}
+        if ipaddress.ip_address(place.host).is_unspecified:
+            hosts |= {f"127.0.0.1{self._port}", f"[::1]{self._port}"}
+        else:
+            hosts.add(str(place))
+        hosts |= {host.removesuffix(usual) for host in hosts}
         self._hosts = frozenset(hosts)
-        self._origins = frozenset(f"http://{host}" for host in hosts)
+        self._takes_address = bool(names)
+        self._scheme = "https" if is_tls else "http"
         self._token = token.encode()
+
+    @property
+    def sockets(self) -> str:
+        """The origins of its WebSockets, as a Content-Security-Policy lists them."""
+        scheme = "wss" if self._scheme == "https" else "ws"
+        return " ".join(f"{scheme}://{host}" for host in sorted(self._hosts))
 
     def refusal(self, request: Request) -> Refusal | None:
         """Why nobody shall have an answer to this; None when they may, with a token or without."""
-        if _header(request, b"host").lower() not in self._hosts:
+        hosts = self._hosts
+        if self._takes_address:
+            local: Any = request.getHost()
+            hosts |= {f"{Place(local.host, 0)}".removesuffix(":0") + self._port}
+        if _header(request, b"host").lower() not in hosts:
             return Refusal(FORBIDDEN, "the Host header does not name this port of this machine")
         origin = _header(request, b"origin").lower()
-        if origin and origin not in self._origins:
+        if origin and origin not in {f"{self._scheme}://{host}" for host in hosts}:
             return Refusal(FORBIDDEN, "another page asks (its Origin is not this one)")
         return None
 

@@ -16,9 +16,9 @@ from twisted.internet.protocol import Factory
 
 from crawler.config.config import Config, ConfigError
 from crawler.config.kinds import shown
-from crawler.config.options.monitor import Place
+from crawler.config.options.monitor import Place, is_beyond
 from crawler.engine.control import Control
-from crawler.monitor.listening import listen, needs_token
+from crawler.monitor.listening import Beyond, listen, needs_token, open_beyond
 from crawler.monitor.token import token
 from crawler.redaction import redact
 from crawler.run.work import Work
@@ -108,9 +108,11 @@ class _Monitors:
         live = Live(self._control, hello, reactor=self._reactor, kept=None if config.job is None else self._kept)
         dashboard = Dashboard(live, self._about(), reactor=self._reactor)
         secret = self._token
-        port = yield self._listen("--dashboard", where, dashboard.site)
-        dashboard.open(port, _place(port), secret)
-        self._say(f"Live page: http://{_place(port)}/#{secret}")
+        beyond = self._beyond_at(where)
+        port = yield self._listen("--dashboard", where, dashboard.site, beyond)
+        place = _place(port)
+        dashboard.open(port, place, secret, names=beyond.names, is_tls=beyond.tls is not None)
+        self._say(f"Live page: {_url(place, beyond)}/#{secret}")
         return dashboard
 
     def _about(self) -> About:
@@ -151,15 +153,33 @@ class _Monitors:
         from crawler.monitor.metrics import Metrics
 
         metrics, secret = Metrics(self._control, self._reactor), self._token
-        port = yield self._listen("--metrics", where, metrics.site)
-        metrics.listening(port, Guard(_place(port), secret))
-        self._say(f"Metrics at http://{_place(port)}/metrics, the token is {self._token_told}")
+        beyond = self._beyond_at(where)
+        port = yield self._listen("--metrics", where, metrics.site, beyond)
+        place = _place(port)
+        metrics.listening(port, Guard(place, secret, names=beyond.names, is_tls=beyond.tls is not None))
+        self._say(f"Metrics at {_url(place, beyond)}/metrics, the token is {self._token_told}")
         return metrics
 
+    @cached_property
+    def _beyond(self) -> Beyond:
+        """Where monitors listen for other machines, too."""
+        config = self._config
+        if config.monitor_address is None or not (is_beyond(config) or config.monitor_cert):
+            return Beyond(config.monitor_address or "127.0.0.1")
+        if config.monitor_plain:
+            self._say("Monitors go without TLS: who listens on the network reads the token, and can stop the run.")
+        return open_beyond(config.monitor_address, config.monitor_cert, config.monitor_key, config.monitor_name)
+
+    def _beyond_at(self, where: str) -> Beyond:
+        """The same for one that was told to listen there; one that has no names where that is this machine alone."""
+        return self._beyond if where.isdigit() else Beyond("127.0.0.1")
+
     @inlineCallbacks
-    def _listen(self, option: str, where: str, factory: Factory) -> Generator[Deferred[Any], Any, IListeningPort]:
+    def _listen(
+        self, option: str, where: str, factory: Factory, beyond: Beyond | None = None
+    ) -> Generator[Deferred[Any], Any, IListeningPort]:
         try:
-            port: IListeningPort = yield listen(where, factory, self._reactor)
+            port: IListeningPort = yield listen(where, factory, self._reactor, beyond)
         except ValueError as error:
             raise ConfigError(f"{option}: {error}") from error
         except (CannotListenError, OSError) as error:
@@ -182,3 +202,10 @@ def _to_stderr(log_format: str, words: str) -> None:
 def _place(port: IListeningPort) -> Place:
     address: Any = port.getHost()
     return Place(address.host, address.port)
+
+
+def _url(place: Place, beyond: Beyond) -> str:
+    """Where a browser finds it: by the first of its names, where there are some."""
+    host = beyond.names[0] if beyond.names else ""
+    named = str(place) if not host else host if host.rpartition(":")[2].isdigit() else f"{host}:{place.port}"
+    return f"{'http' if beyond.tls is None else 'https'}://{named}"

@@ -18,7 +18,7 @@ from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, r
 from crawler.config.hosts import HostTables
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.config.options.crawl import Name, Pattern, Statuses
-from crawler.config.options.monitor import LoopbackPort
+from crawler.config.options.monitor import LoopbackPort, MonitorAddress, MonitorName
 from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields, MediaRanges, Template
 from crawler.config.options.politeness import Processes, Rate
@@ -478,6 +478,10 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return TEXT
         case Range():
             return st.sampled_from(["0-9", "5-", "-5", "0-1,4-5"])
+        case MonitorAddress():
+            return st.sampled_from(["127.0.0.2", "::1"])
+        case MonitorName():
+            return st.sampled_from(["a.example", "a.example:8443", "[::1]:1"])
         case Referer():
             return st.sampled_from(["http://a.example/x?y"])
         case Statuses():
@@ -500,6 +504,13 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
     keywords.pop("verbose", None)  # not beside quiet
     keywords.pop("ipv6", None)  # not beside ipv4
     keywords.pop("bearer", None)  # not beside user
+    if not keywords.get("monitor_address"):
+        for name in ("monitor_cert", "monitor_plain", "monitor_name"):
+            keywords.pop(name, None)
+    if keywords.get("monitor_plain"):
+        keywords.pop("monitor_cert", None)
+    if not keywords.get("monitor_cert"):
+        keywords.pop("monitor_key", None)
     if keywords.get("output") or keywords.get("overwrite_output"):
         keywords.pop("template", None)  # no output takes it
     if keywords.get("proxy") is not None:

@@ -93,6 +93,9 @@ FORMS: list[Options] = [
     {"extract": {"title": "title::text", "links": ["a::attr(href)"], "first": ("h1::text",)}},
     # monitors
     {"dashboard": 0, "metrics": "127.0.0.1:0", "console": "here.sock"},
+    {"monitor_address": "0.0.0.0", "monitor_plain": True, "token_file": "token", "monitor_name": "a.example"},
+    {"monitor_address": "127.0.0.2", "monitor_name": ["a.example:8443", "b.example"]},
+    {"template": "{status} {url}"},
     # tables
     {"hosts": {"example.com": {"concurrency": 2, "delay": "1s", "headers": {"X-A": "b"}, "auth": ("joe", "secret")}}},
     {"hosts": Config.build(hosts={"example.com": {"robots": True, "rate": "1/s", "cookies": "off"}}).hosts},

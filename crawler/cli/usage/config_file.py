@@ -64,6 +64,8 @@ _EXAMPLES: Final = {
     "dashboard": 8080,
     "console": "console.sock",
     "metrics": 9105,
+    "monitor_address": "0.0.0.0",  # noqa: S104 - nobody listens there unless told so
+    "monitor_name": ("crawler.internal",),
 }
 """What may stand where there is no default."""
 

@@ -7,7 +7,7 @@ along, so they bring a ticket, which whoever knows the token gets: it is good on
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.resources import files
 from os import SEEK_END
 from pathlib import Path
@@ -47,10 +47,10 @@ class Dashboard:
         self._resource = _Everything(live, about, reactor)
         self.site = GuardedSite(self._resource, reactor)
 
-    def open(self, port: Any, place: Place, token: str) -> None:
-        """Listening has begun, on this port: from now on requests are answered."""
+    def open(self, port: Any, place: Place, token: str, *, names: Collection[str] = (), is_tls: bool = False) -> None:
+        """Listening has begun, on this port: from now on requests are answered. For names and TLS see Guard."""
         self.site.listening(port)
-        self._resource.open(place, token)
+        self._resource.open(Guard(place, token, names=names, is_tls=is_tls))
         self._live.begin()
 
     def write(self, record: Record, response: Response | None, sequence: int) -> None:
@@ -86,11 +86,10 @@ class _Everything(Resource):
         }
         self._files["/"] = self._files.pop("/index.html")
 
-    def open(self, place: Place, token: str) -> None:
-        self._guard = Guard(place, token)
-        sockets = f"ws://{place} ws://localhost:{place.port}"
+    def open(self, guard: Guard) -> None:
+        self._guard = guard
         self._policy = (
-            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {sockets}; "
+            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {guard.sockets}; "
             "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
