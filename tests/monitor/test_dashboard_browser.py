@@ -135,6 +135,9 @@ def test_the_end(page: Page, tmp_path: Path, site: SlowSite) -> None:
         expect(page.locator("#state")).to_have_text("Over")
         expect(page.locator("#done")).to_have_text("6 of 6 done (100 %)")
         expect(page.locator("#pause")).to_be_disabled()
+        expect(page.locator("#outputs button")).to_be_disabled()
+        page.locator("[data-of=class]").first.click()
+        expect(page.get_by_role("dialog")).to_contain_text("the run is over")
         assert run.process.wait(WHOLE_SECONDS) == 0
         expect(page.locator("#state")).to_have_text("Over")
 

@@ -3,6 +3,7 @@
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 10_000;
 const UNREACHABLE = 'the run cannot be reached';
+const OVER = 'the run is over: what it wrote is in its outputs';
 
 /** The token comes behind the # of the address, where no server sees it, and does not stay in the history. */
 export function takeToken() {
@@ -78,7 +79,7 @@ export class Connection {
 
   /** Ask the run for something. Fulfilled with null, or with a sentence that says why not. */
   ask(verb, fields = {}) {
-    if (this.#socket === null) return Promise.resolve(UNREACHABLE);
+    if (this.#socket === null) return Promise.resolve(this.#whyNot());
     const id = ++this.#lastId;
     this.#socket.send(JSON.stringify({ id, verb, ...fields }));
     return new Promise((fulfil) => this.#answers.set(id, fulfil));
@@ -91,8 +92,12 @@ export class Connection {
       const response = await fetch(`api/${view}?${new URLSearchParams(fields)}`, { headers });
       return await response.json();
     } catch {
-      return { error: UNREACHABLE };
+      return { error: this.#whyNot() };
     }
+  }
+
+  #whyNot() {
+    return this.#isOver ? OVER : UNREACHABLE;
   }
 
   #receive(message) {
@@ -110,7 +115,7 @@ export class Connection {
 
   #lost() {
     this.#socket = null;
-    for (const fulfil of this.#answers.values()) fulfil(UNREACHABLE);
+    for (const fulfil of this.#answers.values()) fulfil(this.#whyNot());
     this.#answers.clear();
     if (this.#isOver) return;
     this.#stateChanged('lost');
