@@ -22,6 +22,7 @@ from crawler.job.verify import Beginning
 from crawler.models import Redirect
 from crawler.objects.address import is_object
 from crawler.report.sources import tables
+from crawler.report.sources.outputs import Output, outputs_of
 from crawler.report.sources.streams import object_stream, on_disk, unpacked
 from crawler.store.database import BOOKS_QUERY, Books
 from crawler.store.rows import UNWRITTEN
@@ -110,7 +111,8 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Source:
-    """Where records come from, as a page tells it: `notes` are sentences about what they lack.
+    """Where records come from, as a page tells it: `notes` are sentences about what they lack, `outputs` what else was
+    written.
 
     What is no record is counted in `bad`; `examples` says of the first ones what is wrong.
     """
@@ -121,6 +123,7 @@ class Source:
         self.bad = 0
         self.examples: list[str] = []
         self.notes: list[str] = []
+        self.outputs: list[Output] = []
 
 
 class Lines(Source):
@@ -200,7 +203,10 @@ def open_lines(path: str) -> Iterator[Lines]:
         return
     with _opened(path) as (stream, place, job):
         if delimiter is None:
-            yield Lines(path, stream, place, job)
+            lines = Lines(path, stream, place, job)
+            if job is not None:
+                lines.outputs = outputs_of(read_options(path))
+            yield lines
         else:
             with closing(tables.separated_rows(stream, delimiter, _WANTED)) as rows:
                 yield Rows(path, rows, place)

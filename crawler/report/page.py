@@ -55,7 +55,7 @@ def page(of: Aggregate, source: Source, *, now: float, findings: Iterable[Findin
         "hosts": sections.hosts(of),
         "redirects": sections.redirects(of),
         "slow": sections.slow(of),
-        "files": sections.files(of),
+        "files": sections.files(of, source.outputs),
         "duplicates": sections.duplicates(of),
         "site": of.tree.root.count and map_html + folders(of.tree),
         "courtesy": sections.courtesy(of, source.job),

@@ -29,6 +29,7 @@ from crawler.report.markup import (
     table,
     text,
 )
+from crawler.report.sources.outputs import Output
 
 HOSTS: Final = 200
 ROWS: Final = 25
@@ -245,12 +246,26 @@ def slow(of: Aggregate) -> str:
     )
 
 
-def files(of: Aggregate) -> str:
-    """What --bodies keeps."""
+def files(of: Aggregate, outputs: Sequence[Output]) -> str:
+    """What the run wrote, and what --bodies keeps."""
+    html = ""
+    if outputs:
+        html += "<h3>What the run wrote</h3>\n" + table(
+            "What the run wrote",
+            [Column("file"), Column("what"), Column("size", number=True)],
+            [
+                (Cell(text(path)), Cell(text(what)), Cell(NONE, -1) if octets is None else in_bytes(octets))
+                for path, what, octets in outputs
+            ],
+        )
+    return html + _bodies(of)
+
+
+def _bodies(of: Aggregate) -> str:
     if not of.files.count:
         return ""
     rows, others = of.files.top(ROWS)
-    html = table(
+    html = "<h3>Files by type</h3>\n" + table(
         "Files by type",
         [Column("type"), Column("files", number=True), Column("size", number=True)],
         [(Cell(text(row.key) or NONE), count(row.entry.count), in_bytes(row.entry.size)) for row in rows],

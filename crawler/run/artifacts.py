@@ -102,6 +102,7 @@ class Artifacts:
         from crawler.report.counts.aggregate import counted
         from crawler.report.lines import Source, open_lines
         from crawler.report.page import page
+        from crawler.report.sources.outputs import outputs_of
 
         config = self._config
         if self.counting is None:
@@ -112,6 +113,7 @@ class Artifacts:
         else:
             of = self.counting.of
             source = Source(_name(config))
+            source.outputs = outputs_of(config)
             if snapshot.left:
                 source.notes.append(f"The run was stopped: {urls(snapshot.left)} left.")
             elif not of.records:

@@ -13,7 +13,9 @@ from record_tools import made
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from crawler.cli.main import main
+from crawler.config.config import Config
 from crawler.report.lines import open_lines
+from crawler.report.sources.outputs import outputs_of
 
 try:
     from compression import zstd
@@ -67,7 +69,9 @@ def test_the_same_of_each_form(crawled, tmp_path, capsys, name):
     page = tmp_path / "page.html"
     assert main(["report", str(crawled / f"site.{name}"), "-o", str(page)]) == 0
     assert capsys.readouterr().err == f"{page}: 3 records\n"
-    assert chapters(page) == chapters(crawled / "run.html")
+    of_run = chapters(crawled / "run.html")
+    del of_run["What the run wrote"]  # which records do not tell
+    assert chapters(page) == of_run
     assert "Canonical" not in chapters(page)
 
 
@@ -83,6 +87,28 @@ def test_an_archive(crawled, tmp_path, capsys):
         ["Same", "", "", "\N{EN DASH}"],
     ]
     assert [row[0] for row in found["Problems"]] == [row[0] for row in chapters(crawled / "run.html")["Problems"]]
+
+
+def test_what_was_written_is_told(crawled):
+    """The page of a run names its outputs, archives with their index too."""
+    found = {row[0].rpartition("/")[2]: row[1] for row in chapters(crawled / "run.html")["What the run wrote"]}
+    assert found["site.warc.gz"] == "archive (WARC)"
+    assert found["site.cdxj"] == "index of the archive (CDXJ)"
+    assert found["site.parquet"] == "records"
+
+
+def test_an_archive_of_several_files(tmp_path):
+    """All of them are named, with their sizes; what is elsewhere has none."""
+    for number in (1, 2):
+        (tmp_path / f"site-0000{number}.warc.gz").write_bytes(b"x" * number)
+    config = Config.build(output=(str(tmp_path / "site.warc.gz"), "s3://b/x.jsonl"), warc_max_size="1MiB", bodies="d")
+    assert [(Path(path).name, what.partition(" ")[0], size) for path, what, size in outputs_of(config)] == [
+        ("site-00001.warc.gz", "archive", 1),
+        ("site-00002.warc.gz", "archive", 2),
+        ("site.cdxj", "index", None),
+        ("x.jsonl", "records", None),
+        ("d", "bodies", None),
+    ]
 
 
 def test_the_page_is_named_after_the_input(crawled, capsys, folder):

@@ -1,3 +1,3 @@
-"""Where records are read from: streams that are unpacked, tables row by row, objects."""
+"""Where records are read from: streams that are unpacked, tables row by row, objects; and what was written."""
 
-__all__ = ["streams", "tables"]
+__all__ = ["outputs", "streams", "tables"]
