@@ -173,7 +173,7 @@ def test_what_is_not_put_there_is_refused(folder, site, objects, bucket, capfd):
     assert main([urls(folder, site, 1), "-o", "a.jsonl", "-q"]) == 0
     for arguments in (
         ["a.jsonl", "--report", f"{place}.html"], ["a.jsonl", "--since", f"{place}.jsonl"],
-        ["report", "a.jsonl", "-o", f"{place}.html"], ["report", f"{place}.jsonl"],
+        ["report", "a.jsonl", "-o", f"{place}.html"],
         ["diff", "a.jsonl", "a.jsonl", "-o", f"{place}.jsonl"], ["diff", "a.jsonl", f"{place}.jsonl"],
     ):  # fmt: skip
         assert main(arguments) == 2
