@@ -5,6 +5,7 @@ Without a job it ends with the check. With one it lies in its folder, and each c
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ class Kept:
     def _database(self) -> sqlite3.Connection:
         """Opened when the run has begun: then the folder of its job is there, and its own."""
         if self._opened is None:
+            if self._place:
+                os.close(os.open(self._place, os.O_RDWR | os.O_CREAT, 0o600))  # URLs may hold what is nobody's business
             self._opened = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
             self._opened.executescript(_TABLES)
         return self._opened

@@ -270,3 +270,18 @@ def test_options_of_a_check_are_for_checks(capsys: pytest.CaptureFixture[str]) -
 
     assert main(["http://127.0.0.1:1/", "--strict"]) == 2
     assert "--strict: is for `crawler check`" in capsys.readouterr().err
+
+
+def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What an earlier run has found is kept beside its books: nothing is asked again, and nothing is lost."""
+    pages = {"/": '<a href="/b#x">1</a><a href="{other}/gone">2</a>', "/b": '<a href="/gone">3</a>'}
+    with serving(pages) as site:
+        job = ("--job", str(tmp_path / "job"))
+        first = check(tmp_path, site.url(), *job, "--max-pages", "1")
+        assert first.said(site) == {"/b": "budget_exceeded", "other:/gone": "budget_exceeded"}
+        whole = check(tmp_path, site.url(), "--job", str(tmp_path / "whole"))
+        asked = len(site.asked)
+        again = check(tmp_path, site.url(), "--job", str(tmp_path / "whole"))
+    assert again == whole._replace(summary=again.summary)
+    assert again.said(site) == {"/b#x": "fragment_missing", "other:/gone": "http_404", "/gone": "http_404"}
+    assert len(site.asked) == asked

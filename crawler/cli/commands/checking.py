@@ -60,7 +60,7 @@ def check(settings: Settings) -> int:
 
 def _for_runs(config: Config) -> Config:
     """What the first run is to do: write no records, and make some of all that is left out."""
-    kept_for = _DAY if config.cache_for is None else config.cache_for
+    kept_for = _DAY if config.cache is not None and config.cache_for is None else config.cache_for
     return replace(config, output=(), overwrite_output=(), accept=(), skipped=True, no_headers=True, cache_for=kept_for)
 
 
