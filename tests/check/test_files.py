@@ -250,3 +250,10 @@ def test_is_page(docs: Path) -> None:
         False,
         False,
     ]
+
+
+def test_our_own_documentation(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each link of it leads somewhere, and nothing that is none is taken for one."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    code = main(["check", "docs", "README.md", "--exclude", "^https?://", "-q"])
+    assert code == 0, capfd.readouterr().out

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +19,10 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from crawler.charset import decode_text
+from crawler.errors import CodedError
 from crawler.page.offline.text import Document
 from crawler.page.places.survey import Surveyed, Written, survey
+from crawler.urls import parse
 
 _FRONT: Final = re.compile(r"\A(---|\+\+\+)[ \t]*\r?\n(?:.*\n)*?\1[ \t]*\r?(?:\n|\Z)")
 _EXPLICIT: Final = re.compile(r"[ \t]*\{:?[ \t]*#([^\s{}]+)[^{}]*\}[ \t]*\Z")
@@ -273,8 +276,9 @@ def _bare_urls(content: str, taken: Sequence[tuple[int, int]]) -> Iterator[tuple
             continue
         url = found[0] if number >= len(outer) else found[0][: max(outer[number][0] - found.start(), 0)]
         url = _trimmed(url)
-        if url.rstrip("/").lower() not in {"http:", "https:"}:
-            yield found.start(), url
+        with suppress(CodedError):  # what is no URL is text, and so is what has no domain, as localhost
+            if "." in parse(url).host:
+                yield found.start(), url
 
 
 def _trimmed(url: str) -> str:

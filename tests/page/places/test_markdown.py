@@ -63,6 +63,7 @@ def test_places(text: str, places: list[Place]) -> None:
         "+++\nurl = 'https://x.org/'\n+++\n",
         "a[0](1)".replace("(1)", ""),
         "https://",
+        "as in https://example.org=joe:secret or http://localhost:8000/ or https://host/",
         "x&lt;a href=b.md&gt;",
     ],
 )
