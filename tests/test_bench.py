@@ -34,6 +34,13 @@ def test_each_layer_does_its_work(tmp_path):
     assert all('"outcome":"ok"' in record and '"status":200' in record for record in records)
 
 
+def test_each_way_to_call_fetches_all(site):
+    """What is compared does the same work."""
+    urls = [site.url(f"/p/{number}.html") for number in range(5)]
+    for way, call in bench("bench_session").WAYS.items():
+        assert call(urls, 2) == 5, way
+
+
 def test_the_list_bench_runs_commands_that_exist(tmp_path):
     """The crawler's own command is accepted; curl gets every URL."""
     urls = tmp_path / "urls.txt"
