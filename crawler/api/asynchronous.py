@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -50,41 +50,53 @@ class AsyncSession(Client):
         """`fetch` by POST, with one of `json`, `form`, `data` and `files`, or without a body."""
         return await self.fetch(url, **by("POST", parts))
 
-    async def fetch_all(self, urls: Iterable[Any]) -> list[Record]:
+    async def fetch_all(self, urls: Iterable[Any] | AsyncIterable[Any]) -> list[Record]:
         """Fetch the URLs, as many at once as `concurrency` and politeness have it; one Record each, in their order."""
         line = await self._open()
         calls: list[Call] = []
         try:
-            calls.extend(self._ask(line, url) for url in several(urls))
+            if isinstance(urls, AsyncIterable):
+                calls.extend([self._ask(line, url) async for url in urls])
+            else:
+                calls.extend(self._ask(line, url) for url in several(urls))
             return [await call.future for call in calls]
         except BaseException:
             for call in calls:
                 let_go(line, call)
             raise
 
-    async def stream(self, urls: Iterable[Any]) -> AsyncGenerator[Record]:
+    async def stream(self, urls: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Record]:
         """Fetch the URLs and yield Records as they come, however many. What is not taken when you stop is given up."""
         line = await self._open()
-        source = several(urls)
-        ended: asyncio.Queue[asyncio.Future[Record]] = asyncio.Queue()
+        ended: asyncio.Queue[asyncio.Future[Record] | None] = asyncio.Queue()
         calls: dict[asyncio.Future[Record], Call] = {}
-        window = window_of(self._config)
-        try:
-            while True:
-                for url in source:
+        room = asyncio.Semaphore(window_of(self._config))
+
+        async def ask() -> None:
+            try:
+                async for url in urls if isinstance(urls, AsyncIterable) else _each(several(urls)):
+                    await room.acquire()
                     call = self._ask(line, url)
                     calls[call.future] = call
                     call.future.add_done_callback(ended.put_nowait)
-                    if len(calls) >= window:
-                        break
-                if not calls:
-                    return
+            finally:
+                ended.put_nowait(None)
+
+        asking = asyncio.ensure_future(ask())
+        try:
+            while calls or not ended.empty() or not asking.done():
                 future = await ended.get()
+                if future is None:
+                    await asking  # raises what the iterable has raised
+                    continue
                 del calls[future]
+                room.release()
                 yield future.result()
         finally:
+            asking.cancel()
             for call in calls.values():
                 let_go(line, call)
+            await asyncio.gather(asking, return_exceptions=True)
 
     async def aclose(self) -> None:
         """Ask nothing more, and wait for the calls that are under way. Raises what ended the run, if that did.
@@ -152,6 +164,11 @@ class AsyncSession(Client):
         if self._put(line, call):
             loop.call_soon(line.wake)  # when all who are asking now have asked
         return call
+
+
+async def _each(urls: Iterator[Any]) -> AsyncIterator[Any]:
+    for url in urls:
+        yield url
 
 
 def _tell(loop: asyncio.AbstractEventLoop, line: Line) -> None:

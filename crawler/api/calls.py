@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from crawler.api.blocking import refuse_to_block
+from crawler.api.reading import Reading
 from crawler.api.watching import OnProgress, OnRecord, Watch
 from crawler.config.config import Config
 from crawler.config.options.cookies import SESSION
@@ -185,7 +186,7 @@ def _stream(
 
 
 async def fetch_all_async(
-    urls: Iterable[Any],
+    urls: Iterable[Any] | AsyncIterable[Any],
     *,
     login: Login | None = None,
     on_record: OnRecord | None = None,
@@ -194,12 +195,12 @@ async def fetch_all_async(
 ) -> list[Record]:
     """fetch_all for asyncio: the loop goes on meanwhile. Cancelling the task gives the fetching up at once.
 
-    `on_record` and `on_progress` are called in the loop, and may be `async def`.
+    `urls` may be an asynchronous iterable. `on_record` and `on_progress` are called in the loop; they may be async.
     """
     config = _config(options, login)
     watch = Watch(on_record, on_progress, bar=config.progress, awaits=True)
     records = ListSink()
-    if watch.wanted:
+    if watch.wanted or isinstance(urls, AsyncIterable):
         async for _ in _stream_async(config, urls, records, login=login, watch=watch):
             pass
         return records.records
@@ -216,7 +217,7 @@ async def fetch_all_async(
 
 
 def stream_async(
-    urls: Iterable[Any],
+    urls: Iterable[Any] | AsyncIterable[Any],
     *,
     login: Login | None = None,
     on_record: OnRecord | None = None,
@@ -225,6 +226,7 @@ def stream_async(
 ) -> AsyncGenerator[Record]:
     """The stream of asyncio, for `async for`. The fetching waits while records are not taken.
 
+    `urls` may be an asynchronous iterable; it is read in the caller's event loop, some ahead of what is fetched.
     When the loop over it is left, or its task cancelled, the fetching stops. `on_record` and `on_progress` are called
     in the event loop, and may be `async def`.
     """
@@ -267,7 +269,7 @@ def crawl_async(
 
 async def _stream_async(
     config: Config,
-    urls: Iterable[Any] | None,
+    urls: Iterable[Any] | AsyncIterable[Any] | None,
     *sinks: Sink,
     login: Login | None = None,
     spider: Spider | None = None,
@@ -276,8 +278,12 @@ async def _stream_async(
     run = RunThread()
     records = LoopQueueSink(run, asyncio.get_running_loop(), patience=watch.interval)
     run.outcome.add_done_callback(lambda _: records.close())
-    run.start(_crawler(config, urls, [*sinks, records], login=login, spider=spider, watch=watch))
+    reading = None
+    if isinstance(urls, AsyncIterable):
+        asked = Reading(urls)
+        urls, reading = asked.feed, asyncio.ensure_future(asked.run(run))
     try:
+        run.start(_crawler(config, urls, [*sinks, records], login=login, spider=spider, watch=watch))
         while not records.over:
             record = await records.take()
             for told in (None if record is None else watch.record(record), watch.progress()):
@@ -285,19 +291,29 @@ async def _stream_async(
                     await told
             if record is not None:
                 yield record
-    except BaseException:  # the consumer goes away, or was cancelled
+        await asyncio.wrap_future(run.outcome)
+        if reading is not None:
+            await reading
+    except BaseException:  # the consumer goes away, or was cancelled; or what ended the run
         records.stop()
         run.abort()
-        await asyncio.wait([asyncio.wrap_future(run.outcome)])  # for the sockets to be closed
-        watch.leave()
-        raise
-    try:
-        await asyncio.wrap_future(run.outcome)
-    except BaseException:
+        await _ended(run, reading)  # for the sockets to be closed
         watch.leave()
         raise
     if (told := watch.end()) is not None:
         await told
+
+
+async def _ended(run: RunThread, reading: asyncio.Future[None] | None) -> None:
+    over: list[asyncio.Future[None]] = [asyncio.wrap_future(run.outcome)] if run.begun else []
+    if reading is not None:
+        reading.cancel()
+        over.append(reading)
+    if over:
+        await asyncio.wait(over)
+    for each in over:
+        if not each.cancelled():
+            each.exception()  # to look at it says that somebody has
 
 
 def _crawler(

@@ -20,7 +20,7 @@ from crawler.fetch.connect.dial import Dial
 from crawler.models import Record, Response, unfetched
 from crawler.run.composition import Crawler
 from crawler.run.thread import RunThread
-from crawler.seeds.feed import LiveFeed
+from crawler.seeds.feed import UNWANTED, LiveFeed
 from crawler.seeds.inputs import BadLine, from_iterable
 
 if TYPE_CHECKING:
@@ -127,9 +127,9 @@ class Line:
     def _begun(self) -> None:
         self.opened.set_result(None)
 
-    def _taken(self, call: Call) -> object | None:
+    def _taken(self, call: Call) -> object:
         if call.future.cancelled():
-            return None
+            return UNWANTED
         assert self._crawler is not None
         admission = self._crawler.parts.admission
         assert admission is not None

@@ -27,7 +27,8 @@ class Runs(Protocol):
 class RunThread:
     """One run. Every method may be called in any thread; what is asked after the end is not done, and does no harm.
 
-    `outcome` is done when the run is over and its reactor closed; it holds what ended the run if that was an error.
+    `begun` says whether there is one. `outcome` is done when it is over and its reactor closed; it holds what ended the
+    run if that was an error.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class RunThread:
         self._lock = threading.Lock()  # guards the reactor, which is None once it may be gone
         self._reactor: Any = None
         self._runs: Runs | None = None
-        self._begun = False
+        self.begun = False
 
     def start(self, make: Callable[[Any, Dial], Runs]) -> None:
         """Make a Crawler for a reactor and run it. Raises what `make` raises, or OSError: no descriptors left."""
@@ -45,11 +46,11 @@ class RunThread:
             self._reactor = reactor
             kept = resources.pop_all()
         thread = threading.Thread(target=self._main, args=(kept,), name="crawler", daemon=True)
-        self._begun = True  # before it is: Ctrl-C may come inside start(), which waits a moment for the thread
+        self.begun = True  # before it is: Ctrl-C may come inside start(), which waits a moment for the thread
         try:
             thread.start()
         except RuntimeError:  # no more threads
-            self._begun, self._reactor = False, None
+            self.begun, self._reactor = False, None
             kept.close()
             raise
 
@@ -80,7 +81,7 @@ class RunThread:
         """Wait for the end, whatever it is, if there was a beginning."""
         # Not for the thread: it counts as ended when Ctrl-C interrupts its join
         # (https://github.com/python/cpython/issues/90882).
-        while self._begun and not futures.wait([self.outcome], timeout=1.0).done:
+        while self.begun and not futures.wait([self.outcome], timeout=1.0).done:
             pass  # again and again: on Windows Ctrl-C does not end a wait without a limit
 
     def drain(self) -> None:

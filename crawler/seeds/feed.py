@@ -12,6 +12,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from crawler.seeds.inputs import BadLine, Seed
 
 READ_AHEAD: Final = 1024
+UNWANTED: Final = object()
+"""What nobody wants any more: see LiveFeed."""
 
 
 _T = TypeVar("_T")
@@ -128,16 +130,16 @@ class LiveFeed(Generic[_T]):
     """What is put in by other threads, until it is ended: for a run that lasts. It is the `urls` of a Crawler.
 
     `taken` is called in the reactor's thread with each item when its turn comes, and gives what it asks for: what may
-    stand in an iterable of URLs; or None for one that nobody wants any more.
+    stand in an iterable of URLs; or UNWANTED.
 
     The reactor is woken only when it has asked in vain, and once for all that is put in until it looks again: see
     `put`. What binds how much waits here is those who put it in. `begun` is called there when it has asked in vain for
     the first time: the run has begun.
     """
 
-    def __init__(self, taken: Callable[[_T], object | None], begun: Callable[[], None]) -> None:
+    def __init__(self, taken: Callable[[_T], object], begun: Callable[[], None] | None = None) -> None:
         self._taken = taken
-        self._begun: Callable[[], None] | None = begun
+        self._begun = begun
         self._items: deque[_T] = deque()
         self._next: object = None
         self._seeds: Iterator[Seed | BadLine] = iter(())
@@ -183,13 +185,13 @@ class LiveFeed(Generic[_T]):
         self.on_ready()
 
     def take(self) -> Seed | BadLine | None:
-        while (item := self._pop()) is not None:
-            self._next = self._taken(item)
-            if self._next is not None:
+        while (popped := self._pop()) is not None:
+            self._next = self._taken(popped[0])
+            if self._next is not UNWANTED:
                 return next(self._seeds)
         return None
 
-    def _pop(self) -> _T | None:
+    def _pop(self) -> tuple[_T] | None:
         if not self._items:
             with self._lock:
                 if not self._items:
@@ -200,7 +202,7 @@ class LiveFeed(Generic[_T]):
                 if begun is not None:
                     begun()
                 return None
-        return self._items.popleft()
+        return (self._items.popleft(),)
 
     def close(self) -> None:
         self.end()

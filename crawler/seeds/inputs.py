@@ -30,7 +30,7 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -152,6 +152,8 @@ def from_iterable(
     """
     if isinstance(urls, type):
         raise TypeError(f"an iterable of URLs is wanted, not the class {urls.__name__} (crawl(urls, parse=FUNCTION))")
+    if isinstance(urls, AsyncIterable):
+        raise TypeError("an asynchronous iterable of URLs is read by stream_async and fetch_all_async alone")
     if isinstance(urls, (str, bytes, asked.Request, Url, Path)):
         raise TypeError(f"an iterable of URLs is wanted, not one {type(urls).__name__}")
     return _from_items(urls, source, scheme, keep, name)

@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -341,6 +341,44 @@ def test_an_iterable_that_raises(gate):
         for verb in (session.fetch_all, session.stream):
             with pytest.raises(KeyError):
                 list(verb(urls()))
+    gate.open.set()
+
+
+def test_an_asynchronous_iterable(gate, site):
+    """It is asked for as it gives, and waits for room; what it raises is raised at once."""
+    taken = 0
+
+    async def urls(count: int = 100) -> AsyncIterator[str]:
+        nonlocal taken
+        for number in range(count):
+            await asyncio.sleep(0)
+            taken += 1
+            yield site.url(f"/p/{number}.html")
+
+    async def breaks() -> AsyncIterator[str]:
+        yield gate.url()
+        raise KeyError("mine")
+
+    async def main() -> None:
+        nonlocal taken
+        async with Session(concurrency=4) as session:
+            found = []
+            taken = 0
+            async for record in session.stream(urls()):
+                found.append(record)
+                assert taken <= len(found) + 2 * 4
+            assert codes(found) == [200] * 100
+            records = await session.fetch_all(urls(10))
+            assert [record.url for record in records] == [site.url(f"/p/{number}.html") for number in range(10)]
+            with pytest.raises(KeyError):
+                async for _ in session.stream(breaks()):
+                    pass
+            with pytest.raises(KeyError):
+                await session.fetch_all(breaks())
+            async for _ in session.stream(urls()):
+                break
+
+    asyncio.run(main())
     gate.open.set()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -220,6 +220,80 @@ def test_what_an_async_stream_raises(site):
         return found
 
     assert asyncio.run(main()) == [200]
+
+
+@pytest.mark.parametrize("count", [0, 3, 3000])
+def test_an_asynchronous_iterable(site, count):
+    """It is read in the caller's loop, no more ahead than a list would be."""
+    taken = 0
+
+    async def urls() -> AsyncIterator[str]:
+        nonlocal taken
+        for number in range(count):
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+            taken += 1
+            yield site.url(f"/p/{number % 2000}.html")
+
+    async def main() -> tuple[list[Record], list[Record]]:
+        return (
+            [record async for record in stream_async(urls(), concurrency=16)],
+            await fetch_all_async(urls(), method="HEAD") if count < 10 else [],
+        )
+
+    streamed, fetched = asyncio.run(main())
+    assert [record.status for record in streamed] == [200] * count
+    if count < 10:
+        assert [record.url for record in fetched] == [site.url(f"/p/{number}.html") for number in range(count)]
+
+
+def test_one_that_raises(site):
+    """What it gave gets its records first."""
+    found = []
+
+    async def urls() -> AsyncIterator[str]:
+        yield site.url("/pause.html")
+        raise KeyError("mine")
+
+    async def main() -> None:
+        async for record in stream_async(urls()):
+            found.append(record.status)  # noqa: PERF401
+
+    with pytest.raises(KeyError, match="mine"):
+        asyncio.run(main())
+    assert found == [200]
+
+
+def test_leaving_one_that_waits(gate):
+    """What it awaits is cancelled, and what it holds is let go."""
+    left = []
+
+    async def urls() -> AsyncIterator[str]:
+        try:
+            yield gate.url("/free")
+            await asyncio.sleep(600)
+        finally:
+            left.append(True)
+
+    async def main() -> None:
+        async for record in stream_async(urls()):
+            assert record.ok
+            break
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await fetch_all_async(urls())
+
+    asyncio.run(main())
+    assert left == [True, True]
+
+
+@pytest.mark.parametrize("way", ["fetch_all", "stream"])
+def test_those_that_block_cannot_read_one(way):
+    async def urls() -> AsyncIterator[str]:
+        yield "http://a.example/"
+
+    with pytest.raises(TypeError, match="an asynchronous iterable of URLs is read by stream_async and fetch_all_async"):
+        BLOCKING[way](urls())
 
 
 def test_a_crawl_in_asyncio(site):

@@ -12,7 +12,7 @@ import pytest
 
 from crawler.errors import CodedError
 from crawler.models import Input
-from crawler.seeds.feed import READ_AHEAD, DirectFeed, Feed, LiveFeed, ThreadFeed
+from crawler.seeds.feed import READ_AHEAD, UNWANTED, DirectFeed, Feed, LiveFeed, ThreadFeed
 from crawler.seeds.inputs import BadLine
 
 PATIENCE = 10.0  # seconds until a test that hangs is taken for failed; nothing here waits that long when it works
@@ -250,7 +250,7 @@ class Live:
     def __init__(self) -> None:
         self.begun = 0
         self.dropped: set[int] = set()
-        self.feed = LiveFeed[int](lambda number: None if number in self.dropped else str(number), self._begin)
+        self.feed = LiveFeed[int](lambda number: UNWANTED if number in self.dropped else str(number), self._begin)
         seeds = (BadLine(str(text), NOWHERE, BAD) for text in self.feed)
         self.taker = Taker(self.feed.over(seeds), Reactor())
         self.woken = 0
@@ -318,7 +318,7 @@ def test_live_what_is_left_when_it_is_closed() -> None:
 
 def test_live_many_threads() -> None:
     """Each thing is taken once, whoever puts it in; nobody is left asleep."""
-    feed = LiveFeed[int](str, lambda: None)
+    feed = LiveFeed[int](str)
     reactor = Reactor()
     taker = Taker(feed.over(BadLine(str(text), NOWHERE, BAD) for text in feed), reactor)
 
