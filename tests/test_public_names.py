@@ -116,9 +116,11 @@ VERBS = ["abort", "fetch", "fetch_all", "get", "post", "stream"]
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_both_sessions_have_the_same_verbs(verb: str) -> None:
-    """With the same parameters and the same words; only that the ones of asyncio are awaited."""
+    """With the same parameters and words; those of asyncio are awaited, and read asynchronous iterables, too."""
     blocking, awaited = getattr(crawler.Session, verb), getattr(crawler.AsyncSession, verb)
-    assert list(inspect.signature(blocking).parameters.items()) == list(inspect.signature(awaited).parameters.items())
+    both = [inspect.signature(each).parameters.values() for each in (blocking, awaited)]
+    one, other = [[(each.name, each.kind, each.default) for each in parameters] for parameters in both]
+    assert one == other
     assert inspect.getdoc(blocking) == inspect.getdoc(awaited)
     public = {name for name in dir(crawler.Session) if not name.startswith("_")}
     assert public == {*VERBS, "close"}
