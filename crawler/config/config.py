@@ -190,7 +190,7 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
         for option in OPTIONS.values():
             if option.saving is not None:
                 values.setdefault(option.name, option.saving)
-    config = msgspec.convert(values, Config)
+    config = Config(**values)  # type: ignore[arg-type]  # as their kinds gave them: not looked at a second time
     if reads_secrets:
         _check_secrets(config, origins)
     _check_together(config, origins)

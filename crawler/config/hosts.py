@@ -9,7 +9,7 @@ is about ports 80 and 443 alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -58,7 +58,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def shown(self) -> Iterator[tuple[str, object]]:
         """What is said, by key, as it may be shown."""
         for key, value in self.items():
-            yield key, presentable(KINDS[key], value)
+            yield key, presentable(kinds()[key], value)
 
     def __repr__(self) -> str:
         return repr(dict(self.shown()))
@@ -67,7 +67,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Raise ValueError for a secret that cannot be had or used."""
         for key, value in self.items():
             try:
-                check_secrets(KINDS[key], value)
+                check_secrets(kinds()[key], value)
             except ValueError as error:
                 raise ValueError(f"{key}: {error}") from None
 
@@ -139,7 +139,6 @@ class HostTables(msgspec.Struct, frozen=True):
 
     takes: ClassVar[str] = "Mapping[str, HostKeys] | tuple[HostTable, ...]"
 
-    kinds: Mapping[str, Kind]
     expected: str = f'tables by host ({_EXAMPLE} in a file, hosts={{"example.com": {{...}}}} in Python)'
 
     def read(self, raw: object) -> tuple[HostTable, ...]:
@@ -160,16 +159,16 @@ class HostTables(msgspec.Struct, frozen=True):
     def _settings(self, name: object, table: object) -> HostSettings:
         place = f"table {shown(name)}"
         if not isinstance(table, Mapping):
-            raise _refusal(f"{place}: {shown(table)} is not a table of keys ({', '.join(self.kinds)})")
+            raise _refusal(f"{place}: {shown(table)} is not a table of keys ({', '.join(KEYS)})")
         values: dict[str, object] = {}
         for key, raw in table.items():
-            kind = self.kinds.get(key)
+            kind = kinds().get(key)
             if kind is None:
                 if isinstance(raw, Mapping):
                     raise ValueError(
                         f"{place}: {shown(key)} is a table in a table (write the host in quotes: {_EXAMPLE})"
                     )
-                hint = suggestion(str(key), self.kinds) or f" ({', '.join(self.kinds)})"
+                hint = suggestion(str(key), KEYS) or f" ({', '.join(KEYS)})"
                 raise ValueError(f"{place}: unknown key {shown(key)}{hint}")
             try:
                 values[key] = kind.read(raw)
@@ -187,12 +186,11 @@ def _refusal(words: str) -> ValueError:
     return ValueError(words)
 
 
-def _kinds() -> dict[str, Kind]:
+@cache
+def kinds() -> dict[str, Kind]:
+    """How the keys are read. Most runs have no tables, and the types of options take 5 ms to be looked at."""
     options = {field.name: field.type.__metadata__[0] for field in msgspec.structs.fields(PolitenessOptions)}
     return {key: options[name].kind for key, name in KEYS.items()}
-
-
-KINDS: Final = _kinds()
 
 
 class HostOptions(PolitenessOptions, frozen=True, kw_only=True):
@@ -201,7 +199,7 @@ class HostOptions(PolitenessOptions, frozen=True, kw_only=True):
     hosts: Annotated[
         tuple[HostTable, ...],
         Option(
-            HostTables(KINDS),
+            HostTables(),
             POLITENESS,
             f"Of a file: what is otherwise for one host, or for all under a domain; keys: {', '.join(KEYS)}",
             metavar='[hosts."HOST"]',

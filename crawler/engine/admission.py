@@ -188,39 +188,34 @@ class Admission:
         self.pending += 1
         self._seeds_open += 1
         try:
-            self._take_in(number, seed, now)
+            if isinstance(seed, BadLine):
+                self._refuse(number, seed)
+                return
+            if seed.input.parent is not None:
+                self._seeds_open -= 1  # it ends as a link does
+            elif self._scope is not None and seed.input.source != LEAF_SOURCE:
+                self._scope.add_seed(seed.url)
+            method, ask = seed.method, seed.ask
+            if method is None and (seed.url.scheme in SOCKETS or seed.input.source == SITEMAP_SOURCE):
+                method = "GET"
+            elif method is None:
+                rules = self._rules
+                method = rules.method
+                if rules.ask is not None:
+                    ask = rules.ask.under(ask)
+            request = Request(number, seed.url, seed.written, seed.input, now, method, ask=ask)
+            if seed.ask is not None:
+                size = self._asks[number] = seed.ask.size
+                self._asks_size += size
+            if not self._frontier.add(request):
+                error = CodedError("duplicate", "the same URL came before")
+                meta = None if seed.ask is None else seed.ask.meta
+                self._refuse(number, BadLine(seed.written, seed.input, error, meta))
         except BaseException:  # it ends the run: nobody shall wait for the record of what was not taken in
             self._asks_size -= self._asks.pop(number, 0)
             self.pending -= 1
             self._seeds_open -= 1
             raise
-
-    def _take_in(self, number: int, seed: Seed | BadLine, now: float) -> None:
-        if isinstance(seed, BadLine):
-            self._refuse(number, seed)
-            return
-        if seed.input.parent is not None:
-            self._seeds_open -= 1  # it ends as a link does
-        elif self._scope is not None and seed.input.source != LEAF_SOURCE:
-            self._scope.add_seed(seed.url)
-        method, ask = seed.method, seed.ask
-        if method is None:
-            method, ask = self._as_the_run_asks(seed)
-        request = Request(number, seed.url, seed.written, seed.input, now, method, ask=ask)
-        if seed.ask is not None:
-            size = self._asks[number] = seed.ask.size
-            self._asks_size += size
-        if not self._frontier.add(request):
-            error = CodedError("duplicate", "the same URL came before")
-            meta = None if seed.ask is None else seed.ask.meta
-            self._refuse(number, BadLine(seed.written, seed.input, error, meta))
-
-    def _as_the_run_asks(self, seed: Seed) -> tuple[str, Ask | None]:
-        """The method, and what comes with it, of a seed that says nothing of the method."""
-        rules = self._rules
-        if seed.url.scheme in SOCKETS or seed.input.source == SITEMAP_SOURCE:
-            return "GET", seed.ask
-        return rules.method, seed.ask if rules.ask is None else rules.ask.under(seed.ask)
 
     def accept_typed(self, text: str, source: str, now: float) -> CodedError | None:
         """Accept a URL that somebody types in while the run goes on. Gives why not, if it is none."""

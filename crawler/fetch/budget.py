@@ -70,15 +70,14 @@ class Growing:
     with what came beside it. What comes when that would be more than `room` is for `_outgrown`.
     """
 
-    __slots__ = ("_body", "_budget", "_first", "held")
-
-    room = maxsize  # of the class: only who has less pays for it
+    __slots__ = ("_body", "_budget", "_first", "held", "room")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._first = b""  # most bodies come in one piece
         self._body: BytesIO | None = None
         self.held = 0
+        self.room = maxsize
 
     def stop(self, error: CodedError) -> None:
         """End it with this error; what it held is given back before this returns."""
@@ -91,10 +90,11 @@ class Growing:
 
     def _take(self, data: bytes) -> None:
         """One piece more. This may end it, or others."""
-        if len(data) > self.room - self.held:
+        held, size = self.held, len(data)
+        if size > self.room - held:
             self._outgrown(data)
             return
-        if not self.held:
+        if not held:
             self._first = data
         else:
             if self._body is None:
@@ -102,7 +102,7 @@ class Growing:
                 self._body.write(self._first)
                 self._first = b""
             self._body.write(data)
-        self._weigh(len(data))
+        self._weigh(size)
 
     def _outgrown(self, data: bytes) -> None:
         """Take a piece for which there is no room here."""

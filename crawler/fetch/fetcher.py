@@ -9,14 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.iweb import IAgent
 
-from crawler.fetch.archive.tape import Tape
-from crawler.fetch.archive.taping import Takes, TapedFlight
 from crawler.fetch.auth.logins import Logins
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
@@ -33,6 +31,10 @@ from crawler.fetch.saving.spools import Spools
 from crawler.fetch.sending.body import outgoing
 from crawler.fetch.typed import Typed
 from crawler.models import Request, Response
+
+if TYPE_CHECKING:
+    from crawler.fetch.archive.tape import Tape
+    from crawler.fetch.archive.taping import Takes, TapedFlight
 
 WATCH_INTERVAL: Final = 0.1
 SECOND_LOOK: Final = 0.01  # so long that the reactor has looked at every socket meanwhile
@@ -90,7 +92,11 @@ class Fetcher:
         self._clock = clock
         self._was_late = False
         self._archive = archive
-        self._flight = (flight or Flight) if archive is None else TapedFlight
+        self._flight = flight or Flight
+        if archive is not None:
+            from crawler.fetch.archive.taping import TapedFlight
+
+            self._flight = TapedFlight
         self._public_only = public_only
         self.heads = Heads(
             user_agent=user_agent,
@@ -107,6 +113,7 @@ class Fetcher:
         self._flights: dict[Flight, None] = {}  # in the order in which they began
         self._watch: IDelayedCall | None = None
         self.budget = budget or Budget()
+        heard = cookies.heard if cookies is not None and cookies.keeps_runs else None
         self.parts = Parts(
             clock=clock,
             client=Client(agent),
@@ -116,11 +123,13 @@ class Fetcher:
             budget=self.budget,
             ended=self._ended,
             throttle=throttle,
-            heard=cookies.heard if cookies is not None and cookies.keeps_runs else None,
+            heard=heard,
             spools=spools,
             accept=accept,
+            looks=not (heard is None and spools is None and accept is None),
         )
         self.budget.sources.append(self._largest)
+        self._keeps = spools is not None or archive is not None
 
     def fetch(
         self,
@@ -141,18 +150,26 @@ class Fetcher:
         if fresh:
             flight.trace.fresh = True
         flight.trace.on_sent = on_sent
-        if self.parts.spools is not None:
-            flight.part = self.parts.spools.part(request)
         self._flights[flight] = None
         if self._watch is None:
             self._look_in(WATCH_INTERVAL)
-        envelope = self._envelope(request, flight, head)
-        if isinstance(flight, TapedFlight):
+        envelope = self._kept_envelope(request, flight, head) if self._keeps else self._envelope(request, head, flight)
+        flight.start(envelope)
+        return flight.done
+
+    def _kept_envelope(self, request: Request, flight: Flight, head: bytes | None) -> Envelope:
+        """That of a request which may ask for the rest of a body, or whose exchange is archived."""
+        if self.parts.spools is not None:
+            flight.part = self.parts.spools.part(request)
+        envelope = self._envelope(request, head, flight)
+        if flight.part is not None:
+            envelope.head = flight.ask_for_rest(envelope.head)
+        if self._archive is not None:
+            flight = cast("TapedFlight", flight)
             envelope.tape = tape = flight.tape
             tape.head, tape.body = envelope.head, envelope.body
             flight.done.addCallback(self._keep, request, tape)
-        flight.start(envelope)
-        return flight.done
+        return envelope
 
     def _keep(self, response: Response, request: Request, tape: Tape) -> Response | Deferred[Response]:
         assert self._archive is not None
@@ -214,14 +231,12 @@ class Fetcher:
             self._watch.cancel()
             self._watch = None
 
-    def _envelope(self, request: Request, flight: Flight, head: bytes | None) -> Envelope:
+    def _envelope(self, request: Request, head: bytes | None, flight: Flight) -> Envelope:
         url = request.url
-        key = Key(url.scheme, url.host, url.port, self.public_only(request))
+        key = Key(url.scheme, url.host, url.port, request.discovered and self._public_only(request))
         body = None if request.ask is None else outgoing(request.ask, self._clock, head)
         if head is None:
             head = self.heads.of(request, body)
-        if flight.part is not None:
-            head = flight.ask_for_rest(head)
         envelope = Envelope(key, request.method, head, flight.trace)
         if body is not None:
             envelope.body = body.content

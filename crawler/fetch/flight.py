@@ -64,14 +64,17 @@ class Parts:
     heard: Callable[[Request, Sequence[str]], bool] | None = None
     spools: Spools | None = None
     accept: Accept | None = None
+    looks: bool = False  # whether there is one of the last three, for which heads are looked into
 
 
 class Flight(Landing):
     """One attempt. It is the Protocol that takes the body."""
 
+    _new_cookies = False  # of the class: only who looks has any
+
     __slots__ = (
-        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_new_cookies", "_parts", "_pauses", "_request",
-        "_response", "_sent", "_unpacking", "_wall", "done", "trace",
+        "_decoder", "_end", "_headers", "_leads_on", "_limit", "_looked", "_parts", "_pauses", "_request", "_response",
+        "_sent", "_unpacking", "_wall", "done", "trace",
     )  # fmt: skip
 
     def __init__(self, parts: Parts, request: Request, now: float, wall: float) -> None:
@@ -88,7 +91,7 @@ class Flight(Landing):
         self._unpacking: Unpacking | None = None
         self._end: tuple[CodedError | None] | None = None
         self._leads_on = False
-        self._new_cookies = False
+        self._looked = False  # into the head: for cookies, and for where the body goes
         self._limit = parts.limits.max_size
         self._pauses: Pauses | None = None  # that we made ourselves
 
@@ -168,24 +171,20 @@ class Flight(Landing):
     def _answered(self, response: WireResponse) -> None:
         self._response = response
         self._headers = headers = by_name(response.fields)
-        if self._parts.heard is not None and "set-cookie" in headers:
-            self._new_cookies = self._parts.heard(self._request, headers["set-cookie"])
+        parts = self._parts
+        if parts.looks:
+            self._looked = True
+            if parts.heard is not None and "set-cookie" in headers:
+                self._new_cookies = parts.heard(self._request, headers["set-cookie"])
         if response.head_size:
             self._weigh(2 * response.head_size)  # as it came, and as text
             if self.done.called:
                 return
-        parts = self._parts
-        limits = parts.limits
-        if (parts.spools is not None or parts.accept is not None) and response.code != SWITCHING:
-            refusal = self._look(self._request, response, headers, parts.accept)
-            if refusal is not None and response.length is not UNKNOWN_LENGTH and response.length <= REDIRECT_SIZE:
-                self._refusal = refusal  # what is left is read, that the connection may be kept
-                self._limit = min(self._limit, REDIRECT_SIZE)
-            elif refusal is not None:
-                self.stop(refusal)
+        if parts.looks:
+            self._look_into(response, headers)
+            if self.done.called:
                 return
-            elif self._spool is not None:
-                self._limit -= self._spool.size
+        limits = parts.limits
         if self._request.method != "HEAD" and response.code != SWITCHING:
             if response.code in _REDIRECTS and limits.follow and self._request.url.scheme not in SOCKETS:
                 self._leads_on = any(headers.get("location", ()))
@@ -216,6 +215,20 @@ class Flight(Landing):
                         go_on=self._unpacked,
                     )
         response.deliverBody(self)
+
+    def _look_into(self, response: WireResponse, headers: dict[str, list[str]]) -> None:
+        """See from the head where the body goes. This may end the fetch."""
+        parts = self._parts
+        if (parts.spools is None and parts.accept is None) or response.code == SWITCHING:
+            return
+        refusal = self._look(self._request, response, headers, parts.accept)
+        if refusal is not None and response.length is not UNKNOWN_LENGTH and response.length <= REDIRECT_SIZE:
+            self._refusal = refusal  # what is left is read, that the connection may be kept
+            self._limit = min(self._limit, REDIRECT_SIZE)
+        elif refusal is not None:
+            self.stop(refusal)
+        elif self._spool is not None:
+            self._limit -= self._spool.size
 
     def _failed(self, failure: Failure) -> None:
         if self._sent is not None:
@@ -326,7 +339,7 @@ class Flight(Landing):
             self._finish(self._misfit(self._request, self._headers) if self._resumed and error is None else error)
 
     def _finish(self, error: CodedError | None) -> None:
-        if self._spool is not None and self._is_saved_later(error):
+        if self._looked and self._spool is not None and self._is_saved_later(error):
             return
         trace, response = self.trace, self._response
         start = trace.started
@@ -344,16 +357,16 @@ class Flight(Landing):
             elif self._leads_on and error.phase in ("body", "decode"):
                 broken = error.code
                 error = None
-        result = Response(
-            timings=Timings(
+        result = Response(  # more than 15 arguments by name would go through a dict
+            Timings(
                 None if trace.resolved is None else trace.resolved - start,
                 None if trace.connected is None else trace.connected - start,
                 None if trace.secured is None else trace.secured - start,
                 None if trace.first_byte is None else trace.first_byte - start,
                 self._parts.clock.seconds() - start,
             ),
-            started=self._wall,
-            status=None if response is None else response.code,
+            self._wall,
+            None if response is None else response.code,
             http_version=None if response is None else response.http_version,
             raw_headers=[] if response is None else response.fields,
             headers=self._headers,
@@ -368,10 +381,10 @@ class Flight(Landing):
             broken=broken,
             data=None if response is None else response.data,
         )
-        if self._new_cookies:
-            result.new_cookies = True
-        if self._spool is not None or self._refusal is not None:
-            self._land(self._request, result)
+        if self._looked:
+            result.new_cookies = self._new_cookies
+            if self._spool is not None or self._refusal is not None:
+                self._land(self._request, result)
         self._parts.ended(self)
         # The response knows us as its protocol: without this each URL would leave a cycle for the garbage collector.
         self._response = self._sent = None

@@ -60,6 +60,7 @@ class Heads:
         self._chained = chained
         self._login = login
         self._logins = logins or Logins()
+        self._varies = headers_at is not None or self._logins.active  # whether requests alike may have other fields
         named = {name.lower() for name, _ in headers}
         codings = _NO_CODING if "range" in named else ("Accept-Encoding", ACCEPT_ENCODING)
         common = [("User-Agent", user_agent), ("Accept", "*/*"), codings]
@@ -76,9 +77,21 @@ class Heads:
     def of(self, request: Request, body: Outgoing | None = None) -> bytes:
         """Everything from the request line to the empty line. With its `body` go the fields that tell of it."""
         url = request.url
+        typed = request.input.parent is None and not request.redirects  # not `discovered`, without a call
+        login = url.userinfo if typed else self._login(request)
+        if request.ask is None and not (login or self._varies or self.sources or request.cookies):
+            block, host = (self._safe_block, None) if login is None else (self._full_block, self._host)
+            if request.method in _MAY_HAVE_A_BODY:  # RFC 9110 section 8.6
+                block = b"Content-Length: 0\r\n" + block
+        else:
+            block, host = self._own(request, body, login)
+        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {host or url.authority}\r\n"
+        return line.encode("ascii") + block
+
+    def _own(self, request: Request, body: Outgoing | None, login: str | None) -> tuple[bytes, str | None]:
+        """The fields of a request that has some of its own, and the Host that is asked for, if any."""
         host = None
-        login = self._login(request) if request.discovered else url.userinfo
-        of_host = () if self._headers_at is None else self._headers_at(url.host_key)
+        of_host = () if self._headers_at is None else self._headers_at(request.url.host_key)
         more = [pair for source in self.sources for pair in source(request, login is not None)] if self.sources else ()
         if request.ask is None and not request.cookies and not of_host and (not more or self._are_others(more)):
             block = self._safe_block
@@ -98,14 +111,13 @@ class Heads:
                     self._memo = _Memo(request.ask, private, kind, host, block)
         if body is not None:
             block = b"Content-Length: %d\r\n%b" % (body.length, block)
-        elif request.method in _MAY_HAVE_A_BODY:  # RFC 9110 section 8.6
+        elif request.method in _MAY_HAVE_A_BODY:
             block = b"Content-Length: 0\r\n" + block
         if (login or self._logins.active) and not self._names_its_own(request, login, of_host):
             value = self._logins.authorization(request, login)
             if value is not None:
                 block = b"Authorization: %b\r\n%b" % (value, block)
-        line = f"{request.method} {url.target} HTTP/1.1\r\nHost: {host or url.authority}\r\n"
-        return line.encode("ascii") + block
+        return block, host
 
     def challenged(self, request: Request, response: Response, answers: int) -> bool:
         """Whether a request that got 401 is worth sending once more: `Logins.challenged`."""
@@ -113,7 +125,9 @@ class Heads:
         of_host = () if self._headers_at is None else self._headers_at(request.url.host_key)
         if self._names_its_own(request, userinfo, of_host):
             return False
-        return self._logins.challenged(request, userinfo, response, answers)
+        found = self._logins.challenged(request, userinfo, response, answers)
+        self._varies = self._varies or self._logins.active
+        return found
 
     def _userinfo(self, request: Request) -> str | None:
         return self._login(request) if request.discovered else request.url.userinfo

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -110,7 +111,7 @@ class _Passage:
             trace.started = self._clock.seconds()
         trace.resolved = trace.connected = trace.secured = trace.first_byte = None  # those of the one before
         trace.received = 0
-        envelope.key = envelope.key._replace(proxy=proxy)
+        envelope.key = replace(envelope.key, proxy=proxy)
         envelope.head = for_proxy(self._head, envelope, proxy)
         self._going = going = self._send(envelope)
         going.addCallbacks(self._answered, self._failed, callbackArgs=(proxy, going), errbackArgs=(proxy, going))

@@ -73,7 +73,7 @@ def record_of(
         headers_kept = _with_validators(response.headers, kept)
     else:
         content_type, charset = extract_type(response.headers.get("content-type", ()))
-        size = response.size
+        size = len(body) if response.spooled is None else response.size
         digest = response.digest() if response.status is not None and not skipped else None
     record = Record(
         url=request.written,
@@ -101,11 +101,11 @@ def record_of(
         cache=response.cache,
         started=timestamp(response.started),
         time_queue=round(queued, 6),
-        time_namelookup=_micros(timings.namelookup),
-        time_connect=_micros(timings.connect),
-        time_appconnect=_micros(timings.appconnect),
-        time_starttransfer=_micros(timings.starttransfer),
-        time_total=_micros(timings.total),
+        time_namelookup=None if timings.namelookup is None else round(timings.namelookup, 6),
+        time_connect=None if timings.connect is None else round(timings.connect, 6),
+        time_appconnect=None if timings.appconnect is None else round(timings.appconnect, 6),
+        time_starttransfer=None if timings.starttransfer is None else round(timings.starttransfer, 6),
+        time_total=None if timings.total is None else round(timings.total, 6),
         title=findings.title,
         links=findings.links,
         data=findings.data if response.data is None else response.data,
@@ -182,7 +182,3 @@ def _is_all_escapes(body: bytes) -> bool:
     if 10 * escaped <= size:
         return False
     return 2 * (escaped + 4 * (size - len(body.translate(None, _CONTROLS)))) > size
-
-
-def _micros(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 6)

@@ -12,12 +12,7 @@ from twisted.web.iweb import IAgent
 from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.secrets import revealed
-from crawler.fetch.archive.tape import TapedConnection
-from crawler.fetch.archive.taping import Takes
 from crawler.fetch.budget import Budget, default_limit
-from crawler.fetch.connect.chosen.name_servers import NameServers
-from crawler.fetch.connect.chosen.pins import Pins
-from crawler.fetch.connect.chosen.source import SourceAddress, from_source
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.routes import Routes
@@ -33,7 +28,6 @@ from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import HTTP2, HTTP11, LateContext, client_context
 from crawler.fetch.limits import Limits
-from crawler.fetch.proxied import ProxiedAgent
 from crawler.fetch.typed import Typed
 from crawler.models import Request
 from crawler.run.access.logins import make_logins
@@ -42,7 +36,10 @@ from crawler.run.access.trust import make_policy
 if TYPE_CHECKING:
     from crawler.fetch.archive.captures import Captures
     from crawler.fetch.archive.replay import DatedFlight
+    from crawler.fetch.archive.taping import Takes
     from crawler.fetch.cache.store import Store
+    from crawler.fetch.connect.chosen.name_servers import NameServers
+    from crawler.fetch.connect.chosen.pins import Pins
     from crawler.fetch.disk.folders import Folders
     from crawler.fetch.http2.origins import Origins
     from crawler.run.outputs import Saving
@@ -62,8 +59,16 @@ class Ways:
         self.logins = make_logins(config, hosts)
         self.policy = make_policy(config, hosts, typed.has_host, shown)
         self.family = 4 if config.ipv4 else 6 if config.ipv6 else None
-        self.dial = dial if config.interface is None else from_source(dial, SourceAddress(config.interface))
-        self.name_servers = NameServers(config.dns_servers, config.dns_timeout) if config.dns_servers else None
+        self.dial = dial
+        self.name_servers: NameServers | None = None
+        if config.interface is not None:
+            from crawler.fetch.connect.chosen.source import SourceAddress, from_source
+
+            self.dial = from_source(dial, SourceAddress(config.interface))
+        if config.dns_servers:
+            from crawler.fetch.connect.chosen.name_servers import NameServers
+
+            self.name_servers = NameServers(config.dns_servers, config.dns_timeout)
 
     def close(self) -> None:
         """Ask nobody any more."""
@@ -133,7 +138,7 @@ class Network:
             http2=origins,
             ws_messages=config.ws_messages,
             ws_timeout=config.ws_timeout,
-            plain=Connection if archive is None else TapedConnection,
+            plain=_plain(archive),
         )
         connects = endpoint if origins is None else origins.before(endpoint)
         agent: IAgent = Agent(clock=reactor, pool=self._pool, endpoint=connects)
@@ -142,7 +147,11 @@ class Network:
 
             agent, routes, self._flight = ArchiveAgent(captures, reactor), None, DatedFlight
         self._takes_turns = routes is not None
-        self._agent: IAgent = agent if routes is None else ProxiedAgent(agent, routes, reactor)
+        self._agent: IAgent = agent
+        if routes is not None:
+            from crawler.fetch.proxied import ProxiedAgent
+
+            self._agent = ProxiedAgent(agent, routes, reactor)
         if folders is not None:
             from crawler.fetch.disk.agent import FolderAgent
 
@@ -228,3 +237,11 @@ class Network:
         """Close every socket."""
         self._pool.close()
         self._resolver.close()
+
+
+def _plain(archive: Takes | None) -> type[Connection]:
+    if archive is None:
+        return Connection
+    from crawler.fetch.archive.tape import TapedConnection
+
+    return TapedConnection

@@ -21,8 +21,6 @@ from crawler.files import coded
 from crawler.redaction import scrub
 from crawler.seeds.inputs import columns
 from crawler.sinks import Sink
-from crawler.sinks.bodies.keeping import Bodies, Placing
-from crawler.sinks.bodies.ledger import Kept
 from crawler.sinks.csv import Csv
 from crawler.sinks.fields import TemplateLine
 from crawler.sinks.formats import ARCHIVE, SEPARATED, Target, targets
@@ -32,11 +30,13 @@ from crawler.sinks.tee import Tee
 from crawler.sinks.wanted import Wanted
 from crawler.sinks.writer import Output, open_output
 
-# Most runs write lines alone: what makes archives and tables is only for those that do.
+# Most runs write lines alone: what keeps bodies, makes archives and tables is only for those that do.
 if TYPE_CHECKING:
     from crawler.run.objects.bodies import ObjectBodies
     from crawler.run.objects.looking import Objects
     from crawler.sinks.archive.writing import Archive
+    from crawler.sinks.bodies.keeping import Bodies
+    from crawler.sinks.bodies.ledger import Kept
     from crawler.sinks.mirror.recording import Recording
     from crawler.sinks.tables.logged import Table
 
@@ -119,6 +119,8 @@ class Saving:
         if objects is not None and scratch is not None:
             self.away = objects.bodies(config.bodies_as, reactor=reactor, spools=spools, accept=self.accept, kept=kept)
             return
+        from crawler.sinks.bodies.keeping import Bodies
+
         self.bodies = Bodies(
             folder,
             layout=config.bodies_as,
@@ -190,7 +192,7 @@ def open_outputs(
     ordered = config.ordered and bool(lines or sinks) and (job is None or job.in_order)
     # What a body is lost with must not count as written. Behind the order there are no responses any more.
     if bodies is not None and not ordered:
-        records = Placing(bodies, records)
+        records = _placing(bodies, records)
     if job is not None:
         records = job.sink(records, [part for part in (bodies, mirror) if part is not None])
     if not ordered:
@@ -200,7 +202,7 @@ def open_outputs(
     window = 1_000 if config.include_body or bodies_wait else 10_000
     first = 0 if job is None else job.oldest
     in_order = Ordered(records, window=window, bodies=bodies_wait, first=first, strict=job is not None)
-    last: Sink = in_order if bodies is None else Placing(bodies, in_order)
+    last: Sink = in_order if bodies is None else _placing(bodies, in_order)
     return Outputs(Tee([stats, last]), in_order.admit, archive)
 
 
@@ -282,3 +284,9 @@ def _table(config: Config, output: Target, suffix: str, *, fresh: bool) -> Table
         write = partial(making.csv, delimiter=SEPARATED[suffix], raw=config.csv_raw, bom=config.csv_bom)
     make = partial(making.make, output.grows, output.path, write, columns, unseen)
     return MadeAtTheEnd(lambda stopped: make(stopped=stopped))
+
+
+def _placing(bodies: Bodies, records: Sink) -> Sink:
+    from crawler.sinks.bodies.keeping import Placing
+
+    return Placing(bodies, records)

@@ -21,7 +21,6 @@ from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
 from crawler.engine.side_requests import SideRequests
-from crawler.fetch.archive.taping import Takes
 from crawler.fetch.budget import Budget
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from crawler.engine.reading import PageReader
     from crawler.engine.scope import Scope
     from crawler.fetch.archive.captures import Captures
+    from crawler.fetch.archive.taping import Takes
     from crawler.fetch.cache.store import Store
     from crawler.job.history.previous import Previous
     from crawler.job.job import Job

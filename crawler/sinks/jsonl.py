@@ -41,7 +41,8 @@ class RecordLine:
         except UnicodeEncodeError:  # a lone surrogate somewhere
             self._encode_into(well_formed(msgspec.to_builtins(value)), line)
         line.append(0x0A)
-        return _whole(bytes(line))
+        data = bytes(line)
+        return _one_line(data) if b"\xe2" in data or b"\xc2" in data else data  # one byte: ten times as fast as two
 
 
 def item_lines(record: Record, number: int) -> bytes:  # noqa: ARG001
@@ -49,13 +50,13 @@ def item_lines(record: Record, number: int) -> bytes:  # noqa: ARG001
     items = record.data if isinstance(record.data, list) else () if record.data is None else (record.data,)
     url = record.final_url or record.url
     lines = [json_bytes({"_url": url, **(item if isinstance(item, dict) else {"value": item})}) for item in items]
-    return _whole(b"".join([line + b"\n" for line in lines]))
+    return _one_line(b"".join([line + b"\n" for line in lines]))
 
 
-def _whole(data: bytes) -> bytes:
-    if b"\xe2" in data or b"\xc2" in data:  # looking for one byte is ten times as fast as for two
-        for raw, escaped in _LINE_ENDS:
-            data = data.replace(raw, escaped)
+def _one_line(data: bytes) -> bytes:
+    """What no program takes for the end of a line inside of one."""
+    for raw, escaped in _LINE_ENDS:
+        data = data.replace(raw, escaped)
     return data
 
 

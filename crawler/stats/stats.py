@@ -167,9 +167,11 @@ class Stats:
         if now >= self._second_ends:
             self._next_second(now)
         self._done += 1
-        self._outcomes[record.ending] += 1
-        if record.outcome == "unchanged":
+        outcome = record.outcome
+        if outcome == "unchanged":
+            outcome = record.ending
             self._unchanged += 1
+        self._outcomes[outcome] += 1
         if record.cache == "hit":
             self._cached += 1
         status = record.status
@@ -195,15 +197,17 @@ class Stats:
                 self._new_content_type(content_type)
         error = record.error
         if error is not None:
-            if record.outcome == "skipped":
+            if outcome == "skipped":
                 self._skips[error.code] += 1
             else:
                 self._count_error(error.code, record.url, error.message)
         if not attempts:
             return  # nothing was sent, so no host and no time
         seconds = record.time_total
-        failed, http_error = record.outcome == "failed", status is not None and status >= 400
-        self._hosts.count(record.final_url, record.url, size, seconds, failed=failed, http_error=http_error)
+        http_error = status is not None and status >= 400
+        self._hosts.count(
+            record.final_url, record.url, size, seconds, failed=outcome == "failed", http_error=http_error
+        )
         if seconds is not None:
             self._time_total.add(seconds)
         seconds = record.time_starttransfer

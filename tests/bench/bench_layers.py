@@ -26,6 +26,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived
 from hpack import Encoder
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -74,7 +75,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (b"".join(b"%b: %b\r\n" % field for fi
 URL = "http://127.0.0.1:8080/p/1234.html?5"
 HEAD = b"GET /p/1234.html?5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
 KEY = Key("http", "127.0.0.1", 8080, False)
-KEY_OF_TLS = KEY._replace(scheme="https")
+KEY_OF_TLS = replace(KEY, scheme="https")
 
 
 class Loop(Clock):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crawler.config.addresses import Interface, NameServer, Pin
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
-from crawler.config.hosts import HostTables
+from crawler.config.hosts import HostTables, kinds
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.config.options.crawl import Name, Pattern, Statuses
 from crawler.config.options.monitor import LoopbackPort, MonitorAddress, MonitorName
@@ -462,8 +462,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.integers(0, 65_535).map("127.0.0.1:{}".format)
         case Rate():
             return st.sampled_from(["100/m", "0.5/s", "1/10s", "3/d"])
-        case HostTables(kinds):
-            tables = st.fixed_dictionaries({}, optional={key: one(of) for key, of in kinds.items()})
+        case HostTables():
+            tables = st.fixed_dictionaries({}, optional={key: one(of) for key, of in kinds().items()})
             patterns = st.sampled_from(["a.example", "*.a.example", "a.example:8443", "[::1]:8080"])
             return st.dictionaries(patterns, tables, max_size=3)
         case Headers(item):

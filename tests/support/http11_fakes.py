@@ -103,7 +103,7 @@ class Body(Protocol):
 
 
 def envelope(method: str = "GET", *, key: Key = KEY, started: float = 0.0) -> Envelope:
-    head = f"{method} / HTTP/1.1\r\nHost: {key[1]}\r\n\r\n"
+    head = f"{method} / HTTP/1.1\r\nHost: {key.host}\r\n\r\n"
     return Envelope(key, method, head.encode(), Trace(started))
 
 

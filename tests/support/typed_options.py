@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from crawler.config.config import NAMES
-from crawler.config.hosts import KEYS, KINDS
+from crawler.config.hosts import KEYS, kinds
 from crawler.config.kinds import Choice, Flag, Kind, Many, Option
 from crawler.config.options.request import Method
 
@@ -44,7 +44,7 @@ def typed_options() -> str:
     lines = [
         "class HostKeys(TypedDict, total=False):",
         '    """The keys of a table in `hosts`."""\n',
-        *entries({key: NAMES[name]._replace(default=False) for key, name in KEYS.items()}, KINDS),
+        *entries({key: NAMES[name]._replace(default=False) for key, name in KEYS.items()}, kinds()),
         "class Options(TypedDict, total=False):",
         '    """What fetch_all, stream, crawl and Config.build take by name. What is not given has its default."""\n',
         *entries(NAMES, {name: option.kind for name, option in NAMES.items()}),

@@ -88,7 +88,7 @@ class ArchiveAgent:
 
 def url_of(envelope: Envelope) -> str:
     """What a request asks for, as it is on the wire."""
-    scheme, host, port, _, _ = envelope.key
+    scheme, host, port = envelope.key.scheme, envelope.key.host, envelope.key.port
     target = envelope.head.split(b" ", 2)[1].decode("latin-1")
     authority = f"[{host}]" if ":" in host else host
     place = authority if DEFAULT_PORTS.get(scheme) == port else f"{authority}:{port}"

@@ -8,13 +8,14 @@ with methods that change nothing there, and over TLS where its name alone was gi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from crawler.fetch.auth.challenges import parse_challenges
 from crawler.fetch.auth.credentials import Login
-from crawler.fetch.auth.digest import Digest, best_digest
-from crawler.fetch.auth.netrc import Netrc
 from crawler.models import Request, Response
+
+if TYPE_CHECKING:
+    from crawler.fetch.auth.digest import Digest
+    from crawler.fetch.auth.netrc import Netrc
 
 MOST_SERVERS: Final = 10_000
 MOST_STALE: Final = 2  # a nonce may be too old by the time its host has its next turn
@@ -66,6 +67,9 @@ class Logins:
         """
         if self._login(request, userinfo) is None:
             return False
+        from crawler.fetch.auth.challenges import parse_challenges  # most runs log in nowhere
+        from crawler.fetch.auth.digest import best_digest
+
         found = best_digest(parse_challenges(response.headers.get("www-authenticate", ())))
         if found is None:
             return False

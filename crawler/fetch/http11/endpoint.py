@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from importlib.util import find_spec
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from typing import Protocol as Interface
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
@@ -25,13 +26,14 @@ from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.proxy import Proxy, ProxyFailed
 from crawler.fetch.connect.race import Race
 from crawler.fetch.connect.resolver import Addresses, Resolver
-from crawler.fetch.connect.socks import SocksTalk, socks_missing
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.connect.tunnel import ConnectTalk, Tunnel
 from crawler.fetch.http11.connection import Carrier, Connection
 from crawler.fetch.http11.envelope import Envelope, Key
 from crawler.fetch.http11.pool import Pool
 from crawler.fetch.http11.tls import Context, TLSLayer
+
+if TYPE_CHECKING:
+    from crawler.fetch.connect.tunnel import Tunnel
 
 _SOCKETS: Final = frozenset(("ws", "wss"))
 _SECURE: Final = frozenset(("https", "wss"))
@@ -94,7 +96,8 @@ class Endpoint:
         self._plain = plain
 
     def connect(self, envelope: Envelope) -> Deferred[Carrier]:
-        scheme, host, port, public_only, proxy = envelope.key
+        key = envelope.key
+        scheme, host, port, public_only, proxy = key.scheme, key.host, key.port, key.public_only, key.proxy
         if public_only and port in BAD_PORTS:
             words = f"port {port} is blocked for discovered URLs (--allow-private opens it)"
             return fail(CodedError("address_blocked", words))
@@ -131,7 +134,7 @@ class Endpoint:
 
     def _allowed(self, addresses: Addresses, key: Key) -> Addresses:
         """Those of the addresses that a request may go to. Raises CodedError `address_blocked` if there is none."""
-        _, host, port, public_only, _ = key
+        host, port, public_only = key.host, key.port, key.public_only
         if port in self._own_ports and any(map(forbidden, addresses)):
             raise CodedError("address_blocked", f"{host}:{port} is a monitor of this run")
         excepted = self._may_be_private(host, port, addresses)
@@ -143,8 +146,9 @@ class Endpoint:
         return addresses
 
     def _attempt(self, address: str, envelope: Envelope) -> Deferred[tuple[str, Protocol, Connection]]:
-        scheme, host, port, _, proxy = envelope.key
-        connection = self._connection(Key(scheme, host, port, forbidden(address) is None, proxy))
+        key = envelope.key
+        scheme, port = key.scheme, key.port
+        connection = self._connection(replace(key, public_only=forbidden(address) is None))
         connection.remote_ip = address
         wire: Protocol = connection
         if scheme in _SECURE:
@@ -175,7 +179,7 @@ class Endpoint:
         return TLSLayer(connection, http2.context, key.host, carrier, port=key.port)
 
     def _connection(self, key: Key) -> Connection:
-        if key[0] not in _SOCKETS:
+        if key.scheme not in _SOCKETS:
             return self._plain(key, self._pool, self._clock.seconds)
         from crawler.fetch.http11.websocket import WebSocket  # most runs have none
 
@@ -218,6 +222,8 @@ class Endpoint:
 
     def _through(self, host: str, proxy: Proxy, envelope: Envelope) -> Deferred[Carrier]:
         """Connect to the proxy, and through it to the server. `host` is what it is told, a name or an address."""
+        from crawler.fetch.connect.socks import socks_missing  # most runs have no proxy
+
         if not proxy.takes_urls and (missing := socks_missing()):
             raise missing
         trace = envelope.trace
@@ -244,6 +250,9 @@ class Endpoint:
         if key.scheme in _SECURE:
             wire = inner = self._tls_layer(connection)
         if key.scheme != "http" or not proxy.takes_urls:
+            from crawler.fetch.connect.socks import SocksTalk
+            from crawler.fetch.connect.tunnel import ConnectTalk, Tunnel
+
             talk = (ConnectTalk if proxy.takes_urls else SocksTalk)(proxy, host, key.port)
             wire = tunnel = Tunnel(wire, talk, proxy)
         if proxy.scheme == "https":

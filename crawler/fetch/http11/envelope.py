@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from http.cookiejar import Cookie
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+import msgspec
 from treq.cookies import IndexableCookieJar
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
@@ -18,7 +19,7 @@ from crawler.errors import CodedError
 from crawler.fetch.connect.proxy import Proxy
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True, gc=False):
     """What a connection must match to carry a request; connections of different keys never mix.
 
     `public_only` forbids addresses that are not public; in the key of a connection it says whether its address is

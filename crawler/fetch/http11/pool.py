@@ -69,10 +69,12 @@ class Pool:
         return shared[0]
 
     def released(self, connection: Carrier) -> None:
-        idle = [connection] if connection.shared else self._idle.setdefault(connection.key, [])
-        connection.idle_since = self._clock.seconds()
-        if not connection.shared:
+        if connection.shared:
+            idle = [connection]
+        else:
+            idle = self._idle.setdefault(connection.key, [])
             idle.append(connection)
+        connection.idle_since = self._clock.seconds()
         self._oldest_first[connection] = None
         if self._closed or len(idle) > self._idle_per_key:
             idle[0].abort()

@@ -15,7 +15,6 @@ from crawler.config.kinds import shown
 from crawler.config.options.cookies import SESSION, file_of
 from crawler.fetch.cookies.jar import Jar
 from crawler.fetch.cookies.keeping import Cookies, Keep
-from crawler.fetch.cookies.netscape import MAX_FILE, read, write
 from crawler.files import check_place, coded, is_stream, open_plain, put
 from crawler.models import Cookie
 from crawler.run.access.logins import revealed
@@ -88,6 +87,8 @@ class KeptCookies:
         taken, self._taken = self._taken, None
         if taken is None:
             return
+        from crawler.fetch.cookies.netscape import write  # only for who has a file of them
+
         began, now = self._clock(), self._wall()
         data = write(cookie for cookie in taken if cookie.expires is None or cookie.expires > now)
         for path, place in self._places.items():
@@ -105,6 +106,8 @@ class KeptCookies:
         self.write()
 
     def _read(self, path: str, label: str, *, if_there: bool) -> None:
+        from crawler.fetch.cookies.netscape import MAX_FILE, read
+
         try:
             with open_plain(path, links=label != "--job") as file:
                 data = file.read(MAX_FILE + 1) or b""

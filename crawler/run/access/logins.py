@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
@@ -14,7 +15,9 @@ from crawler.config.hosts import Hosts
 from crawler.config.secrets import Secret
 from crawler.fetch.auth.credentials import Login
 from crawler.fetch.auth.logins import Logins
-from crawler.fetch.auth.netrc import Netrc
+
+if TYPE_CHECKING:
+    from crawler.fetch.auth.netrc import Netrc
 
 _log = Logger()
 
@@ -64,6 +67,8 @@ def _netrc(config: Config) -> Netrc | None:
             path = "~/_netrc"
     if path is None:
         return None
+    from crawler.fetch.auth.netrc import Netrc
+
     try:
         netrc = Netrc.read(path)
     except ValueError as error:

@@ -9,10 +9,10 @@ from typing import Final
 from crawler.config.config import Config, ConfigError
 from crawler.config.hosts import Hosts
 from crawler.config.kinds import shown
+from crawler.errors import CodedError
 from crawler.fetch.connect.bypass import Bypass
 from crawler.fetch.connect.proxy import DIRECT, Proxy, parse_proxy
 from crawler.fetch.connect.routes import Proxies, Routes, bypass_of, from_environment
-from crawler.fetch.connect.socks import socks_missing
 
 _LONGEST: Final = 16 << 20
 _SCHEMES: Final = ("http", "https", "ws", "wss")
@@ -61,7 +61,7 @@ def make_routing(
         by_scheme = {scheme: group(proxy) for scheme, (_, proxy) in found.items()}
         variables = {name: str(proxy) for name, proxy in found.values()}
     socks = any(not proxy.takes_urls for proxies in by_scheme.values() for proxy in proxies.all)
-    if socks and (missing := socks_missing()):
+    if socks and (missing := _socks_missing()):
         raise ConfigError(missing.message + (" (--noproxy '*' goes straight)" if variables else ""))
     said = hosts is not None and any(table.settings.proxy is not None for table in config.hosts)
     if not by_scheme and not said:
@@ -94,3 +94,9 @@ def _read(path: str) -> list[Proxy]:
     if not proxies:
         raise ConfigError(f"--proxy-file: {shown(path)} names no proxy")
     return proxies
+
+
+def _socks_missing() -> CodedError | None:
+    from crawler.fetch.connect.socks import socks_missing  # only who has such a proxy waits for this
+
+    return socks_missing()

@@ -8,6 +8,7 @@ from typing import Any
 
 import trustme
 from http11_fakes import FIN, KEY, RST, Attempt, Body, FakeDial, FakeResolver, FakeTransport, envelope, lost
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.task import Clock
@@ -107,7 +108,7 @@ class RequestTests(AgentCase):
         """A connection made under one address policy never carries the requests of another."""
         self.idle()
         self.resolver.names["a.example"] = ["8.8.8.8"]
-        self.request(key=KEY._replace(public_only=True))
+        self.request(key=replace(KEY, public_only=True))
         self.assertEqual(len(self.dial.attempts), 2)
 
     def test_failure(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import replace as replaced
 
 from http11_fakes import FIN, KEY, Exchange, FakeTransport, connected, lost
+from msgspec.structs import replace
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -64,24 +65,24 @@ class PoolTests(SynchronousTestCase):
         """Scheme, host, port, the address policy and the proxy must all be the same."""
         proxy = Proxy("http", "proxy.example", 3128, b"user", b"word")
         self.idle()
-        _, proxied = self.idle(KEY._replace(proxy=proxy))
+        _, proxied = self.idle(replace(KEY, proxy=proxy))
         for change in (
             {"scheme": "https"}, {"host": "b.example"}, {"port": 81}, {"public_only": True},
-            {"proxy": replace(proxy, port=81)}, {"proxy": replace(proxy, scheme="https")},
-            {"proxy": replace(proxy, user=b"other")}, {"proxy": replace(proxy, password=b"other")},
+            {"proxy": replaced(proxy, port=81)}, {"proxy": replaced(proxy, scheme="https")},
+            {"proxy": replaced(proxy, user=b"other")}, {"proxy": replaced(proxy, password=b"other")},
         ):  # fmt: skip
-            self.assertIsNone(self.take(KEY._replace(**change)), change)
-        self.assertIsNone(self.take(KEY._replace(public_only=True, proxy=proxy)))
-        taken = self.take(KEY._replace(proxy=replace(proxy)))
+            self.assertIsNone(self.take(replace(KEY, **change)), change)
+        self.assertIsNone(self.take(replace(KEY, public_only=True, proxy=proxy)))
+        taken = self.take(replace(KEY, proxy=replaced(proxy)))
         assert taken is not None
         self.assertIs(taken.transport, proxied)
 
     def test_a_public_connection_serves_both(self) -> None:
         """Whoever may go anywhere takes a connection to a public address, too, of the same proxy."""
         proxy = Proxy("http", "proxy.example", 3128)
-        self.idle(KEY._replace(public_only=True, proxy=proxy))
+        self.idle(replace(KEY, public_only=True, proxy=proxy))
         self.assertIsNone(self.take())
-        self.assertIsNotNone(self.take(KEY._replace(proxy=proxy)))
+        self.assertIsNotNone(self.take(replace(KEY, proxy=proxy)))
 
     # Caps.
 
@@ -101,7 +102,7 @@ class PoolTests(SynchronousTestCase):
         self.pool = Pool(self.clock)
         proxy, other = Proxy("http", "proxy.example", 3128), Proxy("http", "other.example", 3128)
         _, stays = self.idle()
-        _, stays_too = self.idle(KEY._replace(proxy=other))
+        _, stays_too = self.idle(replace(KEY, proxy=other))
         keys = [Key("https", f"{number}.example", 443, False, proxy) for number in range(IDLE_PER_PROXY + 2)]
         transports = [self.idle(key)[1] for key in keys]
         self.assertEqual([transport.aborted for transport in transports], [True] * 2 + [False] * IDLE_PER_PROXY)

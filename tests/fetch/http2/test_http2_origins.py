@@ -6,6 +6,7 @@ from typing import Any
 
 from http2_server import KEY
 from http11_fakes import connected, envelope, outcome_of
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -126,30 +127,30 @@ class FirstAloneTests(OriginsCase):
 
     def test_origins_are_apart(self) -> None:
         """So are requests that must go to a public address, and those that need not."""
-        for key in (KEY, KEY._replace(host="b.example"), KEY._replace(port=8443), KEY._replace(public_only=True)):
+        for key in (KEY, replace(KEY, host="b.example"), replace(KEY, port=8443), replace(KEY, public_only=True)):
             self.connect(2, key)
         self.assertEqual(len(self.endpoint.dials), 4)
 
     def test_a_public_one_serves_both(self) -> None:
         """As in the pool: what may go anywhere may go to a public address."""
-        connection = self.shared(KEY._replace(public_only=True))
+        connection = self.shared(replace(KEY, public_only=True))
         self.assertEqual(self.connect(), [[connection]])
 
     def test_a_server_that_wants_http11(self) -> None:
         """It is offered nothing else from then on, and nobody waits for it."""
         self.origins.refuse(KEY)
         self.assertFalse(self.origins.may_serve(KEY))
-        self.assertTrue(self.origins.may_serve(KEY._replace(host="b.example")))
+        self.assertTrue(self.origins.may_serve(replace(KEY, host="b.example")))
         self.connect(3)
         self.assertEqual(len(self.endpoint.dials), 3)
 
     def test_origins_are_forgotten(self) -> None:
         """Memory does not grow with the hosts that were ever visited."""
         for number in range(KNOWN + 100):
-            self.origins.refuse(KEY._replace(port=number))
+            self.origins.refuse(replace(KEY, port=number))
         self.assertEqual(len(self.origins._refused), KNOWN)
         self.assertEqual(len(self.origins._speaks), KNOWN)
-        self.assertFalse(self.origins.may_serve(KEY._replace(port=KNOWN)))
+        self.assertFalse(self.origins.may_serve(replace(KEY, port=KNOWN)))
 
 
 class PoolTests(OriginsCase):
@@ -158,7 +159,7 @@ class PoolTests(OriginsCase):
         connection = self.shared()
         self.assertIs(self.pool.take(KEY), connection)
         self.assertIs(self.pool.take(KEY), connection)
-        self.assertIsNone(self.pool.take(KEY._replace(public_only=True)))
+        self.assertIsNone(self.pool.take(replace(KEY, public_only=True)))
         self.pool.released(connection)
         self.assertEqual(repr(self.pool), "<Pool 1 open, 1 idle>")
         self.assertIs(self.pool.take(KEY), connection)
