@@ -288,7 +288,7 @@ class Options(TypedDict, total=False):
     overwrite_output: str | PathLike[str] | Iterable[str | PathLike[str]]
     """As output, replacing FILE. Takes a file or -; or several."""
     fields: str | Iterable[str]
-    """Write only these fields of the record, in this order: url,status,data.price,data.tags[0],. Takes the name of a
+    """Write only these fields of the record, in this order: url,status,data.price,data.tags[0],... Takes the name of a
     field; or several.
     """
     template: str | None

@@ -70,7 +70,7 @@ def explained(option: Option) -> str:
         parts.append(f"Takes {kind.expected}")
     if option.default not in (None, (), False):
         parts.append(f"Default: {kind.show(option.default)}")
-    return "".join(f"{part.rstrip('.')}. " for part in parts).rstrip()
+    return "".join(f"{part} " if part.endswith(".") else f"{part}. " for part in parts).rstrip()
 
 
 def docstring(text: str) -> list[str]:
