@@ -14,7 +14,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IAddress
@@ -28,6 +28,7 @@ from crawler.monitor.guard import Strangers
 from crawler.monitor.units import amount, duration, rate, size
 from crawler.printable import json_bytes, printable
 from crawler.sinks.human import format_line
+from crawler.stats.newest import Kind, Newest, Of
 
 MAX_CLIENTS: Final = 16
 MAX_LINE: Final = 8_192
@@ -37,6 +38,8 @@ _SECONDS: Final = Seconds(0.0, 86_400.0)
 HELP: Final = {
     "status": "how the run stands",
     "hosts [N]": "the N hosts with most left to do, and what binds each (default: 20)",
+    "newest KEY": "the newest URLs of 404, 4xx, an error's code, failed, http-errors, HOST:PORT",
+    "why URL": "where a URL is now, and what decides of it",
     "pause": "start nothing new; what is in the air goes on",
     "resume": "go on",
     "concurrency N": "fetch N URLs at once",
@@ -68,6 +71,7 @@ class Console(Factory):
         self._control = control
         self._token = token
         self._wall = wall
+        self.newest = Newest(wall)
         self._clients: set[_Client] = set()
         self._strangers = Strangers(reactor, lambda client: client.transport.abortConnection(), most=MAX_CLIENTS)
         self._known = 0
@@ -103,6 +107,7 @@ class Console(Factory):
     # The sink.
 
     def write(self, record: Record, response: Response | None, sequence: int) -> None:  # noqa: ARG002
+        self.newest.add(record)
         watchers = [client for client in self._clients if client.watching]
         if not watchers:
             return
@@ -231,6 +236,11 @@ class _Client(LineOnlyReceiver):
                 return _hosts(control, 20)
             case ["hosts", number]:
                 return _hosts(control, _whole(number))
+            case ["newest", key]:
+                return _newest(self._console.newest, key)
+            case ["why", url]:
+                ended = bool(self._console.newest.of_url(url))
+                return [printable(f"{about + ':':<13}{words}") for about, words in control.why(url, ended=ended)]
             case ["pause"]:
                 control.pause()
             case ["resume"]:
@@ -284,6 +294,24 @@ def _hosts(control: Control, number: int) -> list[str]:
         doing = f"{view.queued:>9,} queued {view.in_flight:>4} of {view.limit} in flight {view.delay:>7g} s"
         lines.append(f"{printable(view.key, 60):<40} {doing}  {view.binding or 'ready'}")
     return lines
+
+
+def _newest(newest: Newest, key: str) -> list[str]:
+    """The newest that a word may mean, the newest last."""
+    outcome = {"http-errors": "http_error"}.get(key, key)
+    of: Of = "code"
+    if len(key) == 3 and key.isdigit():
+        of = "status"
+    elif key.endswith("xx"):
+        of, key = "class", key[:1]
+    elif ":" in key:
+        of = "host"
+    elif outcome in get_args(Kind):
+        of, key = "outcome", outcome
+    return [
+        printable(f"{seen.error or seen.status:<20} {seen.url}" + (f"  from {seen.via}" if seen.via else ""))
+        for seen in newest.of(of, key)
+    ]
 
 
 def _whole(text: str) -> int:

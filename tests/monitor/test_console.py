@@ -18,7 +18,7 @@ from twisted.internet.testing import StringTransport
 
 from crawler.cli.attach import talk
 from crawler.config.config import ConfigError
-from crawler.models import Input, Record
+from crawler.models import ErrorInfo, Input, Record
 from crawler.monitor.console import HELP, MAX_CLIENTS, Console
 from crawler.monitor.guard import STRANGER_SECONDS
 from crawler.monitor.listening import listen, needs_token
@@ -81,6 +81,42 @@ class TestVerbs:
         line, last = session.ask("hosts 5")
         assert line.split() == ["a.example:80", "28", "queued", "2", "of", "2", "in", "flight", "0", "s", "per_host"]
         assert last == "ok"
+
+    @pytest.mark.parametrize(
+        ("key", "urls"),
+        [
+            ("404", ["http://a.example/1"]),
+            ("4xx", ["http://a.example/1"]),
+            ("http-errors", ["http://a.example/1"]),
+            ("failed", ["http://b.example/2"]),
+            ("dns_nodata", ["http://b.example/2"]),
+            ("a.example:80", ["http://a.example/0", "http://a.example/1"]),
+            ("nothing", []),
+        ],
+    )
+    def test_newest(self, key, urls):
+        """What is behind a number, the newest last: how each ended, and who links to it."""
+        console = Console(lambda: self, reactor=Clock())  # any control: it is not asked
+        session = Session(console)
+        console.write(record(url="http://a.example/0"), None, 0)
+        console.write(record(url="http://a.example/1", status=404, input=Input(parent="http://a.example/0")), None, 1)
+        error = ErrorInfo("dns_nodata", "dns", False, "no address")
+        console.write(record(url="http://b.example/2", status=None, outcome="failed", error=error), None, 2)
+        *lines, last = session.ask(f"newest {key}")
+        assert [line.split()[1] for line in lines] == urls
+        assert last == "ok"
+        if key == "404":
+            assert lines[0].split() == ["404", "http://a.example/1", "from", "http://a.example/0"]
+
+    def test_why(self, going):
+        """Where a URL is, and what decides of it; what is none is told so."""
+        _, session = going(6, concurrency=2)
+        assert session.ask("why http://a.example/3") == [
+            "State:       queued: 1 of its host go before it",
+            "robots.txt:  not obeyed",
+            "ok",
+        ]
+        assert session.ask("why nonsense")[0].startswith("error: url_invalid")
 
     def test_steering(self, going):
         """Every verb does to the run what it says."""
