@@ -3,4 +3,4 @@
 Imports run, report and what lies below; the command line imports it.
 """
 
-__all__ = ["files", "formats", "gathering", "telling"]
+__all__ = ["files", "findings", "formats", "gathering", "telling"]

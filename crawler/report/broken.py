@@ -120,11 +120,19 @@ def _chapter(title: str, findings: Sequence[Finding]) -> str:
     return html
 
 
-def _by_place(findings: Iterable[Finding]) -> Iterator[tuple[str, int, int, str, str, str, str]]:
+def _by_place(findings: Iterable[Finding]) -> Iterator[tuple[str, int | None, int | None, str, str, str, str]]:
     every = [(place, finding) for finding in findings for place in finding.places]
     every.sort(key=lambda one: (one[0].page, one[0].line, one[0].column))
     for place, finding in every:
-        yield place.page, place.line, place.column, place.element, place.text, _answer(finding), finding.url
+        yield (
+            place.page,
+            place.line or None,
+            place.column or None,
+            place.element,
+            place.text,
+            _answer(finding),
+            finding.url,
+        )
 
 
 def _answer(finding: Finding) -> str:
@@ -136,7 +144,8 @@ def _answer(finding: Finding) -> str:
 
 def _where(place: Place) -> str:
     element = f"<{place.element}>" if place.element else ""
-    return " ".join(filter(None, (f"{place.line}:{place.column}", element, place.text)))
+    position = f"{place.line}:{place.column}" if place.line else ""  # a sitemap's, a redirect's: it has no lines
+    return " ".join(filter(None, (position, element, place.text)))
 
 
 # Of a crawl that did not check.

@@ -193,6 +193,19 @@ def test_several_folders(docs: Path, tmp_path: Path) -> None:
     assert said(tmp_path, "docs", "other") == {"docs/b.html": "file_missing", "other/a.html": "file_missing"}
 
 
+def test_a_page_with_every_place(docs: Path, tmp_path: Path) -> None:
+    """--report writes one, beside what is said; it replaces what is there."""
+    write(docs, {"a.html": '<a href="gone.html">here</a>', "b.html": '<p>\n<a href="gone.html">there</a>'})
+    page = tmp_path / "links.html"
+    page.write_text("old")
+    assert main(["check", "docs", "-q", "--report", str(page)]) == 3
+    html = page.read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+    assert "1 link broken, in 2 places on 2 pages" in html
+    assert "docs/b.html" in html and "2:10 &lt;a&gt; there" in html
+    assert main(["check", "docs", "-q", "--report", str(tmp_path / "nowhere" / "x.html")]) == 5
+
+
 def test_people_see_the_line(docs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(docs, {"a.md": "# A\n\nSee [the guide](gide.md) first.\n"})
     assert main(["check", "docs", "-q"]) == 3

@@ -49,7 +49,10 @@ def page(name: str = "run.html") -> str:
 
 
 def told(html: str) -> str:
-    """A page without what differs between two about the same records: its name, and when it was made."""
+    """A page without what differs between two about the same records: its name, when it was made, and what else the
+    run wrote, which records do not tell.
+    """
+    html = re.sub(r'<section id="files".*?</section>\n|<a href="#files">.*?</a>', "", html, flags=re.DOTALL)
     return re.sub(r"<title>.*?</title>|<h1>.*?</h1>|<footer>.*?</footer>", "", html, flags=re.DOTALL)
 
 

@@ -12,6 +12,7 @@ from crawler.cli.answers import complain, put
 from crawler.config.config import Config, ConfigError, Settings
 
 if TYPE_CHECKING:
+    from crawler.check.findings import Finding
     from crawler.check.gathering import Check
     from crawler.check.telling import Target
 
@@ -61,14 +62,21 @@ def check(settings: Settings) -> int:
 def _for_runs(config: Config) -> Config:
     """What the first run is to do: write no records, and make some of all that is left out."""
     kept_for = _DAY if config.cache is not None and config.cache_for is None else config.cache_for
-    return replace(config, output=(), overwrite_output=(), accept=(), skipped=True, no_headers=True, cache_for=kept_for)
+    return replace(
+        config,
+        output=(),
+        overwrite_output=(),
+        report=None,
+        accept=(),
+        skipped=True,
+        no_headers=True,
+        cache_for=kept_for,
+    )
 
 
 def _for_second(config: Config) -> Config:
     """The same for the second, which is no part of the job, and leaves nothing."""
-    return replace(
-        _for_runs(config), job=None, max_pages=None, stats=None, report=None, dashboard=None, console=None, metrics=None
-    )
+    return replace(_for_runs(config), job=None, max_pages=None, stats=None, dashboard=None, console=None, metrics=None)
 
 
 def _told(settings: Settings, checked: Check, files: Sequence[Target], seconds: float) -> int:
@@ -82,7 +90,24 @@ def _told(settings: Settings, checked: Check, files: Sequence[Target], seconds: 
     config = settings.config
     findings = checked.findings()
     report = Report(findings, checked.summary(findings, seconds), line_of=FileLines(), strict=config.strict)
+    if config.report is not None:
+        _write_page(config.report, config, findings)
     code = tell(report, config.format, files, put, console=Console(), quiet=config.quiet)
     if code:
         return code
     return BROKEN if any(map(report.fails, findings)) else 0
+
+
+def _write_page(path: str, config: Config, findings: Sequence[Finding]) -> None:
+    """The page of --report: every link that is to be mended, and every place that has it."""
+    from crawler.files import coded
+    from crawler.files import replace as put_file
+    from crawler.redaction import redact
+    from crawler.report.page import checked as drawn
+
+    name = ", ".join(map(redact, config.inputs))
+    html = drawn(name, findings, now=time.time()).encode("utf-8", "backslashreplace")
+    try:
+        put_file(path, html)
+    except OSError as error:
+        raise coded(error, path) from error
