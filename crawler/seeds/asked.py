@@ -103,7 +103,7 @@ class Request:
             raise TypeError(f"callback: {shown(callback)} is not a function")
         values = {
             "url": _url(url) if params is None else _with_params(_url(url), params),
-            "method": _method(method) if method is not None else "GET" if body is None else "POST",
+            "method": _method(method, body) if method is not None else "GET" if body is None else "POST",
             "headers": _headers(headers),
             "body": body,
             "content_type": content_type,
@@ -225,17 +225,17 @@ def not_a_url(value: object) -> str:
     return f"a URL must be a str, not {name} (write str(url))"
 
 
-def _method(method: object) -> str:
+def _method(method: object, body: Body | None) -> str:
     if not isinstance(method, str):
         raise TypeError(f"method: {shown(method)} is not a str")
     if _METHOD.fullmatch(method) is None:
         raise ValueError(f"method: {shown(method)} is not a method (GET, POST, PUT ...)")
-    if method.upper() in {"CONNECT", "TRACE"}:
-        raise ValueError(f"method: {method.upper()} is not for fetching (GET, POST, PUT ...)")
-    return method.upper() if method.upper() in _USUAL else method  # RFC 9110: case counts, and nobody means "post"
+    if (verb := method.upper()) == "CONNECT" or (verb == "TRACE" and body is not None):  # RFC 9110 section 9.3.8
+        raise ValueError(f"method: {verb} is not for fetching{' with a body' if body else ''} (GET, POST, PUT ...)")
+    return verb if verb in _USUAL else method  # RFC 9110: case counts, and nobody means "post"
 
 
-_USUAL: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_USUAL: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"))
 _KIND: Final = Header()
 
 

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Request
+from crawler.config.options.request import Method
 from crawler.models import Ask, FileBody, FormBody, Input, Part
+from crawler.seeds.asked import of_object
 from crawler.seeds.inputs import BadLine, Seed, from_iterable, read
 from crawler.seeds.seed import TEXT_LIMIT
 from crawler.urls import parse
@@ -104,6 +106,13 @@ class TestValue:
         assert one == other == copy.copy(one) == pickle.loads(pickle.dumps(one))
         assert len({one, other, Request(URL, json={"a": 2})}) == 2
 
+    def test_every_method_of_the_command_line(self):
+        """What -X takes a line of JSON Lines takes as well, and a Request; however it is written."""
+        for method in Method().values:
+            assert Request(URL, method=method.lower()).method == method
+            assert of_object(URL, {"method": method}).method == method
+        assert Request(URL, method="M-SEARCH").method == "M-SEARCH"
+
     def test_repr_has_no_secrets(self):
         """Neither what stands before the host, nor the values of headers, nor the body."""
         request = Request(
@@ -124,6 +133,7 @@ class TestValue:
             ({"method": "GE T"}, r"method: 'GE T' is not a method"),
             ({"method": 5}, r"method: 5 is not a str"),
             ({"method": "CONNECT"}, r"method: CONNECT is not for fetching"),
+            ({"method": "trace", "data": "x"}, r"method: TRACE is not for fetching with a body"),
             ({"headers": "A: b"}, r"headers: str is neither a mapping nor \(name, value\) pairs"),
             ({"headers": {"A b": "c"}}, r"headers: 'A b' is not the name of a header"),
             ({"headers": {"A": 5}}, r"headers: 'A' is of int"),
