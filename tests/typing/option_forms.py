@@ -53,7 +53,7 @@ FORMS: list[Options] = [
     {"pinnedpubkey": "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
     {"pinnedpubkey": ("example.com=sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",)},
     {"accept": ["image/*", "text/html"]},
-    {"recursive": True, "accept_status": "200..=299,403"},
+    {"recursive": True, "base": "https://example.com/docs/", "accept_status": "200..=299,403"},
     {"recursive": True, "accept_status": ["403", "500.."]},
     {"recursive": True, "sitemap": ["https://a.example/s"]},
     # headers
