@@ -71,8 +71,7 @@ class Guard:
         """Why nobody shall have an answer to this; None when they may, with a token or without."""
         hosts = self._hosts
         if self._takes_address:
-            local: Any = request.getHost()
-            hosts |= {f"{Place(local.host, 0)}".removesuffix(":0") + self._port}
+            hosts |= {f"{Place(_address(request), 0)}".removesuffix(":0") + self._port}
         if _header(request, b"host").lower() not in hosts:
             return Refusal(FORBIDDEN, "the Host header does not name this port of this machine")
         origin = _header(request, b"origin").lower()
@@ -87,6 +86,13 @@ class Guard:
             return False
         recognise(request)
         return True
+
+
+def _address(request: Request) -> str:
+    """The one that was connected to, as people write it: a port on "::" takes IPv4, too, as ::ffff:192.0.2.7."""
+    local: Any = request.getHost()
+    mapped = ipaddress.IPv6Address(local.host).ipv4_mapped if ":" in local.host else None
+    return str(mapped or local.host)
 
 
 def _header(request: Request, name: bytes) -> str:

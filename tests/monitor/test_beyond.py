@@ -22,8 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from twisted.internet.address import IPv6Address
+from twisted.web.server import Request
+from twisted.web.test.requesthelper import DummyChannel
 
 from crawler.config.config import Config, ConfigError
+from crawler.config.options.monitor import Place
+from crawler.monitor.guard import Guard
 from crawler.monitor.listening import open_beyond
 
 ROOT = Path(__file__).parents[2]
@@ -255,3 +260,21 @@ def test_certificates_that_cannot_be_used(tmp_path):
     ):
         with pytest.raises(ConfigError, match=words):
             open_beyond("0.0.0.0", *asked, [])
+
+
+@pytest.mark.parametrize(
+    ("connected", "host", "is_refused"),
+    [
+        ("192.0.2.7", "192.0.2.7:9000", False),
+        ("::ffff:192.0.2.7", "192.0.2.7:9000", False),
+        ("2001:db8::7", "[2001:db8::7]:9000", False),
+        ("::ffff:192.0.2.7", "192.0.2.8:9000", True),
+    ],
+)
+def test_the_address_that_was_connected_to(connected: str, host: str, *, is_refused: bool) -> None:
+    """A port on "::" takes IPv4, too: then the system has the address in IPv6, and people type it as it is."""
+    request = Request(DummyChannel(), False)
+    request.host = IPv6Address("TCP", connected, 9000)
+    request.requestHeaders.addRawHeader(b"host", host.encode())
+    guard = Guard(Place("::", 9000), "token", names=[NAME])
+    assert (guard.refusal(request) is not None) == is_refused
