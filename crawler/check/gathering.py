@@ -37,6 +37,7 @@ _MIXED: Final = {
     "form": ("mixed_content", "a form on a page of https is sent by http: browsers warn"),
 }
 _BLOCKED: Final = ("mixed_content", "a page of https loads this by http: browsers block it")
+_MIXES: Final = frozenset((_BLOCKED[0], *(code for code, _ in _MIXED.values())))
 
 
 class _Judged(NamedTuple):
@@ -115,12 +116,15 @@ class Check:
 
     def summary(self, findings: Iterable[Finding], seconds: float) -> Summary:
         counts: dict[Verdict, int] = {"broken": 0, "unsure": 0, "excluded": 0, "warning": 0}
+        mixed = set()
         for finding in findings:
             counts[finding.verdict] += 1
-        bad = sum(judged.judgement.verdict != "ok" for judged in self._bad.values())
+            if finding.code in _MIXES and (key := key_of(finding.url)) not in self._bad:
+                mixed.add(key)
+        good = sum(number for url, number in self.kept.links() if url not in self._bad)
         return Summary(
             pages=self._pages,
-            ok=max(0, self.kept.links() - bad),
+            ok=max(0, good - len(self._missing) - len(mixed)),
             broken=counts["broken"],
             unsure=counts["unsure"],
             excluded=counts["excluded"],

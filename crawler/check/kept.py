@@ -157,10 +157,9 @@ class Kept:
         database.execute("COMMIT")
         return count
 
-    def links(self) -> int:
-        """How many URLs are linked to, with each of their fragments."""
-        count: int = self._database.execute("SELECT count(*) FROM wanted").fetchone()[0]
-        return count
+    def links(self) -> Iterator[tuple[str, int]]:
+        """The URLs that are linked to, and with how many fragments each; none is one, too."""
+        yield from self._database.execute("SELECT url, count(*) FROM wanted GROUP BY url")
 
     def answers(self) -> Iterator[tuple[str, Answer]]:
         """Of all that is linked to, in the order of the URLs; of what was not asked an empty one."""

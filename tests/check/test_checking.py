@@ -52,6 +52,21 @@ def test_what_leaves_the_site_is_asked_once_with_head_and_not_followed(tmp_path:
     assert sorted(site.asked) == ["GET /", "GET /b", "GET /d.css", "HEAD /a", "HEAD /c.png", "HEAD /e.png"]
 
 
+def test_a_link_counts_once_and_as_one_thing(tmp_path: Path) -> None:
+    """A URL that is broken is so with all its fragments; one that lacks a fragment is good without it."""
+    hrefs = ("/gone#a", "/gone#b", "/b", "/b#there", "/b#x", "/b#y", "/moved", "/moved")
+    pages = {
+        "/": "".join(f'<a href="{href}">x</a>' for href in hrefs),
+        "/b": "<p id=there>",
+        "/moved": Page(status=301, to="/b"),
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url())
+    assert sorted(checked.said(site)) == ["/b#x", "/b#y", "/gone", "/moved"]
+    counts = {name: checked.summary[name] for name in ("ok", "broken", "unsure", "excluded", "warning", "links")}
+    assert counts == {"ok": 3, "broken": 3, "unsure": 0, "excluded": 0, "warning": 1, "links": 7}  # ok: /, /b, /b#there
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
 def test_where_head_is_refused_get_is_asked(tmp_path: Path, status: int) -> None:
     pages = {
