@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from crawler.monitor.units import amount
+from crawler.redaction import discreet, redact
 from crawler.report.counts.aggregate import Aggregate
 from crawler.report.grid import Field, grid
 from crawler.report.markup import note, text
@@ -103,11 +104,11 @@ def _chapter(title: str, findings: Sequence[Finding]) -> str:
     rows = (
         (
             _answer(finding),
-            finding.url,
-            finding.message,
-            *((finding.target,) if leads else ()),
+            redact(finding.url),
+            discreet(finding.message),
+            *((finding.target and redact(finding.target),) if leads else ()),
             len(finding.places),
-            [(place.page, _where(place)) for place in finding.places],
+            [(redact(place.page), _where(place)) for place in finding.places],
         )
         for finding in findings
     )
@@ -125,13 +126,13 @@ def _by_place(findings: Iterable[Finding]) -> Iterator[tuple[str, int | None, in
     every.sort(key=lambda one: (one[0].page, one[0].line, one[0].column))
     for place, finding in every:
         yield (
-            place.page,
+            redact(place.page),
             place.line or None,
             place.column or None,
             place.element,
-            place.text,
+            discreet(place.text),
             _answer(finding),
-            finding.url,
+            redact(finding.url),
         )
 
 
@@ -145,7 +146,7 @@ def _answer(finding: Finding) -> str:
 def _where(place: Place) -> str:
     element = f"<{place.element}>" if place.element else ""
     position = f"{place.line}:{place.column}" if place.line else ""  # a sitemap's, a redirect's: it has no lines
-    return " ".join(filter(None, (position, element, place.text)))
+    return " ".join(filter(None, (position, element, discreet(place.text))))
 
 
 # Of a crawl that did not check.

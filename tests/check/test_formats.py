@@ -74,6 +74,16 @@ def test_hostile_text_stays_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_a_password_in_the_text_of_a_link(name: str) -> None:
+    """A page may say a URL, too; a mail address in words stays."""
+    said = "write to bob@x.org, or see https://u:secret@x.org/"
+    finding = Finding("https://x.org/", "broken", [Place("a.html", 1, 1, "a", "href", "x", said)])
+    text = written(name, Report([finding], SUMMARY))
+    assert "secret" not in text
+    assert name in {"github", "markdown"} or "write to bob@x.org, or see https://x.org/" in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_nothing_found(name: str) -> None:
     """A check that finds nothing is a report, too."""
     assert written(name, Report([], Summary(pages=1, ok=1)))

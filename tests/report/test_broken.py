@@ -100,3 +100,12 @@ def test_hostile_findings():
     assert all(node.attributes["href"].startswith(("#", "https://")) for node in tree.css("a"))
     first = embedded(html)[0][0]
     assert first[1] == [f"javascript:{evil}0".replace("\u202e", "\\u202e")]  # in a list: not to be followed
+
+
+def test_passwords_are_left_out():
+    """Wherever they stand in what a page links to, and says."""
+    url = "https://u:secret@a.example"
+    finding = Finding(f"{url}/x", "broken", [place(f"{url}/", text=f"see {url}")], message=url, target=f"{url}/y")
+    html = section([finding])
+    assert "secret" not in html
+    assert f"see {SITE}" in html

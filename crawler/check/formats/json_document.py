@@ -10,7 +10,7 @@ import msgspec
 from crawler.check.findings import Finding
 from crawler.check.formats.report import Report, is_file
 from crawler.printable import json_bytes, printable_lines
-from crawler.redaction import redact, scrub
+from crawler.redaction import discreet, redact, scrub
 
 VERSION: Final = 1
 
@@ -27,8 +27,8 @@ def json_document(report: Report) -> Iterator[str]:
 
 
 def _without_secrets(finding: Finding) -> Finding:
-    written = (finding.url, finding.target or "", *(f"{place.page} {place.reference}" for place in finding.places))
-    if not any("@" in text for text in written):
+    places = (f"{place.page} {place.reference} {place.text}" for place in finding.places)
+    if not any("@" in text for text in (finding.url, finding.target or "", *places)):
         return finding
     return msgspec.structs.replace(
         finding,
@@ -39,6 +39,7 @@ def _without_secrets(finding: Finding) -> Finding:
                 place,
                 page=place.page if is_file(place.page) else redact(place.page),
                 reference=scrub(place.reference),
+                text=discreet(place.text),
             )
             for place in finding.places
         ],

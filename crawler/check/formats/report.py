@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from crawler.check.findings import Finding, Place, Summary
 from crawler.printable import printable
-from crawler.redaction import redact, scrub
+from crawler.redaction import discreet, redact, scrub
 
 LineOf = Callable[[str, int], "str | None"]
 """The line of a page, by its number from 1, where the page is at hand."""
@@ -116,7 +116,7 @@ def words(finding: Finding) -> str:
 
 def markup_of(place: Place) -> str:
     """The link as the page has it, as far as is known without the page: `<a href="x.html">text</a>`."""
-    reference, text = shown_reference(place), printable(place.text)
+    reference, text = shown_reference(place), printable(discreet(place.text))
     if place.element in _IN_MARKDOWN and not place.attribute:
         return _IN_MARKDOWN[place.element].format(text=text, reference=reference)
     if not place.attribute:

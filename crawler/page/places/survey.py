@@ -21,6 +21,7 @@ from crawler.page.offline import css
 from crawler.page.offline.markup import Form, Kind, Piece, pieces
 from crawler.page.offline.text import CONTROL_OR_SPACE, FETCHED, LONGEST, SCHEME, Document, Text, ascii_based
 from crawler.page.places.position import Positions
+from crawler.redaction import discreet, scrub
 from crawler.urls import Url
 
 MOST_LINKS: Final = 200_000
@@ -134,6 +135,11 @@ def is_named(fragment: str, names: Container[str]) -> bool:
     return decoded in names or decoded.lower() == "top"
 
 
+def _without_login(reference: str) -> str:
+    """The reference without a password; what has no authority is left as it is: a mail address, another scheme."""
+    return scrub(reference) if "@" in reference and "//" in reference else reference
+
+
 class _Found(NamedTuple):
     """A reference before its place is known."""
 
@@ -223,8 +229,8 @@ class _Looking:
                     column,
                     found.element.decode("ascii", "replace"),
                     found.attribute.decode("ascii", "replace"),
-                    found.reference[:_SHOWN],
-                    self._shown(found),
+                    _without_login(found.reference)[:_SHOWN],
+                    discreet(self._shown(found)),
                     found.fragment,
                     found.fault,
                 )

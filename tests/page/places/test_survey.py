@@ -55,6 +55,14 @@ def test_places(html: str, found: list[tuple[int, int, str]]) -> None:
     assert places(html) == found
 
 
+def test_passwords_are_not_kept() -> None:
+    """Neither of the reference nor of the text; what has no authority is left whole, for its scheme counts."""
+    hrefs = ("https://u:secret@a.example/x", "//u:secret@a.example/x", "mailto:u@a.example", "skype:u@a.example")
+    found = links("".join(f'<a href="{href}">see {href}</a>' for href in hrefs))
+    assert "secret" not in str(found)
+    assert [link.reference for link in found] == ["https://a.example/x", "//a.example/x", *hrefs[2:]]
+
+
 def test_places_in_other_charsets() -> None:
     page = 'é\n<p>日本<a href="x">'
     assert places(page, charset=None) == [(2, 15, "x")]
