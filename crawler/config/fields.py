@@ -20,7 +20,7 @@ FIELDS: Final = (
     "content_type", "charset", "size_download", "size_body", "truncated", "sha256", "duplicate_of", "redirects",
     "attempts", "remote_ip", "reused", "proxy", "cache", "started", "time_queue", "time_namelookup",
     "time_connect", "time_appconnect", "time_starttransfer", "time_total", "title", "links", "data", "meta",
-    "body", "body_encoding", "body_path",
+    "body", "body_encoding", "body_path", "page",
 )  # fmt: skip
 """The fields of a record. They are told here once more: who completes or refuses a name loads no record for it."""
 

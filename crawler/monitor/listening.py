@@ -7,7 +7,9 @@ from __future__ import annotations
 import socket
 import stat
 import sys
+import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,24 +27,31 @@ _MODE: Final = 0o600
 
 
 class Beyond(NamedTuple):
-    """An address that other machines reach, the TLS of what goes over it, if any, and the names it goes by there."""
+    """An address that other machines reach, the TLS of what goes over it, if any, and the names it goes by there.
+
+    `note` says why others will not take the certificate.
+    """
 
     address: str
     tls: Any = None
     names: Sequence[str] = ()
+    note: str = ""
 
     def takes(self, where: str) -> bool:
         """Whether a monitor that was told to listen there listens here: it names a port alone."""
         return where.isdigit()
 
 
-def open_beyond(address: str, cert: str | None, key: str | None, names: Sequence[str]) -> Beyond:
+def open_beyond(
+    address: str, cert: str | None, key: str | None, names: Sequence[str], *, wall: Callable[[], float] = time.time
+) -> Beyond:
     """Read the certificate and the key, where there are some; the names of the certificate are added to those given.
+    One that is not good now is taken, as a job goes on with it, and noted.
 
     Raises ConfigError.
     """
     named = [*names]
-    tls = None
+    tls, note = None, ""
     if cert is not None:
         from cryptography import x509
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -54,7 +63,16 @@ def open_beyond(address: str, cert: str | None, key: str | None, names: Sequence
             raise ConfigError(f"{option}: {shown(key or cert)} is not the key of {shown(cert)}")
         tls = _Tls(cert, key or cert)
         named += _names_in(chain[0])
-    return Beyond(address, tls, list(dict.fromkeys([*named, socket.gethostname().lower()])))
+        note = _note(cert, chain[0], datetime.fromtimestamp(wall(), UTC))
+    return Beyond(address, tls, list(dict.fromkeys([*named, socket.gethostname().lower()])), note)
+
+
+def _note(cert: str, certificate: Any, now: datetime) -> str:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if begins <= now <= ends:
+        return ""
+    when = f"begins on {begins:%Y-%m-%d}" if now < begins else f"ended on {ends:%Y-%m-%d}"
+    return f"--monitor-cert: {shown(cert)} is not good now, it {when}: browsers warn of it, and Prometheus refuses it."
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -168,7 +168,10 @@ class _Monitors:
             return Beyond(config.monitor_address or "127.0.0.1")
         if config.monitor_plain:
             self._say("Monitors go without TLS: who listens on the network reads the token, and can stop the run.")
-        return open_beyond(config.monitor_address, config.monitor_cert, config.monitor_key, config.monitor_name)
+        beyond = open_beyond(config.monitor_address, config.monitor_cert, config.monitor_key, config.monitor_name)
+        if beyond.note:
+            self._say(beyond.note)
+        return beyond
 
     def _beyond_at(self, where: str) -> Beyond:
         """The same for one that was told to listen there; one that has no names where that is this machine alone."""
@@ -185,6 +188,8 @@ class _Monitors:
         except (CannotListenError, OSError) as error:
             cause = error.socketError if isinstance(error, CannotListenError) else error
             reason = getattr(cause, "strerror", None) or cause
+            if beyond is not None and beyond.takes(where):
+                where = str(Place(beyond.address, int(where)))
             raise ConfigError(f"{option}: cannot listen on {shown(where)}: {reason}") from error
         address = port.getHost()
         if isinstance(address, (IPv4Address, IPv6Address)):

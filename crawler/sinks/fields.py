@@ -97,7 +97,7 @@ def _formatted(value: Any, spec: str) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return format(value, spec)
-        except ValueError:  # of what is inside a field nobody knows that it would be a number
+        except (ValueError, OverflowError):  # what is inside a field may be any number, or none
             return _padded(str(value), spec)
     if not isinstance(value, str):
         return _padded(_written(value), spec)

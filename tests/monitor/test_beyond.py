@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from twisted.internet.address import IPv6Address
 from twisted.web.server import Request
 from twisted.web.test.requesthelper import DummyChannel
 
+from crawler.cli.main import main
 from crawler.config.config import Config, ConfigError
 from crawler.config.options.monitor import Place
 from crawler.monitor.guard import Guard
@@ -194,6 +196,33 @@ def test_without_tls(plain, host, expected):
     )
     assert all(WORDS.match(line).groups()[:2] == ("http", NAME) for line in plain.said[1:])
     assert plain.ask("GET", "/metrics", port=plain.metrics, host=host.format(port=plain.metrics))[0] == expected
+
+
+def test_an_address_of_another_machine(tmp_path, monkeypatch, capfd):
+    """The message has the address, not the port alone."""
+    monkeypatch.chdir(tmp_path)
+    monitors = ["--metrics", "9105", "--monitor-address", "192.0.2.77", "--monitor-plain", "--token-file", "token"]
+    assert main(["http://127.0.0.1:1/", "-o", "out.jsonl", *monitors]) == 2
+    assert "--metrics: cannot listen on '192.0.2.77:9105': " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [("2031-01-01", "ended on 2030-01-01"), ("2019-12-31", "begins on 2020-01-01"), ("2025-01-01", "")],
+)
+def test_a_certificate_that_is_not_good_now(tmp_path, now, words):
+    """It is served, so that a job goes on; a note says who will not take it."""
+    leaf = trustme.CA().issue_cert(
+        "x.example", not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2030, 1, 1, tzinfo=UTC)
+    )
+    path = str(tmp_path / "both")
+    leaf.private_key_and_cert_chain_pem.write_to_path(path)
+    wall = datetime.fromisoformat(f"{now}T00:00Z").timestamp()
+    note = open_beyond("0.0.0.0", path, None, [], wall=lambda: wall).note
+    assert note == (
+        words
+        and f"--monitor-cert: '{path}' is not good now, it {words}: browsers warn of it, and Prometheus refuses it."
+    )
 
 
 CERT, TOKEN_FILE = (

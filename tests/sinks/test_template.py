@@ -16,7 +16,7 @@ RECORD = Record(
     url="http://a.example/x", input=Input(source="urls.txt", line=7), outcome="ok", status=200, time_total=0.12345,
     size_body=1_234_567, warnings=["bad_header", "truncated"], title="\x1b[31mred\nline\u202e \ud800",
     wire_headers={"content-type": ["text/html"], "set-cookie": ["a=1", "b=2"]}, reused=True,
-    data={"price": 12.5, "name": "n", "tags": ["x", 3], "a.b": {"c": [1]}, "no": None},
+    data={"price": 12.5, "name": "n", "tags": ["x", 3], "a.b": {"c": [1]}, "no": None, "big": 10**400},
 )  # fmt: skip
 FAILED = Record(
     url="http://b.example/", input=Input(), outcome="failed", error=ErrorInfo("dns_nxdomain", "dns", False, "no such")
@@ -43,7 +43,8 @@ def line(template: str, record: Record = RECORD) -> str:
         ('{data["a.b"]} {data["a.b"].c[0]}', '{"c":[1]} 1\n'),
         ("{headers.content-type} {headers.set-cookie} {headers.set-cookie[1]}", "text/html a=1, b=2 b=2\n"),
         ("{warnings} {redirects} {error} {error_code} {data.no} {data.none.x}", "bad_header, truncated - - - - -\n"),
-        ("{reused} {truncated}", "true false\n"),
+        ("{reused} {truncated} {page.words}", "true false -\n"),
+        ("{data.big:.1f}", f"{10**400}\n"),
         ("{data.name:.3f}|{data.name:>6d}|{data.no:>4.1f}|", "n|     n|   -|\n"),
         ("{title}", r"\x1b[31mred\x0aline\u202e \ud800" + "\n"),
     ],
@@ -73,6 +74,8 @@ def test_what_failed():
         ("{url:.3f}", "has {url:.3f}: Unknown format code 'f' for object of type 'str'"),
         ("{status:{width}}", "that is no way to format"),
         ("{status:9999999999d}", "that is no way to format"),
+        ("{size_body:c}", "has {size_body:c}: no value is a character ({size_body:d} for a number)"),
+        ("{data.price:>3c}", "({data.price:>3d} for a number)"),
         ("{input_line:.1%} {url:%}", "has {url:%}: Unknown format code '%'"),
         ("status url", "has no field in it"),
         ("", "is not a text with fields in braces"),

@@ -52,6 +52,8 @@ def _check_format(field: str, spec: str) -> None:
     """Raise ValueError where values of the field cannot be formatted so. What is inside a field may be anything."""
     from crawler.models import ErrorInfo, Input, Record
 
+    if spec.endswith("c"):  # a number as a character: a server would choose what acts on a terminal
+        raise ValueError(f"has {{{field}:{spec}}}: no value is a character ({{{field}:{spec[:-1]}d}} for a number)")
     known = {of.encode_name: of.type for of in msgspec.structs.fields(Record)}
     for name, struct in (("input", Input), ("error", ErrorInfo)):
         known |= {f"{name}_{of.encode_name}": of.type for of in msgspec.structs.fields(struct)}
