@@ -64,8 +64,11 @@ def _of_task(task: asyncio.Task[Any]) -> Deferred[Any]:
 
 
 async def _outcome(value: Later) -> Any:
-    made = await value if isinstance(value, Awaitable) else value
-    return [each async for each in made] if isinstance(made, AsyncIterable) else made
+    try:
+        made = await value if isinstance(value, Awaitable) else value
+        return [each async for each in made] if isinstance(made, AsyncIterable) else made
+    except (KeyboardInterrupt, SystemExit):  # a task that raises these ends the loop, and with it the run
+        return Failure()
 
 
 class GivenUp(Exception):  # noqa: N818 - not the end of the run, as a CancelledError would be: it did this by itself

@@ -56,7 +56,7 @@ class Called(NamedTuple):
 
     page: Page
     results: Iterable[Any] | Later | None
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def outcome(self) -> Iterable[Any] | None:
         """What was given. Raises what was raised, and TypeError for what was to be waited for."""
@@ -269,14 +269,14 @@ class PageReader:
         try:
             parse = self._callbacks.find(_callback(request))
             return Called(page, None if parse is None else parse(page))  # waited for by _prepare, where that is wanted
-        except Exception as error:  # the function's own
+        except BaseException as error:  # the function's own: exit(), too, would only leave the run hanging
             return Called(page, None, error)
 
     def _take(self, called: Called, findings: Findings) -> None:
         page = called.page
         try:
             yielded = gather(page, called.outcome(), self._callbacks.name)
-        except Exception as error:  # the function's own; the page it fails on has to be found again
+        except BaseException as error:  # the function's own; the page it fails on has to be found again
             self._log.failure("the parse function failed: {url}", url=page.url)
             findings.error = CodedError(
                 "parse_error", f"the parse function: {type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
@@ -299,7 +299,7 @@ class PageReader:
                 page, gather(page, Called(page, on_error(page)).outcome(), self._callbacks.name), findings
             ):
                 findings.data = items
-        except Exception as error:  # the function's own
+        except BaseException as error:  # the function's own
             self._log.failure("the on_error function failed: {url}", url=page.url)
             words = f"{type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
             findings.warnings = [*findings.warnings, f"on_error_failed:{words}"]
@@ -378,8 +378,7 @@ def _callback(request: Request) -> str | None:
 def _raised(page: Page, failure: Failure) -> Called:
     if isinstance(failure.value, CancelledError):  # the run was stopped: the URL is fetched again
         raise CancelledError
-    failure.trap(Exception)
-    assert isinstance(failure.value, Exception)
+    assert failure.value is not None
     return Called(page, None, failure.value)
 
 

@@ -85,7 +85,7 @@ class Items:
         for pipeline in self._pipelines:
             try:
                 fitted = pipeline(fitted)
-            except Exception as error:  # the user's own
+            except BaseException as error:  # the user's own: exit(), too, would only leave the run hanging
                 self._log.failure("the pipeline {name} failed", name=_name(pipeline))
                 raise _WrongError("pipeline_error", f"{_name(pipeline)}: {type(error).__name__}: {error}") from error
             if fitted is None:
@@ -98,7 +98,7 @@ class Items:
         for model in self._models:
             try:
                 return model.fit(item)
-            except Exception as error:  # ValidationError, and whatever a model's own checks raise
+            except BaseException as error:  # ValidationError, and whatever a model's own checks raise
                 faults.append(f"{model.name}: {model.words(error)}")
         raise _WrongError("item_invalid", "; ".join(faults))
 
@@ -111,7 +111,7 @@ class Items:
         model = _model(own)
         try:
             return model.again(item)
-        except Exception as error:
+        except BaseException as error:
             raise _WrongError("item_invalid", f"{model.name}: {model.words(error)}") from error
 
 
@@ -128,7 +128,7 @@ def _plain(item: Any, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         return item
     try:
         plain = item.model_dump(mode="json") if hasattr(item, "model_dump") else _builtins(item)
-    except Exception as error:
+    except BaseException as error:
         raise _WrongError("item_invalid", f"{type(item).__name__} cannot be written: {error}") from error
     if not isinstance(plain, dict):
         name = _name(pipelines[-1]) if pipelines else "it"
@@ -164,7 +164,7 @@ class _Native:
     def again(self, item: Any) -> Any:
         return msgspec.convert(_builtins(item), self.type, strict=False)
 
-    def words(self, error: Exception) -> str:
+    def words(self, error: BaseException) -> str:
         """`price: Expected float, got str`."""
         if not isinstance(error, msgspec.ValidationError):
             return f"{error}"
@@ -183,7 +183,7 @@ class _Pydantic:
     def again(self, item: Any) -> Any:
         return item  # it was checked when it was made
 
-    def words(self, error: Exception) -> str:
+    def words(self, error: BaseException) -> str:
         return "; ".join(_pydantic_words(error)) or f"{type(error).__name__}: {error}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -79,6 +80,20 @@ def test_an_error_is_given_on() -> None:
         found = ends(arrived(listed(asyncio.sleep(0, 1), Deferred[int]())))  # a Deferred is nothing for asyncio
         await turns()
         assert found[0].check(RuntimeError)
+
+    asyncio.run(main())
+
+
+def test_exit_ends_no_loop() -> None:
+    """asyncio ends its loop when a task raises SystemExit."""
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def main() -> None:
+        found = ends(arrived(leave()))
+        await turns()
+        assert found[0].check(SystemExit)
 
     asyncio.run(main())
 

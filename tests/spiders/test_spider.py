@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from crawl_world import ROOT, Answer, World, page, robots
+from crawl_world import ROOT, Answer, World, page, robots, text
 from memory_net import Asked, Wire
 
 from crawler import Request, Spider, crawl
@@ -281,3 +282,30 @@ class TestItems:
         world.site({"/": Answer(b"<title>T</title>", ("Content-Type: text/html",))})
         result = run(world, Functions([ROOT], parse=lambda _: [Quote("q")]), extract=["head=title::text"])
         assert result.records[0].data == [{"head": "T", "title": "q", "depth": 0}]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, pytest.fail.Exception])
+def test_what_is_no_exception_is_the_error_of_its_page_too(world: World, kind: type[BaseException]) -> None:
+    """exit() in a parse function, pytest.fail() in one that a test gives: the others have their records, the run ends."""
+
+    def parse(found: Page) -> Iterable[Any]:
+        if found.url.endswith("/parse"):
+            raise kind("oh")
+        yield {"url": found.url}
+
+    def on_error(_: Page) -> None:
+        raise kind("oh")
+
+    def pipeline(item: dict[str, Any]) -> dict[str, Any]:
+        if item["url"].endswith("/item"):
+            raise kind("oh")
+        return item
+
+    world.site({"/": text("root"), "/parse": text("1"), "/item": text("2")})
+    urls = [f"{ROOT}{path}" for path in ("parse", "item", "missing", "")]
+    spider = Functions(urls, parse=parse, on_error=on_error, pipelines=[pipeline])
+    result = run(world, spider)
+    assert result.code(f"{ROOT}parse") == "parse_error"
+    assert result.of(f"{ROOT}item").warnings == [f"pipeline_error:item 1: pipeline: {kind.__name__}: oh"]
+    assert result.of(f"{ROOT}missing").warnings == [f"on_error_failed:{kind.__name__}: oh"]
+    assert result.of(ROOT).data == [{"url": ROOT}]
