@@ -103,8 +103,7 @@ class AsyncSession(Client):
 
         To cancel it gives them up.
         """
-        self._closed = True
-        line = self._line
+        line = self._end()
         if line is None:
             return
         line.end()
@@ -118,13 +117,17 @@ class AsyncSession(Client):
 
     async def abort(self) -> None:
         """Give up all calls: sockets are closed, and who waits gets a record with `interrupted`."""
-        self._closed = True
-        if self._line is not None:
-            self._line.abort()
-            await asyncio.wait([asyncio.wrap_future(self._line.over)])
+        line = self._end()
+        if line is not None:
+            line.abort()
+            await asyncio.wait([asyncio.wrap_future(line.over)])
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        try:
+            await self._open()
+        except BaseException:
+            await self.abort()
+            raise
         return self
 
     async def __aexit__(
@@ -149,12 +152,7 @@ class AsyncSession(Client):
         assert self._opened is not None
         assert self._line is not None
         if not self._is_ready():
-            try:
-                await asyncio.shield(self._opened)
-            except BaseException:
-                await self.abort()
-                raise
-        self._opened.result()
+            await asyncio.shield(self._opened)  # one call that is cancelled takes it from no other
         return self._line
 
     def _ask(self, line: Line, asked: object) -> Call:

@@ -76,6 +76,11 @@ class Client:
             raise RuntimeError("this Session is closed: make another") from error
         return wake
 
+    def _end(self) -> Line | None:
+        """Take no more calls. The line that is to be ended: None where there is none, or it is that of another process."""
+        self._closed = True
+        return self._line if self._process == os.getpid() else None
+
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("this Session is closed: make another")

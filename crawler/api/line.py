@@ -7,7 +7,6 @@ looks: a reactor that has asked in vain, by the first call; the callers, at the 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -64,8 +63,8 @@ class Line:
         self._crawler: Crawler | None = None
         self._open: dict[int, Call] = {}  # taken, without a record
         self._given_up: set[int] = set()  # of these
-        self._dropped: deque[Call] = deque()
         self._lock = threading.Lock()  # guards what follows it
+        self._dropped: list[Call] = []
         self._answers: list[Answer] = []
         self._bytes = 0  # of their bodies
         self._waiting: list[Deferred[None]] = []  # for room there
@@ -104,8 +103,10 @@ class Line:
 
     def give_up(self, call: Call) -> None:
         """Nobody waits for a call any more: its future is cancelled. What is in the air for it alone is closed."""
-        self._dropped.append(call)
-        if len(self._dropped) == 1:
+        with self._lock:
+            self._dropped.append(call)
+            wake = len(self._dropped) == 1
+        if wake:
             self._run.callFromThread(self._drop)
 
     def end(self) -> None:
@@ -140,8 +141,10 @@ class Line:
     def _drop(self) -> None:
         assert self._crawler is not None
         crawl = self._crawler.parts.crawl
-        while self._dropped:
-            number = self._dropped.popleft().number
+        with self._lock:
+            dropped, self._dropped = self._dropped, []
+        for call in dropped:
+            number = call.number
             if number in self._open and crawl is not None:
                 self._given_up.add(number)
                 crawl.give_up(number)

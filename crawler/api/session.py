@@ -77,8 +77,7 @@ class Session(Client):
 
         Ctrl-C gives them up.
         """
-        self._closed = True
-        line = self._line
+        line = self._end()
         if line is None:
             return
         try:
@@ -92,10 +91,10 @@ class Session(Client):
 
     def abort(self) -> None:
         """Give up all calls: sockets are closed, and who waits gets a record with `interrupted`."""
-        self._closed = True
-        if self._line is not None:
-            self._line.abort()
-            self._line.join()
+        line = self._end()
+        if line is not None:
+            line.abort()
+            line.join()
 
     def __enter__(self) -> Self:
         self._opened("`async with Session(...) as session`")

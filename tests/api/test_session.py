@@ -478,6 +478,25 @@ def test_without_with(site):
     Session().close()  # never opened
 
 
+def test_the_first_call_may_be_given_up(gate, site):
+    """It opens the session for all: that it is cancelled meanwhile is its own affair."""
+
+    async def main() -> None:
+        session = AsyncSession()
+        calls = [asyncio.ensure_future(session.fetch(site.url(HELLO))) for _ in range(3)]
+        await asyncio.sleep(0)
+        calls[0].cancel()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(done[0], asyncio.CancelledError)
+        assert codes(done[1:]) == [200, 200]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.fetch(gate.url()), 0.05)
+        assert (await session.fetch(site.url(HELLO))).ok
+        await session.aclose()
+
+    asyncio.run(main())
+
+
 def test_one_that_is_forgotten(site):
     """Python is told, as of a file that was not closed; its thread ends."""
     session = Session()
@@ -581,7 +600,7 @@ def test_a_blocking_one_in_a_coroutine(site):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_fork(site):
-    """The threads of a process are not in its child: a session says so, instead of waiting for ever."""
+    """The threads of a process are not in its child: a session says so, and to close it there waits for nothing."""
     program = f"""
 import os, warnings
 from crawler import Session
@@ -593,6 +612,9 @@ with Session() as session:
             session.fetch({site.url(HELLO)!r})
         except RuntimeError as error:
             print(error, flush=True)
+        session.close()
+        session.abort()
+        print("closed", flush=True)
         os._exit(0)
     os.wait()
 """
@@ -600,6 +622,7 @@ with Session() as session:
     assert done.stdout.splitlines() == [
         "200",
         "this Session belongs to the process that made this one: make another here",
+        "closed",
     ]
     assert done.stderr == ""
 
