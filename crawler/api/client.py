@@ -77,7 +77,7 @@ class Client:
         return wake
 
     def _end(self) -> Line | None:
-        """Take no more calls. The line that is to be ended: None where there is none, or it is that of another process."""
+        """Take no more calls. Gives the line to be ended: None without one, and in another process, whose it is not."""
         self._closed = True
         return self._line if self._process == os.getpid() else None
 
