@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final, Literal
 
@@ -36,7 +36,9 @@ _BUFFER: Final = 1 << 20
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Size = Annotated[int, Meta(ge=0, le=1 << 53)]
 Status = Annotated[int, Meta(ge=0, le=999)]
-Moment = Annotated[datetime, Meta(tz=True)]
+
+
+_decode: Final = msgspec.json.Decoder().decode
 
 
 class From(msgspec.Struct, gc=False):
@@ -84,7 +86,7 @@ class Line(msgspec.Struct, gc=False):
     duplicate_of: str | None = None
     redirects: list[Redirect] = []
     attempts: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
-    started: Moment | None = None
+    started: datetime | None = None  # without a zone, as tables of others have it, it is UTC
     time_total: Seconds | None = None
     input_depth: Size | None = None
     sha256: str | None = None
@@ -144,10 +146,16 @@ class Lines(Source):
                     self._note(number, f"it has more than {LONGEST_LINE >> 20} MiB")
                     continue
                 try:
-                    yield decode(text)
+                    line = decode(text)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                    if text.strip():
+                    if not text.strip():
+                        continue
+                    try:
+                        line = _of_others(text)
+                    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                         self._note(number, str(error))
+                        continue
+                yield _in_utc(line)
         except (OSError, EOFError, zlib.error) as error:
             self.broken = f"it cannot be read beyond line {number:,}: {error}"
             self.notes.append(f"The input is not whole: {self.broken}.")
@@ -170,9 +178,11 @@ class Rows(Lines):
         try:
             for number, row in enumerate(self._rows, 1):
                 try:
-                    yield msgspec.convert(tables.of_row(row, _NESTED), Line, strict=False)
+                    line = msgspec.convert(_without_nulls(tables.of_row(row, _NESTED)), Line, strict=False)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     self._note(number, str(error), "row")
+                else:
+                    yield _in_utc(line)
         except ConfigError:
             raise
         except Exception as error:  # whatever the library that reads it raises: what came until then counts
@@ -180,6 +190,26 @@ class Rows(Lines):
                 raise ConfigError(f"report: {shown(self.name)} cannot be read: {error}") from error
             self.broken = f"it cannot be read beyond row {number:,}: {error}"
             self.notes.append(f"The input is not whole: {self.broken}.")
+
+
+def _of_others(text: bytes) -> Line:
+    """A line as other programs write it: null for what is empty, numbers as text or with a point.
+
+    Raises msgspec.MsgspecError.
+    """
+    return msgspec.convert(_without_nulls(_decode(text)), Line, strict=False)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value if inner is not None] if isinstance(value, list) else value
+
+
+def _in_utc(line: Line) -> Line:
+    if line.started is not None and line.started.tzinfo is None:
+        line.started = line.started.replace(tzinfo=UTC)
+    return line
 
 
 @contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -158,6 +162,86 @@ def test_what_holds_no_records(tmp_path, capsys, name):
             db.execute("CREATE TABLE other (a)")
         assert main(["report", str(path), "-O", str(tmp_path / "z.html")]) == 2
         assert "has no column url: it holds no records" in capsys.readouterr().err
+
+
+RECORDS = [("https://a.example/", 200), ("https://a.example/é", 404)]
+JSON = "".join(json.dumps({"url": url, "status": status}) + "\n" for url, status in RECORDS)
+CSV = "".join(f"{url},{status}\n" for url, status in (("url", "status"), *RECORDS))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.jsonl", codecs.BOM_UTF8 + JSON.encode()),
+        ("x.jsonl", JSON.encode("utf-16")),
+        ("x.jsonl", codecs.BOM_UTF16_BE + JSON.replace("\n", "\r\n").encode("utf-16-be")),
+        ("x.jsonl.gz", gzip.compress(codecs.BOM_UTF8 + JSON.encode())),
+        ("x.jsonl.gz", gzip.compress(JSON.encode("utf-16"))),
+        ("x.csv", codecs.BOM_UTF8 + CSV.encode()),
+        ("x.csv", CSV.encode("utf-16")),
+        ("x.csv", CSV.replace(",", ";").replace("\n", "\r\n").encode()),
+        ("x.csv", CSV.replace(",", "\t").encode()),
+        ("x.csv.gz", gzip.compress(CSV.replace(",", ";").encode("utf-16"))),
+        ("x.tsv", CSV.encode()),
+        ("x.csv", CSV.replace("url,status", "URL, Status").replace(",200", ",200.0").encode()),
+    ],
+)
+def test_as_other_programs_write_it(tmp_path, name, text):
+    """Byte order marks, UTF-16, another separator, names in capitals, integers with a point: spreadsheets, shells."""
+    path = tmp_path / name
+    path.write_bytes(text)
+    with open_lines(str(path)) as lines:
+        assert [(line.url, line.status) for line in lines] == RECORDS
+    assert (lines.bad, lines.broken) == (0, None)
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+def test_empty_files(tmp_path, mark):
+    """With a byte order mark as without."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(mark)
+    with open_lines(str(path)) as lines:
+        assert list(lines) == []
+    assert (lines.bad, lines.broken) == (0, None)
+
+
+def test_utf16_that_is_cut_or_broken(tmp_path):
+    """Half a pair costs its line, and half a character at the end the last one."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(
+        (JSON + '"').encode("utf-16") + b"\x00\xd8" + "\n".encode("utf-16-le") + JSON.encode("utf-16-le")[:-1]
+    )
+    with open_lines(str(path)) as lines:
+        assert len(list(lines)) == 3
+    assert (lines.bad, lines.broken) == (2, None)
+
+
+def test_a_csv_in_another_encoding(tmp_path):
+    """What is no UTF-8 stays visible; the row counts."""
+    path = tmp_path / "x.csv"
+    path.write_bytes("url,title\nhttps://a.example/,Café\n".encode("latin-1"))
+    with open_lines(str(path)) as lines:
+        assert [line.title for line in lines] == ["Caf\\xe9"]
+
+
+def test_nulls_and_times_without_a_zone(tmp_path):
+    """Null is what is not there, also in lists and inside; a time without a zone is UTC, as in tables."""
+    path, table = tmp_path / "x.jsonl", tmp_path / "x.csv"
+    nothing = dict.fromkeys(("warnings", "redirects", "size_body", "links", "input", "error", "outcome", "page"))
+    at = {"started": "2026-11-21T03:00:00"}
+    facts = {"page": {"titles": 1, "h1": None, "links": ["/", None]}, "size_body": "17", "size_download": 12.0}
+    rows = [{"url": "https://a.example/", **more} for more in (nothing, at, facts)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"url": None}]))
+    table.write_text("url,started\nhttps://a.example/,2026-11-21 03:00:00\n")
+    with open_lines(str(path)) as lines:
+        first, second, third = lines
+    assert lines.bad == 1
+    assert (first.warnings, first.redirects, first.size_body, first.page) == ([], [], 0, None)
+    assert second.started == datetime(2026, 11, 21, 3, tzinfo=UTC)
+    assert third.page is not None
+    assert (third.page.links, third.page.h1, third.size_body, third.size_download) == (["/"], [], 17, 12)
+    with open_lines(str(table)) as lines:
+        assert [line.started for line in lines] == [second.started]
 
 
 def test_a_table_by_any_other_name(tmp_path):

@@ -8,7 +8,6 @@ import sqlite3
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -39,17 +38,34 @@ def suffix_of(path: str) -> str:
 
 
 def separated_rows(file: BinaryIO, delimiter: str, wanted: Sequence[str]) -> Generator[Row]:
-    """Those of CSV or TSV. Raises csv.Error, UnicodeDecodeError."""
+    """Those of CSV or TSV, also as other programs write it: see `_columns`. Bytes that are no UTF-8 stay as escapes.
+
+    Raises csv.Error, ConfigError.
+    """
     csv.field_size_limit(min(_FIELD, sys.maxsize))
-    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-    rows = csv.DictReader(text, delimiter=delimiter)
+    text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
     names = set(wanted)
     try:
-        _check("url" in (rows.fieldnames or ()), "the table")
-        for row in rows:
-            yield {name: value for name, value in row.items() if name in names and value}
+        columns, delimiter = _columns(text.readline(_FIELD), delimiter)
+        for cells in csv.reader(text, delimiter=delimiter):
+            row = {name: value for name, value in zip(columns, cells, strict=False) if name in names and value}
+            if cells:
+                yield row
     finally:
         text.detach()
+
+
+def _columns(head: str, delimiter: str) -> tuple[list[str], str]:
+    """The names of the columns, in lower case, and what is between them: what makes a column `url` of the first line.
+
+    Raises ConfigError where nothing does.
+    """
+    for separator in dict.fromkeys((delimiter, ",", ";", "\t")):
+        columns = [name.strip().lower() for name in next(csv.reader([head], delimiter=separator), ())]
+        if "url" in columns:
+            return columns, separator
+    _check(False, "the table")
+    raise AssertionError
 
 
 def stored_rows(path: str, suffix: str, wanted: Sequence[str]) -> Generator[Row]:
@@ -127,11 +143,9 @@ def of_row(row: Row, nested: Sequence[str]) -> Row:
     """A row as the record that it was: without what is empty, `nested` columns read from JSON where they are text."""
     record: Row = {}
     for name, value in row.items():
-        if value is None or value == "":
+        if value is None or value == "" or value != value:  # noqa: PLR0124 - NaN, as pandas has for what is not there
             continue
         if name in nested and isinstance(value, str):
             value = _decode(value)  # noqa: PLW2901
-        if isinstance(value, datetime) and value.tzinfo is None:
-            value = value.replace(tzinfo=UTC)  # noqa: PLW2901
         record[name] = value
     return record
