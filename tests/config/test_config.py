@@ -17,7 +17,7 @@ from crawler.config.addresses import Interface, NameServer, Pin
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
 from crawler.config.hosts import HostTables, kinds
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
-from crawler.config.options.crawl import Name, Pattern, Statuses
+from crawler.config.options.crawl import BaseUrl, Name, Pattern, Statuses
 from crawler.config.options.monitor import LoopbackPort, MonitorAddress, MonitorName
 from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields, MediaRanges, Template
@@ -436,6 +436,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(words)
         case Name():
             return st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,9}", fullmatch=True)
+        case BaseUrl():
+            return st.sampled_from(["https://example.org/", "http://[::1]:8080/docs/"])
         case Pattern():
             return st.sampled_from(["a", r"\d+/$", "(?i)[ä-ü]", "x{2}|\"'"])
         case OriginLogin():

@@ -21,6 +21,7 @@ FORMS: list[Options] = [
     {"concurrency": 8, "per_host": 1, "retries": 0, "procs": 2},
     {"procs": "auto", "template": "{status} {url}"},
     {"recursive": True, "depth": 2, "max_pages": None},
+    {"base": "https://example.org/docs/"},
     # durations and sizes
     {"timeout": 5, "delay": 0.5, "connect_timeout": "1.5s", "dns_timeout": "500ms", "ws_timeout": "2m"},
     {"cache": HERE, "cache_for": "1d"},

@@ -29,6 +29,7 @@ _EXAMPLES: Final = {
     "max_pages": 1000,
     "include": ("/docs/",),
     "exclude": ("/private/",),
+    "base": "https://example.com/docs/",
     "sitemap": ("https://example.com/sitemap.xml",),
     "cookie": ("name=value",),
     "data": ("name=value",),
