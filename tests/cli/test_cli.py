@@ -456,7 +456,7 @@ def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert schema["$id"] == "urn:crawler:record:1"
     assert schema["title"] == "crawler record, version 1"
     assert schema["type"] == "object"
-    assert set(schema["$defs"]) == {"Input", "Redirect", "ErrorInfo"}
+    assert set(schema["$defs"]) == {"Input", "Redirect", "ErrorInfo", "PageFacts"}
     line = msgspec.to_builtins(Record(url="u", input=Input(), outcome="ok"))
     assert schema["required"] == list(schema["properties"]) == list(line)
     assert "body" in line
