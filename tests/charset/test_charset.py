@@ -318,9 +318,9 @@ def test_gaps_of_single_byte_charsets():
 def test_no_declared_charset_costs_seconds(name):
     """Bytes that do not fit the declared charset are not much dearer than others."""
     body = b"\x81\xff\xd9\xd4" * 25_000
-    start = time.perf_counter()
+    start = time.process_time()
     decode_text(body, name, HTML)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @given(
@@ -378,18 +378,18 @@ def test_hostile_markup_costs_little(piece):
     """The scan ends with the first 64 KiB, and is linear in them."""
     body = (piece * (200_000 // len(piece)))[:-20] + b"<b charset>"
     body = body[:1500] + b"<!-- charset -->" + body[1500:]
-    start = time.perf_counter()
+    start = time.process_time()
     decode_text(body, None, HTML)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize("piece", [";", ";charset", '; a="\\"', "; ", "a", ";a=", "a/a,"])
 def test_hostile_content_types_cost_little(piece):
     """A header field of 200 kB is not read to its end."""
     value = piece * (200_000 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     from_content_type(value)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
 
 
 @pytest.mark.parametrize(

@@ -214,16 +214,16 @@ class StatusLineTests(SynchronousTestCase):
 
     def test_time_grows_with_the_length_only(self) -> None:
         """A long and wicked status line takes no time to speak of: its pattern does not backtrack."""
-        started = time.perf_counter()
+        started = time.process_time()
         for line in (b" " * 100_000 + b"\rx", b"1" * 100_000, b" 200" + b" " * 100_000 + b"\rx", b" " * 100_000):
             self.assertIsNotNone(refusal(b"HTTP/1.1" + line + b"\r\n\r\n"))
-        self.assertLess(time.perf_counter() - started, 1.0)
+        self.assertLess(time.process_time() - started, 1.0)
 
     def test_time_of_folding_grows_with_the_length_only(self) -> None:
         """A value of many folded lines is put together once."""
-        started = time.perf_counter()
+        started = time.process_time()
         head = read(OK + b"A: b\r\n" + (b" " + b"c" * 200 + b"\r\n") * (MAX_HEAD_LINES - 1) + b"\r\n")
-        self.assertLess(time.perf_counter() - started, 1.0)
+        self.assertLess(time.process_time() - started, 1.0)
         self.assertEqual(len(head.fields), 1)
 
 
