@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,6 +185,12 @@ def test_public_names_are_used() -> None:
             target = f"{package}.{name}"
             if target in SOURCES:
                 assert importers(target) - {m for m in SOURCES if f"{m}.".startswith(f"{package}.")}, target
+
+
+def test_names_of_test_files_are_unique() -> None:
+    """pytest imports them by that name alone: with two of one name the whole suite is refused."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_rooms_are_small() -> None:
