@@ -259,14 +259,14 @@ def _explain(text: str, base: str | None, scheme: str = "") -> CodedError:
     match = _SCHEME.match(shown)
     if match is None and base is None:
         hint = f"https://{shown[:_SHOWN].lstrip('/')}"
-        meant = f" (did you mean {hint!r} ?)" if can_ada.can_parse(hint) else ""
+        meant = f" (did you mean {hint!r}?)" if can_ada.can_parse(hint) else ""
         return CodedError("url_invalid", f"the URL has no scheme{meant}")
     scheme = scheme or (match[1].lower() if match else "")
     fetched = _TYPED if base is None else DEFAULT_PORTS
     if scheme and scheme not in fetched:
         after = shown[len(scheme) + 1 : len(scheme) + 2] if shown[: len(scheme)].lower() == scheme else ""
         if "." in scheme or scheme == "localhost" or after.isdigit():
-            return CodedError("url_invalid", f"the URL has no scheme (did you mean {'http://' + shown[:_SHOWN]!r} ?)")
+            return CodedError("url_invalid", f"the URL has no scheme (did you mean {'http://' + shown[:_SHOWN]!r}?)")
         allowed = ", ".join(fetched)
         return CodedError("scheme_unsupported", f"the scheme {scheme[:40]!r} is not fetched (allowed: {allowed})")
     port = _PORT.match(shown)

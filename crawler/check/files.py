@@ -101,9 +101,8 @@ class Files:
             )
 
     def name_of(self, url: Url) -> str | None:
-        """The path of a file whose URL only we know."""
-        folder = self.folders.folder_of(url.href)
-        return None if folder is None or folder.is_named else self._path(url.href)
+        """The path of what is on the disk."""
+        return None if self.folders.folder_of(url.href) is None else self._path(url.href)
 
     # Names.
 

@@ -246,7 +246,7 @@ def _of_other(link: Link) -> Judgement:
     if scheme == "file":
         return Judgement("warning", "file_url", "it leads to a file on the reader's own machine")
     if meant := get_close_matches(scheme, ("https", "http"), 1, 0.75):
-        return Judgement("broken", "url_invalid", f"there is no scheme {scheme!r} (did you mean {meant[0]!r} ?)")
+        return Judgement("broken", "url_invalid", f"there is no scheme {scheme!r} (did you mean {meant[0]!r}?)")
     return Judgement("excluded", "scheme_unsupported", f"{scheme}: is not fetched")
 
 

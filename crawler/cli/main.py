@@ -13,7 +13,7 @@ from crawler.cli.answers import complain, put, schema_text, version_text, warn_o
 from crawler.cli.commands.table import COMMANDS, fetch, help_on, help_on_option
 from crawler.cli.usage.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, OPTIONS, ConfigError, Settings, Source, resolve
-from crawler.config.options.groups import CHECK
+from crawler.config.options.groups import CHECK, OUTPUT
 from crawler.config.sources import from_environment, read
 
 __all__ = ["COMMANDS", "main"]
@@ -63,6 +63,7 @@ def _main(arguments: list[str]) -> int:
         Source({calls.get(name, name): raw for name, raw in asked.items() if name in NAMES}, written.label),
         from_environment(os.environ, NAMES),
         Source(command.implied if command else {}, lambda _: arguments[0]),
+        writes_records=command is None or OUTPUT in command.takes,
     )
     if command is None or CHECK not in command.takes:
         _refuse(settings, CHECK, "is for `crawler check`")

@@ -165,10 +165,11 @@ class Settings(NamedTuple):
     origins: Mapping[str, str]
 
 
-def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
+def resolve(*sources: Source, reads_secrets: bool = True, writes_records: bool = True) -> Settings:
     """Make the Config of these sources, the strongest first; a `config` in one names a file that is weaker than all.
 
-    Raises ConfigError, also for secrets that cannot be had now, unless these are not to be read.
+    Raises ConfigError, also for secrets that cannot be had now, unless these are not to be read. What outputs want that
+    have lines of text is not asked for where no records go there.
     """
     naming = next((source for source in sources if CONFIG_FILE.name in source.values), None)
     if naming is not None:
@@ -194,6 +195,8 @@ def resolve(*sources: Source, reads_secrets: bool = True) -> Settings:
     if reads_secrets:
         _check_secrets(config, origins)
     _check_together(config, origins)
+    if writes_records:
+        check_template(config, origins, config.job)
     return Settings(config, origins)
 
 
@@ -290,7 +293,6 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         if path != _STREAM and ("://" not in path or is_object(path)) and (place := _place(path)) in taken:
             raise ConfigError(f"{taken[place]}: {shown(path)} is also an input")
     check_monitors(config, origins)
-    check_template(config, origins, config.job)
 
 
 def _place(path: str) -> str:

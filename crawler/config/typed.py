@@ -342,8 +342,8 @@ class Options(TypedDict, total=False):
     durable: bool
     """Survive a power failure, too; slower."""
     accept_status: str | Iterable[str]
-    """Take these statuses for good answers: 200..=299,403 (to `crawler check` accept is the same). Takes a status (403)
-    or a range of them (200..=299, 200..300, 500..); or several. Default: 200..=299.
+    """Take these statuses for good answers: 200..=299,403 (for `crawler check` also accept). Takes a status (403) or a
+    range of them (200..=299, 200..300, 500..); or several. Default: 200..=299.
     """
     fragments: bool
     """Look whether what stands behind the # of a link is there. Default: true."""

@@ -123,6 +123,16 @@ def test_patterns_match_the_names_of_files(docs: Path, tmp_path: Path) -> None:
     }
 
 
+def test_patterns_match_the_names_of_files_that_have_a_base(docs: Path, tmp_path: Path) -> None:
+    """Its URLs are not what is meant by `^https?://`; and what is left out is not read."""
+    write(docs, {"a.html": '<a href="gone.html">1</a><a href="drafts/y.html">2</a>', "drafts/x.html": '<a href="y">'})
+    found = check(tmp_path, "docs", "--base", "https://x.example/", "--exclude", "^https?://", "--exclude", "drafts/")
+    assert {url: finding["verdict"] for (url, _), finding in found.findings.items()} == {
+        "https://x.example/gone.html": "broken",
+        "https://x.example/drafts/y.html": "excluded",
+    }
+
+
 def test_base(docs: Path, tmp_path: Path) -> None:
     """What leads below it is looked up in the folder, everything else on its host is asked for."""
     with serving({"/": "home", "/docs/live.html": "only on the server"}) as site:

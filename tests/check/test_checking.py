@@ -204,6 +204,15 @@ def test_accept_and_exclude(tmp_path: Path) -> None:
     assert {finding["verdict"] for finding in checked.findings.values()} == {"excluded"}
 
 
+@pytest.mark.parametrize("pattern", [("--include", "/docs/"), ("--exclude", "^http")])
+def test_a_page_that_was_typed_is_read_whatever_the_patterns_say(tmp_path: Path, pattern: tuple[str, str]) -> None:
+    """As in a crawl: else a check that reads nothing would find nothing, and be content."""
+    with serving({"/": '<a href="/docs/gone">1</a><a href="#none">2</a>'}) as site:
+        checked = check(tmp_path, site.url(), *pattern)
+    assert checked.said(site)["/#none"] == "fragment_missing"
+    assert checked.code == 3
+
+
 def test_other_schemes(tmp_path: Path) -> None:
     pages = {
         "/": "".join(

@@ -128,8 +128,14 @@ class TestPeople:
             "https://typed.org/\n"
             "           broken   https://typed.org/  the host name does not exist (dns_nxdomain)\n"
             "\n"
-            "12 links on 2 pages in 1.5 s: 2 broken, 1 unsure, 1 to be changed, 7 fine, 1 excluded\n"
+            "12 links on 2 pages in 1.5 s: 2 broken, 1 unsure, 1 to be changed, 7 fine, 1 excluded (-v says which)\n"
         )
+
+    def test_what_was_left_out_is_told_who_asks(self) -> None:
+        """With --verbose: why nobody asked for it, and where it stands."""
+        text = "".join(people(Report(FINDINGS, SUMMARY, verbose=True)))
+        assert "excluded  https://x.org/private  robots.txt disallows the URL (robots_denied)\n" in text
+        assert text.endswith("7 fine, 1 excluded\n")
 
     def test_what_all_pages_have_is_shown_once(self) -> None:
         """A broken link of the menu does not bury the others."""
@@ -293,9 +299,9 @@ class TestGitHub:
             "https://typed.org/: https://typed.org/: the host name does not exist\n"
             "::warning file=docs/index.html,line=2,col=8,title=Unsure link (timeout)::"
             "https://x.org/slow: no answer in 60 s\n"
-            "::notice file=docs/index.html,line=9,col=8,title=Warning link (moved)::"
+            "::notice file=docs/index.html,line=9,col=8,title=Link to be changed (moved)::"
             "https://x.org/old: moved for good -> https://x.org/new\n"
-            "crawler check: 12 links on 2 pages, 2 broken, 1 unsure\n"
+            "crawler check: 12 links on 2 pages, 2 broken, 1 unsure, 1 excluded\n"
         )
         strict = written("github", REPORT._replace(strict=True))
         assert "::error file=docs/index.html,line=2" in strict

@@ -11,6 +11,7 @@ from rich.console import Console
 from crawler.check.findings import Finding, Place, Summary
 from crawler.check.formats.report import Report
 from crawler.check.telling import Target, targets, tell
+from crawler.cli.main import main
 from crawler.config.config import Config, ConfigError, Settings
 from crawler.errors import CodedError
 
@@ -89,3 +90,11 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="object store"):
         targets(settings(output=["s3://bucket/a.json"]), "text")
     assert tell(REPORT, "text", [], Stdout(5).put) == 5
+
+
+def test_a_file_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `.txt` wants of a run's records, a template, it does not want of a check."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.html").write_text('<a href="gone">x</a>')
+    assert main(["check", "a.html", "-q", "-O", "links.txt"]) == 3
+    assert Path("links.txt").read_text().startswith("a.html\n     1:10  broken ")

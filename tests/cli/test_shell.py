@@ -267,7 +267,7 @@ def test_a_reader_that_goes_away(site: RunningSite) -> None:
     [
         ([], "INPUT: shell wants one URL, not 0 (crawler shell https://example.org/)"),
         (["http://a/", "http://b/"], "INPUT: shell wants one URL, not 2 (crawler shell https://example.org/)"),
-        (["example.org"], "INPUT: shell wants a URL: the URL has no scheme (did you mean 'https://example.org' ?)"),
+        (["example.org"], "INPUT: shell wants a URL: the URL has no scheme (did you mean 'https://example.org'?)"),
         (
             ["ftp://u:hunter2@a/"],
             "INPUT: shell wants a URL: the scheme 'ftp' is not fetched (allowed: http, https, ws, wss)",

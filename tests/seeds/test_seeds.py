@@ -228,12 +228,12 @@ class TestTables:
             (f"id,url\n1,{A}\n2,{B}\n", None, [(2, A), (3, B)]),
             (f"\ufeffURL ,id\r\n{A},1\r\n\r\n{B},2", None, [(2, A), (4, B)]),
             (f"url,Link\nx,{A}\n", "link", [(2, A)]),
-            (f"url,link,Link\nx,y,{A}\n", "link", [(2, "the URL has no scheme (did you mean 'https://y' ?)")]),
+            (f"url,link,Link\nx,y,{A}\n", "link", [(2, "the URL has no scheme (did you mean 'https://y'?)")]),
             ("url\n", None, []),
             # by number
             (f"{A},x\n{B},y\n", "1", [(1, A), (2, B)]),
             (f"link,x\n{B},y\n", "1", [(2, B)]),
-            (f"a.example,x\n{B},y\n", "1", [(1, "the URL has no scheme (did you mean 'https://a.example' ?)"), (2, B)]),
+            (f"a.example,x\n{B},y\n", "1", [(1, "the URL has no scheme (did you mean 'https://a.example'?)"), (2, B)]),
             # by looking
             (f"1,{A}\n2,{B}\n", None, [(1, A), (2, B)]),
             (f"id,link\n1,{A}\n", None, [(2, A)]),
@@ -313,7 +313,7 @@ class TestJsonLines:
             ({"url": {}}, "url.", "the object has no key 'url.'"),
             ([A], None, "the line is neither a string nor an object"),
             (1, None, "the line is neither a string nor an object"),
-            ("x", None, "the URL has no scheme (did you mean 'https://x' ?)"),
+            ("x", None, "the URL has no scheme (did you mean 'https://x'?)"),
         ],
     )
     def test_values(self, line, column, result, write):
@@ -775,10 +775,10 @@ class TestWhatPeopleHave:
     def test_without_a_scheme_to_put_before(self):
         """Then hosts are bad lines, with the URL that may be meant, repaired, and no password of it."""
         assert brief(read_bytes(b"example.com\n")) == [
-            (1, "the URL has no scheme (did you mean 'https://example.com' ?)")
+            (1, "the URL has no scheme (did you mean 'https://example.com'?)")
         ]
         assert brief(read_bytes(b'"u:p@example.com/",\n')) == [
-            (1, "the URL has no scheme (did you mean 'https://example.com/' ?)")
+            (1, "the URL has no scheme (did you mean 'https://example.com/'?)")
         ]
 
     def test_each_way_in(self, write):

@@ -26,6 +26,7 @@ from crawler.printable import printable
 _DATA: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"})
 _COMMANDS: Final = {"unsure": "warning", "warning": "notice"}
+_TITLES: Final = {"broken": "Broken link", "unsure": "Unsure link", "warning": "Link to be changed"}
 
 
 def github(report: Report) -> Iterator[str]:
@@ -39,14 +40,15 @@ def github(report: Report) -> Iterator[str]:
             for entry in found:
                 yield _command(report, entry)
     summary = report.summary
+    counts = f"{summary.broken:,} broken, {summary.unsure:,} unsure, {summary.excluded:,} excluded"
     said = f"{counted(summary.links, 'link')} on {counted(summary.pages, 'page')}"
-    yield f"crawler check: {said}, {summary.broken:,} broken, {summary.unsure:,} unsure\n"
+    yield f"crawler check: {said}, {counts}\n"
 
 
 def _command(report: Report, entry: Entry) -> str:
     place, finding = entry
     command = "error" if report.fails(finding) else _COMMANDS[finding.verdict]
-    properties = {"title": f"{finding.verdict.capitalize()} link ({code_of(finding)})"}
+    properties = {"title": f"{_TITLES[finding.verdict]} ({code_of(finding)})"}
     said = f"{shown_url(finding.url)}: {words(finding)}"
     if is_file(place.page):
         at = {

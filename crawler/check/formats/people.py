@@ -9,7 +9,6 @@ from typing import Final
 from rich.console import COLOR_SYSTEMS, Console
 from rich.style import Style
 
-from crawler.check.findings import Summary
 from crawler.check.formats.lines import marked
 from crawler.check.formats.report import (
     Entry,
@@ -33,6 +32,7 @@ _STYLES: Final = {
     "unsure": "yellow",
     "warning": "cyan",
     "page": "bold underline",
+    "excluded": "dim",
     "faint": "dim",
     "ok": "green",
 }
@@ -62,10 +62,11 @@ def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> I
     link that very many pages have, and a code of very many links that nobody has to mend at once.
     """
     width = max(width, _NARROWEST)
-    codes = Counter(code_of(finding) for finding in report.to_tell() if finding.verdict == "warning")
+    told = [*report.to_tell(excluded=report.verbose)]
+    codes = Counter(code_of(finding) for finding in told if finding.verdict in {"warning", "excluded"})
     rare: list[Entry] = []
     alike: dict[str, list[Entry]] = {}
-    for finding in report.to_tell():
+    for finding in told:
         pages = {place.page for place in finding.places}
         if codes[code_of(finding)] > _COMMON:
             alike.setdefault(code_of(finding), []).extend(entries([finding]))
@@ -89,7 +90,7 @@ def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> I
             if (more := seen[id(entry.finding)] - _EXAMPLES) > 0:
                 yield f"  ... {shown_url(entry.finding.url)}: {counted(more, 'more place')} on this page\n"
         yield "\n"
-    yield _summary(report.summary, paint)
+    yield _summary(report, paint)
 
 
 def _together(found: list[Entry], paint: Paint) -> Iterator[str]:
@@ -125,7 +126,8 @@ def _quoted(entry: Entry, line_of: LineOf, paint: Paint, width: int) -> Iterator
     yield f"{paint(margin, 'faint')}{' ' * quoted.indent}{paint(carets, entry.finding.verdict)}\n"
 
 
-def _summary(summary: Summary, paint: Paint) -> str:
+def _summary(report: Report, paint: Paint) -> str:
+    summary = report.summary
     said = [f"{counted(summary.links, 'link')} on {counted(summary.pages, 'page')} in {duration(summary.seconds)}"]
     for verdict, number in (
         ("broken", summary.broken),
@@ -137,5 +139,6 @@ def _summary(summary: Summary, paint: Paint) -> str:
             label = {"ok": "fine", "warning": "to be changed"}.get(verdict, verdict)
             said.append(paint(f"{amount(number)} {label}", verdict if number else "faint"))
     if summary.excluded:
-        said.append(paint(f"{amount(summary.excluded)} excluded", "faint"))
+        which = "" if report.verbose else " (-v says which)"
+        said.append(paint(f"{amount(summary.excluded)} excluded{which}", "faint"))
     return f"{said[0]}: {', '.join(said[1:])}\n"

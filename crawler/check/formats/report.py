@@ -26,16 +26,19 @@ def no_lines(page: str, number: int) -> str | None:  # noqa: ARG001 - the form o
 
 
 class Report(NamedTuple):
-    """Findings in the order in which they were made; `strict`: the unsure count as broken ones do."""
+    """Findings in the order in which they were made; `strict`: the unsure count as broken ones do. `verbose`:
+    people are told, too, what was left out.
+    """
 
     findings: Sequence[Finding]
     summary: Summary
     line_of: LineOf = no_lines
     strict: bool = False
+    verbose: bool = False
 
-    def to_tell(self) -> Iterator[Finding]:
-        """The findings that somebody has to look at."""
-        return (finding for finding in self.findings if finding.verdict not in {"ok", "excluded"})
+    def to_tell(self, *, excluded: bool = False) -> Iterator[Finding]:
+        """The findings that somebody has to look at; and what nobody asked for, if that is wanted."""
+        return (f for f in self.findings if f.verdict != "ok" and (excluded or f.verdict != "excluded"))
 
     def fails(self, finding: Finding) -> bool:
         return finding.verdict == "broken" or (self.strict and finding.verdict == "unsure")

@@ -89,7 +89,9 @@ def _told(settings: Settings, checked: Check, files: Sequence[Target], seconds: 
 
     config = settings.config
     findings = checked.findings()
-    report = Report(findings, checked.summary(findings, seconds), line_of=FileLines(), strict=config.strict)
+    report = Report(
+        findings, checked.summary(findings, seconds), line_of=FileLines(), strict=config.strict, verbose=config.verbose
+    )
     if config.report is not None:
         _write_page(config.report, config, findings)
     code = tell(report, config.format, files, put, console=Console(), quiet=config.quiet)

@@ -19,7 +19,7 @@ from crawler.cli.commands.starting import init
 from crawler.cli.usage.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
 from crawler.config.config import ConfigError, Settings
 from crawler.config.habits import range_with_r
-from crawler.config.kinds import shown, suggestion
+from crawler.config.kinds import Option, shown, suggestion
 from crawler.config.options.groups import (
     ADDRESSES,
     CACHE,
@@ -81,11 +81,23 @@ def help_on(name: str | None) -> str:
     command = COMMANDS[name]
     names = {ours: f"--{theirs.replace('_', '-')}" for theirs, ours in command.calls.items()}
     taken = [
-        option._replace(flags=(names[option.name],)) if option.name in names else option
+        _as_taken(option._replace(flags=(names[option.name],)) if option.name in names else option, command)
+        for taken in command.takes
         for option in FLAGS
-        if option.name in command.takes or option.group in command.takes
+        if taken in {option.name, option.group} and command.implied.get(option.name) is not True
     ]
     return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
+
+
+def _as_taken(option: Option, command: Command) -> Option:
+    """An option with the default that it has with this command."""
+    default, recursive = option.default, option.recursive
+    if command.implied.get("recursive"):
+        default, recursive = (default if recursive is None else recursive), None
+    if option.name in command.implied:
+        default = None
+    saving, mirrored = (option.saving, option.mirrored) if OUTPUT in command.takes else (None, None)
+    return option._replace(default=default, recursive=recursive, saving=saving, mirrored=mirrored)
 
 
 def help_on_option(flag: str) -> str | None:
@@ -150,11 +162,13 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "check": Command(
         "Find broken links: crawl a site, and ask every link that leaves it once",
         check,
-        "[OPTION]... URL|FILE...",
+        "[OPTION]... URL|FILE|FOLDER...",
         (CHECK, CRAWL, *_FETCHING, CACHE, JOB, "output", "overwrite_output", PEOPLE, MONITORS),
-        "Of URLs the pages in their --scope are read, and all that these link to is asked for; of FILEs each URL is "
-        "asked for. Exits with 3 when a link is broken. Links that may be good another day (429, 5xx, a timeout) are "
-        "asked again at the end, and only told. -o FILE writes what was found, in the format of its suffix.",
+        "Of URLs the pages in their --scope are read, and all that these link to is asked for; so are the pages of "
+        "FOLDERs, HTML and Markdown, and those that are named alone. Of other FILEs each URL is asked for. Exits with "
+        "3 when a link is broken. Links that may be good another day (429, 5xx, a timeout) are asked again at the end, "
+        "and only told. -o FILE writes what was found, in the format of its suffix (.json, .xml, .sarif, .md, .txt), "
+        "--report FILE.html a page with tables.",
         implied={"recursive": True, "links": ()},
         calls={"accept": "accept_status"},
     ),

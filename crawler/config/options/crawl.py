@@ -246,7 +246,7 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
         Option(
             StatusList(Statuses(), separators=", \t\n"),
             CHECK,
-            "Take these statuses for good answers: 200..=299,403 (to `crawler check` --accept is the same)",
+            "Take these statuses for good answers: 200..=299,403 (for `crawler check` also --accept)",
             metavar="STATUSES",
         ),
     ] = ("200..=299",)

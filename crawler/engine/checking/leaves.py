@@ -54,9 +54,13 @@ class Leaves:
     def __contains__(self, request: object) -> bool:
         """Whether a request is of a leaf, or has been led out of the scope."""
         assert isinstance(request, Request)
-        if self.was_queued(request) or self._scope.judge(request.url, request.input.depth or 0) is not None:
+        if self.was_queued(request) or self._is_apart(request.url):
             return True
-        return self._is_apart(request.url)
+        # A page that was typed is read, as in a crawl; one of a folder was not typed itself.
+        is_typed = not request.discovered and (
+            self._disk is None or self._disk.folders.folder_of(request.url.href) is None
+        )
+        return not is_typed and self._scope.judge(request.url, request.input.depth or 0) is not None
 
     @staticmethod
     def was_queued(request: Request) -> bool:
