@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from crawler.check.judging import Answer, answer_of
 from crawler.errors import CodedError
 from crawler.models import Record, Response
 from crawler.page.places.survey import Link, Survey, decode, encode
+from crawler.store.file import StoreError, database_errors
 from crawler.urls import canonical_href, parse
 
 ARGUMENTS: Final = "arguments"
@@ -41,7 +42,10 @@ _names: Final = msgspec.msgpack.Decoder(list[str]).decode
 
 
 class Kept:
-    """Implements `crawler.sinks.Sink`, several times in turn: each run closes its sinks."""
+    """Implements `crawler.sinks.Sink`, several times in turn: each run closes its sinks.
+
+    Fails with CodedError for what the disk does, and for the file of a job that is damaged.
+    """
 
     def __init__(self, job: Path | None = None) -> None:
         self._place = "" if job is None else str(job / "check.sqlite")  # "": a file that is gone when it is closed
@@ -58,11 +62,22 @@ class Kept:
     def _database(self) -> sqlite3.Connection:
         """Opened when the run has begun: then the folder of its job is there, and its own."""
         if self._opened is None:
-            if self._place:
-                os.close(os.open(self._place, os.O_RDWR | os.O_CREAT, 0o600))  # URLs may hold what is nobody's business
-            self._opened = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
-            self._opened.executescript(_TABLES)
+            with self._errors():
+                if self._place:  # URLs may hold what is nobody's business
+                    os.close(os.open(self._place, os.O_RDWR | os.O_CREAT, 0o600))
+                self._opened = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
+                self._opened.executescript(_TABLES)
         return self._opened
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What SQLite and the system say, as CodedError."""
+        path = Path(self._place or "the temporary file of a check")
+        try:
+            with database_errors(path):
+                yield
+        except StoreError as error:
+            raise CodedError("write_error", f"{path} is damaged") from error
 
     # The sink.
 
@@ -96,11 +111,11 @@ class Kept:
 
     def add(self, survey: Survey, key: str) -> None:
         """A document that no run fetches, by a key of its own; in any thread."""
-        with self._lock:
+        with self._lock, self._errors():
             self._database.execute("INSERT OR REPLACE INTO surveys (key, survey) VALUES (?, ?)", (key, encode(survey)))
 
     def flush(self) -> None:
-        with self._lock:
+        with self._lock, self._errors():
             self._flush()
 
     def _flush(self) -> None:
@@ -140,6 +155,10 @@ class Kept:
 
     def sort(self) -> int:
         """Look what is wanted of what, before the next two are asked. Returns how many pages there are."""
+        with self._errors():
+            return self._sorted()
+
+    def _sorted(self) -> int:
         database = self._database
         database.execute("BEGIN")
         count = 0

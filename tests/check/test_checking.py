@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from checked_site import Page, check, serving
 
+from crawler.cli.main import main
+
 
 def test_a_broken_link_is_told_with_every_place(tmp_path: Path) -> None:
     pages = {
@@ -309,3 +311,23 @@ def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
     assert again == whole._replace(summary=again.summary)
     assert again.said(site) == {"/b#x": "fragment_missing", "other:/gone": "http_404", "/gone": "http_404"}
     assert len(site.asked) == asked
+
+
+@pytest.mark.parametrize("damage", ["junk", "folder"])
+def test_what_a_job_has_kept_is_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str], damage: str) -> None:
+    """It is told in a sentence, and nothing else is made of it."""
+    arguments = ("--delay", "0", "--no-robots", "--allow-private", "--no-progress", "--job", str(tmp_path / "job"))
+    kept = tmp_path / "job" / "check.sqlite"
+    with serving({"/": "<p>"}) as site:
+        assert main(["check", site.url(), *arguments]) == 0
+        for file in kept.parent.glob(f"{kept.name}*"):
+            file.unlink()
+        if damage == "junk":
+            kept.write_bytes(b"no database" * 1_000)
+        else:
+            kept.mkdir()
+        assert main(["check", site.url(), *arguments]) == 5
+    said = capfd.readouterr().err
+    assert "write_error" in said
+    assert str(kept) in said
+    assert "Traceback" not in said
