@@ -16,7 +16,7 @@ import os
 import stat
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
@@ -26,6 +26,7 @@ from crawler.urls import Url
 
 INDEXES: Final = ("index.html", "index.htm", "index.xhtml", "README.md", "index.md", "readme.md")
 _DISK: Final = "/-disk-/"  # the path under which everything is that relative references may climb to
+_MOST_LISTED: Final = 1024  # folders
 _FORBIDDEN: Final = (b"\0", b"/", b"\\") if os.name == "nt" else (b"\0", b"/")
 
 
@@ -45,6 +46,13 @@ class Folder(NamedTuple):
         return not self.base.endswith(".invalid/")
 
 
+class _Names(NamedTuple):
+    """What is in a folder, by names and by what is left of them where case does not count."""
+
+    exact: frozenset[str]
+    by_case: Mapping[str, str]
+
+
 class Found(NamedTuple):
     """A file, and whether it is one of the folder itself: what symbolic links lead to elsewhere is not read."""
 
@@ -58,11 +66,11 @@ def unnamed(path: str, number: int, *, lists: bool = False) -> Folder:
 
 
 class Folders:
-    """Several of them. All paths are absolute."""
+    """Several of them. All paths are absolute. What is in a folder is looked up once, and known to this one alone."""
 
     def __init__(self, folders: Sequence[Folder]) -> None:
         self.folders = folders
-        self._bases = {folder.base: folder for folder in folders}
+        self._names = lru_cache(maxsize=_MOST_LISTED)(_names)
         self._longest_first = sorted(folders, key=lambda folder: -len(folder.base))
 
     def folder_of(self, href: str) -> Folder | None:
@@ -104,66 +112,61 @@ class Folders:
         try:
             status = os.stat(path)
         except OSError as error:
-            raise _missing(path, error) from None
-        if not _is_exact(path, folder.path):
-            raise CodedError("file_missing", f"there is no such file{_hint(path)}")
+            raise self._missing(path, error) from None
+        if not self._is_exact(path, folder.path):
+            raise CodedError("file_missing", f"there is no such file{self._hint(path)}")
         if stat.S_ISDIR(status.st_mode):
-            path = _index_of(path, lists=folder.lists)
+            path = self._index_of(path, lists=folder.lists)
         real = os.path.realpath(path)
         inside = real == folder.path or real.startswith(folder.path.rstrip(os.sep) + os.sep)
         # A relative reference that climbs out is no link of the disk: what it names is meant.
         return Found(path, inside or not os.path.abspath(path).startswith(folder.path.rstrip(os.sep) + os.sep))
+
+    def _index_of(self, path: str, *, lists: bool) -> str:
+        names = self._names(path.rstrip(os.sep) or os.sep).exact
+        for name in INDEXES:
+            if name in names:
+                return os.path.join(path, name)
+        if lists:
+            return path
+        raise CodedError("folder_without_index", "the folder has no index.html")
+
+    def _missing(self, path: str, error: OSError) -> CodedError:
+        if isinstance(error, PermissionError):
+            return CodedError("file_unreadable", "the file may not be read")
+        if isinstance(error, NotADirectoryError) and path.endswith(os.sep):
+            return CodedError("file_missing", "it is a file, and no folder")
+        return CodedError("file_missing", f"there is no such file{self._hint(path)}")
+
+    def _is_exact(self, path: str, root: str) -> bool:
+        """Whether each name below the folder is written as on the disk, which may not care."""
+        if os.name != "nt" and sys.platform != "darwin":
+            return True
+        below = os.path.relpath(path, root)
+        at = root
+        for name in below.split(os.sep):
+            if name not in {".", ".."} and _normal(name) not in self._names(at).exact:
+                return False
+            at = os.path.join(at, name)
+        return True
+
+    def _hint(self, path: str) -> str:
+        """What is meant, maybe: a name that differs in its case alone."""
+        folder, name = os.path.split(path.rstrip(os.sep))
+        near = self._names(folder).by_case.get(_normal(name).casefold(), name)
+        return f" (there is {near}; case matters)" if near != name else ""
 
 
 def _quoted(path: str) -> str:
     return quote(os.fsencode(path.replace(os.sep, "/")), safe="/:@!$&'()*+,;=~")
 
 
-def _index_of(path: str, *, lists: bool) -> str:
-    names = _names(path.rstrip(os.sep) or os.sep)
-    for name in INDEXES:
-        if name in names:
-            return os.path.join(path, name)
-    if lists:
-        return path
-    raise CodedError("folder_without_index", "the folder has no index.html")
-
-
-def _missing(path: str, error: OSError) -> CodedError:
-    if isinstance(error, PermissionError):
-        return CodedError("file_unreadable", "the file may not be read")
-    if isinstance(error, NotADirectoryError) and path.endswith(os.sep):
-        return CodedError("file_missing", "it is a file, and no folder")
-    return CodedError("file_missing", f"there is no such file{_hint(path)}")
-
-
-def _is_exact(path: str, root: str) -> bool:
-    """Whether each name below the folder is written as on the disk, which may not care."""
-    if os.name != "nt" and sys.platform != "darwin":
-        return True
-    below = os.path.relpath(path, root)
-    at = root
-    for name in below.split(os.sep):
-        if name not in {".", ".."} and _normal(name) not in _names(at):
-            return False
-        at = os.path.join(at, name)
-    return True
-
-
-def _hint(path: str) -> str:
-    """What is meant, maybe: a name that differs in its case alone."""
-    folder, name = os.path.split(path.rstrip(os.sep))
-    wanted = _normal(name).casefold()
-    near = next((other for other in _names(folder) if other.casefold() == wanted and other != name), None)
-    return f" (there is {near}; case matters)" if near is not None else ""
-
-
-@lru_cache(maxsize=1024)
-def _names(folder: str) -> frozenset[str]:
+def _names(folder: str) -> _Names:
     try:
-        return frozenset(map(_normal, os.listdir(folder)))
+        names = sorted(map(_normal, os.listdir(folder)))
     except OSError:
-        return frozenset()
+        names = []
+    return _Names(frozenset(names), {name.casefold(): name for name in names})
 
 
 def _normal(name: str) -> str:
