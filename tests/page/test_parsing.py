@@ -23,6 +23,7 @@ from crawler.page.extract import Extracted
 from crawler.page.page import MAX_PARSED, Document
 from crawler.page.parsing import Answer, Extract, Job, decode_answer, encode, receive, send
 from crawler.page.parsing.child import PROGRAM
+from crawler.page.parsing.resident import resident_meter
 from crawler.page.parsing.worker import START_SECONDS, ParseWorker
 from crawler.run.reactors import private_reactor, run
 from crawler.urls import parse
@@ -470,3 +471,10 @@ def test_a_large_parent_has_small_children(clock, worker, children):
     for _ in range(2):
         assert clock.result(ask(worker)).data == {"t": "x"}
     assert len(children) == 1
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_how_much_memory_it_takes(tmp_path: Path, *, has_proc: bool) -> None:
+    """Where there is no /proc (macOS, BSD), the system says how much it was at most."""
+    meter = resident_meter() if has_proc else resident_meter(tmp_path / "statm")
+    assert 5 << 20 < meter() < 5 << 30

@@ -17,7 +17,7 @@ from crawler.models import Findings
 from crawler.page.discovery import Answered, LinkRules
 from crawler.page.page import Extracted
 
-__all__ = ["worker"]
+__all__ = ["resident", "worker"]
 
 _LENGTH: Final = struct.Struct(">I")
 _MAX_FRAME: Final = 64 << 20

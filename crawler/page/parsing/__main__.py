@@ -6,11 +6,8 @@ import contextlib
 import faulthandler
 import os
 import signal
-import sys
 import traceback
-from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +16,7 @@ from crawler.models import Findings
 from crawler.page.discovery import discover
 from crawler.page.page import Document, Extracted
 from crawler.page.parsing import Answer, Discover, Extract, decode_job, encode, receive, send
+from crawler.page.parsing.resident import resident_meter
 
 if TYPE_CHECKING:
     from crawler.page.extract import Extraction
@@ -32,7 +30,8 @@ MAX_LINKED: Final = 16 << 20  # characters of URLs in one answer: the reactor ha
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may still want what is in the air
     jobs, answers = 0, os.dup(1)
-    resident = _limit_memory()
+    _limit_memory()
+    resident = resident_meter()
     with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)  # nothing that prints may get into the frames
         send(answers, b"")
@@ -95,19 +94,14 @@ def _found(task: Discover) -> Findings:
     return findings
 
 
-def _limit_memory() -> Callable[[], int]:
-    """Have allocations fail before the machine is in trouble. Returns what tells our resident bytes."""
+def _limit_memory() -> None:
+    """Have allocations fail before the machine is in trouble."""
     try:
         import resource
     except ImportError:  # Windows
-        return lambda: 0
+        return
     with contextlib.suppress(ValueError, OSError):  # a lower limit is set already, or the system has none
         resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESSES, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    statm = Path("/proc/self/statm")
-    if statm.exists():  # Linux hands ru_maxrss on from parent to child: a large crawler's children would look large
-        return lambda: int(statm.read_text().split()[1]) * resource.getpagesize()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

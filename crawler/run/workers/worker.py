@@ -13,7 +13,6 @@ import time
 from collections.abc import Generator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
@@ -29,6 +28,7 @@ from crawler.fetch.connect.dial import Dial
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.typed import Typed
 from crawler.models import Response, Timings
+from crawler.page.parsing.resident import resident_meter
 from crawler.run.access.routing import make_routing
 from crawler.run.network import Network, Ways
 from crawler.run.reactors import private_reactor, run
@@ -51,6 +51,7 @@ class Worker:
         self._network: Network | None = None
         self._ways: Ways | None = None
         self._reader: PageReader | None = None
+        self._resident = resident_meter()
         self._log = Logger()
         self._channel = Channel(reactor, end, received=self._received, lost=self._end)
 
@@ -144,8 +145,7 @@ class Worker:
         if self._network is None:
             return
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-        self._channel.put(Health(usage.ru_utime + usage.ru_stime, resident, self._network.budget.used))
+        self._channel.put(Health(usage.ru_utime + usage.ru_stime, self._resident(), self._network.budget.used))
         self._reactor.callLater(_HEALTH_SECONDS, self._tell_health)
 
     def _end(self) -> None:
