@@ -156,6 +156,16 @@ def test_every_folder_is_a_room() -> None:
     assert files == VOCABULARY - {"charset", "models"} | {"__init__", "__main__"}
 
 
+def test_the_map_has_every_room() -> None:
+    """That of the documentation, from the top floor down; a room within one is named beside it."""
+    page = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text()
+    rows = re.findall(r"^\| `(\w+)/` \| (.+) \|$", page, re.MULTILINE)
+    assert [name for name, _ in rows] == ORDER
+    for name, words in rows:
+        inner = {path.name for path in (PACKAGE / name).iterdir() if path.is_dir()}
+        assert set(re.findall(r"`(\w+)/`", words)) <= inner, name
+
+
 def test_rooms_import_downwards() -> None:
     """A room knows those below it, and the vocabulary; the vocabulary knows no room."""
     for module, names in OURS.items():
