@@ -12,7 +12,7 @@ import pytest
 from crawler import Request, Session, crawl, fetch_all, fetch_all_async
 from crawler.run.access.surrounding import surrounding
 from crawler.site import RunningSite, running_site
-from crawler.testing import NotRecorded, recording
+from crawler.testing import NotRecorded, recording, serving
 
 
 def spider(base: str, **options: Any) -> list[Any]:
@@ -137,6 +137,25 @@ def test_posts_are_answered_by_their_url(site: RunningSite, tmp_path: Path) -> N
         assert fetch_all([login])[0].status == 403
     with recording(place):
         assert fetch_all([login])[0].status == 403
+
+
+def test_each_post_has_its_own_answer(tmp_path: Path) -> None:
+    """Searches by POST go to one URL and differ by their body; a GET of that URL is another matter."""
+    place = tmp_path / "search.warc.gz"
+
+    def work(url: str) -> list[str]:
+        found = [record.text for record in fetch_all([url, *(Request(url, json={"page": n}) for n in (1, 2, 3))])]
+        with Session() as session:
+            return [*found, session.post(url, form={"page": 4}).text, session.get(url).text]
+
+    with serving() as site:
+        site.answer("/search", lambda asked: f"{asked.method} {asked.body.decode()}")
+        url = site.url("/search")
+        with recording(place):
+            before = work(url)
+    assert before == ["GET ", *(f'POST {{"page":{n}}}' for n in (1, 2, 3)), "POST page=4", "GET "]
+    with recording(place):
+        assert work(url) == before
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.har", "missing"), ("a.warc.gz", "sometimes")])

@@ -23,8 +23,13 @@ _BESIDE: Final = ("P", "R", "M", "I", "E")
 _PLACE: Final = 48  # bits of an offset; above them is the number of the file
 _LISTED: Final = 1 << 62
 """Set in the place of what is among `urls`."""
+_OTHER: Final = 1 << 61
+"""Set in the place of what was not asked for by GET, and stands for its URL where nothing was."""
 _NOTES: Final = 10
 _FIELDS: Final = 4096
+_HEAD: Final = 1 << 16  # bytes
+_LONGEST: Final = 32  # names of methods
+_WITH: Final = "warc-concurrent-to"
 
 
 class _Part(NamedTuple):
@@ -35,8 +40,26 @@ class _Part(NamedTuple):
     end: int | None = None
 
 
+class _Asked(NamedTuple):
+    """How something was asked for, if not by GET or HEAD. `beside` is the id of the request's record."""
+
+    beside: str | None
+    method: str
+    body: bytes  # its digest
+
+
+class _Last(NamedTuple):
+    """The capture that was read last; `before` is what its URL had until then."""
+
+    id: str | None
+    url: str
+    place: int
+    before: int | None
+
+
 class Captures:
-    """The captures of these archives, the latest of each URL. `notes` tell what in them could not be read.
+    """The captures of these archives, the latest of each URL; of what was asked for by other methods than GET, the
+    latest of each method and body. `notes` tell what in them could not be read.
 
     A million take some 250 MB. Raises CodedError for what cannot be read at all; `stopped` says when to leave off.
     """
@@ -90,9 +113,11 @@ class Captures:
                 raise BrokenError("is shorter than it was")
             yield record_at(source)
 
-    def place(self, url: str) -> int | None:
-        place = self._places.get(_key(url))
-        return None if place is None else place & ~_LISTED
+    def place(self, url: str, method: str = "GET", body: bytes = b"") -> int | None:
+        """Where the capture is of what was asked for so; else of that method with another body; else of that URL."""
+        found = (self._places.get(key) for key in (*_others(url, method, _digest(body)), _key(url)))
+        place = next((place for place in found if place is not None), None)
+        return None if place is None else place & ~(_LISTED | _OTHER)
 
     def original(self, revisit: Stored) -> int | None:
         """Where the payload is that a revisit does not hold."""
@@ -114,11 +139,17 @@ class Captures:
 
     def _read(self, path: str, number: int, file: BinaryIO, stopped: Callable[[], bool]) -> None:
         beside: set[str] = set()  # ids of captures that are no pages
+        asked: _Asked | None = None
+        last: _Last | None = None
         for record in records(file, told=lambda what: self._note(f"{scrub(path)} {what}")):
             if stopped():
                 return
             if record.kind == "metadata":
                 self._look(record, beside)
+            if record.kind == "request":  # it stands behind its answer, as of crawler, or before it, as of wget
+                asked = _asked(record)
+                if asked is not None and last is not None and record.fields.get(_WITH) == last.id:
+                    self._sort(asked, last)
             if record.kind not in _KINDS:
                 continue
             url = _plain(record.url)
@@ -132,11 +163,24 @@ class Captures:
             if record.kind == "response" and digest is not None:
                 self._payloads[_key(digest)] = place
             key = _key(url)
-            listed = self._places.get(key, 0) & _LISTED
+            known = self._places.get(key)
+            listed = (known or 0) & _LISTED
             if not listed and record.fields.get("warc-record-id") not in beside:
                 self._urls.write(f"{path}\t{url}\n")
                 listed = _LISTED
             self._places[key] = place | listed
+            last = _Last(record.fields.get("warc-record-id"), url, place, known)
+            if asked is not None and record.fields.get(_WITH, "") == asked.beside:
+                self._sort(asked, last)
+
+    def _sort(self, asked: _Asked, last: _Last) -> None:
+        """Keep what was not asked for by GET under its method and body; for its URL stands what was."""
+        for key in _others(last.url, asked.method, asked.body):
+            self._places[key] = last.place
+        key = _key(last.url)
+        listed = self._places[key] & _LISTED
+        got = last.before is not None and not last.before & _OTHER
+        self._places[key] = (last.before if got and last.before is not None else last.place | _OTHER) | listed
 
     def _look(self, record: Stored, beside: set[str]) -> None:
         """How something was met, and why there was no answer: said before it, as crawler does, or behind."""
@@ -144,7 +188,7 @@ class Captures:
         for line in record.read(_FIELDS).decode("utf-8", "replace").splitlines():
             name, _, value = line.partition(":")
             told[name.strip().lower()] = value.strip()
-        about = record.fields.get("warc-concurrent-to")
+        about = record.fields.get(_WITH)
         if about is not None and told.get("hopsfromseed", "").endswith(_BESIDE):
             beside.add(about)
         url = _plain(record.url)
@@ -157,8 +201,33 @@ class Captures:
             self.notes.append(text)
 
 
+def _asked(record: Stored) -> _Asked | None:
+    """How a request was made: None for GET and HEAD, and for what does not say so."""
+    data = record.read(_FIELDS)
+    method = data[:_LONGEST].partition(b" ")[0].decode("latin-1")
+    if not method.isalpha() or method in {"GET", "HEAD"}:
+        return None
+    while (end := data.find(b"\r\n\r\n")) < 0 and len(data) < _HEAD and (more := record.read(_FIELDS)):
+        data += more
+    digest = blake2b(data[end + 4 :] if end >= 0 else b"", digest_size=12)
+    while more := record.read(_HEAD):
+        digest.update(more)
+    return _Asked(record.fields.get("warc-record-id"), method, digest.digest())
+
+
+def _others(url: str, method: str, body: bytes) -> tuple[bytes, ...]:
+    """The keys of what is not asked for by GET: with this body, and with any."""
+    if method in {"GET", "HEAD"}:
+        return ()
+    return _key(f"{method} {body.hex()} {url}"), _key(f"{method} {url}")
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=12).digest()
+
+
 def _key(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "replace"), digest_size=12).digest()
+    return _digest(text.encode("utf-8", "replace"))
 
 
 def _plain(url: str) -> str | None:

@@ -54,7 +54,9 @@ class StoredResponse(WireResponse):
 
 @implementer(IAgent)
 class ArchiveAgent:
-    """Fires with the response that `captures` have of a URL; CodedError `not_archived` where there is none."""
+    """Fires with the response that `captures` have of a URL, a method and a body; CodedError `not_archived` where there
+    is none.
+    """
 
     def __init__(self, captures: Captures, clock: IReactorTime) -> None:
         self._captures = captures
@@ -66,7 +68,8 @@ class ArchiveAgent:
         url = url_of(headers)
         trace = headers.trace
         trace.sent(self._clock.seconds())
-        place = self._captures.place(url)
+        body = headers.body if isinstance(headers.body, bytes) else b""  # of a long one archives have no more
+        place = self._captures.place(url, headers.method, body)
         if place is None:
             return fail(self._missing(url))
         replay = Replay(self._captures, self._clock, headers)

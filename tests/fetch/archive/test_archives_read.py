@@ -193,6 +193,41 @@ def test_what_was_cut(tmp_path):
     assert record.body == b"<p>half"
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_other_methods_than_get(tmp_path, behind):
+    """Each answer is that of its method and body, wherever the request stands: behind it, or before it as of wget.
+    Of a body that nobody has sent it is the last one of the method. What was had by GET stays what GET has.
+    """
+    path = tmp_path / "a.warc.gz"
+    with path.open("wb") as stream:
+        writer = WARCWriter(stream)
+        for method, sent in ((b"GET", b""), (b"POST", b"one"), (b"POST", b"two"), (b"PUT", b"one")):
+            pair = [
+                writer.create_warc_record(URL, kind, payload=io.BytesIO(block), length=len(block))
+                for kind, block in (
+                    ("response", b"HTTP/1.1 200 OK\r\n\r\n" + method + b" " + sent),
+                    ("request", method + b" / HTTP/1.1\r\nHost: a.example\r\n\r\n" + sent),
+                )
+            ]
+            first, second = pair if behind else reversed(pair)
+            second.rec_headers.add_header("WARC-Concurrent-To", first.rec_headers.get_header("WARC-Record-ID"))
+            writer.write_record(first)
+            writer.write_record(second)
+    asked = [("GET", None), ("HEAD", None), ("POST", b"one"), ("POST", b"two"), ("POST", b"x"), ("PUT", b"one")]
+    sink = tmp_path / "in.jsonl"
+    lines = [{"url": URL, "method": method, "data": sent and sent.decode()} for method, sent in asked]
+    sink.write_text("".join(f"{json.dumps({k: v for k, v in line.items() if v})}\n" for line in lines))
+    bodies = {(record.method, record.body) for record in read(path, sink)}
+    assert bodies == {
+        ("GET", b"GET "), ("HEAD", b""), ("POST", b"POST one"), ("POST", b"POST two"), ("PUT", b"PUT one"),
+    }  # fmt: skip
+    captures = Captures([str(path)])
+    assert captures.place(URL, "POST", b"x") == captures.place(URL, "POST", b"two")
+    assert captures.place(URL, "DELETE") == captures.place(URL)
+    assert [url for _, _, url in captures.urls()] == [URL]
+    captures.close()
+
+
 def test_resources(tmp_path):
     """What was archived without an exchange has its type, and 200."""
     path = archive(tmp_path / "a.warc.gz", (URL, b"%PDF-"), kind="resource", **{"Content-Type": "application/pdf"})
