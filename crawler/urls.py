@@ -288,3 +288,11 @@ def public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList()
+
+
+def registrable_domain(host: str) -> str:
+    """The domain that somebody has registered, of a host without the root dot; what has none stands for itself."""
+    # In the standard's form a host whose last label is a number is an IPv4 address; a colon is in IPv6 ones.
+    if ":" in host or host.rpartition(".")[2].isdigit():
+        return host
+    return public_suffixes().privatesuffix(host) or host

@@ -13,7 +13,7 @@ from crawler.cli.answers import complain, put, schema_text, version_text, warn_o
 from crawler.cli.commands.table import COMMANDS, fetch, help_on, help_on_option
 from crawler.cli.usage.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, OPTIONS, ConfigError, Settings, Source, resolve
-from crawler.config.options.groups import CHECK, OUTPUT
+from crawler.config.options.groups import CHECK, OUTPUT, SHARDS
 from crawler.config.sources import from_environment, read
 
 __all__ = ["COMMANDS", "main"]
@@ -67,6 +67,8 @@ def _main(arguments: list[str]) -> int:
     )
     if command is None or CHECK not in command.takes:
         _refuse(settings, CHECK, "is for `crawler check`")
+    if command is None or SHARDS not in command.takes:
+        _refuse(settings, SHARDS, "is for `crawler split` and `crawler work`")
     if "print_config" in asked:
         from crawler.config.text import to_toml
 

@@ -357,6 +357,16 @@ class Options(TypedDict, total=False):
     """Where the folder that is checked is on the web: what leads there is looked up in the folder. Takes the URL of a
     folder (https://example.org/docs/).
     """
+    shards: int
+    """Cut the inputs of `crawler split` into N shards. Takes a whole number from 1 to 99,999. Default: 256."""
+    shard: int | str | None
+    """Do shard N; auto is the number that Slurm, Kubernetes or AWS Batch gives. Takes the number of a shard, from 0 on,
+    or auto.
+    """
+    engine: Literal["local", "ray", "dask", "spark"] | None
+    """Do all shards, in processes of this machine (local) or of a cluster."""
+    address: str
+    """The cluster of engine; auto is the one that its own settings name. Takes one line of text. Default: auto."""
     extract: str | Iterable[str] | Mapping[str, str | list[str] | tuple[str]]
     """Put the first match of a CSS or XPath selector into data: title=title::text. Takes a declaration NAME=SELECTOR;
     or several.

@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol, assert_never
 from crawler.config.patterns import UrlPattern
 from crawler.engine.traps import Traps
 from crawler.errors import CodedError
-from crawler.urls import Url, public_suffixes
+from crawler.urls import Url, public_suffixes, registrable_domain
 
 Kind = Literal["host", "origin", "domain", "prefix", "any"]
 
@@ -186,7 +186,7 @@ def _root_of(kind: Kind) -> Callable[[Url], object]:
         return _origin
     if kind == "domain":
         public_suffixes()  # read now, and not within the run
-        domain = lru_cache(_HOSTS_KNOWN)(_registrable_domain)
+        domain = lru_cache(_HOSTS_KNOWN)(registrable_domain)
         return lambda url: domain(_host(url))
     return _host
 
@@ -203,13 +203,6 @@ def _origin(url: Url) -> object:
 
 def _folder(url: Url) -> str:
     return url.target.partition("?")[0].rpartition("/")[0] + "/"
-
-
-def _registrable_domain(host: str) -> str:
-    # In the standard's form a host whose last label is a number is an IPv4 address; a colon is in IPv6 ones.
-    if ":" in host or host.rpartition(".")[2].isdigit():
-        return host
-    return public_suffixes().privatesuffix(host) or host
 
 
 def _compile(pattern: str, option: str) -> UrlPattern:

@@ -102,6 +102,12 @@ class Bucket:
         """Whether the bucket is there. Who may not list what is in it learns of that only later."""
         self._call(self._first, prefix)
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The keys of all objects whose key begins so, as the store lists them."""
+        listed = iter(self._call(self._list, prefix))
+        while (batch := self._tried(partial(next, listed, None))) is not None:
+            yield from (str(entry["path"]) for entry in batch)
+
     def size(self, key: str) -> int | None:
         """How many bytes an object has, if it is there."""
         try:
@@ -172,6 +178,10 @@ class Bucket:
         except OSError:
             return False
         return digest.digest() == sent.digest.digest()
+
+    def _list(self, store: Any, prefix: str) -> Any:
+        # A prefix is of whole parts of keys there.
+        return self._obstore.list(store, prefix=prefix.rstrip("/") or None)
 
     def _first(self, store: Any, key: str) -> None:
         try:

@@ -3,4 +3,4 @@
 Imports config, for kinds of values, and fetch, for decoding.
 """
 
-__all__ = ["asked", "feed", "inputs", "sent", "sitemaps"]
+__all__ = ["asked", "feed", "inputs", "ranges", "sent", "sitemaps"]

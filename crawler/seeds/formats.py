@@ -62,13 +62,30 @@ def read_stream(
         lines = Lines(stream, ROW_LIMIT if kind else LINE_LIMIT)
         if kind in DELIMITERS:
             yield from read_table(lines, source, delimiter_of(stream, kind, column), column, scheme, keep=keep)
-        elif kind:
-            yield from _read_json_lines(lines, source, column or "url", scheme, keep=keep)
         else:
-            yield from _read_lines(lines, source, scheme)
+            yield from read_lines(lines, kind, source, column, scheme, keep=keep)
     except (OSError, EOFError, zlib.error, ValueError, CodedError) as error:
         number = lines.number if lines is not None else 0
         yield unreadable(source, number + 1, error, rest=number > 0)
+
+
+def kind_of_lines(stream: Stream, structure: str) -> str | None:
+    """What the lines of an input are, each by itself: "" for URLs, ".jsonl" for JSON; None where they are no such lines
+    as they stand (tables, sitemaps, arrays, other encodings). Nothing is taken from the stream. Raises CodedError.
+    """
+    if structure in DELIMITERS or (not structure and _is_markup(stream)) or as_lines(stream) is not stream:
+        return None
+    kind = json_kind(stream, structure)
+    return None if kind == "array" else kind
+
+
+def read_lines(
+    lines: Lines, kind: str, source: str, column: str | None, scheme: str | None, *, keep: bool
+) -> Iterator[Seed | BadLine]:
+    """The seeds of lines of a kind that `kind_of_lines` gives."""
+    if kind:
+        return _read_json_lines(lines, source, column or "url", scheme, keep=keep)
+    return _read_lines(lines, source, scheme)
 
 
 def check_stream(stream: Stream, structure: str, column: str | None) -> None:

@@ -72,6 +72,7 @@ __all__ = [
     "columns",
     "from_iterable",
     "read",
+    "structure",
 ]
 
 STDIN: Final = "-"
@@ -96,7 +97,7 @@ def check(inputs: Sequence[str], column: str | None) -> None:
             problems.append(f"{scrub(name)[:TEXT_LIMIT]!r}: {error}")
     if inputs.count(STDIN) > 1:
         problems.append("'-' is given more than once, but standard input can be read only once")
-    if column is not None and not any(map(_structure, files)):
+    if column is not None and not any(map(structure, files)):
         problems.append(
             f"column {shown(column)}: no input has columns "
             "(allowed: .csv, .tsv, .xlsx, .json, .jsonl, .ndjson; also .gz of text)"
@@ -134,7 +135,7 @@ def columns(inputs: Sequence[str], column: str | None) -> list[str]:
     for name in inputs:
         if name != STDIN and not _is_url(name) and Path(name).is_file():
             with suppress(OSError, EOFError, ValueError, zlib.error, CodedError), _opened(name) as stream:
-                names.update(dict.fromkeys(columns_of(stream, _structure(name), column)))
+                names.update(dict.fromkeys(columns_of(stream, structure(name), column)))
     return list(names)
 
 
@@ -199,7 +200,7 @@ def _is_url(text: str) -> bool:
 # --- files ---
 
 
-def _structure(name: str) -> str:
+def structure(name: str) -> str:
     """The suffix that says how the lines of a file are built; empty for a plain file."""
     suffix = Path(name.lower().removesuffix(".gz")).suffix
     if suffix == workbook.SUFFIX and not is_object(name) and workbook.is_one(name):
@@ -255,7 +256,7 @@ def _read_input(
     source = recordable(name)
     try:
         with _opened(name, stdin) as stream:
-            yield from read_stream(stream, _structure(name), source, column, scheme, keep=keep)
+            yield from read_stream(stream, structure(name), source, column, scheme, keep=keep)
     except (OSError, ValueError) as error:  # while it is opened: read_stream has words for its own
         yield unreadable(source, None, error)
 
@@ -268,7 +269,7 @@ def _check_file(name: str, column: str | None) -> None:
         mode = Path(name).stat().st_mode
         if stat.S_ISREG(mode):  # not a pipe: what is read here would be missing in the run
             with _opened(name) as stream:
-                check_stream(stream, _structure(name), column)
+                check_stream(stream, structure(name), column)
     except InputError:
         raise
     except FileNotFoundError:

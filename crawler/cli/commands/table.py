@@ -14,6 +14,7 @@ from crawler.cli.commands.checking import check
 from crawler.cli.commands.command import Command
 from crawler.cli.commands.reading import about_job, diff, report, wacz
 from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
+from crawler.cli.commands.sharding import collect, split, work
 from crawler.cli.commands.spiders import run
 from crawler.cli.commands.starting import init
 from crawler.cli.usage.flags import COMMON, EXAMPLES, EXIT_CODES, FLAGS
@@ -35,6 +36,7 @@ from crawler.config.options.groups import (
     POLITENESS,
     PROXIES,
     REQUEST,
+    SHARDS,
 )
 
 
@@ -248,6 +250,34 @@ COMMANDS: Final[Mapping[str, Command]] = {
         AGAIN_TAKES,
         "DIR is the folder of --job. What it has is kept: its outputs get a number (records.1.jsonl), its books go "
         "into DIR/history. The options are those of the job; those below may be others.",
+    ),
+    "split": Command(
+        "Cut lists of any length into shards, for many processes or machines",
+        split,
+        "FILE... [--shards N] -o DIR",
+        (SHARDS, "column", "keep_columns", "default_scheme", "output", "overwrite_output", "quiet"),
+        "What belongs to one registrable domain (example.co.uk) comes into one shard. A domain that is too large for "
+        "one has its own, before all others: by host as many as it needs, for a host is never in two. DIR gets the "
+        "shards and, last, manifest.json. DIR may be s3://bucket/prefix. The shards hold what the inputs hold, also "
+        "passwords.",
+    ),
+    "work": Command(
+        "Do a shard: fetch its URLs, and write its part when that is whole",
+        work,
+        "DIR --shard N -o OUT [OPTION]...",
+        (SHARDS, CRAWL, *_FETCHING, EXTRACTION, CACHE, "output", "fields", "bodies", PEOPLE, MONITORS),
+        "DIR is the folder that `crawler split` wrote; OUT, which may be s3://bucket/prefix, is that of all parts. "
+        "A shard whose part is there is done; one that another process has a lease of is waited for. A process that is "
+        "killed leaves nothing that counts: start it again.",
+    ),
+    "collect": Command(
+        "Check the parts of all shards, and join them: every input exactly once",
+        collect,
+        "OUT [DIR] [-o FILE]",
+        ("output", "overwrite_output", "quiet"),
+        "OUT is the folder of the parts. -o FILE.jsonl joins them (also .jsonl.gz, and - for standard output). Where "
+        "something is missing or double nothing is written, and it exits with 5; with DIR, the folder of the shards, "
+        "it says which lines these are.",
     ),
     "init": Command(
         "Write a file with every option, commented out, to be filled in",

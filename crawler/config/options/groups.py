@@ -16,6 +16,7 @@ OUTPUT: Final = "Output"
 CACHE: Final = "Cache"
 JOB: Final = "Job"
 CHECK: Final = "Checking links"
+SHARDS: Final = "Shards"
 EXTRACTION: Final = "Extraction"
 PEOPLE: Final = "People"
 MONITORS: Final = "Monitors"
@@ -33,6 +34,7 @@ GROUPS: Final = (
     CACHE,
     JOB,
     CHECK,
+    SHARDS,
     EXTRACTION,
     PEOPLE,
     MONITORS,

@@ -1,0 +1,174 @@
+"""One shard -> one part, in this process: the run is as it always is, and its output appears when it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from crawler.cluster.checking import Books
+from crawler.cluster.lease import Holder, Lease, take
+from crawler.cluster.manifest import MANIFEST, Manifest, Shard, part_name, read_manifest, shard_name
+from crawler.cluster.place import Place, open_place
+from crawler.cluster.rows import read_row
+from crawler.config.config import OPTIONS, Config, ConfigError
+from crawler.config.kinds import shown
+from crawler.errors import CodedError
+from crawler.files import coded
+from crawler.run.composition import Crawler
+from crawler.run.reactors import private_reactor, run
+from crawler.seeds.inputs import BadLine, Seed
+
+AUTO: Final = "auto"
+VARIABLES: Final = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "AWS_BATCH_JOB_ARRAY_INDEX")
+"""Where schedulers say which of its tasks this is: Slurm, Kubernetes, AWS Batch."""
+_PIECE: Final = 1 << 20
+_WHOLE: Final = frozenset({0, 3, 4})
+"""The exit codes of a run that has come to its end; with --fail it says by them what became of its URLs."""
+_AGAIN: Final = 1.0  # seconds: so often a lease of somebody else is looked at
+_OF_THE_SPLIT: Final = ("column", "keep_columns", "default_scheme")
+_ELSEWHERE: Final = {
+    "job": "a shard is done as a whole, or again",
+    "items": "each shard would replace those of the others",
+    "template": "a part is JSON Lines, which can be checked",
+    "warc_max_size": "a part is JSON Lines, which can be checked",
+    "mirror": "each shard would write over the others",
+    "stats": "each shard would replace that of the others",
+    "report": "each shard would replace that of the others (`crawler report` reads what `crawler collect` writes)",
+}
+
+Seeds = Iterator[Seed | BadLine]
+Drive = Callable[[Lease, Config, Seeds], int]
+"""A run over seeds, and its exit code. When the lease is lost it is to end."""
+
+
+class Worked(msgspec.Struct, frozen=True):
+    """What became of a shard: its inputs, whether the part was there `already`, and the exit code of the run."""
+
+    shard: int
+    inputs: int
+    already: bool = False
+    exit_code: int = 0
+
+
+def shard_number(text: str, environ: Mapping[str, str]) -> int:
+    """The number of --shard, or that of the environment for `auto`. Raises ConfigError."""
+    if text != AUTO:
+        return int(text)
+    for name in VARIABLES:
+        if value := environ.get(name):
+            if value.isascii() and value.isdecimal():
+                return int(value)
+            raise ConfigError(f"{name}: {shown(value)} is not the number of a shard")
+    raise ConfigError(f"--shard: auto, and none of {', '.join(VARIABLES)} is set")
+
+
+def check_options(config: Config, origins: Mapping[str, str]) -> None:
+    """Raise ConfigError for options that a shard cannot be done with."""
+    for name, why in _ELSEWHERE.items():
+        if getattr(config, name) != OPTIONS[name].default:
+            raise ConfigError(f"{origins[name]}: cannot be combined with shards ({why})")
+    for name in _OF_THE_SPLIT:
+        if origins.get(name, "").startswith("-"):
+            raise ConfigError(f"{origins[name]}: is for `crawler split`, which reads the inputs")
+    if config.fields and "input" not in config.fields:
+        raise ConfigError(f"{origins['fields']}: `crawler collect` counts by the field input (add it)")
+
+
+def work(shards: str, number: int, to: str, config: Config, drive: Drive) -> Worked:
+    """Do a shard, unless its part is there; while somebody else does it, wait. Raises ConfigError, CodedError."""
+    try:
+        source, place = open_place(shards), open_place(to, make=True)
+        manifest = read_manifest(source)
+        if not 0 <= number < len(manifest.shards):
+            raise ConfigError(
+                f"--shard: there is no shard {number} in {shown(shards)} (0 to {len(manifest.shards) - 1})"
+            )
+        _same(manifest, place)
+        shard = manifest.shards[number]
+        while not place.has(part_name(number)):
+            lease = take(place, number)
+            if isinstance(lease, Holder):
+                time.sleep(_AGAIN)
+                continue
+            try:
+                if place.has(part_name(number)):
+                    break
+                code = _work(source, number, place, manifest, config, partial(drive, lease))
+            finally:
+                lease.release()
+            if code is not None and not lease.lost:
+                return Worked(number, shard.inputs, exit_code=code)
+        return Worked(number, shard.inputs, already=True)
+    except OSError as error:
+        raise coded(error, str(error.filename or to)) from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _work(
+    source: Place, number: int, place: Place, manifest: Manifest, config: Config, drive: Callable[[Config, Seeds], int]
+) -> int | None:
+    """Do a shard now. Gives the exit code of its run; None where it is somebody else's part that is there."""
+    name = part_name(number)
+    names = [source.source for source in manifest.sources]
+    _check_shard(source, number, manifest.shards[number])
+    for left in list(place.names(f".{name.partition('.')[0]}-")):
+        place.remove(left)  # of a run that was killed
+    path = place.scratch(name)
+    try:
+        with source.open(shard_name(number)) as rows:
+            mine = replace(config, inputs=(), output=(path,), overwrite_output=())
+            code = drive(mine, (read_row(row, names) for row in rows))
+        if code not in _WHOLE:
+            return code
+        check_part(path, source, number, names)
+        return code if place.publish(path, name) else None
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def _check_shard(source: Place, number: int, shard: Shard) -> None:
+    """Raise ConfigError for a shard that is not as the manifest says."""
+    digest = hashlib.sha256()
+    try:
+        with source.open(shard_name(number)) as file:
+            for octets in iter(partial(file.read, _PIECE), b""):
+                digest.update(octets)
+    except FileNotFoundError:
+        raise ConfigError(f"{shown(source.path(shard_name(number)))} is missing (split once more)") from None
+    if digest.hexdigest() != shard.sha256:
+        words = f"is not what its {MANIFEST} says (split once more)"
+        raise ConfigError(f"{shown(source.path(shard_name(number)))} {words}")
+
+
+def check_part(path: str, source: Place, number: int, names: list[str]) -> None:
+    """Raise CodedError for a part that has not one record of each input."""
+    with source.open(shard_name(number)) as rows:
+        books = Books(names, rows)
+    with Path(path).open("rb") as records:
+        for record in records:
+            books.take(record)
+    if problems := [*books.problems()]:
+        raise CodedError("write_error", f"shard {number} is not done: {'; '.join(problems)}")
+
+
+def in_process(lease: Lease, config: Config, seeds: Seeds) -> int:
+    """The run on a reactor of its own, in whatever thread that is: for tasks of those who start processes."""
+    with private_reactor() as (reactor, dial):
+        crawler = Crawler(config, reactor=reactor, urls=seeds, dial=dial, bodies=False)
+        lease.on_lost = lambda: reactor.callFromThread(crawler.abort)
+        run(reactor, crawler.run)
+    return 0
+
+
+def _same(manifest: Manifest, place: Place) -> None:
+    """Parts of two splits are never in one folder. Raises ConfigError."""
+    if not place.create(MANIFEST, manifest.encoded()) and read_manifest(place) != manifest:
+        raise ConfigError(f"{shown(place.name)} has parts of other shards (name another folder with -o)")
