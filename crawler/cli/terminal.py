@@ -262,8 +262,20 @@ class Terminal:
     def _finished(self, snapshot: Snapshot) -> int:
         self._voice.end()
         if not self._config.quiet and self._made_for is None:
-            self._voice.summary(snapshot, [*self._about_report(), *self._about_job()])
+            self._voice.summary(snapshot, [*self._about_mirror(), *self._about_report(), *self._about_job()])
         return verdict(snapshot) if self._config.fail else FINISHED
+
+    def _about_mirror(self) -> Iterator[Said]:
+        copied = None if self._crawler is None else self._crawler.copied
+        if self._config.mirror is None or copied is None:
+            return
+        folder = scrub(self._config.mirror)
+        words = f"Mirror {folder}: {copied.files:,} file{'' if copied.files == 1 else 's'}"
+        words += f", links rewritten in {copied.rewritten:,}"
+        if copied.left:
+            words += f", {copied.left:,} left as they are (changed by others, or gone)"
+        fields = {"mirror": folder, **copied._asdict()}
+        yield Said("mirror", words, fields=fields)
 
     def _about_report(self) -> Iterator[Said]:
         path = self._config.report

@@ -32,6 +32,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "note": "what is odd about a job that goes on; which proxy is gone through",
     "stopping": "the run was told to stop",
     "summary": "what the run came to: all that `--stats` has",
+    "mirror": "how many files the copy of `--mirror` has, and in how many links were rewritten",
     "report": "where the page of `--report` is",
     "job": "how the job stands",
     "error": "why the run cannot begin or go on; with a `code` where there is one",

@@ -178,6 +178,24 @@ def test_a_second_run_brings_it_up_to_date(folder):
     assert text(folder, "c.html") == "kept"
 
 
+def test_the_summary_has_it(folder, capfd):
+    """How many files there are, in how many links were changed, and which were left; in the log, too."""
+    with serving({"/": '<a href="b">b</a>', "/b": "text"}) as site:
+        command = [site.url("/"), "--mirror", str(folder), "--delay", "0", "--no-robots", "--allow-private"]
+        command += ["--no-progress", "-O", str(folder.parent / "records.jsonl")]
+        assert main(command) == 0
+        assert f"Mirror {folder}: 2 files, links rewritten in 1\n" in capfd.readouterr().err
+        next(folder.rglob("b.html")).write_text("mine")
+        next(folder.rglob("index.html")).unlink()
+        assert main([site.url("/b"), *command[1:], "--log-format", "json"]) == 0
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    (mirrored,) = [line for line in told if line["event"] == "mirror"]
+    assert (mirrored["files"], mirrored["rewritten"], mirrored["left"]) == (2, 0, 1)
+    assert mirrored["message"].endswith(
+        "2 files, links rewritten in 0, 1 left as they are (changed by others, or gone)"
+    )
+
+
 def test_a_file_that_somebody_has_changed_stays(site, folder):
     mirror(folder, site.url("/"))
     page = next(folder.glob("127*/a.html"))
