@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -244,15 +244,19 @@ def _came(db: sqlite3.Connection, source: str | None, line: int | None, parent: 
     return came
 
 
-def lines_of_job(folder: str) -> tuple[Path, int] | None:
-    """The first output of a job that is JSON Lines (the log of a table is, too), and how many bytes of it count."""
+def lines_of_job(folder: str, *, else_of: Collection[str] = ()) -> tuple[Path, int] | None:
+    """The first output of a job that is JSON Lines (the log of a table is, too), and how many bytes of it count.
+
+    Where there is none, the first with one of the suffixes `else_of`.
+    """
     with open_tables(folder) as db:
         outputs = msgspec.convert(
             db.execute("SELECT path, committed FROM outputs ORDER BY id").fetchall(), list[tuple[str, int]]
         )
-    for path, committed in outputs:
-        if Path(path.lower().removesuffix(".gz")).suffix in {*LINES, LOG}:
-            return Path(path), committed
+    for suffixes in ({*LINES, LOG}, else_of):
+        for path, committed in outputs:
+            if Path(path.lower().removesuffix(".gz")).suffix in suffixes:
+                return Path(path), committed
     return None
 
 

@@ -6,7 +6,7 @@ import io
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final, Literal
@@ -169,8 +169,10 @@ class Lines(Source):
 class Rows(Lines):
     """The records of a table, row by row. What has no URL, or a value that cannot be, is no record."""
 
-    def __init__(self, name: str, rows: Iterator[dict[str, Any]], path: Path | None = None) -> None:
-        super().__init__(name, io.BytesIO(), path)
+    def __init__(
+        self, name: str, rows: Iterator[dict[str, Any]], path: Path | None = None, job: Job | None = None
+    ) -> None:
+        super().__init__(name, io.BytesIO(), path, job)
         self._rows = rows
 
     def __iter__(self) -> Iterator[Line]:
@@ -231,15 +233,17 @@ def open_lines(path: str) -> Iterator[Lines]:
             with closing(tables.stored_rows(place, suffix, _WANTED)) as rows:
                 yield Rows(path, rows, Path(place))
         return
-    with _opened(path) as (stream, place, job):
+    with _opened(path) as (stream, place, job), ExitStack() as resources:
+        if job is not None:
+            delimiter = tables.SEPARATED.get(tables.suffix_of(str(place)))
         if delimiter is None:
             lines = Lines(path, stream, place, job)
-            if job is not None:
-                lines.outputs = outputs_of(read_options(path))
-            yield lines
         else:
-            with closing(tables.separated_rows(stream, delimiter, _WANTED)) as rows:
-                yield Rows(path, rows, place)
+            rows = resources.enter_context(closing(tables.separated_rows(stream, delimiter, _WANTED)))
+            lines = Rows(path, rows, place, job)
+        if job is not None:
+            lines.outputs = outputs_of(read_options(path))
+        yield lines
 
 
 @contextmanager
@@ -262,7 +266,7 @@ def _opened(path: str) -> Iterator[tuple[BinaryIO, Path | None, Job | None]]:
 
 
 def _job(folder: str) -> tuple[Job, Path, int]:
-    """The job, its first output of JSON Lines, and how many bytes of it count."""
+    """The job, its first output of JSON Lines or else of CSV, and how many bytes of it count."""
     with open_tables(folder) as db:
         books = Books(*db.execute(BOOKS_QUERY).fetchone())
         skips = []
@@ -271,9 +275,9 @@ def _job(folder: str) -> tuple[Job, Path, int]:
                 f"SELECT coalesce(host, ''), coalesce(error, ''), count(*) FROM urls WHERE {UNWRITTEN} "  # noqa: S608
                 "GROUP BY host, error ORDER BY 3 DESC LIMIT 1000"
             ).fetchall()
-    lines = lines_of_job(folder)
+    lines = lines_of_job(folder, else_of=tables.SEPARATED)
     if lines is None:
-        raise ConfigError(f"report: the job {shown(folder)} has no output in JSON Lines (-o records.jsonl)")
+        raise ConfigError(f"report: the job {shown(folder)} has no output in JSON Lines or CSV (-o records.jsonl)")
     return Job(books, [Skip(_authority(key), error, count) for key, error, count in skips]), *lines
 
 

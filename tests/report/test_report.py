@@ -563,9 +563,9 @@ class TestCommand:
         assert rows(text, "Courtesy")[1] == ["b.example", "0", "\N{EN DASH}", "\N{EN DASH}", "0", "2", "0", "1"]
 
     def test_a_job_without_such_an_output(self, tmp_path, capsys):
-        """A table holds no records to report on."""
-        with working(tmp_path, "pages.csv"):
+        """An archive of a job is reported on by its own name."""
+        with working(tmp_path, "pages.warc.gz"):
             pass
         code, said = report(capsys, "job")
         assert code == 2
-        assert "has no output in JSON Lines" in said
+        assert "has no output in JSON Lines or CSV (-o records.jsonl)" in said

@@ -244,6 +244,20 @@ def test_nulls_and_times_without_a_zone(tmp_path):
         assert [line.started for line in lines] == [second.started]
 
 
+@pytest.mark.parametrize("output", ["pages.csv", "pages.tsv"])
+def test_a_job_whose_records_are_a_table(folder, capsys, output):
+    """Its rows as far as they were committed, and its books."""
+    with serving(PAGES) as root:
+        assert main([f"{root}/", f"{root}/a", "--job", "job", "-o", output, "-q", "--allow-private"]) == 0
+    with (folder / output).open("a") as file:
+        file.write("torn,")
+    assert main(["report", "job"]) == 0
+    assert capsys.readouterr().err == "job.html: 2 records\n"
+    text = (folder / "job.html").read_text()
+    assert "Books of the job: 2 inputs = 2 ok + 0 failed + 0 skipped + 0 pending." in text
+    assert output in text
+
+
 def test_a_table_by_any_other_name(tmp_path):
     """Of several tables the one with URLs is read; names need quotes."""
     path = tmp_path / "x.db"
