@@ -274,7 +274,7 @@ class Terminal:
         words += f", links rewritten in {copied.rewritten:,}"
         if copied.left:
             words += f", {copied.left:,} left as they are (changed by others, or gone)"
-        fields = {"mirror": folder, **copied._asdict()}
+        fields = {"mirror": folder, "files": copied.files, "rewritten": copied.rewritten, "left": copied.left}
         yield Said("mirror", words, fields=fields)
 
     def _about_report(self) -> Iterator[Said]:

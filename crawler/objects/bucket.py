@@ -115,14 +115,17 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def put(self, key: str, pieces: Iterable[bytes], *, fresh: bool, part: int = PART) -> None:
+    def put(
+        self, key: str, pieces: Iterable[bytes], *, fresh: bool, part: int = PART, content_type: str | None = None
+    ) -> None:
         """Make an object of the pieces. What the iterator raises leaves nothing of it, and is raised.
 
         With `fresh` one that is there is not replaced: then it raises FileExistsError, unless that has the same bytes.
         """
         sent = _Sent(pieces)
         head = sent.take(part)
-        call = partial(self._obstore.put, self._store, key)
+        attributes = None if content_type is None else {"Content-Type": content_type}
+        call = partial(self._obstore.put, self._store, key, attributes=attributes)
         try:
             if sent.done:
                 self._tried(partial(call, head, mode="create" if fresh else "overwrite", use_multipart=False))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,8 @@ from crawler.config.kinds import shown
 from crawler.fetch.archive.reading import WACZ, is_archive
 from crawler.files import coded, put_new, replace
 from crawler.monitor.units import amount
-from crawler.objects.address import is_object
+from crawler.objects.address import is_object, parse_address
+from crawler.objects.bucket import Bucket
 from crawler.printable import printable
 from crawler.redaction import scrub
 from crawler.report.counts.aggregate import Aggregate, counted
@@ -23,6 +25,8 @@ from crawler.report.sources.streams import PACKED, on_disk
 from crawler.report.sources.tables import SUFFIXES
 
 STDOUT: Final = "-"
+_PIECE: Final = 1 << 20
+_TYPE: Final = "text/html; charset=utf-8"
 USAGE: Final = "crawler report FILE|DIR [-O FILE.html]"
 _KNOWN: Final = (*PACKED, ".jsonl", ".ndjson", ".warc", WACZ, *SUFFIXES)
 
@@ -75,10 +79,8 @@ def _output(settings: Settings, source: str) -> tuple[str, bool]:
         raise ConfigError(
             f"report: of standard input, where to? {USAGE.replace('FILE|DIR [-O FILE.html]', '- -O FILE.html')}"
         )
-    if named and is_object(named[0][0]):
-        raise ConfigError("report: the page cannot be in an object store (name a file here, and copy it)")
     path, overwrite = named[0] if named else (_beside(source), False)
-    if path != STDOUT and not overwrite and Path(path).exists():
+    if path != STDOUT and not overwrite and _is_there(path):
         raise ConfigError(f"report: {shown(path)} exists (-O {shown(path)} replaces it)")
     return path, overwrite
 
@@ -100,16 +102,37 @@ def _is_archive(source: str) -> bool:
     return (is_object(source) and source.lower().endswith((".warc", ".warc.gz", WACZ))) or is_archive(source)
 
 
+def _is_there(path: str) -> bool:
+    if not is_object(path):
+        return Path(path).exists()
+    with _told(path):
+        address = parse_address(path)
+        return Bucket(address).has(address.key)
+
+
 def _write(path: str, html: bytes, *, overwrite: bool) -> None:
-    try:
-        if overwrite:
+    with _told(path):
+        if is_object(path):
+            address = parse_address(path)
+            pieces = (html[at : at + _PIECE] for at in range(0, len(html), _PIECE))
+            Bucket(address).put(address.key, pieces, fresh=not overwrite, content_type=_TYPE)
+        elif overwrite:
             replace(path, html)
         else:
             put_new(path, [html])
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Tell what goes wrong where the page is to be."""
+    try:
+        yield
     except FileExistsError:
         raise ConfigError(f"report: {shown(path)} exists (-O {shown(path)} replaces it)") from None
     except OSError as error:
         raise coded(error, path) from error
+    except ValueError as error:
+        raise ConfigError(f"report: {error}") from error
 
 
 def _tell(path: str, of: Aggregate, lines: Source) -> None:

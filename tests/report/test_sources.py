@@ -135,6 +135,27 @@ def test_objects(crawled, objects, capsys, folder, name):
     assert [path.name for path in folder.iterdir()] == ["site.html"]
 
 
+def test_the_page_in_a_store(crawled, objects, capsys, folder):
+    """As a file would be: a new one is not put over another, -O replaces it; browsers show it as a page."""
+    at = f"s3://{objects.bucket()}/runs/page.html"
+    _, _, bucket, key = at.split("/", 3)
+    source = str(crawled / "site.jsonl")
+    assert main(["report", source, "-o", at]) == 0
+    assert capsys.readouterr().err == f"{at}: 3 records\n"
+    page = objects.get(bucket, key)
+    assert page is not None
+    assert page.startswith(b"<!doctype html>")
+    assert objects.content_type(bucket, key) == "text/html; charset=utf-8"
+    assert main(["report", str(crawled / "site.csv"), "-o", at]) == 2
+    assert f"'{at}' exists (-O '{at}' replaces it)" in capsys.readouterr().err
+    assert objects.get(bucket, key) == page
+    assert main(["report", str(crawled / "site.csv"), "-O", at]) == 0
+    assert objects.get(bucket, key) not in {None, page}
+    assert main(["report", source, "-o", "s3://no-such-bucket-here/page.html"]) == 5
+    assert "there is no such bucket" in capsys.readouterr().err
+    assert list(folder.iterdir()) == []
+
+
 def test_rows_that_are_none(tmp_path):
     """They cost themselves, and are told."""
     path = tmp_path / "x.csv"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from uuid import uuid4
@@ -26,6 +26,9 @@ FULL = b"<?xml version='1.0'?><Error><Code>XMinioStorageFull</Code><Message>No s
 
 Fault = str | None
 """What happens to a request: "503", "507", "denied", "cut" (never seen), "lost" (done, but not answered), "slow", or nothing."""
+
+
+_AUTHORIZATION = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request"}
 
 
 class ObjectServer:
@@ -46,15 +49,16 @@ class ObjectServer:
         assert self.ask("PUT", f"/{name}")[0] == 200
         return name
 
+    def content_type(self, bucket: str, key: str) -> str | None:
+        """What the server says an object is."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
+            connection.request("HEAD", f"/{bucket}/{key}", headers=_AUTHORIZATION)
+            return connection.getresponse().getheader("Content-Type")
+
     def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
-            connection.request(
-                method,
-                path,
-                body,
-                {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request"},
-            )
+            connection.request(method, path, body, _AUTHORIZATION)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
