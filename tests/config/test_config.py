@@ -486,8 +486,6 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["a.example", "a.example:8443", "[::1]:1"])
         case Referer():
             return st.sampled_from(["http://a.example/x?y"])
-        case BaseUrl():
-            return st.sampled_from(["https://a.example/", "http://a.example/b"])
         case Statuses():
             return st.sampled_from(["403", "200..=299", "..400", "500.."])
         case Line():

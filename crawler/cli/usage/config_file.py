@@ -48,7 +48,6 @@ _EXAMPLES: Final = {
     "resolve": ("example.com:443:127.0.0.1",),
     "dns_servers": ("127.0.0.1:53",),
     "interface": "127.0.0.1",
-    "base": "https://example.com/docs/",
     "rate": "100/s",
     "rate_per_host": "1/s",
     "limit_rate": "1MiB",
