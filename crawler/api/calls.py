@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crawler.page.callbacks import Parse
     from crawler.run.access.login import Login
     from crawler.spiders.items import Pipeline
-    from crawler.spiders.spider import Spider
+    from crawler.spiders.spider import OnStart, Spider
 
 
 def fetch_all(
@@ -82,7 +82,7 @@ def crawl(
     *,
     parse: Parse | Sequence[Parse] | None = None,
     on_error: Parse | None = None,
-    on_start: Callable[[], Iterable[Any]] | None = None,
+    on_start: OnStart | None = None,
     item: Any = None,
     pipelines: Iterable[Pipeline] = (),
     login: Login | None = None,
@@ -103,7 +103,7 @@ def crawl(
 
     - `on_error` gets what failed for good, and what was answered with a status from 400 on: a page as well, with
       `.error` (`.code`, `.message` ...; None where there was an answer). It may yield what `parse` does.
-    - `on_start` is called without arguments and yields what to begin with, behind the seeds.
+    - `on_start` is called without arguments and yields what to begin with, behind the seeds. It may be `async def`.
     - `item` is what items are held to, a msgspec Struct, a dataclass or a pydantic model, or a list of these. Items may
       be instances, too. One that does not fit is left out, and its record has the warning `item_invalid`.
     - `pipelines` are functions that get each item, one after the other, and give it back as it is to be, or None to
@@ -240,7 +240,7 @@ def crawl_async(
     *,
     parse: Parse | Sequence[Parse] | None = None,
     on_error: Parse | None = None,
-    on_start: Callable[[], Iterable[Any]] | None = None,
+    on_start: OnStart | None = None,
     item: Any = None,
     pipelines: Iterable[Pipeline] = (),
     login: Login | None = None,

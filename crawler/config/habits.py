@@ -169,6 +169,7 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "cb_kwargs": "write meta={...}, which the function finds in page.meta",
     "dont_filter": "a crawl asks once for a URL, a method and a body",
     "errback": "write crawl(..., on_error=FUNCTION), which hears of all that fails",
+    "on_error": "write crawl(..., on_error=FUNCTION), which hears of all that fails",
     "priority": "requests go out in the order in which they are found",
     "auth": "write headers={'Authorization': ...}, or user='USER:PASSWORD' for the run",
     "user": "write headers={'Authorization': ...}, or user='USER:PASSWORD' for the run",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from crawler.config.kinds import suggestion
 from crawler.page.callbacks import Callbacks, Parse
@@ -13,6 +14,10 @@ from crawler.page.page import Page
 from crawler.spiders.items import Items, Pipeline
 
 _EMPTY: Mapping[str, Any] = {}
+_END: Final = object()
+OnStart = Callable[[], Iterable[Any] | Awaitable[Iterable[Any]] | AsyncIterable[Any]]
+"""A user's function that gives what to begin with. It may be `async def`."""
+_T = TypeVar("_T")
 
 
 class Spider:
@@ -56,8 +61,8 @@ class Spider:
                 raise TypeError(f"{name}: {type(self).__name__} has no such attribute{words}")
             setattr(self, name, value)
 
-    def on_start(self) -> Iterable[Any]:
-        """What to begin with: seeds as crawl() takes them. Read as the crawl has room for them."""
+    def on_start(self) -> Any:
+        """What to begin with: seeds as crawl() takes them. Read as the crawl has room for them. It may be async."""
         return self.start_urls
 
 
@@ -73,7 +78,7 @@ class Functions(Spider):
         *,
         parse: Parse | Sequence[Parse] | None = None,
         on_error: Parse | None = None,
-        on_start: Callable[[], Iterable[Any]] | None = None,
+        on_start: OnStart | None = None,
         item: Any = None,
         pipelines: Iterable[Pipeline] = (),
         login: Any = None,
@@ -87,17 +92,36 @@ class Functions(Spider):
         self.login = login
 
     def on_start(self) -> Iterable[Any]:
-        return self.start_urls if self._on_start is None else chain(self.start_urls, self._on_start())
+        return self.start_urls if self._on_start is None else chain(self.start_urls, _given(self._on_start()))
 
 
 def seeds_of(spider: Spider) -> Iterable[Any]:
     """What it begins with. Raises TypeError for what is nothing to begin with, and what on_start raises at once."""
-    found = spider.on_start()
+    return _given(spider.on_start())
+
+
+def _given(found: Any) -> Iterable[Any]:
+    if isinstance(found, (Coroutine, AsyncIterable)):
+        return _awaited(found)
     if not isinstance(found, Iterable):
-        if inspect.iscoroutine(found):
-            found.close()
         raise TypeError(f"on_start gives {type(found).__name__}: it is to yield what to begin with (or return a list)")
     return found
+
+
+def _awaited(found: Coroutine[Any, Any, Any] | AsyncIterable[Any]) -> Iterator[Any]:
+    """What an `async def on_start` gives, in an event loop of the thread that reads the seeds."""
+    with asyncio.Runner() as runner:
+        given = runner.run(_only(found)) if isinstance(found, Coroutine) else found
+        if not isinstance(given, AsyncIterable):
+            yield from _given(given)
+            return
+        each = aiter(given)
+        while (seed := runner.run(_only(anext(each, _END)))) is not _END:
+            yield seed
+
+
+async def _only(waited: Awaitable[_T]) -> _T:
+    return await waited
 
 
 def checked(spider: Spider) -> Iterable[Any]:
@@ -112,7 +136,7 @@ def spider_of(
     *,
     parse: Parse | Sequence[Parse] | None = None,
     on_error: Parse | None = None,
-    on_start: Callable[[], Iterable[Any]] | None = None,
+    on_start: OnStart | None = None,
     item: Any = None,
     pipelines: Iterable[Pipeline] = (),
     login: Any = None,

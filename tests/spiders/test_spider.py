@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,6 +136,40 @@ class TestOnStart:
         echo = records[site.url("/echo")]
         assert echo.meta == 7
         assert "X-A: b" in echo.text
+
+    @pytest.mark.parametrize("kind", ["generator", "list", "method"])
+    def test_it_may_be_async(self, site: RunningSite, kind: str) -> None:
+        """As Scrapy's `async def start`: a generator, or what gives a list; a function, or a method of a class."""
+        urls = [site.url("/no-content"), site.url("/zero.html")]
+
+        async def generator(*_: object) -> AsyncIterator[str]:
+            for url in urls:
+                await asyncio.sleep(0)
+                yield url
+
+        async def listed() -> list[str]:
+            return urls
+
+        class Begins(Spider):
+            options: ClassVar = {"delay": 0}
+            on_start = generator
+            parse = None
+
+        if kind == "method":
+            records = list(crawl(Begins))
+        else:
+            records = list(crawl(on_start=generator if kind == "generator" else listed, delay=0))
+        assert sorted(record.url for record in records) == sorted(urls)
+
+    def test_what_an_async_one_raises_is_raised(self, site: RunningSite) -> None:
+        async def begin() -> AsyncIterator[str]:
+            yield site.url("/no-content")
+            raise LookupError("no more")
+
+        records = crawl(on_start=begin, parse=lambda _: None)
+        assert next(records).status == 204
+        with pytest.raises(LookupError, match="no more"):
+            next(records)
 
     def test_what_it_raises_is_raised(self, site: RunningSite) -> None:
         """What it gave until then has its record."""
