@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from crawler.check.judging import Answer, answer_of
 from crawler.errors import CodedError
 from crawler.models import Record, Response
 from crawler.page.places.survey import Link, Survey, decode, encode
-from crawler.store.file import StoreError, database_errors
+from crawler.store.file import StoreError, database_errors, declared
 from crawler.urls import canonical_href, parse
 
 ARGUMENTS: Final = "arguments"
@@ -27,8 +27,6 @@ ARGUMENTS: Final = "arguments"
 _BATCH: Final = 256
 _BATCH_BYTES: Final = 1 << 20
 _TABLES: Final = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS answers (url TEXT PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS surveys (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, survey BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS names (url TEXT PRIMARY KEY, names BLOB NOT NULL) WITHOUT ROWID;
@@ -36,6 +34,7 @@ CREATE TABLE IF NOT EXISTS wanted (
     url TEXT NOT NULL, fragment TEXT NOT NULL, PRIMARY KEY (url, fragment)
 ) WITHOUT ROWID;
 """
+_T = TypeVar("_T")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _answer: Final = msgspec.msgpack.Decoder(Answer).decode
 _names: Final = msgspec.msgpack.Decoder(list[str]).decode
@@ -66,8 +65,21 @@ class Kept:
                 if self._place:  # URLs may hold what is nobody's business
                     os.close(os.open(self._place, os.O_RDWR | os.O_CREAT, 0o600))
                 self._opened = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
-                self._opened.executescript(_TABLES)
+                self._prepare(self._opened)
         return self._opened
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Make the tables. The file of a job is data: what else it declares, a trigger, say, is not to act."""
+        database.execute("PRAGMA trusted_schema = OFF")
+        found = declared(database)
+        with closing(sqlite3.connect(":memory:")) as ours:
+            ours.executescript(_TABLES)
+            if found and found != declared(ours):
+                raise CodedError("write_error", f"{self._place} is damaged: its tables are not those of a check")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        if not found:
+            database.executescript(_TABLES)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -78,6 +90,13 @@ class Kept:
                 yield
         except StoreError as error:
             raise CodedError("write_error", f"{path} is damaged") from error
+
+    def _read(self, decoded: Callable[[bytes], _T], value: bytes) -> _T:
+        """A value as we have written it. Raises CodedError."""
+        try:
+            return decoded(value)
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise CodedError("write_error", f"{self._place} is damaged: {error}") from error
 
     # The sink.
 
@@ -151,7 +170,7 @@ class Kept:
     def surveys(self) -> Iterator[Survey]:
         """In the order in which they came."""
         for (survey,) in self._database.execute("SELECT survey FROM surveys ORDER BY number"):
-            yield decode(survey)
+            yield self._read(decode, survey)
 
     def sort(self) -> int:
         """Look what is wanted of what, before the next two are asked. Returns how many pages there are."""
@@ -184,11 +203,11 @@ class Kept:
         """Of all that is linked to, in the order of the URLs; of what was not asked an empty one."""
         query = "SELECT DISTINCT wanted.url, answer FROM wanted LEFT JOIN answers USING (url)"
         for url, answer in self._database.execute(query):
-            yield url, Answer() if answer is None else _answer(answer)
+            yield url, Answer() if answer is None else self._read(_answer, answer)
 
     def answer(self, url: str) -> Answer | None:
         row = self._database.execute("SELECT answer FROM answers WHERE url = ?", (key_of(url),)).fetchone()
-        return None if row is None else _answer(row[0])
+        return None if row is None else self._read(_answer, row[0])
 
     def fragments(self) -> Iterator[tuple[str, list[str]]]:
         """The fragments that are wanted, by URL."""
@@ -199,7 +218,7 @@ class Kept:
     def names(self, url: str) -> frozenset[str] | None:
         """What fragments may name there; None where that is not known."""
         row = self._database.execute("SELECT names FROM names WHERE url = ?", (key_of(url),)).fetchone()
-        return None if row is None else frozenset(_names(row[0]))
+        return None if row is None else frozenset(self._read(_names, row[0]))
 
 
 def key_of(url: str) -> str:

@@ -98,12 +98,12 @@ def check_version(db: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} was made by a newer crawler (its version is {version}; this one knows {VERSION})")
     if version < 0:
         raise StoreError(f"{path} was made by an older crawler (its version is {version}; this one knows {VERSION})")
-    if _objects(db) != (_objects_of_ours(version) if version else set()):
+    if declared(db) != (_objects_of_ours(version) if version else set()):
         raise StoreError(f"{path} is damaged: its tables are not those of a job")
     return version
 
 
-def _objects(db: sqlite3.Connection) -> set[tuple[str | None, ...]]:
+def declared(db: sqlite3.Connection) -> set[tuple[str | None, ...]]:
     """All that the file declares, SQLite's own things too: a trigger may be called sqlite_anything."""
     return set(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
 
@@ -112,7 +112,7 @@ def _objects(db: sqlite3.Connection) -> set[tuple[str | None, ...]]:
 def _objects_of_ours(version: int) -> set[tuple[str | None, ...]]:
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(schema(version))
-        return _objects(db)
+        return declared(db)
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:

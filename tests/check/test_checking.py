@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -313,19 +315,35 @@ def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(site.asked) == asked
 
 
-@pytest.mark.parametrize("damage", ["junk", "folder"])
-def test_what_a_job_has_kept_is_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str], damage: str) -> None:
-    """It is told in a sentence, and nothing else is made of it."""
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"no database" * 1_000,
+        None,  # a folder
+        "CREATE TRIGGER t AFTER INSERT ON answers BEGIN DELETE FROM surveys; END",
+        "UPDATE surveys SET survey = x'c1'",
+        "UPDATE answers SET answer = 'text'",
+    ],
+    ids=["junk", "folder", "trigger", "survey", "answer"],
+)
+def test_what_a_job_has_kept_is_damaged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], damage: bytes | str | None
+) -> None:
+    """It is data, and told in a sentence; nothing in it acts."""
     arguments = ("--delay", "0", "--no-robots", "--allow-private", "--no-progress", "--job", str(tmp_path / "job"))
     kept = tmp_path / "job" / "check.sqlite"
     with serving({"/": "<p>"}) as site:
         assert main(["check", site.url(), *arguments]) == 0
-        for file in kept.parent.glob(f"{kept.name}*"):
-            file.unlink()
-        if damage == "junk":
-            kept.write_bytes(b"no database" * 1_000)
+        if isinstance(damage, str):
+            with closing(sqlite3.connect(kept)) as database:
+                database.executescript(damage)
         else:
-            kept.mkdir()
+            for file in kept.parent.glob(f"{kept.name}*"):
+                file.unlink()
+            if damage is None:
+                kept.mkdir()
+            else:
+                kept.write_bytes(damage)
         assert main(["check", site.url(), *arguments]) == 5
     said = capfd.readouterr().err
     assert "write_error" in said
