@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_module
+import json
 import threading
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -27,7 +27,7 @@ class Asked(NamedTuple):
 
     def json(self) -> Any:
         """The body, which is JSON. Raises ValueError where it is not."""
-        return json_module.loads(self.body)
+        return json.loads(self.body)
 
 
 class Answer(NamedTuple):
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
         if isinstance(body, str):
             body = body.encode()
         elif not isinstance(body, (bytes, bytearray)):
-            body, media = json_module.dumps(body).encode(), _JSON
+            body, media = json.dumps(body).encode(), _JSON
         fields = []
         for name, value in self.headers.items():
             if name.lower() == "content-type":
