@@ -262,7 +262,9 @@ class Terminal:
     def _finished(self, snapshot: Snapshot) -> int:
         self._voice.end()
         if not self._config.quiet and self._made_for is None:
-            self._voice.summary(snapshot, [*self._about_mirror(), *self._about_report(), *self._about_job()])
+            self._voice.summary(
+                snapshot, [*self._about_mirror(), *self._about_report(), *self._notes(), *self._about_job()]
+            )
         return verdict(snapshot) if self._config.fail else FINISHED
 
     def _about_mirror(self) -> Iterator[Said]:
@@ -283,15 +285,18 @@ class Terminal:
             path = scrub(path)
             yield Said("report", f"Report: {path}", fields={"path": path})
 
+    def _notes(self) -> Iterator[Said]:
+        """What is odd about the inputs, or a job that goes on."""
+        for note in () if self._crawler is None else self._crawler.notes:
+            yield Said("note", discreet(note), "warning")
+
     def _about_job(self) -> Iterator[Said]:
-        """How the job stands, and what else is to be known of it."""
+        """How the job stands."""
         crawler, job = self._crawler, self._config.job
         if crawler is None or job is None or crawler.books is None:
             return
         books = crawler.books
         job = scrub(job)
-        for note in crawler.notes:
-            yield Said("note", discreet(note), "warning")
         whole = f"{books.inputs:,} inputs = {books.ok:,} ok + {books.failed:,} failed + {books.skipped:,} skipped"
         fields = {"job": job, **msgspec.structs.asdict(books)}
         yield Said("job", f"Job {job}: {whole} + {books.pending:,} pending", fields=fields)

@@ -29,7 +29,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "progress": "how far the run is: every 10 s; not with `--no-progress`",
     "url": "what became of a URL; with `-v`",
     "monitor": "where a monitor listens",
-    "note": "what is odd about a job that goes on; which proxy is gone through",
+    "note": "what is odd about the inputs, or a job that goes on; which proxy is gone through",
     "stopping": "the run was told to stop",
     "summary": "what the run came to: all that `--stats` has",
     "mirror": "how many files the copy of `--mirror` has, and in how many links were rewritten",

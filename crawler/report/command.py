@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -32,11 +32,14 @@ _KNOWN: Final = (*PACKED, ".jsonl", ".ndjson", ".warc", WACZ, *SUFFIXES)
 
 
 def run_report(
-    settings: Settings, of_archive: Callable[[str], Aggregate], *, wall: Callable[[], float] = time.time
+    settings: Settings,
+    of_archive: Callable[[str], tuple[Aggregate, Sequence[str]]],
+    *,
+    wall: Callable[[], float] = time.time,
 ) -> str:
     """Read the records, write the page; give what is to be printed: nothing, unless the page goes there.
 
-    `of_archive` counts what an archive holds, as a run over it does.
+    `of_archive` counts what an archive holds, as a run over it does, and says what of it could not be read.
 
     Raises ConfigError, and CodedError where a job cannot be read or the page not be written.
     """
@@ -47,7 +50,8 @@ def run_report(
     if _is_archive(inputs[0]):
         lines: Source = Source(inputs[0])
         with on_disk(inputs[0]) as place:
-            of = of_archive(place)
+            of, broken = of_archive(place)
+        lines.notes += [f"The input is not whole: {words}." for words in broken]
     else:
         with open_lines(inputs[0]) as opened:
             if opened.path is not None and path != STDOUT and Path(path).exists() and opened.path.samefile(path):
@@ -143,5 +147,7 @@ def _tell(path: str, of: Aggregate, lines: Source) -> None:
         said.append(f"{what}, the first is {lines.examples[0]}")
     if isinstance(lines, Lines) and lines.broken is not None:
         said.append(f"the input is not whole: {lines.broken}")
+    elif not isinstance(lines, Lines):
+        said += lines.notes
     if sys.stderr is not None:
         print("\n".join(map(printable, said)), file=sys.stderr, flush=True)

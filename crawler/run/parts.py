@@ -91,7 +91,7 @@ class Parts:
         self._ways: Ways | None = None
         self.typed = Typed(allow_private=config.allow_private, pinned=None if self._pins is None else self._pins.named)
         self.own_ports: set[int] = set()  # those of the monitors
-        self.notes: list[str] = []  # about a job that goes on
+        self.notes: list[str] = []  # about inputs, and a job that goes on
         self.job: Job | None = None
         self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
@@ -134,7 +134,7 @@ class Parts:
         if self._reader is not None:
             resources.callback(self._reader.close)
         self._kept = KeptCookies(config, self._hosts)
-        self.notes = self._kept.notes
+        self.notes += self._kept.notes
         if config.job is not None:
             self.job = self._open_job(config.job)
             resources.callback(self.job.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -133,6 +134,20 @@ def test_objects(crawled, objects, capsys, folder, name):
     assert main(["report", f"s3://{bucket}/nothing/{name}", "-O", "x.html"]) == 2
     assert "cannot be read" in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["site.html"]
+
+
+@pytest.mark.parametrize(("size", "records"), [(-40, 3), (60, 0)])
+def test_an_archive_that_is_not_whole(crawled, folder, capfd, size, records):
+    """What could not be read is told by a report, in its page too, and by a run that reads it, with a job or without."""
+    whole = (crawled / "site.warc.gz").read_bytes()
+    (folder / "cut.warc").write_bytes(gzip.decompress(whole)[:size])
+    assert main(["report", "cut.warc"]) == 0
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == f"cut.html: {records} records"
+    assert re.fullmatch(r"The input is not whole: cut\.warc ends inside (the head of )?a record\.", second)
+    assert second in (folder / "cut.html").read_text()
+    assert main(["cut.warc", "-o", "again.jsonl", "--no-progress"]) == 0
+    assert second.removeprefix("The input is not whole: ").rstrip(".") in capfd.readouterr().err
 
 
 def test_the_page_in_a_store(crawled, objects, capsys, folder):

@@ -24,8 +24,8 @@ def report(settings: Settings) -> int:
         return 5
 
 
-def _of_archive(path: str) -> Aggregate:
-    """What the pages of an archive tell: a run over it that goes nowhere else counts them."""
+def _of_archive(path: str) -> tuple[Aggregate, list[str]]:
+    """What the pages of an archive tell: a run over it that goes nowhere else counts them. And what is odd about it."""
     from crawler.report.counts.counting import Counting
     from crawler.run.composition import Crawler
     from crawler.run.reactors import private_reactor, run
@@ -33,8 +33,9 @@ def _of_archive(path: str) -> Aggregate:
     counting = Counting()
     config = Config.build(inputs=(path,), page_facts=True, progress=False)
     with private_reactor() as (reactor, dial):
-        run(reactor, lambda: Crawler(config, reactor=reactor, dial=dial, sinks=[counting]).run())
-    return counting.of
+        crawler = Crawler(config, reactor=reactor, dial=dial, sinks=[counting])
+        run(reactor, crawler.run)
+    return counting.of, crawler.notes
 
 
 def diff(settings: Settings) -> int:
