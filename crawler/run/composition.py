@@ -49,7 +49,7 @@ class Crawler:
     the config; a LiveFeed of them is asked for as long as it is not ended. With a `dial` the connections use it instead
     of the reactor's own transports. `parse` is the function of a crawl that reads each page, or several, of which the
     first is the default; a `spider` is all that crawl() takes, and where there are no `urls` it says where to begin.
-    `stats` may be read at any time; `notes` has sentences about the inputs and the job, and `books` what became of all its
+    `stats` may be read at any time; `notes` has sentences about inputs and the job, and `books` what became of all its
     inputs, once this run has ended. `login` is what is asked for before the first URL: see crawl(). With `checking` it
     checks links: see Leaves. `control` is there once it has begun; `parts` are what fetches, and no promise to anybody
     outside. `say` is told where the monitors of the config are; without it that goes to stderr. `origins` tells
