@@ -259,7 +259,7 @@ def test_rooms_are_small() -> None:
             "crawler.run.composition",
             {*API, "crawler.cli.commands.reading", "crawler.cluster.working"},
         ),  # an archive is reported on by a run over it
-        ("crawler.run.outputs", {"crawler.run.composition", "crawler.run.network", "crawler.run.parts"}),
+        ("crawler.run.outputs", {"crawler.run.composition", "crawler.run.parts", "crawler.run.workers.worker"}),
         ("crawler.engine.control", {"crawler.run.composition", "crawler.run.monitors", *MONITOR}),
         ("crawler.cli.attach", COMMANDS),
         ("crawler.cli.prompt", {"crawler.cli.attach"}),
@@ -278,6 +278,7 @@ def test_rooms_are_small() -> None:
             {
                 "crawler.engine.reading",
                 "crawler.run.outputs",
+                "crawler.run.workers.worker",
                 "crawler.page.parsing",
                 "crawler.page.parsing.__main__",
                 "crawler.page.parsing.worker",

@@ -122,6 +122,11 @@ class PageReader:
         """How many pages wait for a process that reads them."""
         return self._worker.waiting
 
+    @property
+    def parses(self) -> bool:
+        """Whether a function of the user's gets all pages."""
+        return self._callbacks.default is not None
+
     def needs(self, request: Request, headers: Mapping[str, list[str]]) -> bool:
         """Whether the body of an answer with such headers is read: a parse function may look into any."""
         return self._is_parsed(request) or is_text(request, headers)

@@ -19,7 +19,7 @@ from crawler.fetch.auth.logins import Logins
 from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.connect.throttle import Throttle
+from crawler.fetch.connect.throttle import Throttles
 from crawler.fetch.cookies.keeping import Cookies
 from crawler.fetch.flight import Flight, Parts
 from crawler.fetch.heads import Heads, Pairs
@@ -55,6 +55,25 @@ class Fetches(Protocol):
         """See Fetcher."""
 
 
+class FetchesWithHead(Fetches, Protocol):
+    """What may stand behind a cache."""
+
+    parts: Parts
+
+    def fetch(
+        self,
+        request: Request,
+        on_sent: Callable[[], None] | None = None,
+        *,
+        fresh: bool = False,
+        head: bytes | None = None,
+    ) -> Deferred[Response]:
+        """See Fetcher."""
+
+    def public_only(self, request: Request) -> bool:
+        """See Fetcher."""
+
+
 class Fetcher:
     """Fetches. `headers` are the user's (name, value) pairs, for requests that have a `login`: see Typed.
 
@@ -81,7 +100,7 @@ class Fetcher:
         stalls: Stalls | None = None,
         timeout_at: Callable[[str], float | None] | None = None,
         headers_at: Callable[[str], Pairs] | None = None,
-        throttle: Throttle | None = None,
+        throttle: Throttles | None = None,
         cookies: Cookies | None = None,
         spools: Spools | None = None,
         accept: Accept | None = None,
@@ -92,6 +111,7 @@ class Fetcher:
         self._clock = clock
         self._was_late = False
         self._archive = archive
+        self._archive_folder = None if archive is None else archive.folder
         self._flight = flight or Flight
         if archive is not None:
             from crawler.fetch.archive.taping import TapedFlight
@@ -167,7 +187,7 @@ class Fetcher:
         if self._archive is not None:
             flight = cast("TapedFlight", flight)
             envelope.tape = tape = flight.tape
-            tape.head, tape.body = envelope.head, envelope.body
+            tape.head, tape.body, tape.folder = envelope.head, envelope.body, self._archive_folder
             flight.done.addCallback(self._keep, request, tape)
         return envelope
 

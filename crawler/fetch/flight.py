@@ -21,7 +21,7 @@ from crawler.fetch.budget import Budget
 from crawler.fetch.client import Client
 from crawler.fetch.connect.proxy import ProxyFailed
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.connect.throttle import Pauses, Throttle
+from crawler.fetch.connect.throttle import Pauses, Throttles
 from crawler.fetch.decode import Decoder, parse_encodings
 from crawler.fetch.http11.envelope import Envelope, Trace
 from crawler.fetch.http11.response import DONE, SWITCHING, WireResponse
@@ -60,7 +60,7 @@ class Parts:
     turns: Turns
     budget: Budget
     ended: Callable[[Flight], None]
-    throttle: Throttle | None = None
+    throttle: Throttles | None = None
     heard: Callable[[Request, Sequence[str]], bool] | None = None
     spools: Spools | None = None
     accept: Accept | None = None
@@ -261,7 +261,7 @@ class Flight(Landing):
         if not self.done.called:
             self._ended(None if reason is DONE else _coded(reason))
 
-    def _pause(self, throttle: Throttle, size: int) -> None:
+    def _pause(self, throttle: Throttles, size: int) -> None:
         if self._pauses is None:
             self._pauses = Pauses()
         self._pauses.begin(self._parts.clock.seconds())

@@ -17,10 +17,10 @@ from crawler.fetch.connect.dial import Dial
 from crawler.fetch.connect.resolver import Resolver
 from crawler.fetch.connect.routes import Routes
 from crawler.fetch.connect.stalls import Stalls
-from crawler.fetch.connect.throttle import Throttle
+from crawler.fetch.connect.throttle import Throttles
 from crawler.fetch.connect.trust import Shown
 from crawler.fetch.cookies.keeping import Cookies
-from crawler.fetch.fetcher import Fetcher, Fetches
+from crawler.fetch.fetcher import Fetcher, Fetches, FetchesWithHead
 from crawler.fetch.heads import Source
 from crawler.fetch.http11.agent import Agent
 from crawler.fetch.http11.connection import Connection
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from crawler.fetch.connect.chosen.pins import Pins
     from crawler.fetch.disk.folders import Folders
     from crawler.fetch.http2.origins import Origins
-    from crawler.run.outputs import Saving
+    from crawler.fetch.saving.accept import Accept
+    from crawler.fetch.saving.spools import Spools
 
 
 class Ways:
@@ -92,10 +93,11 @@ class Network:
         own_ports: Container[int] = (),
         hosts: Hosts | None = None,
         pins: Pins | None = None,
-        throttle: Throttle | None = None,
+        throttle: Throttles | None = None,
         routes: Routes | None = None,
         cookies: Cookies | None = None,
-        saving: Saving | None = None,
+        spools: Spools | None = None,
+        accept: Accept | None = None,
         archive: Takes | None = None,
         cache: Store | None = None,
         captures: Captures | None = None,
@@ -107,14 +109,15 @@ class Network:
         self._cached_only = cached_only
         self._config = config
         self._flight: type[DatedFlight] | None = None
-        self._archive = archive
-        self._saving = saving
+        self.archive = archive
+        self.spools = None if config.include_body else spools
+        self._accept = accept
         self._hosts = hosts
-        self._throttle = throttle
+        self.throttle = throttle
         self._cookies = cookies
         self.budget = Budget(config.max_memory or default_limit())
         self._reactor = reactor
-        self._typed = typed
+        self.typed = typed
         self._public_only = public_only or typed.public_only
         self._logins = ways.logins
         self._policy = ways.policy
@@ -175,7 +178,6 @@ class Network:
         not a login.
         """
         config = self._config
-        saving = None if partial else self._saving
         fetcher = Fetcher(
             clock=self._reactor,
             agent=self._agent,
@@ -194,24 +196,24 @@ class Network:
             user_agent=config.user_agent,
             headers=config.header_pairs,
             public_only=self._public_only,
-            login=self._typed.login,
+            login=self.typed.login,
             logins=self._logins,
             stalls=self._stalls,
             budget=self.budget,
-            spools=None if saving is None or config.include_body else saving.spools,
-            accept=None if saving is None else saving.accept,
+            spools=None if partial else self.spools,
+            accept=None if partial else self._accept,
             timeout_at=None if self._hosts is None else self._timeout_at,
-            throttle=self._throttle,
+            throttle=self.throttle,
             headers_at=None if self._hosts is None else lru_cache(1024)(self._headers_at),
             cookies=None if partial else self._cookies,
-            archive=self._archive,
+            archive=self.archive,
             flight=self._flight,
         )
         fetcher.heads.sources += sources
         fetcher.takes_turns = self._takes_turns
         return fetcher
 
-    def cached(self, fetcher: Fetcher) -> Fetches:
+    def cached(self, fetcher: FetchesWithHead) -> Fetches:
         """With --cache what is in the cache is not fetched by it."""
         if self._cache is None:
             return fetcher
@@ -221,7 +223,7 @@ class Network:
             fetcher,
             self._cache,
             keep_for=self._config.cache_for,
-            may_be_private=self._typed.may_be_private,
+            may_be_private=self.typed.may_be_private,
             only=self._cached_only,
         )
 

@@ -91,7 +91,7 @@ class Saving:
         self.away: ObjectBodies | None = None
         self._objects = objects
         if config.accept:
-            self.accept = self._accept(config)
+            self.accept = accept_of(config)
         if config.bodies is not None:
             self._open(config, config.bodies, reactor, reads, job)
 
@@ -135,13 +135,14 @@ class Saving:
 
             self.mirror = Recording(folder)
 
-    @staticmethod
-    def _accept(config: Config) -> Accept:
-        if not config.recursive:
-            return Accept(config.accept)
-        from crawler.page.discovery import may_lead
 
-        return Accept(config.accept, may_lead)
+def accept_of(config: Config) -> Accept:
+    """What --accept wants; a crawl reads what may lead on, too."""
+    if not config.recursive:
+        return Accept(config.accept)
+    from crawler.page.discovery import may_lead
+
+    return Accept(config.accept, may_lead)
 
 
 def open_outputs(

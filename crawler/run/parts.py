@@ -21,7 +21,6 @@ from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
 from crawler.engine.side_requests import SideRequests
-from crawler.fetch.budget import Budget
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.fetcher import Fetcher, Fetches
@@ -193,9 +192,7 @@ class Parts:
         cookies = self._kept.cookies
         network = self._network(archive=archive, saving=self.saving, cache=self._cache)
         resources.callback(network.close)
-        workers = self._workers = self._make_workers(network.budget, wants_bodies=wants_bodies)
-        if workers is not None:
-            resources.callback(workers.close)
+        self._workers = self._make_workers(network, resources, wants_bodies=wants_bodies)
         obeys = config.robots or any(table.settings.robots for table in config.hosts)
         side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
         if robots is not None and obeys:
@@ -234,24 +231,26 @@ class Parts:
     def _fetches(self, network: Network, fetcher: Fetcher, *, partial: bool = False) -> Fetches:
         """What fetches: this process, or workers."""
         if self._workers is None:
-            return network.cached(fetcher)
+            return fetcher if partial else network.cached(fetcher)
         from crawler.run.workers.fetching import RemoteFetcher
 
-        return RemoteFetcher(fetcher, self._workers, partial=partial)
+        remote = RemoteFetcher(fetcher, self._workers, partial=partial)
+        return remote if partial else network.cached(remote)
 
-    def _make_workers(self, budget: Budget, *, wants_bodies: bool) -> Workers | None:
-        config = self._config
-        if config.procs == 1 or self.captures is not None or self._disk is not None:
+    def _make_workers(self, network: Network, resources: ExitStack, *, wants_bodies: bool) -> Workers | None:
+        if self._config.procs == 1 or self.captures is not None or self._checking is not None:
             return None
-        from crawler.run.workers.cores import cores
-        from crawler.run.workers.fetching import start_of
-        from crawler.run.workers.pool import Workers
+        from crawler.run.workers.fetching import open_workers
 
-        number = config.procs if isinstance(config.procs, int) else cores()
-        if number == 1:
-            return None
-        start = start_of(config, self.own_ports, number, wants_bodies=wants_bodies)
-        return Workers(self._reactor, start, number, self.typed, budget)
+        return open_workers(
+            self._config,
+            reactor=self._reactor,
+            resources=resources,
+            network=network,
+            own_ports=self.own_ports,
+            parses=None if self._reader is None else self._reader.parses,
+            wants_bodies=wants_bodies,
+        )
 
     def log_in(self, login: Login) -> Deferred[None]:
         """Make the requests of a login, over connections of its own: no output need be there. See LoggingIn."""
@@ -286,7 +285,8 @@ class Parts:
             pins=self._pins,
             throttle=make_throttle(self._config, self._reactor, self.politeness),
             cookies=self._kept.cookies,
-            saving=saving,
+            spools=None if saving is None else saving.spools,
+            accept=None if saving is None else saving.accept,
             archive=archive,
             cache=cache,
             captures=self.captures,

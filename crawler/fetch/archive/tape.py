@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tempfile import TemporaryFile
+import os
+from contextlib import suppress
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, Any, Final
 
 from twisted.internet.defer import Deferred
@@ -12,17 +14,18 @@ from crawler.fetch.http11.envelope import Envelope
 from crawler.fetch.http11.response import WireResponse
 
 IN_MEMORY: Final = 1 << 18
-"""Bytes of one exchange; more goes to a file that has no name."""
+"""Bytes of one exchange; more goes to a file."""
 
 
 class Tape:
     """One exchange: `head` and `body` of the request as they were sent, and the bytes that came.
 
     These are `pieces` or, where they are many, `file`; there are `size` of them. With `frames` it was HTTP/2, which has
-    those in place of a text: of that the bytes are the body alone. `error` is why they are not all there.
+    those in place of a text: of that the bytes are the body alone. `error` is why they are not all there. The file has
+    no name; but one in `folder` where there is one, for another process.
     """
 
-    __slots__ = ("body", "error", "file", "frames", "head", "pieces", "size")
+    __slots__ = ("body", "error", "file", "folder", "frames", "head", "pieces", "size")
 
     def __init__(self) -> None:
         self.frames = True
@@ -31,6 +34,7 @@ class Tape:
         self.pieces: list[bytes] = []
         self.size = 0
         self.file: IO[bytes] | None = None
+        self.folder: str | None = None
         self.error: OSError | None = None
 
     def sent(self, envelope: Envelope) -> None:
@@ -52,7 +56,7 @@ class Tape:
         if self.error is None:
             try:
                 if self.file is None:
-                    self.file = TemporaryFile()  # noqa: SIM115 - `drop` closes it
+                    self.file = self._open()
                 self.file.write(data)
             except OSError as error:
                 self.error = error
@@ -63,7 +67,16 @@ class Tape:
         self.size = 0
         file, self.file = self.file, None
         if file is not None:
-            file.close()
+            with suppress(OSError):  # what is buffered is not wanted
+                file.close()
+            if self.folder is not None:
+                with suppress(OSError):
+                    os.unlink(file.name)  # noqa: PTH108
+
+    def _open(self) -> IO[bytes]:
+        if self.folder is None:
+            return TemporaryFile()  # `drop` closes it
+        return NamedTemporaryFile(dir=self.folder, delete=False)
 
 
 class TapedConnection(Connection):

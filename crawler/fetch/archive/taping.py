@@ -12,7 +12,12 @@ from crawler.models import Request, Response
 
 
 class Takes(Protocol):
-    """An archive. What it takes is in the file, or will be when the Deferred fires; it drops the tape."""
+    """An archive. What it takes is in the file, or will be when the Deferred fires; it drops the tape.
+
+    Tapes that are for another process have their files in `folder`.
+    """
+
+    folder: str | None
 
     def take(self, request: Request, tape: Tape, response: Response) -> Deferred[None] | None: ...
 

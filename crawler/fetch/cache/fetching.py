@@ -35,7 +35,7 @@ from crawler.fetch.cache.policy import (
 )
 from crawler.fetch.cache.store import INLINE, Damaged, Found, Store
 from crawler.fetch.connect.address import forbidden
-from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.fetcher import FetchesWithHead
 from crawler.fetch.heads import Heads
 from crawler.fetch.saving.spool import Spool
 from crawler.fetch.saving.spools import READ, Spools
@@ -70,7 +70,7 @@ class CachedFetcher:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        fetcher: FetchesWithHead,
         store: Store,
         *,
         keep_for: float | None = None,
@@ -244,6 +244,7 @@ class CachedFetcher:
             return self._fetched(this._replace(found=None))
         stored = updated(found.stored, response.headers, requested=this.started, received=self._wall_clock())
         found = Found(found.key, stored, found.body)
+        response.prepared = None  # of the answer without a body
         waits = self._store.refresh(found)
         response.cache = "revalidated"
         response.status = stored.status

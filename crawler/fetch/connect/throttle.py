@@ -19,6 +19,16 @@ class Taker(Protocol):
     def go_on(self) -> None: ...
 
 
+class Throttles(Protocol):
+    """What keeps a rate, here or in another process."""
+
+    def took(self, taker: Taker, size: int) -> None:
+        """See Throttle."""
+
+    def forget(self, taker: Taker) -> None:
+        """See Throttle."""
+
+
 class Throttle:
     """`hold` is told until when nothing more should be started: what is small is there before it can be paused."""
 

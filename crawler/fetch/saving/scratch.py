@@ -33,7 +33,11 @@ class Scratch:
         if not self._made:
             self._make()
         path = os.path.join(self.path, f"{secrets.token_hex(8)}.part")
-        return create(path), path
+        try:
+            return create(path), path
+        except FileNotFoundError:  # another process has found it empty, and removed it
+            self._make()
+            return create(path), path
 
     def leftovers(self) -> Iterator[str]:
         """The paths of what another process has left. Raises OSError."""

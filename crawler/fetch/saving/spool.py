@@ -141,6 +141,13 @@ class Spool:
         disk.do(lambda: spool._read(size))
         return spool
 
+    @classmethod
+    def landed(cls, scratch: Scratch, disk: Disk, path: str, size: int, digest: str) -> Spool:
+        """What another process has closed, and hashed: it can be moved, or dropped."""
+        spool = cls(scratch, disk)
+        spool.path, spool.size, spool.sha256 = path, size, digest
+        return spool
+
     def move(self, path: str, *, folder: int | None = None) -> None:
         """Give the whole file its name, which may be relative to an open folder. Raises OSError."""
         rename(self.path, path, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -38,11 +39,24 @@ class Part(msgspec.Struct):
     origin: Origin | None
 
 
+class Left(msgspec.Struct, frozen=True, array_like=True):
+    """A Part on its way to another process: where it is, and what there is of it; `sha256` once it is closed."""
+
+    path: str
+    size: int
+    sha256: str
+    url: str
+    origin: Origin | None
+
+
 class Spools:
     """Gives each large body its spool, and has it as long as its URL has no record.
 
     With `pending`, which says of ids which are still to be fetched, what can go on is left in the scratch folder for
-    another process, and what one has left is taken up, unless `take_up` is false: then it is removed.
+    another process, and what one has left is taken up, unless `take_up` is false: then it is removed. With `keeps` it
+    is left as well, for who has such a `pending`.
+
+    A worker takes the part of a URL that it is given with `take`, and gives back what there is then with `give`.
     """
 
     def __init__(
@@ -53,11 +67,13 @@ class Spools:
         reads: Reads | None = None,
         pending: Callable[[set[int]], set[int]] | None = None,
         take_up: bool = True,
+        keeps: bool = False,
     ) -> None:
         self.scratch = scratch
         self._disk = disk
         self._reads = reads
-        self._keeps = pending is not None
+        self._keeps = keeps or pending is not None
+        self._pending = pending
         self._parts: dict[int, Part] = {}
         if pending is not None:
             self._load(pending, take_up=take_up)
@@ -92,6 +108,62 @@ class Spools:
         """The file of this input has its name."""
         self._parts.pop(number, None)
 
+    # For workers, and with them.
+
+    @property
+    def keeps(self) -> bool:
+        """Whether something is left for another process."""
+        return self._keeps
+
+    def give(self, number: int) -> Left | None:
+        """The part of this input, which is not ours from then on. Its file must be closed."""
+        part = self._parts.pop(number, None)
+        return None if part is None else _left(part)
+
+    def take(self, number: int, left: Left) -> None:
+        """A part that is to go on here."""
+        also = None if left.origin is None or left.origin.digest is None else left.origin.digest[0]
+        spool = Spool.found(self.scratch, self._disk, left.path, left.size, also=also)
+        self._parts[number] = Part(spool, left.url, left.origin)
+
+    def lend(self, request: Request) -> Left | None:
+        """What there is of the body of this request, for a worker to go on with; it stays ours."""
+        part = self.part(request)
+        if part is None:
+            return None
+        try:
+            there = _size(part.spool.path) >= part.spool.size
+        except OSError:
+            there = False
+        if not there:  # a worker has begun anew, and ended before it could say so
+            self.forget(request.id)
+            return None
+        return _left(part)
+
+    def landed(self, number: int, left: Left | None) -> Spool | None:
+        """What a worker has left of the body of this input: that, and nothing else, is what there is."""
+        before = self._parts.pop(number, None)
+        if before is not None and (left is None or before.spool.path != left.path):
+            before.spool.drop()
+        if left is None:
+            return None
+        spool = Spool.landed(self.scratch, self._disk, left.path, left.size, left.sha256)
+        self._parts[number] = Part(spool, left.url, left.origin)
+        return spool
+
+    def sweep(self) -> None:
+        """Remove what workers have left that were killed: what has no note, or is not to be fetched any more."""
+        ours = {part.spool.path for part in self._parts.values()}
+        with suppress(OSError):  # what cannot be removed stays: nothing depends on it
+            paths = [path for path in self.scratch.leftovers() if not path.endswith(NOTE) and path not in ours]
+            notes = {path: _note(path + NOTE, take_up=self._keeps) for path in paths}
+            ids = {note.id for note in notes.values() if note is not None}
+            wanted = self._pending(ids) if self._pending is not None and ids else set()
+            for path, note in notes.items():
+                if note is None or note.id not in wanted:
+                    discard(path)
+                    discard(path + NOTE)
+
     def close(self) -> None:
         """Leave what another process can go on with, and nothing else."""
         for number, part in list(self._parts.items()):
@@ -123,6 +195,11 @@ class Spools:
         for path in paths:
             if path.endswith(NOTE) and path.removesuffix(NOTE) not in notes:
                 discard(path)
+
+
+def _left(part: Part) -> Left:
+    spool = part.spool
+    return Left(spool.path, spool.size, spool.sha256, part.url, part.origin)
 
 
 def _note(path: str, *, take_up: bool) -> _Note | None:

@@ -2,39 +2,99 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
-from typing import Final
+from contextlib import ExitStack
+from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
 
-from crawler.config.config import OPTIONS, Config, ConfigError
+from crawler.config.config import Config
+from crawler.fetch.archive.tape import Tape
+from crawler.fetch.archive.taping import Takes
 from crawler.fetch.budget import Budget, default_limit
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.heads import Heads
+from crawler.fetch.saving.spools import Spools
 from crawler.models import Request, Response
-from crawler.run.workers.frames import Start
+from crawler.run.network import Network
+from crawler.run.workers.cores import cores
+from crawler.run.workers.frames import Claim, Done, Start
 from crawler.run.workers.pool import Workers
-from crawler.sinks.formats import ARCHIVE, targets
-
-_ONE_PROCESS: Final = ("bodies", "mirror", "cache", "accept", "limit_rate")
+from crawler.run.workers.tapes import TapesFolder, tape_of
 
 
-def start_of(config: Config, own_ports: Iterable[int], number: int, *, wants_bodies: bool) -> Start:
-    """What each of `number` workers is told. Raises ConfigError for what only a run in one process does."""
-    for name in _ONE_PROCESS:
-        if getattr(config, name) != OPTIONS[name].default:
-            raise ConfigError(f"--procs: cannot be combined with {OPTIONS[name].flags[-1]} yet (leave one of them out)")
-    if any(target.suffix == ARCHIVE for target in targets(config)):
-        raise ConfigError("--procs: cannot be combined with an archive yet (leave one of them out)")
+def open_workers(
+    config: Config,
+    *,
+    reactor: Any,
+    resources: ExitStack,
+    network: Network,
+    own_ports: Iterable[int],
+    parses: bool | None,
+    wants_bodies: bool,
+) -> Workers | None:
+    """Those that the config asks for, which end with the `resources`; None where that is this process alone.
+
+    See Start for `parses` and `wants_bodies`.
+    """
+    number = config.procs if isinstance(config.procs, int) else cores()
+    if number == 1:
+        return None
+    spools, archive = network.spools, network.archive
+    if spools is not None:
+        resources.callback(spools.sweep)
+    tapes = None if archive is None else TapesFolder()
+    if tapes is not None:
+        resources.callback(tapes.close)
     memory = (config.max_memory or default_limit()) // number
     if config.per_proxy is not None:  # together they keep it; but each needs one at least
         config = msgspec.structs.replace(config, per_proxy=max(1, config.per_proxy // number))
-    return Start(config, list(own_ports), wants_bodies, memory)
+    start = Start(
+        config,
+        list(own_ports),
+        wants_bodies or config.bodies is not None or config.cache is not None,
+        memory,
+        None if spools is None else os.path.abspath(spools.scratch.path),  # noqa: PTH100
+        spools is not None and spools.keeps,
+        parses,
+        None if tapes is None else tapes.path,
+    )
+    workers = Workers(
+        reactor,
+        start,
+        number,
+        network.typed,
+        network.budget,
+        throttle=network.throttle,
+        arrives=None if archive is None and spools is None else Arrivals(archive, spools),
+    )
+    resources.callback(workers.close)
+    return workers
+
+
+class Arrivals:
+    """What comes from workers beside answers: what went over the wire for the `archive`, large bodies for `spools`."""
+
+    def __init__(self, archive: Takes | None, spools: Spools | None) -> None:
+        self._archive = archive
+        self._spools = spools
+
+    def __call__(self, claim: Claim, told: Done) -> Deferred[None] | None:
+        request, response = claim.request, told.response
+        if self._spools is not None and not claim.partial:
+            spool = self._spools.landed(request.id, told.left)
+            if told.spooled:
+                response.spooled = spool
+        if self._archive is None:
+            return None
+        return self._archive.take(request, Tape() if told.tape is None else tape_of(told.tape), response)
 
 
 class RemoteFetcher:
-    """Implements `Fetches`. `local` writes the heads: it knows of cookies and logins, and which hosts somebody typed.
+    """Implements `FetchesWithHead`. `local` writes the heads: it knows of cookies and logins, and which hosts somebody
+    typed.
 
     With `partial` it is for robots.txt.
     """
@@ -43,6 +103,9 @@ class RemoteFetcher:
         self._local = local
         self._workers = workers
         self._partial = partial
+        self._spools = local.parts.spools
+        self.parts = local.parts
+        self.public_only = local.public_only
 
     @property
     def heads(self) -> Heads:
@@ -53,16 +116,22 @@ class RemoteFetcher:
         return self._local.budget
 
     def fetch(
-        self, request: Request, on_sent: Callable[[], None] | None = None, *, fresh: bool = False
+        self,
+        request: Request,
+        on_sent: Callable[[], None] | None = None,
+        *,
+        fresh: bool = False,
+        head: bytes | None = None,
     ) -> Deferred[Response]:
         local = self._local
         fetching = self._workers.fetch(
             request,
-            local.head(request),
+            local.head(request) if head is None else head,
             public_only=local.public_only(request),
             on_sent=on_sent,
             fresh=fresh,
             partial_body=self._partial,
+            left=None if self._spools is None else self._spools.lend(request),
         )
         return fetching if local.parts.heard is None else fetching.addCallback(self._heard, request)
 

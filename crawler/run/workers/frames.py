@@ -13,6 +13,7 @@ from crawler.config.config import Config
 from crawler.config.secrets import Secret
 from crawler.engine.reading import Prepared
 from crawler.errors import CodedError, StaleConnection
+from crawler.fetch.saving.spools import Left
 from crawler.models import Findings, Request, Response
 from crawler.page.page import Extracted
 from crawler.urls import Url
@@ -24,19 +25,27 @@ MAX_FRAME: Final = 1 << 31
 class Start(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """The first message to a worker: what it fetches with. `wants_bodies`: they go back whole.
 
-    `own_ports` are those that no URL may lead to, `max_memory` what its bodies may take, in bytes.
+    `own_ports` are those that no URL may lead to, `max_memory` what its bodies may take, in bytes. Large bodies grow in
+    the folder `scratch`; with `keeps` what can go on there is noted for another run. `parses` says whether the run has
+    a parse function for all pages, None that it reads no page. What goes over the wire is taped where there is a folder
+    `tapes` for that.
     """
 
     config: Config
     own_ports: list[int]
     wants_bodies: bool
     max_memory: int
+    scratch: str | None = None
+    keeps: bool = False
+    parses: bool | None = None
+    tapes: str | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Fetch this. `head` is sent as it is. `tells` says that somebody waits to hear when it is sent.
 
     `partial` is for robots.txt. `inside` is what is known of a typed server: see Typed; None where it is not typed.
+    `left` is what there is of the body from an earlier try.
     """
 
     ticket: int
@@ -48,6 +57,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag=1):
     fresh: bool = False
     tells: bool = False
     partial: bool = False
+    left: Left | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -62,11 +72,24 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag=3):
     ticket: int
 
 
+class Taped(msgspec.Struct, frozen=True, array_like=True):
+    """A Tape: `data` is what came, or the file at `path`, which is there for its reader to remove."""
+
+    head: bytes
+    body: bytes | None
+    frames: bool
+    size: int
+    data: bytes
+    path: str | None
+    errno: int | None
+
+
 class Done(msgspec.Struct, array_like=True, tag=4):
     """What came of a claim. A body that is not sent along is known by `size` and by the digest in the response.
 
     `found` and `extracted` are those of Prepared, or else the errors; the plain links among them are `links`, a line
-    each. `inside` is what the worker has found of a typed server.
+    each. `inside` is what the worker has found of a typed server. `left` is what there is of a large body, and with
+    `spooled` it is the body of this answer. `fatal` is what the run fails with.
     """
 
     ticket: int
@@ -80,6 +103,10 @@ class Done(msgspec.Struct, array_like=True, tag=4):
     extracted: Extracted | None = None
     unextracted: CodedError | None = None
     saying: int | None = None
+    left: Left | None = None
+    spooled: bool = False
+    tape: Taped | None = None
+    fatal: CodedError | None = None
 
 
 class Health(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -90,8 +117,21 @@ class Health(msgspec.Struct, frozen=True, array_like=True, tag=5):
     held: int
 
 
-ToWorker = Start | Claim | Cancel
-ToRun = Sent | Done | Health
+class Took(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """So many bytes have come to a flight, with --limit-rate: it is paused until it may go on. 0: it has ended."""
+
+    flight: int
+    size: int
+
+
+class GoOn(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """A flight may take more."""
+
+    flight: int
+
+
+ToWorker = Start | Claim | Cancel | GoOn
+ToRun = Sent | Done | Health | Took
 
 
 def _as_built_in(value: Any) -> Any:
@@ -120,15 +160,27 @@ decode_to_worker = msgspec.msgpack.Decoder(list[ToWorker], dec_hook=_from_built_
 decode_to_run = msgspec.msgpack.Decoder(list[ToRun], dec_hook=_from_built_in).decode
 
 
-def done(ticket: int, response: Response, prepared: Prepared | None, inside: bool | None, *, whole: bool) -> Done:
+def done(
+    ticket: int,
+    response: Response,
+    prepared: Prepared | None,
+    inside: bool | None,
+    *,
+    whole: bool,
+    tape: Taped | None = None,
+) -> Done:
     """What is told of an answer, which is not to be used after that."""
     size = 0
-    if not whole and response.body:
+    if response.body:
         response.digest()
-        size = len(response.body)
-        response.body = b""
-    response.raw_headers = []
-    told = Done(ticket, response, size, inside)
+        if not whole:
+            size = len(response.body)
+            response.body = b""
+    if tape is None or not tape.frames:
+        response.raw_headers = []
+    told = Done(ticket, response, size, inside, tape=tape)
+    if response.spooled is not None:
+        told.spooled, response.spooled = True, None
     if prepared is None:
         return told
     told.read, told.saying = True, prepared.saying

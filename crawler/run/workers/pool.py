@@ -10,13 +10,17 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.budget import Budget
+from crawler.fetch.connect.throttle import Throttles
+from crawler.fetch.saving.spools import Left
 from crawler.fetch.typed import Typed
 from crawler.models import Request, Response, Timings
-from crawler.run.workers.frames import Cancel, Claim, Done, Health, Sent, Start, decode_to_run, prepared_of
+from crawler.run.workers.frames import Cancel, Claim, Done, Health, Sent, Start, Took, decode_to_run, prepared_of
 from crawler.run.workers.process import Process, Waiting
+from crawler.run.workers.rate import FarTaker
 
 STRIKES: Final = 3
 """When so many workers have died of a page, it is given up."""
@@ -31,14 +35,28 @@ class Workers:
     its host, uncounted. A URL with which STRIKES of them have died is `internal`; after the last but one it is fetched
     by a process of its own, so that nothing else is taken for what kills them.
 
-    What `typed` knows is shared with them. What their bodies take counts in `budget`, as of the last second.
+    What `typed` knows is shared with them. What their bodies take counts in `budget`, as of the last second. What comes
+    to any of them has to be paid off with the `throttle`. `arrives` sees each answer before it is given; a Deferred is
+    waited for.
     """
 
-    def __init__(self, reactor: Any, start: Start, number: int, typed: Typed, budget: Budget) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        start: Start,
+        number: int,
+        typed: Typed,
+        budget: Budget,
+        *,
+        throttle: Throttles | None = None,
+        arrives: Callable[[Claim, Done], Deferred[None] | None] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._start = start
         self._typed = typed
         self._budget = budget
+        self._throttle = throttle
+        self._arrives = arrives
         self._tickets = 0
         self._strikes: Counter[int] = Counter()
         self._deciding: dict[str, Process] = {}  # who finds out where the hosts of typed URLs lead
@@ -74,6 +92,7 @@ class Workers:
         on_sent: Callable[[], None] | None,
         fresh: bool,
         partial_body: bool,
+        left: Left | None = None,
     ) -> Deferred[Response]:
         """Have it fetched; cancelling closes its socket."""
         if not self.processes and not self._replace():
@@ -81,7 +100,7 @@ class Workers:
         typed, inside = self._typed.standing(request.url)
         host = request.url.host_key
         ticket = self._tickets = self._tickets + 1
-        claim = Claim(ticket, request, head, public_only, typed, inside, fresh, on_sent is not None, partial_body)
+        claim = Claim(ticket, request, head, public_only, typed, inside, fresh, on_sent is not None, partial_body, left)
         if self._strikes and self._strikes[request.id] >= _ALONE:
             process = self._process(alone=True)
             self._alone.add(process)
@@ -118,7 +137,9 @@ class Workers:
         return chosen
 
     def _cancel(self, ticket: int, _: object) -> None:
-        waiting = self._in_air.pop(ticket)
+        waiting = self._in_air.pop(ticket, None)
+        if waiting is None:  # it has come, and is being written
+            return
         process = waiting.worker
         del process.in_flight[ticket]
         process.put(Cancel(ticket))
@@ -134,6 +155,8 @@ class Workers:
                 waiting = self._in_air.get(message.ticket)
                 if waiting is not None and waiting.on_sent is not None:
                     waiting.on_sent()
+            elif isinstance(message, Took):
+                self._took(process, message)
             else:
                 self._hear(process, message)
 
@@ -152,7 +175,36 @@ class Workers:
         response.away = told.size
         response.prepared = prepared_of(told)
         self._leave(process)
-        waiting.waiter.callback(response)
+        self._answer(waiting, told)
+
+    def _answer(self, waiting: Waiting, told: Done) -> None:
+        if told.fatal is not None:
+            waiting.waiter.errback(told.fatal)
+            return
+        wait = None if self._arrives is None else self._arrives(waiting.claim, told)
+        if wait is None:
+            waiting.waiter.callback(told.response)
+            return
+
+        def answered(result: object) -> None:
+            if not waiting.waiter.called:  # not cancelled meanwhile
+                waiting.waiter.callback(result if isinstance(result, Failure) else told.response)
+
+        wait.addBoth(answered)
+
+    def _took(self, process: Process, told: Took) -> None:
+        """A flight there shares the rate of all."""
+        if self._throttle is None:
+            return
+        taker = process.takers.get(told.flight)
+        if not told.size:
+            if process.takers.pop(told.flight, None) is not None:
+                assert taker is not None
+                self._throttle.forget(taker)
+            return
+        if taker is None:
+            taker = process.takers[told.flight] = FarTaker(process.put, told.flight)
+        self._throttle.took(taker, told.size)
 
     def _leave(self, process: Process) -> None:
         """End a process that was for one claim alone."""
@@ -175,6 +227,9 @@ class Workers:
     def _lost(self, process: Process) -> None:
         fate = process.fate()
         self._weigh(process, Health(process.health.cpu, 0, 0))
+        if self._throttle is not None:
+            for taker in process.takers.values():
+                self._throttle.forget(taker)
         if self._closed:
             return
         self.replaced += 1
@@ -191,7 +246,8 @@ class Workers:
         for waiting in had:
             del self._in_air[waiting.claim.ticket]
         for waiting in had:
-            waiting.waiter.callback(self._given_back(waiting.claim.request.id, fate, counts=process.ready))
+            response = self._given_back(waiting.claim.request.id, fate, counts=process.ready)
+            self._answer(waiting, Done(0, response, left=waiting.claim.left))
 
     def _replace(self) -> bool:
         """Start one more; when that is not possible now, the others go on."""

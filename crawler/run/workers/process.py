@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from crawler.config.config import ConfigError
 from crawler.run.workers.channel import Channel
 from crawler.run.workers.frames import Claim, Health, Start
+from crawler.run.workers.rate import FarTaker
 
 # The worker imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 PROGRAM: Final = (
@@ -69,6 +70,7 @@ class Process:
         self.health = Health(0.0, 0, 0)
         self.ready = False  # it has said something
         self.done = 0
+        self.takers: dict[int, FarTaker] = {}
         self._idle: dict[str, int] = {}  # connections that have nothing to do, as far as one can know
         self._channel = Channel(reactor, ours, received=lambda frame: received(self, frame), lost=lambda: lost(self))
         self.put = self._channel.put
@@ -99,8 +101,10 @@ class Process:
             del idle[next(iter(idle))]
 
     def close(self) -> None:
-        """Let it end: it does so when the socket is closed."""
+        """Let it end: it does so when the socket is closed. One that is only starting has nothing to put in order."""
         self._channel.close()
+        if not self.ready:
+            self._process.kill()
 
     def join(self) -> None:
         """Wait until it has ended; one that does not is killed."""

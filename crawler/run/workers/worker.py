@@ -10,7 +10,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -26,14 +26,21 @@ from crawler.errors import CodedError
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.saving.scratch import PREFIX, Scratch
+from crawler.fetch.saving.spool import Disk
+from crawler.fetch.saving.spools import Spools
 from crawler.fetch.typed import Typed
-from crawler.models import Response, Timings
+from crawler.models import Request, Response, Timings
+from crawler.page.discovery import is_text
 from crawler.page.parsing.resident import resident_meter
 from crawler.run.access.routing import make_routing
 from crawler.run.network import Network, Ways
+from crawler.run.outputs import accept_of
 from crawler.run.reactors import private_reactor, run
 from crawler.run.workers.channel import Channel, say
-from crawler.run.workers.frames import Cancel, Claim, Health, Sent, Start, decode_to_worker, done
+from crawler.run.workers.frames import Cancel, Claim, Done, GoOn, Health, Sent, Start, decode_to_worker, done
+from crawler.run.workers.rate import FarThrottle
+from crawler.run.workers.tapes import Tapes, taped
 
 ROBOTS_SIZE: Final = 512 << 10
 _HEALTH_SECONDS: Final = 1.0
@@ -53,6 +60,9 @@ class Worker:
         self._reader: PageReader | None = None
         self._resident = resident_meter()
         self._log = Logger()
+        self._spools: Spools | None = None
+        self._far: FarThrottle | None = None
+        self._tapes: Tapes | None = None
         self._channel = Channel(reactor, end, received=self._received, lost=self._end)
 
     def _received(self, frame: bytes) -> None:
@@ -63,6 +73,9 @@ class Worker:
                 flight = self._flights.pop(message.ticket, None)
                 if flight is not None:
                     flight.cancel()
+            elif isinstance(message, GoOn):
+                if self._far is not None:
+                    self._far.go_on(message.flight)
             else:
                 self._begin(message)
 
@@ -73,6 +86,15 @@ class Worker:
         pins = Pins(map(pinned, config.resolve)) if config.resolve else None
         self._typed = Typed(allow_private=config.allow_private, pinned=None if pins is None else pins.named)
         self._ways = Ways(config, self._dial, hosts=hosts, typed=self._typed)
+        if config.limit_rate is not None:
+            self._far = FarThrottle(self._channel.put)
+        if start.tapes is not None:
+            self._tapes = Tapes(start.tapes)
+        if start.scratch is not None:
+            folder, name = os.path.split(start.scratch)
+            scratch = Scratch(folder, name.removeprefix(PREFIX))
+            reads = None if start.parses is None else partial(_is_read, parses=start.parses)
+            self._spools = Spools(scratch, Disk(reactor), reads=reads, keeps=start.keeps)
         self._network = network = Network(
             config,
             reactor=reactor,
@@ -82,6 +104,10 @@ class Worker:
             routes=make_routing(config, os.environ, now=reactor.seconds, hosts=hosts).routes,
             hosts=hosts,
             pins=pins,
+            throttle=self._far,
+            spools=self._spools,
+            accept=accept_of(config) if config.accept else None,
+            archive=self._tapes,
             public_only=lambda _: self._public_only,
         )
         network.budget.limit = start.max_memory
@@ -99,11 +125,15 @@ class Worker:
         self._public_only = claim.public_only
         on_sent = partial(self._channel.put, Sent(claim.ticket)) if claim.tells else None
         fetcher = self._partial if claim.partial else self._fetcher
+        if claim.left is not None and self._spools is not None:
+            self._spools.take(request.id, claim.left)
         flight: Deferred[Any] = fetcher.fetch(request, on_sent, fresh=claim.fresh, head=claim.head)
         self._flights[claim.ticket] = flight
         flight.addCallback(self._answered, claim).addErrback(self._failed, claim)
 
     def _answered(self, response: Response, claim: Claim) -> Deferred[None] | None:
+        if self._tapes is not None:
+            self._tapes.keep(claim.ticket)
         reader = None if claim.partial else self._reader
         if reader is None:
             self._tell(claim, response, None)
@@ -124,11 +154,17 @@ class Worker:
         self._tell(claim, response, reader.rest(claim.request, response, prepared))
 
     def _tell(self, claim: Claim, response: Response, prepared: Prepared | None) -> None:
+        tape = None if self._tapes is None else self._tapes.give(claim.ticket)
         if self._flights.pop(claim.ticket, None) is None:
+            if tape is not None:
+                tape.drop()
             return
         inside = self._typed.standing(claim.request.url)[1] if claim.typed else None
         whole = self._wants_bodies or claim.partial or (response.error is not None and not response.body)
-        self._channel.put(done(claim.ticket, response, prepared, inside, whole=whole))
+        told = done(claim.ticket, response, prepared, inside, whole=whole, tape=taped(tape))
+        if self._spools is not None and not claim.partial:
+            told.left = self._spools.give(claim.request.id)
+        self._channel.put(told)
 
     def _failed(self, failure: Failure, claim: Claim) -> None:
         """Nobody waits for it; or it is a bug, of which somebody has to hear."""
@@ -136,10 +172,12 @@ class Worker:
             self._flights.pop(claim.ticket, None)
             return
         error = failure.value
-        if not isinstance(error, CodedError):
-            self._log.failure("a bug in a worker", failure=failure)
-            error = CodedError("internal", f"{type(error).__name__}: {error}")
-        self._tell(claim, _failed(error), None)
+        if isinstance(error, CodedError):  # the disk takes no more: no news about the URL
+            if self._flights.pop(claim.ticket, None) is not None:
+                self._channel.put(Done(claim.ticket, _failed(error), fatal=error))
+            return
+        self._log.failure("a bug in a worker", failure=failure)
+        self._tell(claim, _failed(CodedError("internal", f"{type(error).__name__}: {error}")), None)
 
     def _tell_health(self) -> None:
         if self._network is None:
@@ -158,7 +196,16 @@ class Worker:
             network.close()
         if self._ways is not None:
             self._ways.close()
+        if self._spools is not None:
+            self._spools.close()
+        if self._tapes is not None:
+            self._tapes.close()
         self.over.callback(None)
+
+
+def _is_read(request: Request, headers: Mapping[str, list[str]], *, parses: bool) -> bool:
+    """As PageReader.needs in the run; with `parses` a function of the user's gets all."""
+    return parses or (request.ask is not None and request.ask.callback is not None) or is_text(request, headers)
 
 
 def _failed(error: CodedError) -> Response:

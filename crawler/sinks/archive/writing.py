@@ -53,6 +53,8 @@ class Archive:
     `open_next` opens. The first error is final.
     """
 
+    folder: str | None = None  # see Takes
+
     def __init__(
         self,
         writer: Writer,

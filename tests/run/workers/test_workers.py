@@ -227,22 +227,6 @@ def test_ctrl_c_is_for_the_run_alone() -> None:
     assert run.returncode == 130
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"bodies": "b"}, "--procs: cannot be combined with --bodies yet (leave one of them out)"),
-        ({"output": ["a.warc.gz"]}, "--procs: cannot be combined with an archive yet (leave one of them out)"),
-        ({"limit_rate": "1M"}, "--procs: cannot be combined with --limit-rate yet (leave one of them out)"),
-    ],
-)
-@pytest.mark.usefixtures("folder")
-def test_what_one_process_does(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        fetch_all(["http://127.0.0.1:1/"], procs=2, **options)
-    assert str(refused.value) == words
-    assert not workers()
-
-
 @pytest.mark.parametrize("value", ["0", "none", -1, "1001"])
 def test_the_number_is_one(value: object) -> None:
     with pytest.raises(ConfigError, match=r"procs: .* is not auto, or a whole number from 1 to 1,000"):
