@@ -280,6 +280,12 @@ def _status(control: Control) -> list[str]:
         f"{amount(now.in_flight)} in flight, {waiting} queued",
         f"concurrency {status.concurrency}, per-host {status.per_host}, delay {status.delay:g} s",
     ]
+    for number, worker in enumerate(now.workers, 1):
+        replaced = f", {worker.replaced} replaced" if worker.replaced else ""
+        lines.append(
+            f"worker {number} (pid {worker.pid}): {amount(worker.in_flight)} in flight, {amount(worker.done)} done, "
+            f"{worker.cpu:.0%} of a core, {size(worker.memory)}{replaced}"
+        )
     if now.eta is not None:
         lines.append(f"ETA {duration(now.eta)}")
     if now.bottleneck:

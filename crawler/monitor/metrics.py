@@ -18,6 +18,7 @@ from crawler.engine.control import Control, Status
 from crawler.models import Record, Response
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken
 from crawler.stats.histogram import Percentiles
+from crawler.stats.stats import WorkerLoad
 from crawler.version import __version__
 
 Value = float | Mapping[str, float] | Percentiles | None
@@ -33,6 +34,11 @@ class Metric(NamedTuple):
     meaning: str
     read: Callable[[Status], Value]
     label: str = ""
+
+
+def _by_worker(status: Status, value: Callable[[WorkerLoad], float]) -> Value:
+    """By the place of each worker, which stays when it is replaced."""
+    return {str(number): value(worker) for number, worker in enumerate(status.snapshot.workers, 1)}
 
 
 METRICS: Final[Mapping[str, Metric]] = {
@@ -102,6 +108,29 @@ METRICS: Final[Mapping[str, Metric]] = {
         "gauge", "Time that is left at the rate of the last minute, if known", lambda status: status.snapshot.eta
     ),
     "crawler_elapsed_seconds": Metric("gauge", "Time since the run began", lambda status: status.snapshot.elapsed),
+    "crawler_worker_in_flight": Metric(
+        "gauge",
+        "URLs that a worker of --procs is fetching, by its number",
+        lambda status: _by_worker(status, lambda worker: worker.in_flight),
+        "worker",
+    ),
+    "crawler_worker_cpu_cores": Metric(
+        "gauge",
+        "Cores that a worker of --procs keeps busy, by its number",
+        lambda status: _by_worker(status, lambda worker: worker.cpu),
+        "worker",
+    ),
+    "crawler_worker_memory_bytes": Metric(
+        "gauge",
+        "Memory that a worker of --procs takes, by its number",
+        lambda status: _by_worker(status, lambda worker: worker.memory),
+        "worker",
+    ),
+    "crawler_workers_replaced_total": Metric(
+        "counter",
+        "Workers of --procs that have ended and were replaced",
+        lambda status: sum(worker.replaced for worker in status.snapshot.workers),
+    ),
     "crawler_concurrency": Metric("gauge", "URLs that may be fetched at once", lambda status: status.concurrency),
     "crawler_per_host": Metric("gauge", "URLs of one host that may be fetched at once", lambda status: status.per_host),
     "crawler_delay_seconds": Metric(

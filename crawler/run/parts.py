@@ -114,7 +114,8 @@ class Parts:
         wait = None if ready is None else ready - now
         parsing = 0 if self._reader is None else self._reader.waiting()
         full = self.crawl is not None and self.crawl.full
-        return Load(counts.leased, counts.queued, counts.parked, wait, parsing, full)
+        workers = () if self._workers is None else self._workers.loads()
+        return Load(counts.leased, counts.queued, counts.parked, wait, parsing, full, workers)
 
     def open(self, resources: ExitStack, callbacks: Callbacks | None, items: Items | None = None) -> None:
         """Make what reads pages and keeps the job. Raises ValueError for what cannot be."""

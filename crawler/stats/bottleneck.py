@@ -66,14 +66,21 @@ def bottleneck(
     input_read: bool = True,
     parsing: int = 0,
     full: bool = False,
+    workers: Sequence[float] = (),
 ) -> Bottleneck | None:
     """Name what binds now.
 
     `hosts` are the busiest ones, not necessarily all; `ready_in` is in how many seconds the next URL may start without
     another one ending; `cpu` is how many cores this process kept busy; `input_read` says that no more URLs will come;
     `parsing` is how many of those in flight are fetched and wait for a process that reads pages; `full` says that an
-    output takes no more for now.
+    output takes no more for now. `workers` are the cores that each of the processes beside this one kept busy.
     """
+    if workers and cpu >= CPU_BOUND:
+        text = f"the first process binds (1 core at {percent(min(cpu, 1.0))}); more --procs will not help"
+        return Bottleneck("cpu", "", text, "the first process was the limit: its core was busy")
+    if workers and min(workers) >= CPU_BOUND:
+        text = f"the CPU binds ({len(workers)} workers are busy); more --procs help where there are more cores"
+        return Bottleneck("cpu", "", text, "the CPU was the limit: all workers were busy")
     if cpu >= CPU_BOUND:
         # One reactor thread does the work, so more than one core means helpers beside a full one.
         text = f"the CPU binds (1 core at {percent(min(cpu, 1.0))}); more --concurrency will not help"

@@ -22,6 +22,20 @@ SHOWN: Final = 20  # hosts and content types of a snapshot
 _MAX_NAME: Final = 100  # a content type is whatever the server likes to send
 
 
+class WorkerLoad(msgspec.Struct, frozen=True):
+    """A process that fetches, with --procs. `cpu` is how many cores it keeps busy, `memory` the bytes that it takes.
+
+    `replaced` were there before it in its place, and have ended.
+    """
+
+    pid: int
+    in_flight: int
+    done: int
+    cpu: float
+    memory: int
+    replaced: int = 0
+
+
 class Load(msgspec.Struct, frozen=True):
     """What is under way. `ready_in`: in how many seconds the next URL may start without another one ending; or None.
 
@@ -34,6 +48,7 @@ class Load(msgspec.Struct, frozen=True):
     ready_in: float | None = None
     parsing: int = 0
     full: bool = False
+    workers: tuple[WorkerLoad, ...] = ()
 
 
 class ErrorCount(msgspec.Struct, frozen=True):
@@ -51,9 +66,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `total` and `eta` are None until the input has been read to its end, and in a crawl. `skips` counts by their
     codes what was skipped, with or without a record. What is `unchanged` is ok, too; what is `cached` came from the
     cache, and no server was asked. `rate_now` and `bandwidth` are those of the last 5 seconds, `rate_minute` of the
-    last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy. `bottleneck` is what binds now,
-    `bottleneck_overall` what did so longest, and `binds` in a word where the first is; all are "" when nothing can be
-    said.
+    last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy, with its `workers`. `bottleneck` is
+    what binds now, `bottleneck_overall` what did so longest, and `binds` in a word where the first is; all are "" when
+    nothing can be said.
     """
 
     elapsed: float
@@ -91,6 +106,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck: str
     bottleneck_overall: str
     binds: str = ""
+    workers: tuple[WorkerLoad, ...] = ()
 
     @property
     def http_errors(self) -> int:
@@ -259,7 +275,7 @@ class Stats:
             size_download=self._size_download,
             size_body=self._size_body,
             bandwidth=bandwidth,
-            cpu=self._cpu,
+            cpu=self._cpu + sum([worker.cpu for worker in load.workers]),
             attempts=self._attempts,
             retries=self._retries,
             redirects=self._redirects,
@@ -276,6 +292,7 @@ class Stats:
             bottleneck="" if self._bottleneck is None or self._ended is not None else self._bottleneck.sentence,
             bottleneck_overall=self._causes.main(elapsed),
             binds="" if self._bottleneck is None or self._ended is not None else self._bottleneck.binds,
+            workers=load.workers,
         )
 
     def _next_second(self, now: float) -> None:
@@ -322,6 +339,7 @@ class Stats:
             input_read=self._total is not None,
             parsing=load.parsing,
             full=load.full,
+            workers=[worker.cpu for worker in load.workers],
         )
         if found is not None:
             self._causes.add(found, span)

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from crawler.errors import CODES
 from crawler.frontier import HostView
 from crawler.models import ErrorInfo, Input, Record, Redirect
-from crawler.stats.stats import MAX_CONTENT_TYPES, SHOWN, Load, Snapshot, Stats
+from crawler.stats.stats import MAX_CONTENT_TYPES, SHOWN, Load, Snapshot, Stats, WorkerLoad
 
 
 def answered(url: str = "https://example.com/", **fields: Any) -> Record:
@@ -275,6 +275,29 @@ def test_the_processor_is_watched() -> None:
         snapshot = run.stats.snapshot()
     assert snapshot.cpu == pytest.approx(0.96)
     assert snapshot.bottleneck.startswith("the CPU binds (1 core at 96 %)")
+
+
+def test_workers_count() -> None:
+    """The CPU is that of all processes; what binds is told by each."""
+    run = Run()
+    run.load = Load(workers=(WorkerLoad(1, 3, 40, 0.97, 1_000), WorkerLoad(2, 2, 30, 0.99, 1_000, replaced=1)))
+    for _ in range(4):
+        run.clock.advance(0.5)
+        run.cpu += 0.1
+        snapshot = run.stats.snapshot()
+    assert snapshot.cpu == pytest.approx(0.97 + 0.99 + 0.2)
+    assert [worker.done for worker in snapshot.workers] == [40, 30]
+    assert snapshot.bottleneck == "the CPU binds (2 workers are busy); more --procs help where there are more cores"
+
+
+def test_the_first_process_binds() -> None:
+    run = Run()
+    run.load = Load(workers=(WorkerLoad(1, 3, 40, 0.4, 1_000), WorkerLoad(2, 2, 30, 0.5, 1_000)))
+    for _ in range(4):
+        run.clock.advance(0.5)
+        run.cpu += 0.48
+        snapshot = run.stats.snapshot()
+    assert snapshot.bottleneck == "the first process binds (1 core at 96 %); more --procs will not help"
 
 
 def test_hosts_are_asked_once_a_second() -> None:

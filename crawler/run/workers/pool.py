@@ -21,6 +21,7 @@ from crawler.models import Request, Response, Timings
 from crawler.run.workers.frames import Cancel, Claim, Done, Health, Sent, Start, Took, decode_to_run, prepared_of
 from crawler.run.workers.process import Process, Waiting
 from crawler.run.workers.rate import FarTaker
+from crawler.stats.stats import WorkerLoad
 
 STRIKES: Final = 3
 """When so many workers have died of a page, it is given up."""
@@ -83,6 +84,10 @@ class Workers:
         for process in processes:
             process.join()
 
+    def loads(self) -> tuple[WorkerLoad, ...]:
+        """How they are, each in its place."""
+        return tuple([process.load for process in self.processes])
+
     def fetch(
         self,
         request: Request,
@@ -112,8 +117,10 @@ class Workers:
         process.put(claim)
         return waiting.waiter
 
-    def _process(self, *, alone: bool = False) -> Process:
-        return Process(self._reactor, self._start, received=self._received, lost=self._lost, alone=alone)
+    def _process(self, *, alone: bool = False, replaced: int = 0) -> Process:
+        return Process(
+            self._reactor, self._start, received=self._received, lost=self._lost, alone=alone, replaced=replaced
+        )
 
     def _choose(self, host: str, *, undecided: bool) -> Process:
         if undecided:  # where a host leads is for the first to say who asks; see Typed
@@ -222,7 +229,7 @@ class Workers:
 
     def _weigh(self, process: Process, health: Health) -> None:
         self._budget.used += health.held - process.health.held
-        process.health = health
+        process.hear(health, self._reactor.seconds())
 
     def _lost(self, process: Process) -> None:
         fate = process.fate()
@@ -237,10 +244,11 @@ class Workers:
         if process.alone:
             self._alone.discard(process)
         else:
-            self.processes.remove(process)
+            place = self.processes.index(process)
+            del self.processes[place]
             if process.ready:
                 self._ready.remove(process)
-            self._replace()
+            self._replace(place, process.replaced + 1)
         self._deciding = {host: other for host, other in self._deciding.items() if other is not process}
         had = [*process.in_flight.values()]
         for waiting in had:
@@ -249,10 +257,10 @@ class Workers:
             response = self._given_back(waiting.claim.request.id, fate, counts=process.ready)
             self._answer(waiting, Done(0, response, left=waiting.claim.left))
 
-    def _replace(self) -> bool:
+    def _replace(self, place: int = 0, replaced: int = 0) -> bool:
         """Start one more; when that is not possible now, the others go on."""
         try:
-            self.processes.append(self._process())
+            self.processes.insert(place, self._process(replaced=replaced))
         except OSError as error:
             self._log.error("no worker can be started: {error}", error=error)
             return False

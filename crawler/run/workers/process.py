@@ -16,6 +16,7 @@ from crawler.config.config import ConfigError
 from crawler.run.workers.channel import Channel
 from crawler.run.workers.frames import Claim, Health, Start
 from crawler.run.workers.rate import FarTaker
+from crawler.stats.stats import WorkerLoad
 
 # The worker imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 PROGRAM: Final = (
@@ -42,6 +43,7 @@ class Waiting:
 
 class Process:
     """`received` gets each frame, `lost` hears that the process has ended. `alone`: it has one claim and no other.
+    So many were `replaced` in its place.
 
     Raises OSError where there are no descriptors or no memory left.
     """
@@ -54,6 +56,7 @@ class Process:
         received: Callable[[Process, bytes], None],
         lost: Callable[[Process], None],
         alone: bool = False,
+        replaced: int = 0,
     ) -> None:
         if os.name == "nt":
             raise ConfigError("--procs: is not there on Windows yet (leave it out)")
@@ -66,6 +69,9 @@ class Process:
                 ours.close()
                 raise
         self.alone = alone
+        self.replaced = replaced
+        self._heard_at: float | None = None
+        self._busy = 0.0
         self.in_flight: dict[int, Waiting] = {}
         self.health = Health(0.0, 0, 0)
         self.ready = False  # it has said something
@@ -79,6 +85,18 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def hear(self, health: Health, now: float) -> None:
+        """How it is; what it has used of a core since it said so before."""
+        before, then = self.health, self._heard_at
+        if then is not None and now > then:
+            self._busy = max(0.0, (health.cpu - before.cpu) / (now - then))
+        self.health, self._heard_at = health, now
+
+    @property
+    def load(self) -> WorkerLoad:
+        health = self.health
+        return WorkerLoad(self.pid, len(self.in_flight), self.done, self._busy, health.resident, self.replaced)
 
     def has_idle(self, host: str) -> bool:
         """Whether it has a connection there that has nothing to do."""

@@ -164,6 +164,18 @@ def test_a_worker_that_dies_is_replaced() -> None:
     assert {(record.outcome, record.attempts) for record in records} == {("ok", 1)}
 
 
+def test_workers_are_shown(tmp_path: Path) -> None:
+    """In the statistics: what each has done, and which stand in another one's place."""
+    with deadly({"/7"}, most=1) as server:
+        fetch_all([server.url(f"/{n}") for n in range(40)], procs=2, concurrency=8, stats=str(tmp_path / "stats.json"))
+    told = msgspec.json.decode((tmp_path / "stats.json").read_bytes())["workers"]
+    assert len(told) == 2
+    assert sum(worker["replaced"] for worker in told) >= 1
+    assert 0 < sum(worker["done"] for worker in told) <= 40
+    assert [worker["in_flight"] for worker in told] == [0, 0]
+    assert all(worker["pid"] != os.getpid() for worker in told)
+
+
 def test_a_page_that_kills_its_workers_is_given_up() -> None:
     """The third one: the others that were in the air with it have their records."""
     with deadly({"/3"}) as server:

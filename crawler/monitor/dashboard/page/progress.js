@@ -106,7 +106,15 @@ function showTiles({ snapshot, concurrency }, outcomes) {
     skippedLinks > 0 ? `and ${counted(skippedLinks, 'link')}` : ofDone(outcomes.skipped),
   );
   showTile('retries', amount(snapshot.retries), counted(snapshot.redirects, 'redirect'));
-  showTile('cpu', `${Math.round(100 * snapshot.cpu)} %`, 'of one core');
+  showTile('cpu', `${Math.round(100 * snapshot.cpu)} %`, processesOf(snapshot.workers));
+}
+
+/** Whose CPU that is. */
+function processesOf(workers) {
+  if (workers.length === 0) return 'of one core';
+  const replaced = sum(workers.map((worker) => worker.replaced));
+  const each = workers.map((worker) => `${Math.round(100 * worker.cpu)}`).join(', ');
+  return `of one core; ${counted(workers.length, 'worker')} (${each} %)${replaced ? `, ${replaced} replaced` : ''}`;
 }
 
 function showTile(name, value, note) {
