@@ -19,13 +19,16 @@ EXAMPLES: Final = {
     "crawler https://example.org/": "a URL, or several",
     "crawler -r https://example.org/": "a site: follow its links",
     "crawler -r URL --job DIR -o out.jsonl": "one that can be stopped and goes on",
+    "crawler check https://example.org/": "find broken links; on disk, too: docs/",
+    "crawler run spider.py -o out.jsonl": "a spider of your own, in Python",
+    "crawler init": "a file with all options, to be edited",
     "crawler demo": "the built-in site: no internet needed",
 }
 EXIT_CODES: Final = {
     0: "finished",
-    1: "a bug in this program",
+    1: "a bug in this program; diff: something differs; doctor: a promise is broken",
     2: "the command line or the configuration cannot be used",
-    3: "finished; with --fail: a URL failed for good",
+    3: "finished; with --fail: a URL failed for good; check: a link is broken",
     4: "finished; with --fail: URLs failed, but another try may help",
     5: "an output cannot be written; verify: a job's books or outputs are wrong",
     130: "interrupted by Ctrl-C",
