@@ -32,9 +32,12 @@ class Site(Factory):
             path.encode(): page.answer for path, page in PAGES.items() if isinstance(page.answer, bytes)
         }
         self.ready[b"/"] = answer(index().encode())
-        self.posts = members.POSTS
         self._wires: set[Wire] = set()
         self._connections = 0
+
+    def taker(self, method: str, path: str) -> Drive | None:
+        """What answers a method that is neither GET nor HEAD, if anything does."""
+        return members.POSTS.get(path) if method == "POST" else None
 
     def listen(
         self, reactor: Any, *, host: str = "127.0.0.1", port: int = 0, tls: Any = None

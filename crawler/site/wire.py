@@ -3,8 +3,8 @@
 Rules:
 - What goes on the wire is what a page sends: no byte is added, counted or corrected here.
 - Requests are answered one after the other; what a client pipelines waits for its turn.
-- Only GET and HEAD without a body are read, and a POST of a few bytes where a page takes one. A ready page (plain
-  bytes) never leaves the fast path.
+- Only GET and HEAD without a body are read, and a POST of a few bytes where a page takes one; other methods where a
+  site has something that takes them. A ready page (plain bytes) never leaves the fast path.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ MAX_BODY_BYTES: Final = 64 * 1024
 RESET_AFTER: Final = 0.05  # seconds in which what was sent reaches the client before the reset does
 _CLIENT_HELLO: Final = b"\x16\x03"  # TLS to a plain port: real servers answer in plain HTTP
 _CLOSE: Final = re.compile(rb"\nconnection:[^\r\n]*\bclose\b", re.IGNORECASE)
-_POST: Final = re.compile(
-    rb"POST ([^ ?\r\n]++)[^\r\n]*+\r\n(?s:.*?)\r\ncontent-length:[ \t]*+(\d{1,5})[ \t]*+(?:\r|\Z)", re.IGNORECASE
-)
+_TAKEN: Final = re.compile(rb"(POST|PUT|PATCH|DELETE|OPTIONS) ([^ ?\r\n]++)[^\r\n]*+")
+_SIZE: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d{1,5})[ \t]*+(?:\r|\Z)", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 
 
@@ -51,9 +50,8 @@ class Shelf(Interface):
     def ready(self) -> Mapping[bytes, bytes]:
         """Whole answers by path, for GET."""
 
-    @property
-    def posts(self) -> Mapping[str, Drive]:
-        """What answers a POST, by path."""
+    def taker(self, method: str, path: str) -> Drive | None:
+        """What answers another method than GET and HEAD; None: nothing does."""
 
     def find(self, path: str) -> Drive | bytes:
         """The answer for a path that is not ready."""
@@ -195,9 +193,10 @@ class Wire(Protocol):
                 elif len(head) > MAX_HEAD_BYTES:
                     self._refuse(b"431 Request Header Fields Too Large")
                 break
-            if head.startswith(b"POST ") and (posted := _POST.match(head)) is not None:
-                drive, length = self._shelf.posts.get(posted[1].decode("latin-1")), int(posted[2])
-                if drive is not None and length <= MAX_BODY_BYTES:
+            if not head.startswith((b"GET ", b"HEAD ")) and (taken := _TAKEN.match(head)) is not None:
+                drive = self._shelf.taker(taken[1].decode(), taken[2].decode("latin-1"))
+                length = _length(head)
+                if drive is not None and length is not None and length <= MAX_BODY_BYTES:
                     if len(rest) < length:
                         break
                     self.body, self._received = rest[:length], rest[length:]
@@ -234,7 +233,7 @@ class Wire(Protocol):
         self._lend(answer, head, method, path, query)
 
     def _drive(self, drive: Drive, head: bytes) -> None:
-        """Have a page answer a POST."""
+        """Have a page answer what is neither GET nor HEAD."""
         method, target, version = head.partition(b"\r\n")[0].split(b" ", 2)
         self._log(method, target)
         self._last = version == b"HTTP/1.0" or _CLOSE.search(head) is not None
@@ -266,3 +265,11 @@ def _head_of(answer: bytes) -> bytes:
 
 
 Drive = Callable[[Wire], None]
+
+
+def _length(head: bytes) -> int | None:
+    """How long a body is; None where that is not said in a way that is read here."""
+    if _LENGTH.search(head) is None:
+        return 0
+    size = _SIZE.search(head)
+    return None if size is None else int(size[1])

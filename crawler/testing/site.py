@@ -68,23 +68,24 @@ class _OrderedSite(Site):
     def __init__(self, clock: Any, *, keep_log: bool = True) -> None:
         super().__init__(clock, keep_log=keep_log)
         self.ready = {}  # so that all is looked for
-        self._takes_posts = self.posts
-        self.posts = _Posts(self)  # type: ignore[assignment]  # `get` is all that is used of it
         self.orders: dict[str, list[_Order]] = {}
         self.asked: list[Asked] = []
         self.errors: list[Exception] = []
         self.lock = threading.Lock()
 
+    def taker(self, method: str, path: str) -> Drive:  # noqa: ARG002 - which path, the request says
+        return self._answer
+
     def find(self, path: str) -> Drive:  # noqa: ARG002 - which path, the request says
         return self._answer
 
     def _answer(self, wire: Wire) -> None:
-        posted = wire.method == "POST"
+        asked = wire.method in {"GET", "HEAD"}
         target = f"{wire.path}?{wire.query}" if wire.query else wire.path
         with self.lock:
-            self.asked.append(Asked(wire.method, target, _headers(wire.head), wire.body if posted else b""))
+            self.asked.append(Asked(wire.method, target, _headers(wire.head), b"" if asked else wire.body))
             order = self._order(target) or self._order(wire.path)
-        found = order or self._usual(wire.path, posted=posted)
+        found = order or self._usual(wire.method, wire.path, asked=asked)
         if isinstance(found, bytes):
             wire.reply(found)
         else:
@@ -101,20 +102,12 @@ class _OrderedSite(Site):
                 orders.pop(0)
         return order.drive
 
-    def _usual(self, path: str, *, posted: bool) -> Drive | bytes:
-        if posted:
-            return self._takes_posts.get(path) or answer(b"Nothing takes a POST here.\n", status=405)
+    def _usual(self, method: str, path: str, *, asked: bool) -> Drive | bytes:
+        if not asked:
+            return super().taker(method, path) or answer(f"Nothing takes a {method} here.\n".encode(), status=405)
         found = super().find(path)
         self.ready.clear()
         return found
-
-
-class _Posts:
-    def __init__(self, site: _OrderedSite) -> None:
-        self._site = site
-
-    def get(self, path: str) -> Drive:
-        return self._site.find(path)
 
 
 def _headers(head: bytes) -> dict[str, str]:
@@ -156,7 +149,7 @@ class LocalSite:
         delay: float = 0.0,
         times: int | None = None,
     ) -> None:
-        """Answer GET, HEAD and POST of a path, of any query if it has none, with this.
+        """Answer a path, of any query if it has none, with this: GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS.
 
         `body` is text (taken for HTML, unless the headers have a Content-Type), bytes, what becomes JSON (a dict or a
         list), or a function that gets what was asked and gives one of these, or an `Answer`. It runs in the site's

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crawler import Request, crawl, fetch_all
+from crawler import Request, Session, crawl, fetch_all
 from crawler.site import FAULTS
 from crawler.testing import Answer, Asked, LocalSite, serving
 
@@ -134,3 +134,15 @@ def test_an_answer_takes_its_time(local: LocalSite) -> None:
 def test_orders_that_make_no_sense(local: LocalSite, order: Any, words: str) -> None:
     with pytest.raises((ValueError, TypeError), match=words):
         order(local)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_methods_with_and_without_a_body(method: str) -> None:
+    """As an API has them, one after the other on one connection; where nothing takes them they are refused."""
+    with serving() as site, Session() as session:
+        site.answer("/api", lambda asked: {"was": asked.body.decode()})
+        answers = [session.fetch(site.url("/api"), method=method, data=data) for data in ("a", None, "b")]
+        assert [answer.json() for answer in answers] == [{"was": "a"}, {"was": ""}, {"was": "b"}]
+        assert [answer.reused for answer in answers] == [False, True, True]
+        assert session.fetch(site.url("/data.json"), method=method, data="x").status == 405
+        assert [asked.method for asked in site.asked] == [method] * 4
