@@ -61,6 +61,9 @@ class Files:
         self._pages = {root: [*self._pages_of(root)] for root in roots}
         folders = []
         for number, root in enumerate(roots):
+            if not self._pages[root]:
+                suffixes = ", ".join(sorted(HTML | MARKDOWN))
+                raise ConfigError(f"check: {shown(roots[root])} has no page ({suffixes}): was it built?")
             lists = not any(Path(page).suffix.lower() in HTML for page in self._pages[root])
             folders.append(Folder(root, base, lists) if base is not None else unnamed(root, number, lists=lists))
         self.folders = Folders(folders)

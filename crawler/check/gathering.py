@@ -36,6 +36,8 @@ _MIXED: Final = {
     "show": ("mixed_content_upgraded", "a page of https shows what is loaded by http: browsers try https in its place"),
     "form": ("mixed_content", "a form on a page of https is sent by http: browsers warn"),
 }
+_CUT: Final = "parse_truncated"
+_CUT_WORDS: Final = "the page is too long to be read to its end: the links that come later are not checked"
 _BLOCKED: Final = ("mixed_content", "a page of https loads this by http: browsers block it")
 _MIXES: Final = frozenset((_BLOCKED[0], *(code for code, _ in _MIXED.values())))
 
@@ -105,6 +107,9 @@ class Check:
         """All that somebody may want to know of, in the order in which it was met."""
         found: dict[tuple[str, str | None], Finding] = {}
         for survey in self.kept.surveys():
+            if survey.truncated and not survey.leaf:
+                place = Place(survey.url, 1, 1, "", "", survey.url)
+                found[survey.url, _CUT] = Finding(survey.url, "warning", [place], _CUT, _CUT_WORDS)
             is_secure = survey.url.startswith("https://")
             keys = list(map(key_of, survey.urls))
             for link in survey.links:

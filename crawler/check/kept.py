@@ -183,7 +183,7 @@ class Kept:
         count = 0
         last = ARGUMENTS
         for survey in self.surveys():
-            count += survey.url not in {last, ARGUMENTS}
+            count += not survey.leaf and survey.url not in {last, ARGUMENTS}
             last = survey.url
             urls = list(map(key_of, survey.urls))
             wanted = {(urls[link.target], link.fragment) for link in survey.links if link.target >= 0}

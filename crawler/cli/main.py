@@ -59,13 +59,15 @@ def _main(arguments: list[str]) -> int:
     if "user" in asked:
         asked["user"] = with_password(asked["user"], written.label("user"))
     calls = command.calls if command else {}
+    typed_as = {calls.get(name, name): name for name in asked if name in NAMES}
+    checks = command is not None and CHECK in command.takes
     settings = resolve(
-        Source({calls.get(name, name): raw for name, raw in asked.items() if name in NAMES}, written.label),
+        Source({name: asked[typed] for name, typed in typed_as.items()}, lambda name: written.label(typed_as[name])),
         from_environment(os.environ, NAMES),
         Source(command.implied if command else {}, lambda _: arguments[0]),
         writes_records=command is None or OUTPUT in command.takes,
     )
-    if command is None or CHECK not in command.takes:
+    if not checks:
         _refuse(settings, CHECK, "is for `crawler check`")
     if command is None or SHARDS not in command.takes:
         _refuse(settings, SHARDS, "is for `crawler split` and `crawler work`")

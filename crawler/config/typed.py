@@ -75,9 +75,38 @@ class Options(TypedDict, total=False):
     """Follow only links to URLs that match REGEX. Takes a regular expression; or several."""
     exclude: str | Iterable[str]
     """Follow no links to URLs that match REGEX. Takes a regular expression; or several."""
-    links: str | Iterable[Literal["a", "area", "link", "iframe", "frame", "img", "script", "form", "header", "refresh"]]
-    """Where links are: some of a,area,link,iframe,frame,img,script,form,header,refresh. Takes one of a, area, link,
-    iframe, frame, img, script, form, header, refresh; or several. Default: a,area,refresh.
+    links: (
+        str
+        | Iterable[
+            Literal[
+                "pages",
+                "images",
+                "scripts",
+                "styles",
+                "media",
+                "a",
+                "area",
+                "link",
+                "iframe",
+                "frame",
+                "img",
+                "script",
+                "form",
+                "video",
+                "audio",
+                "source",
+                "track",
+                "embed",
+                "object",
+                "header",
+                "refresh",
+            ]
+        ]
+    )
+    """Where links are: pages, images, scripts, styles, media, or some of a, area, link, iframe, frame, img, script,
+    form, video, audio, source, track, embed, object, header, refresh. Takes one of pages, images, scripts, styles,
+    media, a, area, link, iframe, frame, img, script, form, video, audio, source, track, embed, object, header, refresh;
+    or several. Default: a,area,refresh.
     """
     nofollow: bool
     """Follow no link of pages or rel attributes that say nofollow."""

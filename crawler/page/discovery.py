@@ -31,7 +31,7 @@ from crawler.models import (
 )
 from crawler.page.content.facts import read_facts, shortened
 from crawler.page.directives import HINTS, parse_link_header, parse_robots_header, refresh_target
-from crawler.page.links import REFERENCES, Costly, scan
+from crawler.page.links import GROUPS, REFERENCES, Costly, scan
 from crawler.page.resolving import base_of, resolve
 from crawler.seeds.sitemaps import parse as parse_sitemap
 from crawler.urls import Url, join
@@ -80,7 +80,9 @@ class LinkRules(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, config: Config, agent: str, *, places: bool = False, fragments: bool = True) -> Self:
         return cls(
-            kinds=frozenset(config.links),
+            kinds=frozenset(
+                kind for word in config.links for kind in ((word,) if places else GROUPS.get(word, (word,)))
+            ),
             nofollow=config.nofollow,
             agent=agent,
             requisites=config.mirror is not None,

@@ -49,7 +49,19 @@ REFERENCES: Final[dict[str, tuple[str, ...]]] = {
     "img": ("src", "srcset"),
     "script": ("src",),
     "form": ("action",),
+    "video": ("src", "poster"),
+    "source": ("src", "srcset"),
+    **dict.fromkeys(("audio", "track", "embed"), ("src",)),
+    "object": ("data",),
 }
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "pages": ("a", "area", "iframe", "frame", "refresh"),
+    "images": ("img",),
+    "scripts": ("script",),
+    "styles": ("link",),
+    "media": ("video", "audio", "source", "track", "embed", "object"),
+}
+"""What --links calls several of them; checks look closer (`places.roles`)."""
 A_AREA: Final = frozenset({"a", "area"})
 
 _RAW_TEXT: Final = frozenset((b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes"))

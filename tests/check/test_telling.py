@@ -98,3 +98,8 @@ def test_a_file_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     Path("a.html").write_text('<a href="gone">x</a>')
     assert main(["check", "a.html", "-q", "-O", "links.txt"]) == 3
     assert Path("links.txt").read_text().startswith("a.html\n     1:10  broken ")
+
+
+def test_an_option_is_named_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "http://127.0.0.1:1/", "--accept", "abc"]) == 2
+    assert "error: --accept: 'abc' is not a status" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_quotes_help(shell: str) -> None:
         (["--bodies", ""], ["folder"]),
         (["-c", ""], []),
         (["--scope", "do"], ["domain"]),
-        (["--links", "a,area,i"], ["a,area,iframe", "a,area,img"]),
+        (["--links", "a,area,i"], ["a,area,iframe", "a,area,images", "a,area,img"]),
     ],
 )
 def test_bash(tmp_path: Path, words: list[str], expected: list[str]) -> None:
@@ -126,7 +126,7 @@ ASKED = [
     (["--fields", "stat"], {"status"}),
     (["--fields", "url,status,ti"], {f"url,status,ti{rest}" for rest in ("tle", "me_queue", "me_namelookup", "me_connect", "me_appconnect", "me_starttransfer", "me_total")}),
     (["--fields", "url,stat,u"], set()),
-    (["--links", "area,a"], {"area,a"}),
+    (["--links", "area,a"], {"area,a", "area,audio"}),
     (["--scope", "or"], {"origin"}),
     (["status", ""], {"site one"}),
     (["verify", "old/"], {"old/crawl"}),

@@ -12,7 +12,11 @@ from crawler.config.options.monitor import MonitorOptions
 from crawler.config.patterns import UrlPattern
 
 ScopeKind = Literal["host", "origin", "domain", "prefix", "any"]
-LinkKind = Literal["a", "area", "link", "iframe", "frame", "img", "script", "form", "header", "refresh"]
+LinkKind = Literal[
+    "pages", "images", "scripts", "styles", "media",
+    "a", "area", "link", "iframe", "frame", "img", "script", "form", "video", "audio", "source", "track", "embed",
+    "object", "header", "refresh",
+]  # fmt: skip
 
 TextFormat = Literal["text", "markdown"]
 ReportFormat = Literal["text", "json", "junit", "sarif", "github", "markdown"]
@@ -189,7 +193,10 @@ class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fie
         Option(
             Choices(Choice(get_args(LinkKind)), separators=", \t\n"),
             CRAWL,
-            "Where links are: some of " + ",".join(get_args(LinkKind)),
+            "Where links are: "
+            + ", ".join(get_args(LinkKind)[:5])
+            + ", or some of "
+            + ", ".join(get_args(LinkKind)[5:]),
             metavar="KINDS",
             mirrored=("a", "area", "link", "iframe", "frame", "refresh"),
         ),

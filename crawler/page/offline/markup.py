@@ -104,6 +104,8 @@ _LOADED: Final = frozenset((
 _NAMING: Final = frozenset((
     b"canonical", b"shortlink", b"dns-prefetch", b"preconnect", b"prerender", b"pingback", b"edituri", b"webmention",
 ))  # fmt: skip
+_PLACEHOLDER: Final = re.compile(rb"[{}]|\[\[|<%|&lt;%")  # of all that fill in templates; no URL has braces
+_WRITTEN: Final = frozenset((Form.URL, Form.SRCSET, Form.REFRESH))
 _WHITE: Final = b"\t\n\f\r "
 _STYLESHEET: Final = re.compile(rb"<(\?xml-stylesheet)\s([^<>]*+)>")
 
@@ -111,13 +113,17 @@ Value = tuple[int, int, bytes]
 """Where an attribute's value stands, and its quotes."""
 
 
-def pieces(body: bytes, *, xml: bool = False, names: list[bytes] | None = None) -> Iterator[Piece]:
-    """All parts of a page that refer to something, in their order; by the rules of XML if it is that.
+def pieces(
+    body: bytes, *, xml: bool = False, placeholders: bool = True, names: list[bytes] | None = None
+) -> Iterator[Piece]:
+    """All parts of a page that refer to something, in their order; by the rules of XML if it is that. Without
+    `placeholders` those are none that stand in a template where scripts put something else: `{{url}}`.
 
     To `names` is added what a fragment may name, as it is written: each id, and the name of each `a`, but for those in
     templates, which are in no document.
     """
-    at, svg, templates = 0, 0, 0
+    at, svg, inert = 0, 0, 0
+    enclosing: list[bool] = []  # the templates that we are in, and whether they are inert
     every = every_tag(names=names is not None)
     if xml:
         for found in _STYLESHEET.finditer(body):
@@ -136,15 +142,18 @@ def pieces(body: bytes, *, xml: bool = False, names: list[bytes] | None = None) 
             name = name.lower().rpartition(b":")[2]
             if name[:1] == b"/":
                 svg -= svg > 0 and name == b"/svg"
-                templates -= templates > 0 and name == b"/template"
+                if enclosing and name == b"/template":
+                    inert -= enclosing.pop()
                 continue
-            if names is not None:
-                templates += name == b"template"
-                if not templates and _MAY_NAME.search(body, *token.span(2)):
-                    names += _names(name, body, token)
-            if name in _READ or _MAY_REFER.search(body, *token.span(2)):
-                yield from _tag(name, body, token)
             closed = body[token.end() - 2 : token.end()] == b"/>"
+            if name == b"template" and not (closed and xml):
+                enclosing.append(not _is_shown(body, token))
+                inert += enclosing[-1]
+            if names is not None and not enclosing and _MAY_NAME.search(body, *token.span(2)):
+                names += _names(name, body, token)
+            if name in _READ or _MAY_REFER.search(body, *token.span(2)):
+                parts = _tag(name, body, token)
+                yield from parts if placeholders or not inert else _without_placeholders(body, parts)
             if name == b"svg" and not closed:
                 svg += 1
             if name in _RAW_TEXT and not (closed and (xml or svg)) and not (xml and name not in {b"script", b"style"}):
@@ -158,6 +167,18 @@ def pieces(body: bytes, *, xml: bool = False, names: list[bytes] | None = None) 
         if after < 0:
             return
         at = after
+
+
+def _without_placeholders(body: bytes, found: Iterator[Piece]) -> Iterator[Piece]:
+    for piece in found:
+        if piece.form not in _WRITTEN or not _PLACEHOLDER.search(body, piece.start, piece.end):
+            yield piece
+
+
+def _is_shown(body: bytes, token: re.Match[bytes]) -> bool:
+    """Whether a template is a declarative shadow root (HTML Standard section 4.12.3)."""
+    mode = attribute("shadowrootmode").match(body, *token.span(2))
+    return mode is not None and mode.lastindex is not None and mode[mode.lastindex].lower() in {b"open", b"closed"}
 
 
 def _names(name: bytes, body: bytes, token: re.Match[bytes]) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """A page surveyed: each place that links somewhere, and all that a fragment may name. One linear pass, no parse tree.
 
-What stands in a template counts as in crawler.page.offline.markup. References in srcset and srcdoc stand where their
+What stands in a template counts, but for placeholders. References in srcset and srcdoc stand where their
 attribute does. Of a link to the page itself nothing is kept when it leads where it says.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -21,6 +21,7 @@ from crawler.page.offline import css
 from crawler.page.offline.markup import Form, Kind, Piece, pieces
 from crawler.page.offline.text import CONTROL_OR_SPACE, FETCHED, LONGEST, SCHEME, Document, Text, ascii_based
 from crawler.page.places.position import Positions
+from crawler.page.places.roles import Role, role_of
 from crawler.redaction import discreet, scrub
 from crawler.urls import Url
 
@@ -34,16 +35,6 @@ _ANY_TAG: Final = re.compile(rb"<[^>]*+>")
 _ALT: Final = re.compile(rb"""<[iI][mM][gG]\s[^>]*?\salt=(?:"([^"]*+)"|'([^']*+)')""")
 _WHITE: Final = re.compile(r"\s+")
 _NESTED: Final = 3
-
-Role = Literal["page", "frame", "style", "load", "show", "form"]
-"""What a link is for: to go there, to be shown within, or loaded; `show` is what may be missing: images, sound."""
-
-# Mixed Content Level 2, section 3: what may be shown all the same is upgraded, all else is blocked.
-_SHOWN_ELEMENTS: Final = frozenset((b"img", b"image", b"audio", b"video", b"source", b"track", b"input"))
-# What these name is asked for by other means, if at all.
-_UNASKED: Final = frozenset((b"dns-prefetch", b"preconnect", b"pingback", b"edituri", b"webmention", b"prerender"))
-KINDS: Final = {"image": "img", "source": "img", "input": "form", "button": "form", "meta": "refresh"}
-"""As which of the kinds of --links an element counts that is none itself."""
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,13 +55,16 @@ class Link(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Survey(msgspec.Struct, array_like=True):
-    """`names` are what fragments may name: None of what is no page, or was not read to its end."""
+    """`names` are what fragments may name: None of what is no page, or was not read to its end. A `leaf` was
+    only looked into for these.
+    """
 
     url: str
     urls: list[str] = []
     links: list[Link] = []
     names: list[str] | None = None
     truncated: bool = False
+    leaf: bool = False
 
 
 class Written(NamedTuple):
@@ -119,7 +113,7 @@ def survey(
     else:
         looking.page(links=links)
         looking.beside_html(written if links else (), named)
-    return looking.surveyed(whole=whole)
+    return looking.surveyed(whole=whole, leaf=not links)
 
 
 def without_directive(fragment: str) -> str:
@@ -180,13 +174,14 @@ class _Looking:
         links = parse_link_header(headers.get("link", ()))
         said += [("link", link.target) for link in links if link.anchor is None and not link.rel & HINTS]
         for name, reference in said:
-            if self._kinds is None or ("refresh" if name == "refresh" else "header") in self._kinds:
+            kind = "refresh" if name == "refresh" else "header"
+            if self._kinds is None or not self._kinds.isdisjoint((kind, "pages")):
                 piece = Piece(0, 0, Form.URL, Kind.LINK, 0, element=b"header", attribute=name.encode())
                 self._reference(piece, "page", reference, 0)
 
     def page(self, *, links: bool) -> None:
         raw: list[bytes] | None = [] if self._fragments else None
-        parts = list(pieces(self._body, xml=self._document.syntax == "xml", names=raw))
+        parts = list(pieces(self._body, xml=self._document.syntax == "xml", placeholders=False, names=raw))
         if raw is not None:
             self._names = set(map(self._text.attribute, raw))
         if links:
@@ -199,7 +194,8 @@ class _Looking:
     def beside_html(self, written: Iterable[Written], named: Iterable[str]) -> None:
         for link in written:
             is_image = link.element == "image"
-            if self._kinds is None or ("img" if is_image else "a") in self._kinds:
+            wanted = ("img", "images") if is_image else ("a", "pages")
+            if self._kinds is None or not self._kinds.isdisjoint(wanted):
                 kind = Kind.REQUISITE if is_image else Kind.LINK
                 piece = Piece(link.at, link.at, Form.URL, kind, -1, element=link.element.encode(), attribute=b"")
                 self._reference(piece, "show" if is_image else "page", link.reference, link.at, text=link.text)
@@ -210,10 +206,10 @@ class _Looking:
     def sheet(self) -> None:
         self._in_sheet(Piece(0, len(self._body), Form.SHEET, Kind.REQUISITE, 0), self._body, 0)
 
-    def surveyed(self, *, whole: bool) -> Surveyed:
+    def surveyed(self, *, whole: bool, leaf: bool) -> Surveyed:
         own = self._document.url.href
         names = self._names
-        survey = Survey(own, [*self._urls], truncated=self._truncated or not whole)
+        survey = Survey(own, [*self._urls], truncated=self._truncated or not whole, leaf=leaf)
         survey.names = [*names] if names is not None and whole else None
         itself = self._urls.get(own, -2)
         positions = Positions(self._body, self._text.decoded)
@@ -246,7 +242,7 @@ class _Looking:
         if form is Form.SHEET:
             self._in_sheet(part, body, at)
             return
-        role = self._role(part, body)
+        role = role_of(part, body, self._kinds)
         if role is None:
             return
         text = self._text.attribute(body[part.start : part.end]) if depth == 0 else body[part.start : part.end].decode()
@@ -264,50 +260,16 @@ class _Looking:
                 self._reference(part, role, span.text, at)
         elif form is Form.DOCUMENT and depth < _NESTED:
             inner = text.encode()
-            for piece in pieces(inner):
+            for piece in pieces(inner, placeholders=False):
                 self._part(piece, inner, at, depth + 1)
 
     def _in_sheet(self, part: Piece, body: bytes, at: int) -> None:
-        if self._kinds is not None and "style" not in self._kinds:
+        if self._kinds is not None and self._kinds.isdisjoint(("style", "styles")):
             return
         raw = body[part.start : part.end]
         for start, end, _ in css.references(raw.decode("latin-1")):  # each byte is a character
             reference = css.unescape(self._text.decoded(raw[start:end])).strip()
             self._reference(part, "show", reference, at if body is not self._body else part.start + start)
-
-    def _role(self, part: Piece, body: bytes) -> Role | None:
-        """What it is for; None: it is not asked for."""
-        element, kind = part.element, part.kind
-        if part.form in {Form.BASE, Form.GUARD, Form.POLICY}:
-            return None
-        if self._kinds is not None:
-            name = element.decode("ascii", "replace")
-            if ("style" if part.form is Form.CSS else KINDS.get(name, name)) not in self._kinds:
-                return None
-        if part.form is Form.CSS:
-            return "show"
-        if element == b"form":
-            # What takes a form that is posted need not answer to anything else.
-            return "form" if self._said(part, body, "method").lower() in {b"", b"get"} else None
-        if part.attribute == b"formaction":
-            return None
-        if element == b"link":
-            relations = set(self._said(part, body, "rel").lower().split())
-            if relations & _UNASKED:
-                return None
-            if b"stylesheet" in relations:
-                return "style"
-        if kind is Kind.FRAME:
-            return "frame"
-        if kind is Kind.REQUISITE:
-            is_shown = element in _SHOWN_ELEMENTS or part.attribute == b"background"
-            return "show" if is_shown else "load"
-        return "page"
-
-    def _said(self, part: Piece, body: bytes, name: str) -> bytes:
-        tag = every_tag().match(body, part.tag)
-        found = attribute(name).match(body, *tag.span(2)) if tag is not None and tag[1] is not None else None
-        return found[found.lastindex].strip() if found and found.lastindex else b""
 
     def _reference(self, part: Piece, role: Role, written: str, at: int, depth: int = 0, text: str = "") -> None:
         reference = written.strip(CONTROL_OR_SPACE)
