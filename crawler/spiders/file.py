@@ -159,6 +159,8 @@ def _named(path: str, name: str, arguments: Mapping[str, str], names: Mapping[st
         if isinstance(result, Taken):
             return Found(result.spider, result.options, names)
         raise FileError(f"{path}: {name}() does not call crawl()")
+    if isinstance(found, Spider) and arguments:
+        raise FileError(f"{path}: {name} is made already: give {', '.join(arguments)} where it is made")
     try:
         spider: Spider = taken(made, found, **arguments)  # type: ignore[assignment]  # as its own code may call it
     except TypeError as error:

@@ -131,6 +131,7 @@ def test_words_behind_the_file(run) -> None:
         (CLASS + MORE, ("Quote",), "spider.py has no spider 'Quote' (did you mean Quotes?)"),
         (CLASS, ("tga=x",), "spider.py: tga: Quotes has no such attribute (did you mean tag?)"),
         (CLASS, ("Quotes", "x"), "spider.py: 'x' is no argument of a spider (allowed: NAME=VALUE)"),
+        (CLASS + "it = Quotes()\n", ("it", "tag=x"), "spider.py: it is made already: give tag where it is made"),
         (CLASS + "def f():\n    pass\n", ("f",), "spider.py: f() does not call crawl()"),
         ("from crawler import crawl\ncrawl([])\ncrawl([])\n", (), "spider.py calls crawl() on lines 2 and 3 (put each"),
         ("from crawler import crawl\ncrawl([], concurency=1)", (), "unknown keyword argument 'concurency'"),
