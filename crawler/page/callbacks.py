@@ -49,6 +49,7 @@ class Callbacks:
         self._given = given if on_error is None else [*given, on_error]
         self._names: dict[Parse, str] = {}
         self._functions: dict[str, Parse] = {}
+        self._last: dict[str, int] = {}  # the number of the last one of a label that several have
         self._async: dict[Parse | None, bool] = {}
         for function in given:
             self._enter(function)
@@ -89,9 +90,11 @@ class Callbacks:
 
     def _enter(self, function: Parse) -> str:
         label = name = _label(function)
-        again = 2
+        again = self._last.get(label, 1)
         while name in self._functions:
-            name, again = f"{label}#{again}", again + 1
+            again += 1
+            name = f"{label}#{again}"
+        self._last[label] = again
         self._names[function] = name
         self._functions[name] = function
         return name
