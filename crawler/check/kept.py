@@ -17,6 +17,7 @@ import msgspec
 
 from crawler.check.judging import Answer, answer_of
 from crawler.errors import CodedError
+from crawler.files import open_to_append
 from crawler.models import Record, Response
 from crawler.page.places.survey import Link, Survey, decode, encode
 from crawler.store.file import StoreError, database_errors, declared
@@ -63,7 +64,7 @@ class Kept:
         if self._opened is None:
             with self._errors():
                 if self._place:  # URLs may hold what is nobody's business
-                    os.close(os.open(self._place, os.O_RDWR | os.O_CREAT, 0o600))
+                    os.close(open_to_append(self._place, 0o600))
                 self._opened = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
                 self._prepare(self._opened)
         return self._opened

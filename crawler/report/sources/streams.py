@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from crawler.config.sources import ConfigError
+from crawler.files import put_new
 from crawler.objects.address import is_object
 
 _GZIP: Final = b"\x1f\x8b"
@@ -100,7 +101,6 @@ def on_disk(path: str) -> Iterator[str]:
     name = path.rpartition("/")[2]
     with tempfile.TemporaryDirectory(prefix="crawler-") as folder:
         place = Path(folder) / ("copy" + "".join(Path(name).suffixes[-2:]))
-        with object_stream(path) as stream, place.open("wb") as file:
-            while piece := stream.read(_PIECE):
-                file.write(piece)
+        with object_stream(path) as stream:
+            put_new(str(place), iter(lambda: stream.read(_PIECE), b""))
         yield str(place)
