@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,9 @@ class Place(Protocol):
 
     def publish(self, path: str, name: str, *, replace: bool = False) -> bool:
         """Make a file of `scratch` appear, whole, unless something is there; the file is gone then, in any case."""
+
+    def discard(self, path: str) -> None:
+        """Remove a file of `scratch`, if it is there."""
 
     def remove(self, name: str) -> None: ...
 
@@ -99,9 +103,12 @@ class Folder:
         except FileNotFoundError:  # who took the shard over has cleared it away
             return False
         finally:
-            Path(path).unlink(missing_ok=True)
+            self.discard(path)
         sync(self.name)
         return True
+
+    def discard(self, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         (self._path / name).unlink(missing_ok=True)
@@ -118,7 +125,6 @@ class Objects:
         self.name = place.url
         self._prefix = f"{place.key.removesuffix('/')}/" if place.key else ""
         self._bucket = Bucket(place)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def path(self, name: str) -> str:
         return f"{self.name.removesuffix('/')}/{name}"
@@ -150,9 +156,7 @@ class Objects:
         return False
 
     def scratch(self, name: str) -> str:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="crawler-")
-        return os.path.join(self._folder.name, f"{secrets.token_hex(8)}-{name}")  # noqa: PTH118
+        return str(Path(tempfile.mkdtemp(prefix="crawler-")) / name)  # a folder that nobody else reads
 
     def publish(self, path: str, name: str, *, replace: bool = False) -> bool:
         try:
@@ -160,8 +164,11 @@ class Objects:
         except FileExistsError:
             return False
         finally:
-            Path(path).unlink(missing_ok=True)
+            self.discard(path)
         return True
+
+    def discard(self, path: str) -> None:
+        shutil.rmtree(Path(path).parent, ignore_errors=True)
 
     def remove(self, name: str) -> None:
         self._bucket.remove(self._prefix + name)

@@ -7,7 +7,6 @@ where each bucket begins. What belongs to a shard lies in one stretch of each ru
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from array import array
 from collections import Counter, defaultdict
@@ -171,5 +170,4 @@ class _Writing:
 
     def close(self) -> None:
         self._file.close()
-        if os.path.exists(self._path):  # noqa: PTH110
-            Path(self._path).unlink()
+        self._place.discard(self._path)

@@ -11,7 +11,8 @@ import msgspec
 from crawler.cluster import scattering
 from crawler.cluster.cutting import Plan
 from crawler.cluster.manifest import Cut
-from crawler.config.config import ConfigError
+from crawler.config.config import Config, ConfigError
+from crawler.config.secrets import Secret
 from crawler.errors import CodedError
 from crawler.files import coded
 from crawler.seeds.ranges import Piece, survey
@@ -65,7 +66,21 @@ class Gather(msgspec.Struct, frozen=True, tag="gather"):
         return scattering.gather(self.folder, runs, plan, self.shards, self.to, sources)
 
 
-Task = Survey | Scatter | Tally | Gather
+class Work(msgspec.Struct, frozen=True, tag="work"):
+    """See working.work. `config` is what all shards of a run are done with."""
+
+    shards: str
+    number: int
+    to: str
+    config: Config
+
+    def do(self) -> object:
+        from crawler.cluster.working import in_process, work
+
+        return work(self.shards, self.number, self.to, self.config, in_process)
+
+
+Task = Survey | Scatter | Tally | Gather | Work
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -82,8 +97,21 @@ class Result(msgspec.Struct, frozen=True):
     failure: Failure | None = None
 
 
-_encode: Final = msgspec.json.Encoder().encode
-_task: Final = msgspec.json.Decoder(Task).decode
+def _as_built_in(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.parts
+    raise NotImplementedError(f"{type(value).__name__} is not sent")
+
+
+def _from_built_in(wanted: type, value: Any) -> Any:
+    if wanted is Secret:
+        text, shown = value
+        return Secret(text, open=shown)
+    raise NotImplementedError(f"{wanted.__name__} is not sent")
+
+
+_encode: Final = msgspec.json.Encoder(enc_hook=_as_built_in).encode
+_task: Final = msgspec.json.Decoder(Task, dec_hook=_from_built_in).decode
 _result: Final = msgspec.json.Decoder(Result).decode
 
 

@@ -131,7 +131,7 @@ def _work(
         check_part(path, source, number, names)
         return code if place.publish(path, name) else None
     finally:
-        Path(path).unlink(missing_ok=True)
+        place.discard(path)
 
 
 def _check_shard(source: Place, number: int, shard: Shard) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,30 @@ def test_a_shard_that_is_being_done_is_waited_for(site, lists, tmp_path):
     assert second.stderr == f"Shard 0 is done already: {tmp_path / 'parts'}\n"
 
 
+def test_all_shards_by_processes_that_are_killed(site, lists, tmp_path, capsys):
+    """--engine local: a process that is killed is replaced, and its shard done again."""
+    assert main(["split", *lists, "--shards", str(SHARDS), "-o", str(tmp_path / "shards"), "-q"]) == 0
+    parts = tmp_path / "parts"
+    where = [str(tmp_path / "shards"), "-o", str(parts), "--engine", "local", "--resolve", hosts(site)]
+    with subprocess.Popen([sys.executable, "-m", "crawler", "work", *where, "--rate", "50/s"]) as parent:
+        killed: set[int] = set()
+
+        def kill_one() -> bool:
+            for path in parts.glob("lease-*"):
+                with suppress(FileNotFoundError, json.JSONDecodeError):
+                    pid = json.loads(path.read_bytes())["pid"]
+                    if pid not in killed and any(part.stat().st_size for part in parts.glob(".part-*")):
+                        killed.add(pid)
+                        os.kill(pid, signal.SIGKILL)
+            return len(killed) >= 2
+
+        assert eventually(kill_one, 60)
+    assert parent.returncode == 0
+    assert parent.pid not in killed
+    assert main(["collect", str(parts), "-o", str(tmp_path / "all.jsonl")]) == 0
+    assert capsys.readouterr().err.startswith(f"Every input has one record: {INPUTS} inputs")
+
+
 def test_what_is_missing_or_double_is_named(site, lists, tmp_path, capsys):
     """A part that somebody has changed is told of, line by line where the shards are at hand; nothing is joined."""
     assert main(["split", *lists, "--shards", "1", "-o", str(tmp_path / "shards"), "-q"]) == 0
@@ -156,7 +182,7 @@ def test_splitting_again(lists, tmp_path, capsys):
         (["split", "-", "-o", "d"], "split: '-' is no file"),
         (["split", "a.txt"], "split: no folder, and there should be one: -o DIR"),
         (["split", "http://h/", "-o", "d"], "split: 'http://h/' is no file"),
-        (["work", "d", "-o", "p"], "work: which shard?"),
+        (["work", "d", "-o", "p"], "work: which shard? (--shard N, --shard auto, or all by --engine local)"),
         (["work", "d", "--shard", "x", "-o", "p"], "--shard: 'x' is not the number of a shard, from 0 on, or auto"),
         (["work", "d", "--shard", "auto", "-o", "p"], "--shard: auto, and none of SLURM_ARRAY_TASK_ID"),
         (

@@ -73,8 +73,11 @@ def work(settings: Settings) -> int:
         )
     to = _place(settings, "work", "OUT")
     working.check_options(config, settings.origins)
+    if (config.shard is None) == (config.engine is None):
+        both = "both --shard and --engine, and there should be one" if config.shard else "which shard?"
+        raise ConfigError(f"work: {both} (--shard N, --shard auto, or all by --engine local)")
     if config.shard is None:
-        raise ConfigError("work: which shard? (--shard N, or --shard auto)")
+        return _work_all(settings, to)
     number = working.shard_number(config.shard, os.environ)
     (folder,) = config.inputs
     try:
@@ -85,6 +88,26 @@ def work(settings: Settings) -> int:
     if worked.already:
         _say(config, f"Shard {number} is done already: {to}")
     return worked.exit_code
+
+
+def _work_all(settings: Settings, to: str) -> int:
+    """Do all shards by an engine."""
+    from crawler.cluster.engines.table import open_engine
+    from crawler.cluster.sharing import work_all
+
+    config = settings.config
+    done = inputs = 0
+    try:
+        for worked in work_all(config.inputs[0], to, config, open_engine(config)):
+            done += 1
+            inputs += worked.inputs
+            if config.progress and sys.stderr is not None and sys.stderr.isatty():
+                _say(config, f"{done:,} shards, {inputs:,} inputs: shard {worked.shard} is done")
+    except CodedError as error:
+        complain(str(error), log_format=config.log_format)
+        return NOT_WHOLE
+    _say(config, f"{done:,} shards are done, {inputs:,} inputs: {to}")
+    return 0
 
 
 def _on_terminal(lease: Lease, config: Config, seeds: Seeds) -> int:

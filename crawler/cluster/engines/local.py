@@ -14,7 +14,7 @@ from crawler.errors import CodedError
 
 TRIES: Final = 3
 """So often a task is begun, at most, whose process ends before it."""
-MODULE: Final = "crawler.cluster"
+MODULE: Final = "crawler.cluster.engines"
 _Answers = queue.SimpleQueue[tuple[int, bytes | BaseException]]
 
 

@@ -8,6 +8,18 @@ from crawler.config.config import Config
 from crawler.run.workers.cores import cores
 
 
-def open_engine(config: Config) -> Map:  # noqa: ARG001
-    """What does tasks, as --engine says; without, the cores of this machine. Raises ConfigError."""
-    return Local(cores()).map
+def open_engine(config: Config) -> Map:
+    """What does tasks, as --engine and --address say; without, the cores of this machine. Raises ConfigError."""
+    if config.engine == "ray":
+        from crawler.cluster.engines.ray import Ray
+
+        return Ray(config.address).map
+    if config.engine == "dask":
+        from crawler.cluster.engines.dask import Dask
+
+        return Dask(config.address).map
+    if config.engine == "spark":
+        from crawler.cluster.engines.spark import Spark
+
+        return Spark(config.address).map
+    return Local(max(2, cores())).map  # a killed process must not be this one

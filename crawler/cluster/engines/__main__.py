@@ -1,5 +1,5 @@
-"""A process that does tasks: `python -m crawler.cluster`. A line of standard input is a task, one of standard output
-what came of it. When its input ends it ends at once, also within a task: nobody wants what comes of that.
+"""A process that does tasks: `python -m crawler.cluster.engines`. A line of standard input is a task, one of standard
+output what came of it. When its input ends it ends at once, also within a task: nobody wants what comes of that.
 """
 
 from __future__ import annotations
