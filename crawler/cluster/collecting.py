@@ -19,7 +19,7 @@ from crawler.cluster.place import Place, open_place
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.errors import CodedError
-from crawler.files import coded, sync
+from crawler.files import coded, create, sync
 from crawler.objects.address import is_object, parse_address
 
 STDOUT: Final = "-"
@@ -131,7 +131,7 @@ def _whole(to: str, *, replace: bool) -> Iterator[tuple[BinaryIO, Callable[[], N
             else:
                 os.link(path, to)  # somebody may have made it meanwhile
 
-        raw = Path(path).open("xb")  # noqa: SIM115 - closed below
+        raw = os.fdopen(create(path), "wb")
         file = (
             cast(BinaryIO, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)) if name.endswith(".gz") else raw
         )

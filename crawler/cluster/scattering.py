@@ -7,6 +7,7 @@ where each bucket begins. What belongs to a shard lies in one stretch of each ru
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from array import array
 from collections import Counter, defaultdict
@@ -23,6 +24,7 @@ from crawler.cluster.cutting import Plan
 from crawler.cluster.manifest import Cut, Shard, shard_name
 from crawler.cluster.place import Place, open_place
 from crawler.cluster.rows import cut_keys, read_row, row_of
+from crawler.files import create, put
 from crawler.seeds.inputs import Seed
 from crawler.seeds.ranges import Piece, read_piece
 from crawler.urls import registrable_domain
@@ -60,7 +62,7 @@ def _write(path: Path, buckets: dict[int, list[bytes]], count: int) -> None:
     counts = array("I", bytes(4 * count))
     at = 0
     token = secrets.token_hex(8)  # the same may be done twice at a time, and then be read
-    with Path(f"{path}.{token}").open("xb") as file:
+    with os.fdopen(create(f"{path}.{token}"), "wb") as file:
         for bucket in range(count):
             offsets[bucket] = at
             rows = buckets.get(bucket)
@@ -72,8 +74,7 @@ def _write(path: Path, buckets: dict[int, list[bytes]], count: int) -> None:
     offsets[count] = at
     Path(f"{path}.{token}").replace(path)
     for name, numbers in (("counts", counts), ("offsets", offsets)):
-        Path(f"{path}.{token}").write_bytes(numbers)
-        Path(f"{path}.{token}").replace(f"{path}.{name}")
+        put(f"{path}.{name}", numbers.tobytes())
 
 
 def counts_of(folder: str, run: str) -> array[int]:
@@ -146,7 +147,7 @@ class _Writing:
         self._place = place
         self._name = name
         self._path = place.scratch(name)
-        self._file = Path(self._path).open("xb")  # noqa: SIM115 - closed by `close`
+        self._file = os.fdopen(create(self._path), "wb")
         self._digest = hashlib.sha256()
         self._first = b""
         self._sum = of_inputs

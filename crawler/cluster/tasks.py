@@ -14,7 +14,7 @@ from crawler.cluster.manifest import Cut
 from crawler.config.config import Config, ConfigError
 from crawler.config.secrets import Secret
 from crawler.errors import CodedError
-from crawler.files import coded
+from crawler.files import coded, put
 from crawler.seeds.ranges import Piece, survey
 
 
@@ -117,9 +117,7 @@ _result: Final = msgspec.json.Decoder(Result).decode
 
 def keep(folder: str, name: str, value: object) -> None:
     """Write what many tasks read."""
-    from pathlib import Path
-
-    (Path(folder) / f"{name}.json").write_bytes(_encode(value))
+    put(f"{folder}/{name}.json", _encode(value))
 
 
 def kept(folder: str, name: str, kind: Any) -> Any:
