@@ -18,10 +18,15 @@ ADVISORY = re.compile(r'"([^"]+)",\s+# ([0-9.]+): ((?:CVE-\d{4}-\d{4,7}(?:, )?)+
 
 
 def requirements() -> Iterator[Requirement]:
-    """Of the program, its extras and its tests. What builds the documentation is no part of any of these."""
+    """Of the program, its extras and its tests. What builds the documentation is no part of any of these, and clusters
+    of others, which are large, are for those who have one.
+    """
     project = tomllib.loads(TEXT)["project"]
     extras = project["optional-dependencies"]
-    for lines in (project["dependencies"], *(extras[name] for name in extras if name != "docs")):
+    for lines in (
+        project["dependencies"],
+        *(extras[name] for name in extras if name not in {"docs", "ray", "dask", "spark"}),
+    ):
         for requirement in map(Requirement, lines):
             if requirement.name != project["name"] and (requirement.marker is None or requirement.marker.evaluate()):
                 yield requirement

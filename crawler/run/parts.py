@@ -114,7 +114,7 @@ class Parts:
         wait = None if ready is None else ready - now
         parsing = 0 if self._reader is None else self._reader.waiting()
         full = self.crawl is not None and self.crawl.full
-        workers = () if self._workers is None else self._workers.loads()
+        workers = () if self._workers is None else self._workers.load()
         return Load(counts.leased, counts.queued, counts.parked, wait, parsing, full, workers)
 
     def open(self, resources: ExitStack, callbacks: Callbacks | None, items: Items | None = None) -> None:
@@ -232,11 +232,10 @@ class Parts:
     def _fetches(self, network: Network, fetcher: Fetcher, *, partial: bool = False) -> Fetches:
         """What fetches: this process, or workers."""
         if self._workers is None:
-            return fetcher if partial else network.cached(fetcher)
+            return network.cached(fetcher)
         from crawler.run.workers.fetching import RemoteFetcher
 
-        remote = RemoteFetcher(fetcher, self._workers, partial=partial)
-        return remote if partial else network.cached(remote)
+        return network.cached(RemoteFetcher(fetcher, self._workers, partial=partial))
 
     def _make_workers(self, network: Network, resources: ExitStack, *, wants_bodies: bool) -> Workers | None:
         if self._config.procs == 1 or self.captures is not None or self._checking is not None:

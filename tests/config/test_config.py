@@ -19,6 +19,7 @@ from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, r
 from crawler.config.hosts import HostTables, kinds
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.config.options.crawl import BaseUrl, LinkKind, Name, Pattern, Statuses
+from crawler.config.options.input import ShardNumber
 from crawler.config.options.monitor import LoopbackPort, MonitorAddress, MonitorName
 from crawler.config.options.network import HostPort, PinnedKeys
 from crawler.config.options.output import Fields, MediaRanges, Template
@@ -71,6 +72,7 @@ def test_every_option_is_described(option: Option) -> None:
         "Output",
         "Job",
         "Checking links",
+        "Shards",
         "Extraction",
         "Monitors",
         "People",
@@ -429,6 +431,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.booleans()
         case Whole(low, high) | Size(low, high):
             return st.integers(low, high)
+        case ShardNumber():
+            return st.just("auto") | st.integers(0, 999).map(str)
         case Processes(number):
             return st.just("auto") | one(number)
         case Seconds(low, high):

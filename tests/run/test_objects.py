@@ -168,12 +168,11 @@ def test_an_input_that_is_no_object(folder, site, objects, bucket):
 
 
 def test_what_is_not_put_there_is_refused(folder, site, objects, bucket, capfd):
-    """Neither reports nor what is compared: no folder `s3:` is made of it."""
+    """Neither a run's own report nor what is compared: no folder `s3:` is made of it."""
     place = f"s3://{bucket}/x"
     assert main([urls(folder, site, 1), "-o", "a.jsonl", "-q"]) == 0
     for arguments in (
         ["a.jsonl", "--report", f"{place}.html"], ["a.jsonl", "--since", f"{place}.jsonl"],
-        ["report", "a.jsonl", "-o", f"{place}.html"],
         ["diff", "a.jsonl", "a.jsonl", "-o", f"{place}.jsonl"], ["diff", "a.jsonl", f"{place}.jsonl"],
     ):  # fmt: skip
         assert main(arguments) == 2

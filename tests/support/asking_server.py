@@ -24,6 +24,7 @@ class Asked:
         self.bodies: list[bytes] = []
         self.cookies: list[str | None] = []
         self.heads: list[Message] = []
+        self.asker = threading.local()  # its `port` is that from which the request came that is being answered
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -39,6 +40,7 @@ def asked(answer: Callable[[str, str | None, int], Answer]) -> Iterator[Asked]:
         def do_GET(self) -> None:
             login = self.headers.get("Authorization")
             server.heads.append(self.headers)
+            server.asker.port = self.client_address[1]
             status, headers, *bodies = answer(self.path, login, len(server.requests))
             body = b"".join(bodies)
             server.requests.append((self.path, login))

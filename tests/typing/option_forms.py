@@ -19,6 +19,8 @@ FORMS: list[Options] = [
     # switches and numbers
     {"quiet": True, "progress": False},
     {"concurrency": 8, "per_host": 1, "retries": 0, "procs": 2},
+    {"shard": "auto", "shards": 8},
+    {"shard": 3},
     {"procs": "auto", "template": "{status} {url}"},
     {"recursive": True, "depth": 2, "max_pages": None},
     {"base": "https://example.org/docs/"},

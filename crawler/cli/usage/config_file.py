@@ -25,6 +25,7 @@ _WIDTH: Final = 100
 _EXAMPLES: Final = {
     "inputs": ("urls.txt",),
     "column": "url",
+    "shard": "auto",
     "depth": 3,
     "max_pages": 1000,
     "include": ("/docs/",),

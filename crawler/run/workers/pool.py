@@ -84,7 +84,7 @@ class Workers:
         for process in processes:
             process.join()
 
-    def loads(self) -> tuple[WorkerLoad, ...]:
+    def load(self) -> tuple[WorkerLoad, ...]:
         """How they are, each in its place."""
         return tuple([process.load for process in self.processes])
 

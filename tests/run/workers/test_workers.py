@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,8 @@ def test_a_crawl_takes_turns_with_its_hosts_delay() -> None:
     with asked(answer) as server:
         records = list(crawl([server.url("/0")], procs=2, delay=0.1, robots=False))
     assert len(records) == 12
-    assert min(b - a for a, b in pairwise(times)) > 0.09
+    # A distance that is not kept brings all that follow forward; when the server looks at its clock is its own affair.
+    assert all(at - times[0] > 0.1 * number - 0.05 for number, at in enumerate(times))
 
 
 def test_what_a_run_knows_goes_along() -> None:
@@ -142,14 +142,15 @@ def test_a_parse_function_stays_here() -> None:
 
 @contextmanager
 def deadly(paths: set[str], most: int = 100) -> Iterator[Any]:
-    """A site whose pages kill who fetches them: all the workers that there are, when they are asked for."""
+    """A site whose pages kill the worker that asks for them."""
     killed: list[int] = []
 
     def answer(path: str, _login: str | None, _before: int) -> Answer:
         if path in paths and len(killed) < most:
             killed.append(1)
-            for pid in [process.pid for process in workers()]:
-                os.kill(pid, signal.SIGKILL)  # one right after the other: nobody gets the claim of the first one
+            for process in workers():
+                if any(connection.laddr.port == server.asker.port for connection in process.net_connections()):
+                    process.kill()
         return 200, {}, path.encode()
 
     with asked(answer) as server:
