@@ -26,11 +26,10 @@ from crawler.fetch.flight import Flight
 from crawler.fetch.http11.answer import AnswerReader
 from crawler.fetch.http11.envelope import Envelope
 from crawler.fetch.http11.head import MAX_HEAD_BYTES
-from crawler.fetch.http11.response import DONE, WireResponse
+from crawler.fetch.http11.response import DONE, Paced, WireResponse
 from crawler.urls import DEFAULT_PORTS
 
 _PIECE: Final = 1 << 16
-_TURN: Final = 1 << 20  # bytes that are given before others have their turn
 _LINES: Final = 512
 _CHUNK: Final = re.compile(rb"[0-9A-Fa-f]+[ \t]*(?:;[^\r\n]*)?\r?\n")
 _MAGIC: Final = {b"gzip": (b"\x1f\x8b",), b"x-gzip": (b"\x1f\x8b",), b"zstd": (b"\x28\xb5\x2f\xfd",)}
@@ -98,21 +97,17 @@ def url_of(envelope: Envelope) -> str:
     return f"{scheme}://{place}{target}"
 
 
-class Replay(AnswerReader):
-    """One answer, out of a record. It is the Source of its response."""
+class Replay(AnswerReader, Paced):
+    """One answer, out of a record."""
 
     def __init__(self, captures: Captures, clock: IReactorTime, envelope: Envelope) -> None:
-        super().__init__()
+        AnswerReader.__init__(self)
+        Paced.__init__(self, clock, envelope.trace)
         self._method = envelope.method
         self._captures = captures
-        self._clock = clock
-        self._trace = envelope.trace
         self._resources = ExitStack()
-        self._response: StoredResponse | None = None
         self._rest: Iterator[bytes] = iter(())
         self._cut = False
-        self._running = False
-        self._waiting: Any = None  # for its turn
 
     def open(self, place: int) -> StoredResponse:
         """Read the head. Raises OSError, BrokenError, CodedError."""
@@ -185,51 +180,22 @@ class Replay(AnswerReader):
     def _leave_out(self, name: bytes) -> None:
         self._fields = [pair for pair in self._fields if pair[0].lower() != name]
 
-    # What the response asks.
+    # What the response takes.
 
-    def pauseProducing(self) -> None:
-        """It is asked whether it flows."""
-
-    def resumeProducing(self) -> None:
-        if not self._running and self._waiting is None:
-            self._run()
-
-    def abort(self) -> None:
-        self._response = None
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-        self._resources.close()
-
-    def _next_turn(self) -> None:
-        self._waiting = None
-        self._run()
-
-    def _run(self) -> None:
-        """Give what comes next of the body, as long as somebody takes it."""
-        self._running = True
+    def _next(self, response: WireResponse) -> bytes:
         try:
-            given = 0
-            while (response := self._response) is not None and response.flowing:
-                if given > _TURN:
-                    self._waiting = self._clock.callLater(0, self._next_turn)
-                    return
-                more = self._step()
-                if self._pieces:
-                    data = b"".join(self._pieces)
-                    self._pieces.clear()
-                    given += len(data)
-                    self._trace.received += len(data)
-                    self._trace.last_byte = self._clock.seconds()
-                    response.feed(data)
-                if not more and self._response is response:
-                    self._finish(response, None)
+            more = self._step()
         except (OSError, BrokenError) as error:
-            self._finish(self._response, CodedError("body_truncated", f"the archive {error}"))
+            self._finish(response, CodedError("body_truncated", f"the archive {error}"))
+            return b""
         except CodedError as error:
-            self._finish(self._response, error)
-        finally:
-            self._running = False
+            self._finish(response, error)
+            return b""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        if not more and not data:
+            self._finish(response, None)
+        return data
 
     def _step(self) -> bool:
         """Read on. Whether there may be more."""
@@ -242,17 +208,16 @@ class Replay(AnswerReader):
         self._body(data)
         return True
 
-    def _finish(self, response: StoredResponse | None, error: CodedError | None) -> None:
-        self._response = None
+    def _let_go(self) -> None:
         self._resources.close()
-        if response is None:
-            return
+
+    def _finish(self, response: WireResponse, error: CodedError | None) -> None:
         if self._extra:
             self._warnings.append("extra_bytes")
         open_ended = self._length is None and self._chunked is None
         if error is None and not self._complete and (self._cut or not open_ended):
             error = CodedError("body_truncated", "the archive has no more of the body")
-        response.finish(DONE if error is None else Failure(error))
+        self._end(response, DONE if error is None else Failure(error))
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

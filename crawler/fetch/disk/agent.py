@@ -16,12 +16,11 @@ from crawler.errors import CodedError
 from crawler.fetch.archive.replay import url_of
 from crawler.fetch.disk.folders import Folders
 from crawler.fetch.http11.envelope import Envelope, Trace
-from crawler.fetch.http11.response import DONE, WireResponse
+from crawler.fetch.http11.response import DONE, Paced, WireResponse
 from crawler.files import open_plain
 from crawler.urls import parse
 
 _PIECE: Final = 1 << 16
-_TURN: Final = 1 << 20  # bytes that are given before others have their turn
 READ: Final = {
     ".html": "text/html",
     ".htm": "text/html",
@@ -71,16 +70,12 @@ class FolderAgent:
         return succeed(reading.response(media))
 
 
-class Reading:
-    """One file, as it is taken. It is the Source of its response. Raises OSError."""
+class Reading(Paced):
+    """One file, as it is taken. Raises OSError."""
 
     def __init__(self, path: str | None, trace: Trace, clock: IReactorTime) -> None:
+        super().__init__(clock, trace)
         self._file: io.FileIO | None = None if path is None else open_plain(path, links=True)
-        self._trace = trace
-        self._clock = clock
-        self._response: WireResponse | None = None
-        self._waiting: Any = None  # for its turn
-        self._running = False
 
     def response(self, media: str | None) -> WireResponse:
         fields = [(b"Cache-Control", b"no-store")]  # it may be another one in a minute
@@ -89,49 +84,17 @@ class Reading:
         self._response = WireResponse(self, "1.1", 200, fields, None, [])
         return self._response
 
-    def pauseProducing(self) -> None:
-        """It is asked whether it flows."""
-
-    def resumeProducing(self) -> None:
-        if not self._running and self._waiting is None:
-            self._run()
-
-    def abort(self) -> None:
-        self._response = None
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-        if self._file is not None:
-            self._file.close()
-
-    def _next_turn(self) -> None:
-        self._waiting = None
-        self._run()
-
-    def _run(self) -> None:
-        """Give what comes next of the file, as long as somebody takes it."""
-        self._running = True
+    def _next(self, response: WireResponse) -> bytes:
         try:
-            given = 0
-            while (response := self._response) is not None and response.flowing:
-                if given > _TURN:
-                    self._waiting = self._clock.callLater(0, self._next_turn)
-                    return
-                data = self._file.read(_PIECE) if self._file is not None else b""
-                if not data:
-                    self._finish(response, DONE)
-                    return
-                given += len(data)
-                self._trace.received += len(data)
-                self._trace.last_byte = self._clock.seconds()
-                response.feed(data)
+            data = self._file.read(_PIECE) if self._file is not None else b""
         except OSError as error:
             why = CodedError("file_unreadable", f"the file cannot be read to its end: {error.strerror}")
-            if self._response is not None:
-                self._finish(self._response, Failure(why))
-        finally:
-            self._running = False
+            self._end(response, Failure(why))
+            return b""
+        if not data:
+            self._end(response, DONE)
+        return data
 
-    def _finish(self, response: WireResponse, reason: Failure) -> None:
-        self.abort()
-        response.finish(reason)
+    def _let_go(self) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
-from crawler.fetch.http11.envelope import ResponseHeaders
+from crawler.fetch.http11.envelope import ResponseHeaders, Trace
 
+_TURN: Final = 1 << 20  # bytes that are given before others have their turn
 SWITCHING: Final = 101  # a WebSocket's; what has not asked for that never gets this as an answer
 # One Failure for every body that ended well: making one costs 4 us.
 DONE = Failure(ResponseDone("the body arrived whole"))
@@ -137,3 +138,64 @@ class WireResponse:
     # What consumers call on the transport that makeConnection gave them: treq's and Twisted's readBody among them.
     loseConnection = stopProducing
     abortConnection = stopProducing
+
+
+class Paced:
+    """The Source of a response whose body lies on this machine: given as it is taken, with turns for others.
+
+    `_next` gives the next piece, or finishes the response: after that there is none.
+    """
+
+    def __init__(self, clock: IReactorTime, trace: Trace) -> None:
+        self._clock = clock
+        self._trace = trace
+        self._response: WireResponse | None = None
+        self._running = False
+        self._waiting: Any = None  # for its turn
+
+    def _next(self, response: WireResponse) -> bytes:
+        raise NotImplementedError
+
+    def _let_go(self) -> None:
+        """Let go of what it is read from."""
+        raise NotImplementedError
+
+    def pauseProducing(self) -> None:
+        """It is asked whether it flows."""
+
+    def resumeProducing(self) -> None:
+        if not self._running and self._waiting is None:
+            self._run()
+
+    def abort(self) -> None:
+        self._response = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        self._let_go()
+
+    def _end(self, response: WireResponse, reason: Failure) -> None:
+        self.abort()
+        response.finish(reason)
+
+    def _next_turn(self) -> None:
+        self._waiting = None
+        self._run()
+
+    def _run(self) -> None:
+        """Give what comes next of the body, as long as somebody takes it."""
+        self._running = True
+        try:
+            given = 0
+            while (response := self._response) is not None and response.flowing:
+                if given > _TURN:
+                    self._waiting = self._clock.callLater(0, self._next_turn)
+                    return
+                data = self._next(response)
+                if data:
+                    given += len(data)
+                    self._trace.received += len(data)
+                    self._trace.last_byte = self._clock.seconds()
+                    response.feed(data)
+        finally:
+            self._running = False
