@@ -155,7 +155,13 @@ def _ulimit() -> Iterator[int]:
 
 
 def _control_group(proc: Path, groups: Path) -> Iterator[int]:
-    """The limits of our control group and of those around it: cgroups(7), both versions.
+    for folder, first in control_groups("memory", proc, groups):
+        with suppress(OSError, ValueError):  # not there; or "max"
+            yield int((folder / ("memory.limit_in_bytes" if first else "memory.max")).read_text())
+
+
+def control_groups(controller: str, proc: Path, groups: Path) -> Iterator[tuple[Path, bool]]:
+    """The folders of our control group and of those around it, and whether they are of version 1: cgroups(7).
 
     Inside a container its own group may look like the root, or have a path that is not there: then the root's counts.
     """
@@ -163,12 +169,11 @@ def _control_group(proc: Path, groups: Path) -> Iterator[int]:
         for line in proc.read_text().splitlines():
             _, _, rest = line.partition(":")
             controllers, _, path = rest.partition(":")
-            if controllers and "memory" not in controllers.split(","):
+            if controllers and controller not in controllers.split(","):
                 continue
-            root, name = (groups / "memory", "memory.limit_in_bytes") if controllers else (groups, "memory.max")
+            root = groups / controller if controllers else groups
             place = root / path.lstrip("/")
             for folder in (place, *place.parents):
-                with suppress(OSError, ValueError):  # not there; or "max"
-                    yield int((folder / name).read_text())
+                yield folder, bool(controllers)
                 if folder == root:
                     break

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
-from typing import Final
 
-AUTO: Final = "auto"
+from crawler.fetch.budget import control_groups
 
 
 def cores(proc: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
@@ -23,29 +23,17 @@ def _affinity() -> int:
         return os.cpu_count() or 1
 
 
-def _quotas(proc: Path, groups: Path) -> list[int]:
-    """The limits of our control group and of those around it: cgroups(7), both versions."""
-    found: list[int] = []
-    with suppress(OSError, UnicodeDecodeError):
-        for line in proc.read_text().splitlines():
-            _, controllers, path = [*line.split(":", 2), "", ""][:3]
-            if controllers and "cpu" not in controllers.split(","):
-                continue
-            root = groups / "cpu" if controllers else groups
-            place = root / path.lstrip("/")
-            for folder in (place, *place.parents):
-                with suppress(OSError, ValueError):  # not there; or "max"
-                    found.append(_quota(folder, first=not controllers))
-                if folder == root:
-                    break
-    return found
+def _quotas(proc: Path, groups: Path) -> Iterator[int]:
+    for folder, first in control_groups("cpu", proc, groups):
+        with suppress(OSError, ValueError):  # not there; or "max"
+            yield _quota(folder, first=first)
 
 
 def _quota(folder: Path, *, first: bool) -> int:
     if first:
-        quota, period = (folder / "cpu.max").read_text().split()
-    else:
         quota, period = (folder / "cpu.cfs_quota_us").read_text(), (folder / "cpu.cfs_period_us").read_text()
+    else:
+        quota, period = (folder / "cpu.max").read_text().split()
     if int(quota) <= 0:
         raise ValueError("no quota")
     return ceil(int(quota) / int(period))
