@@ -320,11 +320,15 @@ class Crawler:
 
     @property
     def _wants_bodies(self) -> bool:
-        return (bool(self._sinks) and self._bodies) or self.config.include_body or self._parse is not None
+        return (bool(self._sinks) and self._bodies) or self.config.include_body or self._gives_pages
+
+    @property
+    def _gives_pages(self) -> bool:
+        return self._parse is not None or self._on_error is not None
 
     def _callbacks(self) -> Callbacks | None:
         """The functions that get pages, where pages are read."""
-        if not self.config.recursive and self._parse is None and self._on_error is None:
+        if not self.config.recursive and not self._gives_pages:
             return None
         from crawler.page.callbacks import Callbacks
         from crawler.spiders.items import Items

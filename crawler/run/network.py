@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from functools import lru_cache, partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.web.iweb import IAgent
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from crawler.fetch.http2.origins import Origins
     from crawler.fetch.saving.accept import Accept
     from crawler.fetch.saving.spools import Spools
+
+_ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
 
 
 class Ways:
@@ -212,6 +214,10 @@ class Network:
         fetcher.heads.sources += sources
         fetcher.takes_turns = self._takes_turns
         return fetcher
+
+    def robots_fetcher(self) -> Fetcher:
+        """For robots.txt: see `fetcher` for what is `partial`."""
+        return self.fetcher(_ROBOTS_SIZE, partial=True)
 
     def cached(self, fetcher: FetchesWithHead) -> Fetches:
         """With --cache what is in the cache is not fetched by it."""

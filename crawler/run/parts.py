@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from crawler.spiders.items import Items
 
 SPARE_DESCRIPTORS: Final = 64
-ROBOTS_SIZE: Final = 512 << 10  # RFC 9309 section 2.5 asks for 500 KiB at least
 LIST_WINDOW: Final = 5_000
 CRAWL_WINDOW: Final = 20_000  # so many hosts may be asked in turn
 
@@ -381,7 +380,7 @@ class Parts:
         from crawler.robots.rules import product_token
 
         token = product_token(self._config.user_agent)
-        fetcher = self._fetches(network, network.fetcher(ROBOTS_SIZE, partial=True), partial=True)
+        fetcher = self._fetches(network, network.robots_fetcher(), partial=True)
         side_requests = SideRequests(frontier=self.frontier, fetcher=fetcher, clock=self._reactor.seconds)
         robots = Robots(
             side_requests.fetch,

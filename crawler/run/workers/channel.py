@@ -19,8 +19,12 @@ _LENGTH: Final = struct.Struct(">I")
 
 def say(end: socket.socket, messages: list[Any]) -> None:
     """Send a first frame, and wait until that is done."""
+    end.sendall(b"".join(_framed(messages)))
+
+
+def _framed(messages: list[Any]) -> tuple[bytes, bytes]:
     frame = encode(messages)
-    end.sendall(_LENGTH.pack(len(frame)) + frame)
+    return _LENGTH.pack(len(frame)), frame
 
 
 class Channel(FileDescriptor):
@@ -55,9 +59,7 @@ class Channel(FileDescriptor):
     def _flush(self) -> None:
         messages, self._pending = self._pending, []
         if self.connected and messages:
-            frame = encode(messages)
-            self.write(_LENGTH.pack(len(frame)))
-            self.write(frame)
+            self.writeSequence(_framed(messages))
 
     def close(self) -> None:
         """Tell nobody."""

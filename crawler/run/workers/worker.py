@@ -42,7 +42,6 @@ from crawler.run.workers.frames import Cancel, Claim, Done, GoOn, Health, Sent, 
 from crawler.run.workers.rate import FarThrottle
 from crawler.run.workers.tapes import Tapes, taped
 
-ROBOTS_SIZE: Final = 512 << 10
 _HEALTH_SECONDS: Final = 1.0
 
 
@@ -113,7 +112,7 @@ class Worker:
         network.budget.limit = start.max_memory
         network.budget.enough = start.max_memory // 2
         self._fetcher: Fetcher = network.fetcher(config.max_size)
-        self._partial: Fetcher = network.fetcher(ROBOTS_SIZE, partial=True)
+        self._partial: Fetcher = network.robots_fetcher()
         if config.recursive or config.declarations or config.extract_all or config.gathers_facts:
             self._reader = make_reader(config, reactor, processes=1)
         self._tell_health()
@@ -160,7 +159,7 @@ class Worker:
                 tape.drop()
             return
         inside = self._typed.standing(claim.request.url)[1] if claim.typed else None
-        whole = self._wants_bodies or claim.partial or (response.error is not None and not response.body)
+        whole = self._wants_bodies or claim.partial or _is_called(claim.request)
         told = done(claim.ticket, response, prepared, inside, whole=whole, tape=taped(tape))
         if self._spools is not None and not claim.partial:
             told.left = self._spools.give(claim.request.id)
@@ -203,9 +202,14 @@ class Worker:
         self.over.callback(None)
 
 
+def _is_called(request: Request) -> bool:
+    """Whether a function of its own gets what comes of it."""
+    return request.ask is not None and request.ask.callback is not None
+
+
 def _is_read(request: Request, headers: Mapping[str, list[str]], *, parses: bool) -> bool:
     """As PageReader.needs in the run; with `parses` a function of the user's gets all."""
-    return parses or (request.ask is not None and request.ask.callback is not None) or is_text(request, headers)
+    return parses or _is_called(request) or is_text(request, headers)
 
 
 def _failed(error: CodedError) -> Response:

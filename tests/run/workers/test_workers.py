@@ -23,6 +23,7 @@ from linking_site import serving
 
 from crawler import ConfigError, Request, crawl, fetch_all, stream
 from crawler.cli import doctor
+from crawler.cli.main import main
 from crawler.models import Record
 
 UNLIKE = {"started", "reused", "time_queue", "duplicate_of"}
@@ -138,6 +139,39 @@ def test_a_parse_function_stays_here() -> None:
         records = list(crawl([site.url("/")], parse=parse, procs=2, delay=0))
     assert sorted(seen) == ["a", "b"]
     assert [record.data for record in records] == [[{"pid": os.getpid()}]] * 2
+
+
+SPIDER = """\
+from crawler import Request, Spider
+
+
+class Quotes(Spider):
+    options = {"delay": 0, "robots": False}
+
+    def on_start(self):
+        yield Request("SITE/a", callback=self.page)
+        yield "SITE/gone"
+
+    def page(self, page):
+        yield {"title": page.css("title::text").get()}
+
+    def on_error(self, page):
+        yield {"sorry": page.css("title::text").get()}
+"""
+
+
+def test_functions_of_some_pages_get_their_bodies(tmp_path: Path) -> None:
+    """Those that only some requests name, and on_error: from the command line nobody else wants the bodies."""
+
+    def answer(path: str, _login: str | None, _before: int) -> Answer:
+        return (404 if path == "/gone" else 200), {"Content-Type": "text/html"}, f"<title>{path}</title>".encode()
+
+    file, items = tmp_path / "spider.py", tmp_path / "records.jsonl"
+    with asked(answer) as server:
+        file.write_text(SPIDER.replace("SITE", server.url("")))
+        assert main(["run", str(file), "--procs", "2", "-q", "-o", str(items)]) == 0
+    data = [msgspec.json.decode(line)["data"] for line in items.read_bytes().splitlines()]
+    assert sorted(map(str, data)) == ["[{'sorry': '/gone'}]", "[{'title': '/a'}]"]
 
 
 @contextmanager
