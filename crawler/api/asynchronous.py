@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from crawler.api.client import Asked, Client, RequestParts, by, let_go, request_of, several, window_of
 from crawler.api.line import Call, Line
+from crawler.api.reading import until_over
 from crawler.models import Record
 from crawler.urls import Url
 
@@ -107,13 +108,7 @@ class AsyncSession(Client):
         if line is None:
             return
         line.end()
-        over = asyncio.wrap_future(line.over)
-        try:
-            await asyncio.shield(over)
-        except asyncio.CancelledError:
-            line.abort()
-            await asyncio.wait([over])  # for the sockets to be closed
-            raise
+        await until_over(line.over, line.abort)
 
     async def abort(self) -> None:
         """Give up all calls: sockets are closed, and who waits gets a record with `interrupted`."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, I
 from typing import TYPE_CHECKING, Any, Unpack
 
 from crawler.api.blocking import refuse_to_block
-from crawler.api.reading import Reading
+from crawler.api.reading import Reading, until_over
 from crawler.api.watching import OnProgress, OnRecord, Watch
 from crawler.config.config import Config
 from crawler.config.options.cookies import SESSION
@@ -206,13 +206,7 @@ async def fetch_all_async(
         return records.records
     run = RunThread()
     run.start(_crawler(config, urls, [records], login=login))
-    over = asyncio.wrap_future(run.outcome)
-    try:
-        await asyncio.shield(over)
-    except asyncio.CancelledError:
-        run.abort()
-        await asyncio.wait([over])  # for the sockets to be closed
-        raise
+    await until_over(run.outcome, run.abort)
     return records.records
 
 

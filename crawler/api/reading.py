@@ -1,14 +1,26 @@
-"""URLs of an asynchronous iterable, read in the caller's event loop while a run fetches."""
+"""What the caller's event loop does while a run fetches: it reads URLs of an asynchronous iterable, or waits."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
+from concurrent import futures
 from typing import Any
 
 from crawler.run.thread import RunThread
 from crawler.seeds.feed import READ_AHEAD, LiveFeed
+
+
+async def until_over(outcome: futures.Future[None], abort: Callable[[], object]) -> None:
+    """Wait for a run to be over. Raises what ended it. To cancel this gives the run up."""
+    over = asyncio.wrap_future(outcome)
+    try:
+        await asyncio.shield(over)
+    except asyncio.CancelledError:
+        abort()
+        await asyncio.wait([over])  # for the sockets to be closed
+        raise
 
 
 class Reading:
