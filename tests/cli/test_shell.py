@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from screens import written
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
 from crawler.cli.main import main
@@ -302,11 +303,7 @@ class Terminal:
         self._reader.start()
 
     def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self.keyboard, 1 << 16)
-            except OSError:  # EIO: nobody has the terminal open any more
-                return
+        for data in written(self.keyboard):
             self.text += data.decode("utf-8", "replace")
 
     def type(self, text: str) -> None:

@@ -10,12 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, chromium, eventually, live_run, slow_site
+from browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, eventually, launched, live_run, slow_site
 from needs import BROWSER, missing
 
 try:
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwright
+    from playwright.sync_api import Browser, Page, WebSocket, expect
 except ImportError as error:
     missing(f"{error.name} is not installed (pip install 'everyurl[test]')", BROWSER)
 
@@ -24,13 +24,9 @@ SLOWLY = ("-c", "4", "--per-host", "64", "--no-adaptive")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium()
     expect.set_options(timeout=1_000 * WHOLE_SECONDS)
-    with sync_playwright() as playwright:
-        # A browser of the superuser's, as on many build machines, has no sandbox.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from browser_tools import WHOLE_SECONDS, chromium
+from browser_tools import WHOLE_SECONDS, launched
 from needs import BROWSER, missing
 from record_tools import SITE, made
 
@@ -21,7 +21,7 @@ from crawler.report.page import page as drawn
 
 try:
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+    from playwright.sync_api import Browser, Locator, Page, expect
 except ImportError as error:
     missing(f"{error.name} is not installed (pip install 'everyurl[test]')", BROWSER)
 
@@ -47,13 +47,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium()
     expect.set_options(timeout=1_000 * WHOLE_SECONDS)
-    with sync_playwright() as playwright:
-        # A browser of the superuser's, as on many build machines, has no sandbox.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -12,9 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from needs import BROWSER, missing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 WHOLE_SECONDS = 20.0  # how long anything may take before a test fails
@@ -24,6 +27,21 @@ def chromium() -> str:
     """The browser of this system."""
     found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
     return next(found, None) or missing("there is no Chromium here (apt install chromium)", BROWSER)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A browser without a window, to the end of the block."""
+    from playwright.sync_api import sync_playwright
+
+    path = chromium()
+    with sync_playwright() as playwright:
+        # A browser of the superuser's, as on many build machines, has no sandbox.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 # A site that is slow on purpose

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from browser_tools import chromium
+from browser_tools import launched
 
 _LOOK = """() => ({
   ids: [...document.querySelectorAll('[id]')].map(e => e.id)
@@ -65,14 +65,8 @@ class OfflineBrowser:
 
 @contextmanager
 def offline_browser() -> Iterator[OfflineBrowser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        try:
-            yield OfflineBrowser(browser.new_context(offline=True))
-        finally:
-            browser.close()
+    with launched() as browser:
+        yield OfflineBrowser(browser.new_context(offline=True))
 
 
 def dead_links(folder: Path, looks: dict[Path, Look]) -> Iterable[str]:

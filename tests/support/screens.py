@@ -10,7 +10,7 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyte
@@ -25,6 +25,15 @@ class _Answering(pyte.Screen):
 
     def write_process_input(self, data: str) -> None:
         os.write(self.keyboard, data.encode())
+
+
+def written(keyboard: int) -> Iterator[bytes]:
+    """What comes to a terminal, seen from its keyboard's side, to its end."""
+    while True:
+        try:
+            yield os.read(keyboard, 1 << 16)
+        except OSError:  # EIO: nobody has the terminal open any more
+            return
 
 
 class Emulator:
@@ -47,11 +56,7 @@ class Emulator:
         self._reader.start()
 
     def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self.keyboard, 1 << 16)
-            except OSError:  # EIO: nobody has the terminal open any more
-                return
+        for data in written(self.keyboard):
             with self._lock:
                 self.written += data
                 self._stream.feed(data)
