@@ -154,24 +154,30 @@ class Quotes(Spider):
 
     def page(self, page):
         yield {"title": page.css("title::text").get()}
+"""
+ON_ERROR = """\
 
     def on_error(self, page):
         yield {"sorry": page.css("title::text").get()}
 """
 
 
-def test_functions_of_some_pages_get_their_bodies(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [(SPIDER, [None, [{"title": "/a"}]]), (SPIDER + ON_ERROR, [[{"sorry": "/gone"}], [{"title": "/a"}]])],
+)
+def test_functions_of_some_pages_get_their_bodies(program: str, expected: list[object], tmp_path: Path) -> None:
     """Those that only some requests name, and on_error: from the command line nobody else wants the bodies."""
 
     def answer(path: str, _login: str | None, _before: int) -> Answer:
         return (404 if path == "/gone" else 200), {"Content-Type": "text/html"}, f"<title>{path}</title>".encode()
 
-    file, items = tmp_path / "spider.py", tmp_path / "records.jsonl"
+    file, records = tmp_path / "spider.py", tmp_path / "records.jsonl"
     with asked(answer) as server:
-        file.write_text(SPIDER.replace("SITE", server.url("")))
-        assert main(["run", str(file), "--procs", "2", "-q", "-o", str(items)]) == 0
-    data = [msgspec.json.decode(line)["data"] for line in items.read_bytes().splitlines()]
-    assert sorted(map(str, data)) == ["[{'sorry': '/gone'}]", "[{'title': '/a'}]"]
+        file.write_text(program.replace("SITE", server.url("")))
+        assert main(["run", str(file), "--procs", "2", "-q", "-o", str(records)]) == 0
+    told = sorted(map(msgspec.json.decode, records.read_bytes().splitlines()), key=lambda record: -record["status"])
+    assert [record["data"] for record in told] == expected
 
 
 @contextmanager
