@@ -1,0 +1,6 @@
+"""The frontier of a crawl that many machines work on: the store that they share, and what one of them keeps of it.
+
+May import what `frontier` may. `contract` says what a store does; `redis` is one.
+"""
+
+__all__: list[str] = []
