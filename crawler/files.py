@@ -8,7 +8,9 @@ nobody reads. So what is written has a random name until it is whole, and what i
 # ruff: noqa: PTH105, PTH108, PTH110, PTH112, PTH118, PTH120
 from __future__ import annotations
 
+import csv
 import errno
+import importlib.util
 import io
 import os
 import secrets
@@ -16,7 +18,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from crawler.errors import CodedError
 from crawler.redaction import scrub
@@ -136,6 +138,24 @@ def bounded_lines(file: BinaryIO, longest: int) -> Iterator[bytes | None]:
         while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
             pass
         yield None
+
+
+def wide_rows(lines: Iterable[str], delimiter: str, longest: int) -> Iterator[list[str]]:
+    """As csv.reader gives them, of cells that have up to `longest` characters. Raises csv.Error.
+
+    csv.field_size_limit is one for the whole process: for inputs that another thread reads, for the program that uses
+    this one. Every instance of the module has its own (PEP 489), and so has this reader.
+    """
+    spec = importlib.util.find_spec("_csv")
+    assert spec is not None
+    assert spec.loader is not None
+    own: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(own)
+    own.field_size_limit(longest)
+    try:
+        yield from own.reader(lines, delimiter=delimiter)
+    except own.Error as error:
+        raise csv.Error(*error.args) from None
 
 
 def check_place(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import io
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from full_disk import small_files
 
-from crawler.files import bounded_lines, create, open_plain, put, put_new, replace, sync
+from crawler.files import bounded_lines, create, open_plain, put, put_new, replace, sync, wide_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,6 +97,20 @@ def test_lines_are_bounded():
     file = Counting(b"one\n" + b"x" * (3 << 20) + b"\nthree\n\nlast")
     assert list(bounded_lines(file, 100)) == [b"one\n", None, b"three\n", b"\n", b"last"]
     assert file.most <= 1 << 20
+
+
+def test_wide_rows_are_wide_for_nobody_else():
+    """Half read, and after that: cells of other readers, in whatever thread, have the limit that they had."""
+    lines = [f"{'x' * 300_000},1\n", "\n", '"a\n', f'""b""",{"y" * 400_000}\n']
+    rows = wide_rows(iter(lines), ",", 300_000)
+    assert [len(cell) for cell in next(rows)] == [300_000, 1]
+    assert csv.field_size_limit() == 131_072
+    with pytest.raises(csv.Error, match=r"larger than field limit \(131072\)"):
+        next(csv.reader(lines))
+    assert next(rows) == []
+    with pytest.raises(csv.Error, match=r"larger than field limit \(300000\)"):
+        next(rows)
+    assert list(wide_rows(iter(lines), ",", 400_000))[2] == ['a\n"b"', "y" * 400_000]
 
 
 def test_sync(tmp_path):

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple, cast
 import msgspec
 
 from crawler.config.config import Config
-from crawler.files import bounded_lines
+from crawler.files import bounded_lines, wide_rows
 from crawler.job.verify_bodies import Body
 from crawler.models import Input, Redirect
 from crawler.store.rows import FIRST_ENDED, STATES, UNWRITTEN
@@ -228,26 +228,25 @@ def _of_json(lines: Iterator[bytes], facts: Sequence[str]) -> Iterator[RecordFac
 
 
 def _of_table(lines: Iterator[bytes], delimiter: str, rows: Rows) -> Iterator[RecordFacts]:
-    limit = csv.field_size_limit(rows.longest)
-    try:
-        for row in csv.DictReader((text.decode("utf-8-sig") for text in lines), delimiter=delimiter):
-            told: dict[str, object] = {**row}
-            if told.get("redirects") == "[]":
-                told["redirects"] = None
-            _as_in_the_books(told)
-            size = row.get("size_body") or ""
-            yield RecordFacts(
-                _name(*(row.get(name) for name in _NAMES)),
-                _digest(rows.facts, told),
-                Body(
-                    row.get("sha256") or None,
-                    _bare(row.get("content_type")),
-                    int(size) if size.isdigit() else None,
-                    row.get("body_path"),
-                ),
-            )
-    finally:
-        csv.field_size_limit(limit)
+    table = wide_rows((text.decode("utf-8-sig") for text in lines), delimiter, rows.longest)
+    columns = next(table, [])
+    for cells in filter(None, table):
+        row = dict(zip(columns, cells, strict=False))
+        told: dict[str, object] = {**row}
+        if told.get("redirects") == "[]":
+            told["redirects"] = None
+        _as_in_the_books(told)
+        size = row.get("size_body") or ""
+        yield RecordFacts(
+            _name(*(row.get(name) for name in _NAMES)),
+            _digest(rows.facts, told),
+            Body(
+                row.get("sha256") or None,
+                _bare(row.get("content_type")),
+                int(size) if size.isdigit() else None,
+                row.get("body_path"),
+            ),
+        )
 
 
 def _as_in_the_books(told: dict[str, object]) -> None:

@@ -21,6 +21,7 @@ from crawler.cli.main import main
 from crawler.config.config import Config
 from crawler.report.lines import open_lines
 from crawler.report.sources.outputs import outputs_of
+from crawler.seeds.inputs import read
 
 try:
     from compression import zstd
@@ -250,6 +251,20 @@ def test_utf16_that_is_cut_or_broken(tmp_path):
     with open_lines(str(path)) as lines:
         assert len(list(lines)) == 3
     assert (lines.bad, lines.broken) == (2, None)
+
+
+def test_inputs_that_are_read_meanwhile(tmp_path):
+    """A cell of a table of records may hold a body; an open quote in an input that is read at that time takes no more."""
+    path, seeds = tmp_path / "x.csv", tmp_path / "seeds.csv"
+    path.write_text(f"url,text\nhttp://a.example/,{'x' * 200_000}\nhttp://b.example/,\n")
+    seeds.write_text('url\nhttp://a.example/\n"' + "x\n" * 70_000 + "http://b.example/\n")
+    with open_lines(str(path)) as lines:
+        records = iter(lines)
+        next(records)
+        found = list(read([str(seeds)]))
+        assert len(list(records)) == 1
+    assert "field larger" in found[1].error.message
+    assert found[-1].url.href == "http://b.example/"
 
 
 def test_a_csv_in_another_encoding(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import sqlite3
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import msgspec
 
 from crawler.config.kinds import shown
 from crawler.config.sources import ConfigError
+from crawler.files import wide_rows
 from crawler.report.sources.streams import PACKED
 
 SEPARATED: Final = {".csv": ",", ".tsv": "\t"}
@@ -42,12 +42,11 @@ def separated_rows(file: BinaryIO, delimiter: str, wanted: Sequence[str]) -> Gen
 
     Raises csv.Error, ConfigError.
     """
-    csv.field_size_limit(min(_FIELD, sys.maxsize))
     text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
     names = set(wanted)
     try:
         columns, delimiter = _columns(text.readline(_FIELD), delimiter)
-        for cells in csv.reader(text, delimiter=delimiter):
+        for cells in wide_rows(text, delimiter, _FIELD):
             row = {name: value for name, value in zip(columns, cells, strict=False) if name in names and value}
             if cells:
                 yield row
