@@ -256,5 +256,5 @@ def test_a_job_that_is_killed():
     )
     found = json.loads(victim.stdout)
     assert found["problems"] == []
-    assert sum(found["deaths"].values()) >= 3
+    assert sum(found["deaths"].values()) == 4
     assert victim.returncode == 0

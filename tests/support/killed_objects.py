@@ -1,9 +1,9 @@
 """A job whose outputs and bodies are objects, killed: `python tests/support/killed_objects.py hash|name|url SEED KILLS`.
 
 Each run of the same job dies at a random moment, or where it hurts: around a put, in the middle of one that takes
-several parts. After each death an object is not there, or whole. The last run is left alone: then each record is in
-each output once, and each body under the name that its record says. Prints what was found as JSON, and exits with 1
-when something is not as it must be. Not for Windows.
+several parts; at the latest when its last output was put. After each death an object is not there, or whole. The last
+run is left alone: then each record is in each output once, and each body under the name that its record says. Prints
+what was found as JSON, and exits with 1 when something is not as it must be. Not for Windows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from crawler.run.reactors import private_reactor, run
 from crawler.site import RunningSite, running_site
 
 SMALL, LARGE = 40, 10  # a large one is of 1 MB, which makes the output one of several parts
-MOMENT = 1.5  # seconds
+A_WHILE = 0.1  # seconds, between two puts
 POINTS = (
     "a moment", "before a put", "after a put", "before a file is put", "after a file is put", "between two pieces",
 )  # fmt: skip
@@ -38,15 +38,24 @@ OUTPUTS = ("out.jsonl", "out.parquet")
 
 
 def doom(point: str, rng: random.Random) -> None:
-    """Have this process kill itself there, or when most of what it may do is done."""
-    threading.Timer(rng.uniform(0.7, MOMENT), os.kill, (os.getpid(), signal.SIGKILL)).start()
+    """Have this process kill itself there; a run always puts its outputs, so each dies: after the last at the latest.
+
+    A moment is some time after a point that is passed anyway: how far a run is by the clock depends on the machine.
+    """
     left = rng.randint(1, 12) if "file" not in point else 1
+    files_left = len(OUTPUTS)
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def passes(where: str) -> None:
-        nonlocal left
-        left -= where == point
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        nonlocal left, files_left
+        left -= where == point or (point == "a moment" and "put" in where)
+        files_left -= where == "after a file is put"
+        if files_left == 0 or (left == 0 and point != "a moment"):
+            die()
+        elif left == 0:
+            threading.Timer(rng.uniform(0, A_WHILE), die).start()
 
     def wrap(name: str, what: str) -> None:
         original = getattr(Bucket, name)

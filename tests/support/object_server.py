@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from uuid import uuid4
@@ -152,6 +152,10 @@ def _proxy_of(server: ObjectServer, port: int) -> type[BaseHTTPRequestHandler]:
     class Proxy(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # who asked was killed
+                super().handle()
+
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with server.lock:
@@ -189,10 +193,7 @@ def _proxy_of(server: ObjectServer, port: int) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
             self.send_header("Content-Length", length)
             self.end_headers()
-            try:
-                self.wfile.write(content)
-            except ConnectionError:  # who asked was killed
-                self.close_connection = True
+            self.wfile.write(content)
 
         def _cut(self) -> None:
             self.close_connection = True
