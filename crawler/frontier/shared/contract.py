@@ -271,16 +271,17 @@ class SharedStore(Protocol):
     def moved(self, shard: int, ids: Sequence[int]) -> None:
         """These have arrived."""
 
-    # --max-pages.
+    # --max-pages. Said as totals, so that it may be said twice.
 
-    def take_pages(self, node: str, wanted: int, limit: int) -> int:
-        """So many pages may this node begin, of `limit` for all; those count as begun until they are given back.
+    def take_pages(self, node: str, total: int, limit: int) -> int:
+        """This node may begin so many pages in all, with those that it began, of `limit` for all nodes.
 
-        Those that a node took which is gone, and did not begin, are there again.
+        Gives how many of them it may. Those count as begun until they are given back. What a node took that is gone
+        (see `join`), and did not begin, is there again: if it comes back, it may get fewer than before.
         """
 
-    def give_pages(self, node: str, left: int) -> None:
-        """This node does not begin so many of what it took."""
+    def give_pages(self, node: str, total: int) -> None:
+        """This node begins no more than so many pages in all; never more than it took."""
 
     # Long queues.
 
