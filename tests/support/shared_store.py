@@ -192,7 +192,7 @@ class ReferenceStore:
         self._crawl.exhausted |= exhausted
         return True
 
-    def pushed(self, node: str, most: int, ttl: float) -> list[tuple[int, bytes]]:  # noqa: ARG002 - for the books of others
+    def pushed(self, node: str, most: int, ttl: float) -> list[tuple[int, bytes]]:
         crawl, now = self._crawl, self._clock()
         free = [(number, line) for number, (line, until) in crawl.pushed.items() if until <= now][:most]
         for number, line in free:
@@ -353,7 +353,7 @@ class ReferenceStore:
 
     # Long queues.
 
-    def spill(self, shard: int, node: str, ttl: float) -> Spill | None:  # noqa: ARG002 - for the books of others
+    def spill(self, shard: int, node: str, ttl: float) -> Spill | None:
         there, now = self._crawl.shards[shard], self._clock()
         for name, host in there.hosts.items():
             host.settle(now)
