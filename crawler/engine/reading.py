@@ -1,4 +1,4 @@
-"""Reading a fetched page: links for the crawl, declared data, and what the user's own parse function makes of it.
+"""Reading a fetched page: links for the crawl, declared data, and a turn for the user's own functions.
 
 The reactor never waits for a page. What is quick however the page is made is done at once; what is quick for nearly all
 pages of its size is tried, a few milliseconds in each turn of the reactor; the rest is done by other processes.
@@ -6,23 +6,21 @@ pages of its size is tried, a few milliseconds in each turn of the reactor; the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.task import Cooperator
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from crawler.charset import extract_type
 from crawler.config.config import Config
-from crawler.engine.awaiting import Later, arrived
+from crawler.engine.calling.calls import BAD, Called, Calls, has_failed
 from crawler.engine.traps import saying
-from crawler.errors import SKIPS, CodedError
-from crawler.models import Findings, Record, Request, Response, record_of, untried
-from crawler.page.callbacks import Callbacks, Parse
-from crawler.page.convert import is_json, json_fault
+from crawler.errors import CodedError
+from crawler.models import Findings, Request, Response, record_of, untried
+from crawler.page.callbacks import Callbacks
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import (
     TRIAL,
@@ -35,7 +33,7 @@ from crawler.page.discovery import (
     is_text,
 )
 from crawler.page.links import Costly
-from crawler.page.page import Document, Extracted, Page, Yielded, gather
+from crawler.page.page import Document, Extracted
 from crawler.page.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots.rules import product_token
 
@@ -44,30 +42,9 @@ if TYPE_CHECKING:
     from crawler.page.extract import Extraction
     from crawler.spiders.items import Items
 
-_KEPT_MESSAGE: Final = 300
 _TURN: Final = 0.01  # seconds
 _LARGE: Final = 1 << 20
-_BAD: Final = 400  # statuses from here on
 PROCESSES: Final = 2  # one page that takes long does not keep all others waiting
-
-
-class Called(NamedTuple):
-    """A page, and what the parse function gave for it or raised."""
-
-    page: Page
-    results: Iterable[Any] | Later | None
-    error: BaseException | None = None
-
-    def outcome(self) -> Iterable[Any] | None:
-        """What was given. Raises what was raised, and TypeError for what was to be waited for."""
-        if self.error is not None:
-            raise self.error
-        if isinstance(self.results, (Awaitable, AsyncIterable)):
-            if isinstance(self.results, Coroutine):
-                self.results.close()
-            kind = type(self.results).__name__
-            raise TypeError(f"the parse function gives a {kind}, and is not declared async def: nobody waits for it")
-        return self.results
 
 
 class Prepared(NamedTuple):
@@ -89,8 +66,7 @@ class PageReader:
     - `discovery` finds the links, and for a page that a function gets all but those: then what that yields is followed.
       Unless it `follows` them, links lead nowhere.
     - `extraction` is done in this process where that cannot take long, else in one of the `worker`'s.
-    - `callbacks` run in this process, and `items` makes data of what they yield. A page with which parsers take long is
-      first tried out in the worker's.
+    - `calls` run in this process. A page with which parsers take long is first tried out in the worker's.
     """
 
     def __init__(
@@ -100,18 +76,15 @@ class PageReader:
         turns: Cooperator,
         discovery: Discovery | None = None,
         extraction: Extraction | None = None,
-        callbacks: Callbacks | None = None,
+        calls: Calls | None = None,
         follows: bool = True,
-        items: Items | None = None,
     ) -> None:
         self._worker = worker
         self._turns = turns
         self._discovery = discovery
         self._extraction = extraction
-        self._callbacks = callbacks or Callbacks()
+        self._calls = calls or Calls()
         self._follows = follows
-        self._items = items
-        self._log = Logger()
 
     def close(self) -> None:
         """End the processes."""
@@ -125,11 +98,11 @@ class PageReader:
     @property
     def parses(self) -> bool:
         """Whether a function of the user's gets all pages."""
-        return self._callbacks.default is not None
+        return self._calls.parses_all
 
     def needs(self, request: Request, headers: Mapping[str, list[str]]) -> bool:
         """Whether the body of an answer with such headers is read: a parse function may look into any."""
-        return self._is_parsed(request) or is_text(request, headers)
+        return self._calls.gets(request) or is_text(request, headers)
 
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
         """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""
@@ -142,9 +115,9 @@ class PageReader:
             answer = discovery.answered(request, response)
         is_whole = response.error is None
         extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
-        is_parsed = self._is_parsed(request)
+        is_parsed = self._calls.gets(request)
         probes = is_whole and not extracts and is_parsed and not LINEAR.covers(response.body)
-        awaits = is_whole and is_parsed and self._callbacks.awaits(_callback(request))
+        awaits = is_whole and is_parsed and self._calls.awaits(request)
         if answer is None and not extracts and not probes and not awaits:
             return None
         document = _document(request, response) if extracts or probes else None
@@ -152,7 +125,7 @@ class PageReader:
 
     def _prepare_answer(self, request: Request, response: Response) -> Deferred[Any] | None:
         """Try out a page that on_error gets, where parsers may take long with it."""
-        tells = self._callbacks.on_error is not None and response.error is None and (response.status or 0) >= _BAD
+        tells = self._calls.hears_errors and response.error is None and (response.status or 0) >= BAD
         if not tells or LINEAR.covers(response.body):
             return None
         return self._prepare(request, response, None, _document(request, response), awaits=False)
@@ -175,11 +148,9 @@ class PageReader:
                 declarations, document.body, document.charset, document.content_type, document.url
             ).addErrback(_as_value)
         if awaits and not is_done and not isinstance(extracted, CodedError):
-            called = self._call(request, response)
-            if isinstance(called.results, (Awaitable, AsyncIterable)):
-                called = yield arrived(called.results).addCallbacks(
-                    partial(Called, called.page), partial(_raised, called.page)
-                )
+            called = self._calls.call(request, response)
+            if (waits := called.awaited()) is not None:
+                called = yield waits
         return Prepared(found, extracted, called, said)
 
     @inlineCallbacks
@@ -221,27 +192,25 @@ class PageReader:
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
         findings = self._read(request, response, prepared)
-        on_error = self._callbacks.on_error
-        if on_error is not None:
+        if self._calls.hears_errors:
             error = response.error or findings.error
-            if _has_failed(error) if error is not None else (response.status or 0) >= _BAD:
+            if has_failed(error) if error is not None else (response.status or 0) >= BAD:
                 record = record_of(request, response, 0.0, findings=findings)
                 if prepared is not None and isinstance(prepared.extracted, CodedError):
                     record = record.with_body(b"")  # the reactor would wait for who looks into it
-                self._tell(on_error, request, record, findings)
+                self._calls.tell(request, record, findings)
         return findings
 
     def missed(self, request: Request, error: CodedError) -> Findings | None:
-        on_error = self._callbacks.on_error
-        if on_error is None or not _has_failed(error):
+        if not self._calls.hears_errors or not has_failed(error):
             return None
         findings = Findings()
-        self._tell(on_error, request, untried(request, error), findings)
+        self._calls.tell(request, untried(request, error), findings)
         return findings
 
     def _read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
         found, extracted, called, _ = prepared or response.prepared or _NOTHING
-        is_parsed = self._is_parsed(request)
+        is_parsed = self._calls.gets(request)
         failure = None
         if isinstance(found, CodedError):
             failure, found = found, Findings(error=found)
@@ -263,63 +232,8 @@ class PageReader:
             findings.data = extracted.data
             findings.warnings = [*findings.warnings, *dict.fromkeys(extracted.warnings)]
         if is_parsed:
-            self._take(called or self._call(request, response), findings)
+            self._calls.take(called or self._calls.call(request, response), findings)
         return findings
-
-    def _is_parsed(self, request: Request) -> bool:
-        return self._callbacks.default is not None or (request.ask is not None and request.ask.callback is not None)
-
-    def _call(self, request: Request, response: Response) -> Called:
-        page = Page(record_of(request, response, 0.0), request.ask)
-        try:
-            parse = self._callbacks.find(_callback(request))
-            return Called(page, None if parse is None else parse(page))  # waited for by _prepare, where that is wanted
-        except BaseException as error:  # the function's own: exit(), too, would only leave the run hanging
-            return Called(page, None, error)
-
-    def _take(self, called: Called, findings: Findings) -> None:
-        page = called.page
-        try:
-            yielded = gather(page, called.outcome(), self._callbacks.name)
-        except BaseException as error:  # the function's own; the page it fails on has to be found again
-            self._log.failure("the parse function failed: {url}", url=page.url)
-            findings.error = CodedError(
-                "parse_error", f"the parse function: {type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
-            )
-            return
-        try:
-            items = self._accept(page, yielded, findings)
-        except ValueError as error:
-            reason = f"the parse function: {error}"
-            self._log.error("{reason}: {url}", reason=reason, url=page.url)
-            findings.error = CodedError("parse_error", reason)
-            return
-        findings.data = items if findings.data is None else [{**findings.data, **item} for item in items]
-
-    def _tell(self, on_error: Parse, request: Request, record: Record, findings: Findings) -> None:
-        """Have the user's function hear of what failed. That it failed stays what the record says."""
-        page = Page(record, request.ask)
-        try:
-            if items := self._accept(
-                page, gather(page, Called(page, on_error(page)).outcome(), self._callbacks.name), findings
-            ):
-                findings.data = items
-        except BaseException as error:  # the function's own
-            self._log.failure("the on_error function failed: {url}", url=page.url)
-            words = f"{type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
-            findings.warnings = [*findings.warnings, f"on_error_failed:{words}"]
-
-    def _accept(self, page: Page, yielded: Yielded, findings: Findings) -> list[Any]:
-        """Follow what a function has yielded; its items. Raises ValueError for what cannot be written."""
-        items = yielded.items
-        if self._items is not None:
-            items, warnings = self._items(items, page.url)
-            findings.warnings = [*findings.warnings, *warnings]
-        for number, item in enumerate(items, 1):
-            if not is_json(item):
-                raise ValueError(f"item {number} cannot be written as JSON: {json_fault(item)}")
-        findings.follow = [*yielded.follow]
-        return items
 
 
 def make_reader(
@@ -348,15 +262,9 @@ def make_reader(
         turns=turns,
         discovery=discovery,
         extraction=extraction,
-        callbacks=callbacks,
-        items=items,
+        calls=Calls(callbacks, items),
         follows=config.recursive,
     )
-
-
-def _has_failed(error: CodedError) -> bool:
-    """Whether it is no ruling of the run, by which something is skipped."""
-    return error.code not in SKIPS
 
 
 class _Until:
@@ -373,18 +281,6 @@ class _Until:
 def _document(request: Request, response: Response) -> Document:
     content_type, charset = extract_type(response.headers.get("content-type", ()))
     return Document(request.url.href, response.body, charset, content_type)
-
-
-def _callback(request: Request) -> str | None:
-    """The name of the function that gets the page; None for the default."""
-    return None if request.ask is None else request.ask.callback
-
-
-def _raised(page: Page, failure: Failure) -> Called:
-    if isinstance(failure.value, CancelledError):  # the run was stopped: the URL is fetched again
-        raise CancelledError
-    assert failure.value is not None
-    return Called(page, None, failure.value)
 
 
 def _as_value(failure: Failure) -> CodedError:

@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from crawler.engine.awaiting import GivenUp, arrived
+from crawler.engine.calling.awaiting import GivenUp, arrived
 
 
 async def items(*waits: Awaitable[Any]) -> AsyncIterator[Any]:

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock, Cooperator
 from twisted.logger import globalLogPublisher
 
 from crawler.config.config import Config
+from crawler.engine.calling.calls import Calls
 from crawler.engine.reading import PageReader, make_reader
 from crawler.errors import CodedError
 from crawler.models import Ask, Findings, Input, Request, Response, Timings
@@ -95,7 +96,7 @@ class Rig:
             turns=Cooperator(scheduler=lambda call: self.clock.callLater(0, call)),
             discovery=Discovery(RULES) if links else None,
             extraction=compile_extraction(extract, ()) if extract else None,
-            callbacks=callbacks or Callbacks(parse),
+            calls=Calls(callbacks or Callbacks(parse)),
         )
 
     def read(
