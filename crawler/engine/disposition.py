@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -55,8 +56,11 @@ class Reader(Protocol):
     def read(self, request: Request, response: Response, prepared: Any) -> Findings | None:
         """The rest; `prepared` is what came of that."""
 
-    def missed(self, request: Request, error: CodedError) -> Findings | None:
-        """What is made of a request that was given up without another try."""
+    def prepare_missed(self, request: Request, error: CodedError) -> Deferred[Any] | None:
+        """As prepare, of a request that was given up without another try."""
+
+    def missed(self, request: Request, error: CodedError, prepared: Any) -> Findings | None:
+        """What is made of that; `prepared` is what came of it."""
 
 
 class EndedVisit(NamedTuple):
@@ -101,6 +105,13 @@ class Disposition:
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[BaseException], None] = lambda _: None
         admission.write = self.write_unfetched
+
+    def missed(self, request: Request, error: CodedError) -> Deferred[EndedVisit]:
+        """A request that was given up, once the user's function has heard of it. Cancelled as that is."""
+        prepared = None if self._reader is None else self._reader.prepare_missed(request, error)
+        if prepared is None:
+            return succeed(EndedVisit(request, None, 0.0, error))
+        return prepared.addCallback(partial(EndedVisit, request, None, 0.0, error))
 
     def settle(self, visits: deque[EndedVisit]) -> int:
         """Give each its record, and finish what is written: as many as one turn of the reactor has time for.
@@ -162,7 +173,7 @@ class Disposition:
         try:
             if response is None:
                 assert visit.refusal is not None
-                return self._reader.missed(request, visit.refusal)
+                return self._reader.missed(request, visit.refusal, visit.prepared)
             return self._reader.read(request, response, visit.prepared)
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
             self._log.failure("a page cannot be read: {url}", url=printable(request.written))

@@ -254,7 +254,7 @@ class Crawl:
                 if ruling.error is None:
                     self._frontier.postpone(request, self._clock.seconds())
                 else:
-                    self._unrecorded.append(EndedVisit(request, None, 0.0, ruling.error))
+                    self._unrecorded.append((yield self._disposition.missed(request, ruling.error)))
                 return
             started, asked = self._clock.seconds(), True
             fresh = request.id in self._stale

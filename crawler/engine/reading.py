@@ -19,7 +19,7 @@ from crawler.config.config import Config
 from crawler.engine.calling.calls import BAD, Called, Calls, has_failed
 from crawler.engine.traps import saying
 from crawler.errors import CodedError
-from crawler.models import Findings, Request, Response, record_of, untried
+from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.page.callbacks import Callbacks
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import (
@@ -48,12 +48,16 @@ PROCESSES: Final = 2  # one page that takes long does not keep all others waitin
 
 
 class Prepared(NamedTuple):
-    """What of a page was not read at once: None is what was not asked for, or is quick. For `saying` see traps."""
+    """What of a page was not read at once: None is what was not asked for, or is quick. For `saying` see traps.
+
+    `findings` is all of it, where somebody had to hear what has failed.
+    """
 
     found: Findings | CodedError | None = None
     extracted: Extracted | CodedError | None = None
     called: Called | None = None
     saying: int | None = None
+    findings: Findings | None = None
 
 
 _T = TypeVar("_T")
@@ -106,6 +110,11 @@ class PageReader:
 
     def prepare(self, request: Request, response: Response) -> Deferred[Any] | None:
         """What the reactor must not wait for; fires with Prepared. None: there is nothing like that."""
+        if self._calls.awaits_error(request):
+            return self._prepare_all(request, response)
+        return self._prepare_page(request, response)
+
+    def _prepare_page(self, request: Request, response: Response) -> Deferred[Any] | None:
         if not has_content(response):
             return self._prepare_answer(request, response)
         is_read = response.prepared is not None
@@ -125,16 +134,27 @@ class PageReader:
 
     def _prepare_answer(self, request: Request, response: Response) -> Deferred[Any] | None:
         """Try out a page that on_error gets, where parsers may take long with it."""
-        tells = self._calls.hears_errors and response.error is None and (response.status or 0) >= BAD
+        tells = self._calls.hears(request) and response.error is None and (response.status or 0) >= BAD
         if not tells or LINEAR.covers(response.body):
             return None
         return self._prepare(request, response, None, _document(request, response), awaits=False)
 
     @inlineCallbacks
+    def _prepare_all(self, request: Request, response: Response) -> Generator[Deferred[Any], Any, Prepared]:
+        """Read the page, and wait for the function that hears that it has failed, if it has."""
+        prepared: Prepared | None = None
+        if (waits := self._prepare_page(request, response)) is not None:
+            prepared = yield waits
+        findings: Findings = yield self._in_turn(partial(self._read, request, response, prepared))
+        if (record := _of_failure(request, response, prepared, findings)) is not None:
+            yield self._calls.told(request, record, findings)
+        return Prepared(findings=findings)
+
+    @inlineCallbacks
     def _prepare(
         self, request: Request, response: Response, answer: Answered | None, document: Document | None, *, awaits: bool
     ) -> Generator[Deferred[Any], Any, Prepared]:
-        found, extracted, called, said = response.prepared or _NOTHING
+        found, extracted, called, said, _ = response.prepared or _NOTHING
         if len(response.body) > _LARGE:
             yield self._in_turn(response.digest)  # 10 to 40 ms for 10 MiB: a turn of its own
         if answer is not None:
@@ -180,7 +200,7 @@ class PageReader:
 
     def rest(self, request: Request, response: Response, prepared: Prepared | None) -> Prepared:
         """In another process: what can be read without knowing the run, beside what is prepared."""
-        found, extracted, _, _ = prepared or _NOTHING
+        found, extracted, _, _, _ = prepared or _NOTHING
         if not has_content(response):
             return Prepared(found, extracted)
         if self._discovery is not None and found is None:
@@ -191,25 +211,36 @@ class PageReader:
         return Prepared(found, extracted, saying=saying(request.url, response.body))
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
+        if prepared is not None and prepared.findings is not None:
+            return prepared.findings
         findings = self._read(request, response, prepared)
-        if self._calls.hears_errors:
-            error = response.error or findings.error
-            if has_failed(error) if error is not None else (response.status or 0) >= BAD:
-                record = record_of(request, response, 0.0, findings=findings)
-                if prepared is not None and isinstance(prepared.extracted, CodedError):
-                    record = record.with_body(b"")  # the reactor would wait for who looks into it
+        if self._calls.hears(request):
+            record = _of_failure(request, response, prepared, findings)
+            if record is not None:
                 self._calls.tell(request, record, findings)
         return findings
 
-    def missed(self, request: Request, error: CodedError) -> Findings | None:
-        if not self._calls.hears_errors or not has_failed(error):
+    def prepare_missed(self, request: Request, error: CodedError) -> Deferred[Any] | None:
+        if not has_failed(error) or not self._calls.awaits_error(request):
             return None
         findings = Findings()
-        self._calls.tell(request, untried(request, error), findings)
+        told = self._calls.told(request, untried(request, error), findings)
+        return told.addCallback(lambda _: Prepared(findings=findings))
+
+    def missed(self, request: Request, error: CodedError, prepared: Prepared | None) -> Findings | None:
+        if prepared is not None:
+            return prepared.findings
+        if not has_failed(error) or not self._calls.hears(request):
+            return None
+        findings = Findings()
+        if self._calls.awaits_error(request):  # the visit ended by a bug: nobody waits there
+            findings.warnings = ["on_error_failed:it is async def, and cannot be waited for when crawler itself fails"]
+        else:
+            self._calls.tell(request, untried(request, error), findings)
         return findings
 
     def _read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
-        found, extracted, called, _ = prepared or response.prepared or _NOTHING
+        found, extracted, called, _, _ = prepared or response.prepared or _NOTHING
         is_parsed = self._calls.gets(request)
         failure = None
         if isinstance(found, CodedError):
@@ -265,6 +296,17 @@ def make_reader(
         calls=Calls(callbacks, items),
         follows=config.recursive,
     )
+
+
+def _of_failure(request: Request, response: Response, prepared: Prepared | None, findings: Findings) -> Record | None:
+    """The record of what has failed, for who is to hear of it; None of what has not."""
+    error = response.error or findings.error
+    if not (has_failed(error) if error is not None else (response.status or 0) >= BAD):
+        return None
+    record = record_of(request, response, 0.0, findings=findings)
+    if prepared is not None and isinstance(prepared.extracted, CodedError):
+        record = record.with_body(b"")  # the reactor would wait for who looks into it
+    return record
 
 
 class _Until:

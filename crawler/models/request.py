@@ -88,7 +88,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked for beside a URL; None in place of it where that is nothing, and the method is the run's.
 
     `headers` are sent with this request; `body` is, as `content_type`, which a header of that name overrules. `meta`
-    goes along into the record. `callback` is the name of the function that gets the page. `withheld` are the names of
+    goes along into the record. `callback` is the name of the function that gets the page,
+    `errback` of the one that hears if it fails. `withheld` are the names of
     headers that a job has not kept: without them the request is not what was asked for.
     """
 
@@ -97,6 +98,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content_type: str | None = None
     meta: Any = None
     callback: str | None = None
+    errback: str | None = None
     withheld: tuple[str, ...] = ()
 
     @property

@@ -41,8 +41,6 @@ class Callbacks:
                 raise TypeError(f"parse: {type(function).__name__} is not a function")
         if on_error is not None and not callable(on_error):
             raise TypeError(f"on_error: {type(on_error).__name__} is not a function")
-        if on_error is not None and is_async(on_error):
-            raise TypeError("on_error: it is async def, and nobody waits for it (def on_error; parse may be async)")
         self.default: Parse | None = given[0] if given else None
         self.on_error = on_error
         self._kept = kept
@@ -83,6 +81,17 @@ class Callbacks:
             function = self.find(name)
         except LookupError:
             return False
+        return self._is_async(function)
+
+    def find_error(self, name: str | None) -> Parse | None:
+        """The function that hears of failures; `name` is that of a request's own. Raises LookupError as find does."""
+        return self.on_error if name is None else self.find(name)
+
+    def awaits_error(self, name: str | None) -> bool:
+        """As awaits, of that function."""
+        return self._is_async(self.on_error) if name is None else self.awaits(name)
+
+    def _is_async(self, function: Parse | None) -> bool:
         known = self._async.get(function)
         if known is None:
             known = self._async[function] = function is not None and is_async(function)

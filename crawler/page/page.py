@@ -268,6 +268,7 @@ class Page(Document):
         headers: asked.Pairs | None = None,
         meta: Any = None,
         callback: Any = None,
+        errback: Any = None,
     ) -> asked.Request:
         """The request that a browser makes when these fields of a form are filled in, and it is sent.
 
@@ -285,6 +286,7 @@ class Page(Document):
             files=None if sent.parts is None else {},
             meta=meta,
             callback=callback,
+            errback=errback,
         )
 
 

@@ -21,13 +21,13 @@ from crawler.config.habits import instead_of_argument
 from crawler.config.kinds import Header, pair, shown, suggestion
 from crawler.models import Ask, Body, FileBody, FormBody, Part
 from crawler.redaction import scrub
-from crawler.urls import SOCKETS, Url
+from crawler.urls import Url
 
 MOST_META: Final = 64 * 1024
 """Bytes of JSON that may go along with a request into its record."""
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
-FIELDS: Final = frozenset(("method", "headers", "data", "json", "form", "meta", "callback"))
+FIELDS: Final = frozenset(("method", "headers", "data", "json", "form", "meta", "callback", "errback"))
 """What an object may say beside the URL."""
 _BODIES: Final = ("data", "json", "form")
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110 section 9.1: a token
@@ -56,6 +56,7 @@ class Request:
       is multipart/form-data, with the fields of `form`. A file is read when it is sent.
     - `meta`, any value of JSON up to 64 KiB, is in the record, and in the `page.meta` of a parse function.
     - `callback` is the function that gets the page, in place of the crawl's `parse`.
+    - `errback` is the function that hears if it fails, in place of the crawl's `on_error`.
 
     Raises TypeError or ValueError, which name the parameter, for what cannot be sent. Whether the URL is one is seen
     where it is used: what a parse function yields may be relative to its page.
@@ -68,6 +69,7 @@ class Request:
     content_type: str | None
     meta: Any
     callback: Callable[..., Any] | None
+    errback: Callable[..., Any] | None
     _says_method: bool = field(compare=False)
 
     def __init__(
@@ -83,6 +85,7 @@ class Request:
         files: Files | None = None,
         meta: Any = None,
         callback: Callable[..., Any] | None = None,
+        errback: Callable[..., Any] | None = None,
         **others: Never,
     ) -> None:
         for name in others:
@@ -99,8 +102,9 @@ class Request:
             body = FormBody((*_parts(form), *_file_parts(files)))
         elif given:
             body, content_type = _body(given[0], data, json, form)
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback: {shown(callback)} is not a function")
+        for name, function in (("callback", callback), ("errback", errback)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name}: {shown(function)} is not a function")
         values = {
             "url": _url(url) if params is None else _with_params(_url(url), params),
             "method": _method(method, body) if method is not None else "GET" if body is None else "POST",
@@ -109,6 +113,7 @@ class Request:
             "content_type": content_type,
             "meta": _meta(meta),
             "callback": callback,
+            "errback": errback,
             "_says_method": method is not None,
         }
         for name, value in values.items():
@@ -128,31 +133,36 @@ class Request:
             parts.append(f"body=<{size}{self.content_type or 'multipart/form-data'}>")
         if self.meta is not None:
             parts.append(f"meta={shown(self.meta)}")
-        if self.callback is not None:
-            parts.append(f"callback={getattr(self.callback, '__qualname__', repr(self.callback))}")
+        functions = self._functions().items()
+        parts += [f"{name}={getattr(function, '__qualname__', repr(function))}" for name, function in functions]
         return f"Request({', '.join(parts)})"
 
     def wanted(self, name: Namer | None) -> tuple[str | None, Ask | None]:
         """The method, None where nothing is said of it; and what comes with it and the URL, None if that is nothing.
 
-        Raises ValueError where `name` does; without `name` nobody reads pages, and a callback is refused.
+        Raises ValueError where `name` does; without `name` nobody reads pages, and functions are refused.
         """
         method = self.method if self._says_method or self.body is not None else None
-        callback = None
-        if self.callback is not None:
-            if name is None:
-                raise ValueError("callback: functions get the pages of a crawl (use crawl(), or recursive=True)")
-            callback = name(self.callback)
-        if not self.headers and self.meta is None and callback is None and method in {None, "GET"}:
+        functions = self._functions()
+        if functions and name is None:
+            raise ValueError(f"{min(functions)}: functions get the pages of a crawl (use crawl(), or recursive=True)")
+        names = {} if name is None else {key: name(function) for key, function in functions.items()}
+        if not self.headers and self.meta is None and not names and method in {None, "GET"}:
             return method, None
-        ask = Ask(
+        called, missed = names.get("callback"), names.get("errback")
+        return method, Ask(
             headers=self.headers,
             body=self.body,
             content_type=self.content_type,
             meta=self.meta,
-            callback=callback,
+            callback=called,
+            errback=missed,
         )
-        return method, ask
+
+    def _functions(self) -> dict[str, Callable[..., Any]]:
+        """Those that it has, by the name of the parameter."""
+        both = (("callback", self.callback), ("errback", self.errback))
+        return {name: function for name, function in both if function is not None}
 
 
 def of_object(url: str, fields: Mapping[Any, Any], key: str | None = None) -> Request:
@@ -177,12 +187,6 @@ def meta_keys(fields: Mapping[Any, Any], key: str) -> list[Any]:
     """The keys of an object that are neither that of its URL nor ours."""
     own = {"meta"} if not _RECORD.difference(fields) else FIELDS
     return [name for name in fields if name != key and name not in own]
-
-
-def check_socket(url: Url, request: Request) -> None:
-    """Raise ValueError for a WebSocket that is asked for in another way than WebSockets are."""
-    if url.scheme in SOCKETS and (request.method != "GET" or request.body is not None):
-        raise ValueError(f"method: a WebSocket is asked for with GET and no body, not with {request.method}")
 
 
 def _url(url: object) -> str:
@@ -385,16 +389,11 @@ def _meta(meta: object) -> Any:
     if meta is None:
         return None
     data = _json("meta", meta)
-    _check_size(data)
+    check_size(data)
     return _decode(data)  # a copy: what the caller does with his own later changes nothing here
 
 
-def checked_meta(columns: dict[str, str]) -> dict[str, str]:
-    """The same, if it may go along. Raises ValueError, UnicodeEncodeError for text with lone surrogates."""
-    _check_size(_encode(columns))
-    return columns
-
-
-def _check_size(data: bytes) -> None:
+def check_size(data: bytes) -> None:
+    """Raise ValueError for more JSON than may go along."""
     if len(data) > MOST_META:
         raise ValueError(f"meta: it is {len(data):,} bytes of JSON (allowed: {MOST_META:,})")

@@ -171,7 +171,8 @@ def _from_json(value: object, key: str, place: Input, scheme: str | None, *, kee
 
 def _seed_of(value: object, url: str, key: str, place: Input, scheme: str | None, *, keep: bool) -> Seed | BadLine:
     if isinstance(value, dict) and (keep or not FIELDS.isdisjoint(value)):
-        value.pop("callback", None)  # a function, in Python
+        for function in ("callback", "errback"):  # functions, in Python
+            value.pop(function, None)
         return of_object(url, value, key, place, scheme, keep=keep)
     return seed(url, place, scheme)
 

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from crawler.errors import CodedError
 from crawler.models import Ask, Input
 from crawler.printable import well_formed
 from crawler.redaction import redact, scrub
 from crawler.seeds import asked
-from crawler.urls import AROUND, Url, meant, parse
+from crawler.urls import AROUND, SOCKETS, Url, meant, parse
 
 TEXT_LIMIT: Final = 2083
 _LONGEST_SCHEME: Final = len("https:")
@@ -104,7 +106,7 @@ def with_request(found: Seed | BadLine, request: asked.Request, name: asked.Name
     """A seed and the request that was made of its URL. Raises ValueError for what does not go together."""
     if isinstance(found, BadLine):
         return found._replace(meta=request.meta)
-    asked.check_socket(found.url, request)
+    _check_socket(found.url, request)
     return Seed(found.url, found.written, found.input, *request.wanted(name))
 
 
@@ -133,9 +135,9 @@ def with_columns(found: Seed | BadLine, columns: dict[str, str]) -> Seed | BadLi
     """A seed that takes along the other cells of its row, in which lone surrogates stand for what is not UTF-8."""
     try:
         try:
-            meta = asked.checked_meta(columns)
+            meta = _checked(columns)
         except UnicodeEncodeError:
-            meta = asked.checked_meta(well_formed(columns))
+            meta = _checked(well_formed(columns))
     except (TypeError, ValueError) as error:
         return refused(found.text if isinstance(found, BadLine) else found.written, found.input, error)
     return found._replace(meta=meta) if isinstance(found, BadLine) else found._replace(ask=Ask(meta=meta))
@@ -144,3 +146,15 @@ def with_columns(found: Seed | BadLine, columns: dict[str, str]) -> Seed | BadLi
 def refused(text: str, place: Input, error: Exception) -> BadLine:
     """The bad line for a request that cannot be made as it is asked for."""
     return BadLine(recordable(text), place, CodedError("request_invalid", str(error)))
+
+
+def _check_socket(url: Url, request: asked.Request) -> None:
+    """Raise ValueError for a WebSocket that is asked for in another way than WebSockets are."""
+    if url.scheme in SOCKETS and (request.method != "GET" or request.body is not None):
+        raise ValueError(f"method: a WebSocket is asked for with GET and no body, not with {request.method}")
+
+
+def _checked(columns: dict[str, str]) -> dict[str, str]:
+    """The same, if it may go along. Raises ValueError, UnicodeEncodeError for text with lone surrogates."""
+    asked.check_size(msgspec.json.encode(columns))
+    return columns

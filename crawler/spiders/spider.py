@@ -27,7 +27,7 @@ class Spider:
     - `parse` gets each page that arrived whole with a status of 2xx. It yields items, URLs and requests, whose
       `callback` may be another method. Without it all links in scope are followed.
     - `on_error` gets what failed, and what was answered with a status from 400 on: a page, too, with `.error`, None
-      where there was an answer. It may yield what parse does.
+      where there was an answer. It may yield what parse does. The `errback` of a request is called in its place.
     - `item` is the model that items are held to, or a list of models; `pipelines` are functions that get each item.
     - `options` are those of the crawl, by name; `login` is what comes before the first seed.
 

@@ -343,3 +343,103 @@ def test_what_is_no_exception_is_the_error_of_its_page_too(world: World, kind: t
     assert result.of(f"{ROOT}item").warnings == [f"pipeline_error:item 1: pipeline: {kind.__name__}: oh"]
     assert result.of(f"{ROOT}missing").warnings == [f"on_error_failed:{kind.__name__}: oh"]
     assert result.of(ROOT).data == [{"url": ROOT}]
+
+
+class TestErrbacks:
+    """A function that hears if its own request fails; and those that have to be waited for."""
+
+    def test_a_request_has_its_own(self, world: World) -> None:
+        """In place of on_error, with what went along; what went well it does not get."""
+        heard: list[tuple[str, str, Any]] = []
+
+        def missed(found: Page) -> Iterator[Any]:
+            heard.append(("missed", found.url, found.meta))
+            yield {"missed": found.status}
+            yield Request("/instead", callback=ended)
+
+        def ended(_: Page) -> None: ...
+
+        def on_error(found: Page) -> None:
+            heard.append(("on_error", found.url, found.meta))
+
+        def parse(found: Page) -> Iterator[Any]:
+            if found.url == ROOT:
+                yield Request("/gone", errback=missed, meta=7)
+                yield Request("/there", errback=missed)
+                yield "/lost"
+
+        world.site({"/": page(), "/there": page(), "/instead": page()})
+        result = run(world, Functions([ROOT], parse=parse, on_error=on_error))
+        assert sorted(heard) == [("missed", f"{ROOT}gone", 7), ("on_error", f"{ROOT}lost", {})]
+        assert result.of(f"{ROOT}gone").data == [{"missed": 404}]
+        assert result.of(f"{ROOT}instead").status == 200
+
+    def test_without_any_other_function(self, world: World) -> None:
+        """Also of what had no answer."""
+        heard: list[str | None] = []
+        seed = Request("http://dead.example/", errback=lambda found: heard.append(found.error and found.error.code))
+        result = run(world, Functions([seed]), retries=0)
+        assert heard == [result.code("http://dead.example/")]
+
+    @pytest.mark.parametrize("own", [False, True])
+    def test_they_are_waited_for(self, world: World, own: bool) -> None:
+        """With an answer, without one, after a parse function that fails, and of a host that was given up."""
+        heard: list[str] = []
+
+        async def on_error(found: Page) -> AsyncIterator[Any]:
+            await asyncio.sleep(0)
+            heard.append(found.error.code if found.error else str(found.status))
+            yield {"heard": heard[-1]}
+
+        def parse(found: Page) -> Iterable[Any]:
+            if found.url == f"{ROOT}bad":
+                raise ZeroDivisionError
+            return [{"fine": True}]
+
+        def seed(url: str) -> Any:
+            return Request(url, errback=on_error) if own else url
+
+        world.site({"/bad": page(), "/good": page()})
+        world.network.serve("busy.example", lambda wire, _: wire.answer(b"", status=503))
+        busy = [f"http://busy.example/{n}" for n in range(12)]
+        urls = [f"{ROOT}good", f"{ROOT}bad", f"{ROOT}gone", "http://dead.example/", *busy]
+        spider = Functions(list(map(seed, urls)), parse=parse, on_error=None if own else on_error)
+        result = run(world, spider, retries=0, concurrency=1)
+        assert result.of(f"{ROOT}good").data == [{"fine": True}]
+        failed = [record for record in result.records if record.url != f"{ROOT}good"]
+        codes = [record.error.code if record.error else str(record.status) for record in failed]
+        assert [record.data for record in failed] == [[{"heard": code}] for code in codes]
+        assert sorted(heard) == sorted(codes)
+        assert set(codes) == {"parse_error", "404", "503", "host_unavailable", result.code("http://dead.example/")}
+
+    def test_what_one_raises_later_is_a_warning(self, world: World) -> None:
+        async def on_error(_: Page) -> None:
+            await asyncio.sleep(0)
+            raise LookupError("oh")
+
+        world.site({})
+        result = run(world, Functions([ROOT], parse=list, on_error=on_error))
+        assert result.of(ROOT).warnings == ["on_error_failed:LookupError: oh"]
+        assert result.of(ROOT).outcome == "ok"
+
+    def test_in_a_job_that_goes_on(self, site: RunningSite, tmp_path: Path) -> None:
+        """An errback is found again by a later run."""
+
+        class Quotes(Spider):
+            options: ClassVar[dict[str, Any]] = {"job": tmp_path / "job", "delay": 0, "concurrency": 1}
+
+            def on_start(self) -> Iterable[Any]:
+                return [site.url("/quotes/1.html")]
+
+            def parse(self, page: Page) -> Iterator[Any]:
+                yield Request("/status/404", errback=self.missed)
+
+            async def missed(self, page: Page) -> list[Any]:
+                return [{"missed": page.status}]
+
+        assert len(list(crawl(Quotes, max_pages=1))) == 1
+        assert [record.data for record in crawl(Quotes, max_pages=9)] == [[{"missed": 404}]]
+
+    def test_what_is_no_function(self) -> None:
+        with pytest.raises(TypeError, match="errback: 7 is not a function"):
+            Request(ROOT, errback=7)  # type: ignore[arg-type]

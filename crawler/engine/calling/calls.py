@@ -9,14 +9,14 @@ from collections.abc import AsyncIterable, Awaitable, Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from crawler.engine.calling.awaiting import Later, arrived
 from crawler.errors import SKIPS, CodedError
 from crawler.models import Findings, Record, Request, Response, record_of
-from crawler.page.callbacks import Callbacks, Parse
+from crawler.page.callbacks import Callbacks
 from crawler.page.convert import is_json, json_fault
 from crawler.page.page import Page, Yielded, gather
 
@@ -69,11 +69,6 @@ class Calls:
         """Whether a function gets all pages."""
         return self._callbacks.default is not None
 
-    @property
-    def hears_errors(self) -> bool:
-        """Whether a function gets what failed."""
-        return self._callbacks.on_error is not None
-
     def gets(self, request: Request) -> bool:
         """Whether a function gets the page of this request."""
         return self._callbacks.default is not None or (request.ask is not None and request.ask.callback is not None)
@@ -81,6 +76,14 @@ class Calls:
     def awaits(self, request: Request) -> bool:
         """Whether what that function gives is to be waited for."""
         return self._callbacks.awaits(_callback(request))
+
+    def hears(self, request: Request) -> bool:
+        """Whether a function gets what becomes of this request if it fails."""
+        return self._callbacks.on_error is not None or (request.ask is not None and request.ask.errback is not None)
+
+    def awaits_error(self, request: Request) -> bool:
+        """Whether what that function gives is to be waited for."""
+        return self.hears(request) and self._callbacks.awaits_error(_errback(request))
 
     def call(self, request: Request, response: Response) -> Called:
         """Call the function that gets this page."""
@@ -113,20 +116,30 @@ class Calls:
 
     def tell(self, request: Request, record: Record, findings: Findings) -> None:
         """Have the user's function hear of what failed. That it failed stays what the record says."""
-        on_error = self._callbacks.on_error
-        assert on_error is not None
+        self._heard(self._call_error(request, record), findings)
+
+    def told(self, request: Request, record: Record, findings: Findings) -> Deferred[None]:
+        """As tell, where what the function gives may have to be waited for. Fails as Called.awaited does."""
+        called = self._call_error(request, record)
+        return (called.awaited() or succeed(called)).addCallback(self._heard, findings)
+
+    def _call_error(self, request: Request, record: Record) -> Called:
         page = Page(record, request.ask)
         try:
-            self._heard(page, on_error, findings)
+            on_error = self._callbacks.find_error(_errback(request))
+            return Called(page, None if on_error is None else on_error(page))
+        except BaseException as error:  # the function's own
+            return Called(page, None, error)
+
+    def _heard(self, called: Called, findings: Findings) -> None:
+        page = called.page
+        try:
+            if items := self._accept(page, gather(page, called.outcome(), self._callbacks.name), findings):
+                findings.data = items
         except BaseException as error:  # the function's own
             self._log.failure("the on_error function failed: {url}", url=page.url)
             words = f"{type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
             findings.warnings = [*findings.warnings, f"on_error_failed:{words}"]
-
-    def _heard(self, page: Page, on_error: Parse, findings: Findings) -> None:
-        called = Called(page, on_error(page))
-        if items := self._accept(page, gather(page, called.outcome(), self._callbacks.name), findings):
-            findings.data = items
 
     def _accept(self, page: Page, yielded: Yielded, findings: Findings) -> list[Any]:
         """Follow what a function has yielded; its items. Raises ValueError for what cannot be written."""
@@ -149,6 +162,11 @@ def has_failed(error: CodedError) -> bool:
 def _callback(request: Request) -> str | None:
     """The name of the function that gets the page; None for the default."""
     return None if request.ask is None else request.ask.callback
+
+
+def _errback(request: Request) -> str | None:
+    """The name of the function that hears of it if it fails; None for that of the crawl."""
+    return None if request.ask is None else request.ask.errback
 
 
 def _raised(page: Page, failure: Failure) -> Called:

@@ -217,6 +217,9 @@ class SinceReader:
         found = None if self._reader is None else self._reader.read(request, response, prepared)
         return self._previous.findings(request, response, found)
 
-    def missed(self, request: Request, error: CodedError) -> Findings | None:
-        found: Findings | None = None if self._reader is None else self._reader.missed(request, error)
+    def prepare_missed(self, request: Request, error: CodedError) -> Any:
+        return None if self._reader is None else self._reader.prepare_missed(request, error)
+
+    def missed(self, request: Request, error: CodedError, prepared: Any) -> Findings | None:
+        found: Findings | None = None if self._reader is None else self._reader.missed(request, error, prepared)
         return found

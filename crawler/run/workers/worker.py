@@ -204,7 +204,8 @@ class Worker:
 
 def _is_called(request: Request) -> bool:
     """Whether a function of its own gets what comes of it."""
-    return request.ask is not None and request.ask.callback is not None
+    ask = request.ask
+    return ask is not None and (ask.callback is not None or ask.errback is not None)
 
 
 def _is_read(request: Request, headers: Mapping[str, list[str]], *, parses: bool) -> bool:
