@@ -7,8 +7,12 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
+from loopback import eventually
+from needs import SERVERS, missing
+from shard_tools import hosts, kill_workers, named
 
 from crawler.cli.main import main
 
@@ -22,20 +26,40 @@ def urls(site, tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def domains(site, tmp_path: Path) -> str:
+    path = tmp_path / "urls.txt"
+    path.write_text("".join(named(site, f"site{n % 10}.com", f"/p/{n}.html\n") for n in range(INPUTS)))
+    return str(path)
+
+
+BOTH_STEPS = "import sys; from crawler.cli.main import main; sys.exit(any(main(step.split()) for step in sys.argv[1:]))"
+
+
 @pytest.mark.parametrize(
     ("engine", "module", "address"),
     [("ray", "ray", "local"), ("dask", "distributed", "auto"), ("spark", "pyspark", "auto")],
 )
-def test_an_engine(engine: str, module: str, address: str, urls: str, tmp_path: Path) -> None:
-    """Split and work by an engine, on this machine: every input has one record."""
+def test_an_engine(engine: str, module: str, address: str, domains: str, site, tmp_path: Path) -> None:
+    """Split and work by an engine, on this machine, whose worker is killed (-9) in the middle of a part: every input
+    has one record.
+    """
     if find_spec(module) is None:
-        pytest.skip(f"{module} is not installed")
-    where = ["--engine", engine, "--address", address]
-    crawler = [sys.executable, "-m", "crawler"]
-    shards, parts = str(tmp_path / "shards"), str(tmp_path / "parts")
-    subprocess.run([*crawler, "split", urls, "--shards", "3", "-o", shards, *where], check=True, timeout=120)
-    subprocess.run([*crawler, "work", shards, "-o", parts, *where], check=True, timeout=120)
-    assert main(["collect", parts, "-o", str(tmp_path / "all.jsonl"), "-q"]) == 0
+        missing(f"{module} is not installed", SERVERS)
+    if engine == "spark" and which("java") is None:
+        missing("there is no Java", SERVERS)
+    where = f"--engine {engine} --address {address} -q"
+    split = f"split {domains} --shards 3 -o {tmp_path / 'shards'} {where}"
+    work = f"work {tmp_path / 'shards'} -o {tmp_path / 'parts'} {where} --resolve {hosts(site)} --rate 20/s"
+    killed: set[int] = set()
+    with subprocess.Popen([sys.executable, "-c", BOTH_STEPS, split, work]) as parent:
+        assert eventually(lambda: kill_workers(tmp_path / "parts", killed, 1) or parent.poll() is not None, 120)
+        assert parent.wait(120) == 0
+    assert killed
+    assert parent.pid not in killed
+    assert main(["collect", str(tmp_path / "parts"), "-o", str(tmp_path / "all.jsonl"), "-q"]) == 0
+    lines = [json.loads(line)["input"]["line"] for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert sorted(lines) == [*range(1, INPUTS + 1)]
 
 
 def test_what_is_not_installed(urls: str, tmp_path: Path, monkeypatch, capsys) -> None:

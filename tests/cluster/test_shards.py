@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from loopback import eventually
+from shard_tools import hosts, kill_workers, named
 
 from crawler.cli.main import main
 from crawler.site import RunningSite
 
 SHARDS = 4
-
-
-def hosts(site: RunningSite) -> str:
-    """The site under all names."""
-    return f"*:{site.url('/').split(':')[2].strip('/')}:127.0.0.1"
-
-
-def named(site: RunningSite, host: str, path: str) -> str:
-    return site.url(path).replace("127.0.0.1", host).replace("localhost", host)
 
 
 @pytest.fixture
@@ -113,17 +103,7 @@ def test_all_shards_by_processes_that_are_killed(site, lists, tmp_path, capsys):
     where = [str(tmp_path / "shards"), "-o", str(parts), "--engine", "local", "--resolve", hosts(site)]
     with subprocess.Popen([sys.executable, "-m", "crawler", "work", *where, "--rate", "50/s"]) as parent:
         killed: set[int] = set()
-
-        def kill_one() -> bool:
-            for path in parts.glob("lease-*"):
-                with suppress(FileNotFoundError, json.JSONDecodeError):
-                    pid = json.loads(path.read_bytes())["pid"]
-                    if pid not in killed and any(part.stat().st_size for part in parts.glob(".part-*")):
-                        killed.add(pid)
-                        os.kill(pid, signal.SIGKILL)
-            return len(killed) >= 2
-
-        assert eventually(kill_one, 60)
+        assert eventually(lambda: kill_workers(parts, killed, 2), 60)
     assert parent.returncode == 0
     assert parent.pid not in killed
     assert main(["collect", str(parts), "-o", str(tmp_path / "all.jsonl")]) == 0

@@ -8,6 +8,7 @@ from typing import Any, Final
 from crawler.cluster.tasks import perform
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
+from crawler.run.workers.cores import cores
 
 AUTO: Final = "auto"
 
@@ -19,12 +20,14 @@ class Dask:
 
     def __init__(self, address: str) -> None:
         try:
+            import dask
             import distributed
         except ImportError:
             raise ConfigError("--engine: dask is not installed: pip install 'everyurl[dask]'") from None
         self._distributed: Any = distributed
+        where = dask.config.get("scheduler-address", None) if address == AUTO else address
         try:
-            self._client: Any = self._distributed.Client(None if address == AUTO else address)
+            self._client: Any = self._distributed.Client(where or _own(self._distributed))
         except (OSError, ValueError) as error:
             raise ConfigError(f"--address: {shown(address)}: no scheduler answers there") from error
 
@@ -34,3 +37,8 @@ class Dask:
         futures = {self._client.submit(perform, task, pure=False): number for number, task in enumerate(tasks)}
         for future in self._distributed.as_completed(list(futures)):
             yield futures[future], future.result()
+
+
+def _own(distributed: Any) -> Any:
+    """A thread each: two shards in one process would share its core."""
+    return distributed.LocalCluster(n_workers=cores(), threads_per_worker=1, dashboard_address=None)

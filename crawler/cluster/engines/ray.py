@@ -24,6 +24,8 @@ class Ray:
         except ImportError:
             raise ConfigError("--engine: ray is not installed: pip install 'everyurl[ray]'") from None
         self._ray: Any = ray
+        if ray.is_initialized():  # by whoever imported us, or by a step before
+            return
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
