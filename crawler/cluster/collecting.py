@@ -52,7 +52,7 @@ def collect(parts: str, to: str | None, *, replace: bool, shards: str | None = N
             if not found.problems:
                 _copy(manifest, place)
             return found
-        with _whole(to, replace=replace) as (file, keep):
+        with whole(to, replace=replace) as (file, keep):
             found = _joined(manifest, source, place, file.write)
             if not found.problems:
                 keep()
@@ -109,7 +109,7 @@ def _copy(manifest: Manifest, place: Place) -> None:
 
 
 @contextmanager
-def _whole(to: str, *, replace: bool) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
+def whole(to: str, *, replace: bool) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
     """A file that is `to` once the function beside it is called, and then whole."""
     name = to.lower()
     if not name.removesuffix(".gz").endswith(_SUFFIXES):

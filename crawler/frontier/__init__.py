@@ -11,7 +11,7 @@ from crawler.models import Ending, Request
 from crawler.politeness.host import Binding
 from crawler.urls import Url
 
-__all__ = ["Frontier", "HostView", "Whereabouts", "memory", "seen", "spilling", "sqlite"]
+__all__ = ["Frontier", "HostView", "Whereabouts", "memory", "seen", "shared", "spilling", "sqlite"]
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -3,4 +3,4 @@
 May import what `frontier` may. `contract` says what a store does; `redis` is one.
 """
 
-__all__: list[str] = []
+__all__ = ["contract"]
