@@ -45,10 +45,13 @@ class Agent:
         """
         if not isinstance(headers, Envelope) or bodyProducer is not None:
             raise TypeError(f"{method!r} {uri!r}: this agent sends Envelopes, which have their bodies")
-        connection = None if headers.trace.fresh else self._pool.take(headers.key)
+        idempotent = headers.method in IDEMPOTENT
+        # tinyproxy, for one, closes after every answer and does not say so.
+        fresh = headers.trace.fresh or (not idempotent and headers.key.forwarded)
+        connection = None if fresh else self._pool.take(headers.key)
         if connection is None:
             return self._connect(headers)
-        if headers.method in IDEMPOTENT:
+        if idempotent:
             sent: Deferred[Any] = connection.send(headers)
             return sent
         if not connection.shared and self._clock.seconds() - connection.idle_since > FRESH_SECONDS:

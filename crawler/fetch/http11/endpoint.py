@@ -249,7 +249,7 @@ class Endpoint:
         outer = tunnel = inner = None
         if key.scheme in _SECURE:
             wire = inner = self._tls_layer(connection)
-        if key.scheme != "http" or not proxy.takes_urls:
+        if not key.forwarded:
             from crawler.fetch.connect.socks import SocksTalk
             from crawler.fetch.connect.tunnel import ConnectTalk, Tunnel
 

@@ -32,6 +32,11 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     public_only: bool
     proxy: Proxy | None = None
 
+    @property
+    def forwarded(self) -> bool:
+        """Whether the proxy is asked for the URL itself (RFC 9112 section 3.2.2), not for a tunnel to its server."""
+        return self.proxy is not None and self.scheme == "http" and self.proxy.takes_urls
+
 
 class Trace:
     """When the phases of one attempt ended, in monotonic seconds; None where a phase did not happen (yet).

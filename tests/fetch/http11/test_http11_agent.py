@@ -19,6 +19,7 @@ from twisted.web.iweb import IAgent
 from zope.interface.verify import verifyObject
 
 from crawler.errors import CodedError, StaleConnection
+from crawler.fetch.connect.proxy import parse_proxy
 from crawler.fetch.http11.agent import IDEMPOTENT, Agent
 from crawler.fetch.http11.endpoint import Endpoint
 from crawler.fetch.http11.envelope import Envelope, Key
@@ -190,6 +191,18 @@ class StaleTests(AgentCase):
             self.request(method)
             self.assertEqual(len(self.dial.attempts), connections)
             self.assertEqual(old.aborted, connections == 2)
+
+    def test_what_is_not_sent_again_goes_over_no_connection_that_a_proxy_kept(self) -> None:
+        """Small proxies close after every answer, and say nothing of it: it may close at any moment."""
+        key = replace(KEY, proxy=parse_proxy("http://192.0.2.9:3128"))
+        for method, connections in (("POST", 2), ("PATCH", 2), ("PUT", 1), ("GET", 1)):
+            self.setUp()
+            self.resolver.names["192.0.2.9"] = ["192.0.2.9"]
+            self.request(key=key)
+            self.attempt.connect()
+            self.answer()
+            self.request(method, key)
+            self.assertEqual(len(self.dial.attempts), connections, method)
 
     def test_not_once_the_answer_has_begun(self) -> None:
         """A single byte of it is enough."""
