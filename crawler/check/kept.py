@@ -18,7 +18,7 @@ import msgspec
 from crawler.check.judging import Answer, answer_of
 from crawler.errors import CodedError
 from crawler.files import open_to_append
-from crawler.models import Record, Response
+from crawler.models import LEAVES, Record, Response
 from crawler.page.places.survey import Link, Survey, decode, encode
 from crawler.store.file import StoreError, database_errors, declared
 from crawler.urls import canonical_href, parse
@@ -35,6 +35,8 @@ CREATE TABLE IF NOT EXISTS wanted (
     url TEXT NOT NULL, fragment TEXT NOT NULL, PRIMARY KEY (url, fragment)
 ) WITHOUT ROWID;
 """
+_PUT_SURVEY: Final = "INSERT OR REPLACE INTO surveys (key, survey) VALUES (?, ?)"
+_PUT_SURVEY_OF_LEAF: Final = "INSERT OR IGNORE INTO surveys (key, survey) VALUES (?, ?)"  # the page says more
 _T = TypeVar("_T")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _answer: Final = msgspec.msgpack.Decoder(Answer).decode
@@ -53,7 +55,7 @@ class Kept:
         self._lock = threading.Lock()
         self._answers: list[tuple[str, bytes]] = []
         self._aliases: list[tuple[str, bytes]] = []
-        self._surveys: list[tuple[str, bytes]] = []
+        self._surveys: list[tuple[str, bytes, bool]] = []  # by what, and whether it is of a leaf
         self._size = 0
         self.only_names = False
         """Whether answers are there already, and pages are read once more for what fragments may name."""
@@ -105,7 +107,8 @@ class Kept:
         if not self.only_names:
             self._note_answer(record)
         if response is not None and response.survey is not None:
-            self._surveys.append((record.final_url or record.url, response.survey))
+            is_leaf = record.input.source in LEAVES
+            self._surveys.append((record.final_url or record.url, response.survey, is_leaf))
             self._size += len(response.survey)
         if len(self._answers) >= _BATCH or self._size >= _BATCH_BYTES:
             self.flush()
@@ -127,12 +130,12 @@ class Kept:
             fault = answer.message if answer.code == "url_invalid" else ""
             link = Link(-1 if fault else 0, "page", place.line, 1, "", "", record.url, "", "", fault)
             survey = Survey(place.source or "", [] if fault else [url], [link])
-            self._surveys.append((f"{place.source}\n{place.line}", encode(survey)))
+            self._surveys.append((f"{place.source}\n{place.line}", encode(survey), False))
 
     def add(self, survey: Survey, key: str) -> None:
         """A document that no run fetches, by a key of its own; in any thread."""
         with self._lock, self._errors():
-            self._database.execute("INSERT OR REPLACE INTO surveys (key, survey) VALUES (?, ?)", (key, encode(survey)))
+            self._database.execute(_PUT_SURVEY, (key, encode(survey)))
 
     def flush(self) -> None:
         with self._lock, self._errors():
@@ -146,7 +149,9 @@ class Kept:
         if self.only_names:
             self._keep_names()
         else:
-            database.executemany("INSERT OR REPLACE INTO surveys (key, survey) VALUES (?, ?)", self._surveys)
+            for statement, of_leaves in ((_PUT_SURVEY, False), (_PUT_SURVEY_OF_LEAF, True)):
+                some = [(key, survey) for key, survey, is_leaf in self._surveys if is_leaf == of_leaves]
+                database.executemany(statement, some)
         database.execute("COMMIT")
         self._size = 0
         for batch in (self._answers, self._aliases, self._surveys):
@@ -156,7 +161,7 @@ class Kept:
         self.flush()
 
     def _keep_names(self) -> None:
-        for url, survey in self._surveys:
+        for url, survey, _ in self._surveys:
             names = decode(survey).names
             if names is not None:
                 self._database.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (key_of(url), _encode(names)))

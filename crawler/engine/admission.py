@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from twisted.internet.defer import Deferred
 
+from crawler.engine.circles import Circles
 from crawler.errors import CodedError
 from crawler.frontier import Frontier
 from crawler.frontier.seen import Seen
@@ -20,9 +21,11 @@ from crawler.models import (
     GUESS_SOURCE,
     INDEX_SOURCE,
     LEAF_SOURCE,
+    LEAVES,
     REQUISITE_SOURCE,
     ROBOTS,
     SITEMAP_SOURCE,
+    WITHIN_SOURCE,
     Ask,
     Findings,
     Input,
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
 READ_SHARE: Final = 256
 RECENT: Final = 20_000
 _RECENT_SIZE: Final = 4 << 20  # bytes of these
-_MOST_LED: Final = 20_000
-_LONGEST_CIRCLE: Final = 100
 USUAL_SITEMAP: Final = "/sitemap.xml"
 
 
@@ -103,7 +104,7 @@ class Admission:
         self._recent_size = 0
         self._skips = Seen()
         self._entered: set[str] = set()  # of the page whose links are accepted: of which leaves a fragment is wanted
-        self._led: dict[bytes, bytes] = {}  # URLs whose records say that they lead to another, and which
+        self._circles = Circles()
         self.write: Callable[[Record, int], None]  # crawl's
         self.pending = frontier.counts().pending  # inputs without a record
         self.more = False  # there may be more to read at once
@@ -193,9 +194,10 @@ class Admission:
                 return
             if seed.input.parent is not None:
                 self._seeds_open -= 1  # it ends as a link does
-            elif self._scope is not None and seed.input.source != LEAF_SOURCE:
+            elif self._scope is not None and seed.input.source not in LEAVES:
                 self._scope.add_seed(seed.url)
             method, ask = seed.method, seed.ask
+            place = seed.input if self._leaves is None else self._leaves.placed(seed.url, seed.input)
             if method is None and (seed.url.scheme in SOCKETS or seed.input.source == SITEMAP_SOURCE):
                 method = "GET"
             elif method is None:
@@ -203,7 +205,7 @@ class Admission:
                 method = rules.method
                 if rules.ask is not None:
                     ask = rules.ask.under(ask)
-            request = Request(number, seed.url, seed.written, seed.input, now, method, ask=ask)
+            request = Request(number, seed.url, seed.written, place, now, method, ask=ask)
             if seed.ask is not None:
                 size = self._asks[number] = seed.ask.size
                 self._asks_size += size
@@ -227,11 +229,20 @@ class Admission:
             self._all_read(self.pending + self._ended)
         return None
 
-    def saw(self, request: Request, response: Response) -> None:
-        """A page was read, whose links come next."""
-        if self._scope is not None:
-            said = None if response.prepared is None else response.prepared.saying
-            self._scope.traps.saw(request.url, response.body, said)
+    def saw(self, request: Request, response: Response, findings: Findings, now: float) -> None:
+        """A page was read, whose links come next; what it is shown with is queued, wherever that is, each once."""
+        if self._scope is None:
+            return
+        said = None if response.prepared is None else response.prepared.saying
+        self._scope.traps.saw(request.url, response.body, said)
+        self._entered = findings.entered
+        if self._leaves is None:
+            self._accept_requisites(request, findings, now, REQUISITE_SOURCE)
+
+    def accept_leaves(self, request: Request, findings: Findings, now: float) -> None:
+        """Behind its links, queue what else a page has to be asked for; what is a page itself is asked for as that."""
+        if self._leaves is not None and request not in self._leaves:
+            self._accept_requisites(request, findings, now, LEAF_SOURCE)
 
     def accept_links(self, request: Request, links: Iterable[Link], now: float, *, is_index: bool = False) -> None:
         """Queue what a page leads to, each once and if it is in scope. Those of an index are sitemaps."""
@@ -240,18 +251,17 @@ class Admission:
         source = INDEX_SOURCE if is_index else None
         self._accept(links, request.url.href, (request.input.depth or 0) + 1, now, source, page=request.url)
 
-    def accept_requisites(self, request: Request, findings: Findings, now: float) -> None:
-        """Queue what a page is shown with, wherever it is, each once."""
-        if self._scope is None or (self._leaves is not None and request in self._leaves):
-            return
-        self._entered = findings.entered
-        source = REQUISITE_SOURCE if self._leaves is None else LEAF_SOURCE
+    def _accept_requisites(self, request: Request, findings: Findings, now: float, source: str) -> None:
         for url in findings.requisites:
             self._accept_beside(url, Input(source, None, request.url.href, (request.input.depth or 0) + 1), now)
 
     def _accept_beside(self, url: Url, place: Input, now: float) -> None:
         """Queue a URL that may be anywhere. A leaf is asked for with GET where it has to be looked into."""
-        method = "HEAD" if place.source == LEAF_SOURCE and url.href not in self._entered else "GET"
+        if self._leaves is not None:
+            place = self._leaves.placed(url, place)
+            if place.source == WITHIN_SOURCE and self._frontier.knows(_as_page(url, place, now)):
+                return
+        method = "HEAD" if place.source in LEAVES and url.href not in self._entered else "GET"
         wanted = Request(self._next, url, url.href, place, now, method)
         if self._scope is not None and (error := self._scope.judge_requisite(url)) is not None:
             self._skip(wanted, error)
@@ -279,12 +289,15 @@ class Admission:
         """Why a redirect is not followed. Where a seed leads is what was meant by it; a crawl fetches each URL once."""
         if self._scope is None:
             return None
-        if request.input.parent is None and request.input.source != LEAF_SOURCE:
+        if request.input.parent is None and request.input.source not in LEAVES:
             self._scope.add_seed(onward.url)
         elif (error := self._judge(onward.url, request.input)) is not None:
             return error
         is_page = self._is_page(onward)
-        if not is_page and (self._frontier.leads(onward) or _wants_the_answer(request) or self._waits_for(onward)):
+        known = onward
+        if self._leaves is not None:  # where it is led decides whether that may be a page
+            known = msgspec.structs.replace(onward, input=self._leaves.placed(onward.url, onward.input))
+        if not is_page and (self._frontier.leads(known) or _wants_the_answer(request) or self._circles.closes(onward)):
             return None
         return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
 
@@ -300,27 +313,6 @@ class Admission:
         if place.source == REQUISITE_SOURCE or self._leaves is not None:
             return self._scope.judge_requisite(url)
         return self._scope.judge(url, place.depth or 0)
-
-    def _waits_for(self, onward: Request) -> bool:
-        """Whether a known URL that a redirect has led to is one that ended as a duplicate of what the redirect is of.
-
-        Then nobody would tell what is there. If not, this one ends as a duplicate now, with all that has led to it.
-        """
-        own = {canonical_key(parse(hop.url)) for hop in onward.redirects}
-        known = key = canonical_key(onward.url)
-        led = self._led
-        for _ in range(_LONGEST_CIRCLE):
-            after = led.get(key)
-            if after is None:
-                break
-            if after in own:
-                return True
-            key = after
-        for key in own:
-            led[key] = known
-        while len(led) > _MOST_LED:
-            del led[next(iter(led))]
-        return False
 
     def _accept(
         self,
@@ -388,6 +380,11 @@ class Admission:
     def _refuse(self, number: int, line: BadLine) -> None:
         self._refused(number, line)
         self.write(unfetched(line.text, line.input, line.error, line.meta), number)
+
+
+def _as_page(url: Url, place: Input, now: float) -> Request:
+    """What a link to it would ask for."""
+    return Request(0, url, url.href, Input(None, parent=place.parent, depth=place.depth), now)
 
 
 def _wants_the_answer(request: Request) -> bool:

@@ -187,11 +187,10 @@ class Disposition:
         request, links = visit.request, findings.follow
         now = self._clock.seconds()
         if self._linking is None and visit.response is not None:
-            self._admission.saw(request, visit.response)
-            if findings.requisites or findings.entered:
-                self._admission.accept_requisites(request, findings, now)
+            self._admission.saw(request, visit.response, findings, now)
         if len(links) <= _LINKS:
             self._admission.accept_links(request, links, now, is_index=findings.is_index)
+            self._admission.accept_leaves(request, findings, now)
             return True
         done = 0 if self._linking is None else self._linking[1]
         self._linking = None
@@ -202,6 +201,7 @@ class Disposition:
             self._admission.accept_links(request, links[done : done + _LINKS], now, is_index=findings.is_index)
             done += _LINKS
             now = self._clock.seconds()
+        self._admission.accept_leaves(request, findings, now)
         return True
 
     def _record(self, visit: EndedVisit, findings: Findings | None) -> Record:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from itertools import chain, count
 from operator import attrgetter
 from typing import Final
@@ -22,7 +23,7 @@ from typing import Final
 from crawler.errors import CodedError
 from crawler.frontier import Counts, HostView, Whereabouts
 from crawler.frontier.seen import Seen
-from crawler.models import Ending, Request
+from crawler.models import WITHIN_SOURCE, Ending, Request
 from crawler.politeness.controller import Politeness
 from crawler.politeness.host import HostControl
 from crawler.urls import Url, parse
@@ -100,7 +101,7 @@ class MemoryFrontier:
 
     def add(self, request: Request) -> bool:
         if self._key is not None and not self._known.add(
-            self._key(request.url) if request.ask is None else self._key_of(request)
+            self._key(request.url) if request.ask is None and request.input.source is None else self._key_of(request)
         ):
             return False
         self._stock(self._enter(request), (request,))
@@ -113,9 +114,14 @@ class MemoryFrontier:
         return self._key is None or self._known.add(self._key_of(onward)) or self._is_its_own(onward)
 
     def _key_of(self, request: Request) -> bytes:
-        """Of a plain URL that of the URL; what is asked for with a body, or by another method, is something else."""
+        """Of a plain URL that of the URL; what is asked for with a body, or by another method, is something else.
+
+        So is what a check asks whether it is there, where that may be asked for as a page as well.
+        """
         assert self._key is not None
         key = self._key(request.url)
+        if request.input.source == WITHIN_SOURCE:
+            key = blake2b(key, digest_size=16, person=b"within").digest()
         return key if request.ask is None else request.ask.key(key, request.method)
 
     def _is_its_own(self, onward: Request) -> bool:

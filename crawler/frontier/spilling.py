@@ -56,7 +56,7 @@ class SpillingFrontier(MemoryFrontier):
 
     def add(self, request: Request) -> bool:
         if self._key is not None and not self._known.add(
-            self._key(request.url) if request.ask is None else self._key_of(request)
+            self._key(request.url) if request.ask is None and request.input.source is None else self._key_of(request)
         ):
             return False
         if self._size < self._limit and self._spill is None:

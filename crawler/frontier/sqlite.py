@@ -101,7 +101,8 @@ class SqliteFrontier(MemoryFrontier):
     def add(self, request: Request) -> bool:
         key = None
         if self._key is not None:
-            key = self._key(request.url) if request.ask is None else self._key_of(request)
+            is_plain = request.ask is None and request.input.source is None
+            key = self._key(request.url) if is_plain else self._key_of(request)
             if not self._known.add(key):
                 self._journal.known()
                 return False

@@ -22,6 +22,9 @@ REQUISITE_SOURCE: Final = "--mirror"
 """The `source` of an input that a page needs to be shown: an image, a style, a script."""
 LEAF_SOURCE: Final = "check"
 """The `source` of an input that is asked whether it is there, and whose own links are not followed."""
+WITHIN_SOURCE: Final = "check within"
+"""The same of one that a crawl may come to as a page, too. Then it is asked for once more, as that."""
+LEAVES: Final = frozenset((LEAF_SOURCE, WITHIN_SOURCE))
 ROBOTS: Final = "/robots.txt"
 """What the `parent` ends with of one that a robots.txt named."""
 

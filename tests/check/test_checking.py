@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 from checked_site import Page, check, serving
@@ -349,3 +350,73 @@ def test_what_a_job_has_kept_is_damaged(
     assert "write_error" in said
     assert str(kept) in said
     assert "Traceback" not in said
+
+
+class TestLeavesThatArePages:
+    """What is asked whether it is there is still to be read where it is linked to as a page: its links count, too."""
+
+    def test_an_image_first(self, tmp_path: Path) -> None:
+        pages = {
+            "/": '<img src="/b"><a href="/c">',
+            "/b": '<a href="/gone">',
+            "/c": '<a href="/b">',
+        }
+        with serving(pages) as site:
+            checked = check(tmp_path, site.url(), "-c", "1")
+        assert checked.said(site) == {"/gone": "http_404"}
+        assert [asked for asked in site.asked if asked.endswith("/b")] == ["HEAD /b", "GET /b"]
+        assert checked.summary["pages"] == 3
+
+    def test_in_a_job_that_goes_on(self, tmp_path: Path) -> None:
+        """What was only asked for in one run, and is linked to as a page in the next."""
+        pages = {"/": '<img src="/b"><a href="/c">', "/b": '<a href="/gone">', "/c": '<a href="/b">'}
+        job = ("--job", str(tmp_path / "job"))
+        with serving(pages) as site:
+            check(tmp_path, site.url(), "-c", "1", "--max-pages", "2", *job)
+            asked = list(site.asked)
+            checked = check(tmp_path, site.url(), "-c", "1", "--max-pages", "20", *job)
+        assert "GET /b" not in asked
+        assert checked.said(site) == {"/gone": "http_404"}
+
+    def test_too_deep_first(self, tmp_path: Path) -> None:
+        """Another page links to it from less deep, later."""
+        deep = Event()
+
+        def answered(_: str, __: int) -> Page:
+            deep.set()
+            return Page('<a href="/gone">')
+
+        def late(_: str, __: int) -> Page:
+            return Page('<a href="{here}/deep">' if deep.wait(10) else "too late")
+
+        pages = {"/": '<a href="/a">', "/a": '<a href="/deep">', "/deep": answered, "/late": late}
+        with serving(pages) as site:
+            checked = check(tmp_path, site.url(), site.other("/late"), "--depth", "1")
+        assert checked.said(site) == {"/gone": "http_404"}
+        assert [asked for asked in site.asked if asked.endswith("/deep")] == ["HEAD /deep", "GET /deep"]
+
+    def test_named_by_a_list(self, tmp_path: Path) -> None:
+        """A list is asked for, and no more; the site is crawled all the same."""
+        pages = {"/": '<a href="/c">', "/b": '<a href="/gone">', "/c": '<a href="/b">'}
+        with serving(pages) as site:
+            (tmp_path / "list.txt").write_text(site.url("/b"))
+            checked = check(tmp_path, str(tmp_path / "list.txt"), site.url(), "-c", "1")
+        assert checked.said(site) == {"/gone": "http_404"}
+
+    def test_a_page_is_asked_for_once(self, tmp_path: Path) -> None:
+        """Where the link is there as well, the image is asked for as the page that it may be."""
+        pages = {"/": '<a href="/b"><img src="/b"></a><img src="{other}/x"><a href="{other}/x">', "/b": "<p>", "/x": ""}
+        with serving(pages) as site:
+            assert check(tmp_path, site.url()).findings == {}
+        assert sorted(site.asked) == ["GET /", "GET /b", "HEAD /x"]
+
+    def test_a_leaf_that_ends_later_hides_no_page(self, tmp_path: Path) -> None:
+        """Its fragments are looked up in what was read for links."""
+        pages = {
+            "/": '<iframe src="/b#x"></iframe><a href="/c">',
+            "/b": '<a href="/gone"><p id=x>',
+            "/c": '<a href="/b#x"><a href="/b#y">',
+        }
+        with serving(pages) as site:
+            checked = check(tmp_path, site.url())
+        assert checked.said(site) == {"/gone": "http_404", "/b#y": "fragment_missing"}

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+import msgspec
+
 from crawler.errors import CodedError
 from crawler.fetch.disk.folders import Folders
-from crawler.models import LEAF_SOURCE, Request
+from crawler.models import LEAF_SOURCE, LEAVES, WITHIN_SOURCE, Input, Request
 from crawler.urls import Url
 
 if TYPE_CHECKING:
@@ -65,13 +67,26 @@ class Leaves:
     @staticmethod
     def was_queued(request: Request) -> bool:
         """Whether it was a leaf from the first."""
-        return request.input.source == LEAF_SOURCE
+        return request.input.source in LEAVES
+
+    def placed(self, url: Url, place: Input) -> Input:
+        """The place of a leaf at this URL: one that a link may lead to as a page, too, is known by another source."""
+        if place.source not in LEAVES:
+            return place
+        source = WITHIN_SOURCE if self._may_be_page(url, place.depth or 0) else LEAF_SOURCE
+        return place if source == place.source else msgspec.structs.replace(place, source=source)
+
+    def _may_be_page(self, url: Url, depth: int) -> bool:
+        if self._is_apart(url):
+            return False
+        error = self._scope.judge(url, depth)
+        return error is None or error.code == "depth_limit"  # another page may link to it from less deep
 
     def let_in(self, onward: Request) -> bool:
         """Whether one is led into the scope: a page is there, that has to be read."""
         place = onward.input
         return (
-            place.source == LEAF_SOURCE
+            place.source in LEAVES
             and bool(place.parent)
             and self._scope.judge(onward.url, place.depth or 0) is None
             and not self._is_apart(onward.url)
