@@ -63,6 +63,12 @@ def fetch(settings: Settings) -> int:
     import gc
 
     gc.disable()  # of what is imported nothing is garbage; the run turns it on again
+    if config.procs != 1:
+        from crawler.run.workers.cores import processes
+        from crawler.run.workers.starting import start_early
+
+        if processes(config.procs) > 1 and not any(map(is_archive, config.inputs)):
+            start_early()
     from crawler.cli.terminal import run_command
 
     return run_command(config, origins=settings.origins)

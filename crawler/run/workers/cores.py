@@ -11,6 +11,11 @@ from pathlib import Path
 from crawler.fetch.budget import control_groups
 
 
+def processes(procs: int | str) -> int:
+    """How many workers --procs asks for."""
+    return procs if isinstance(procs, int) else cores()
+
+
 def cores(proc: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
     """At least 1. A quota of one and a half cores counts as two: nobody is throttled that long for a half."""
     return max(1, min([_affinity(), *_quotas(proc, groups)]))

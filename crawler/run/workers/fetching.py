@@ -19,7 +19,7 @@ from crawler.fetch.heads import Heads
 from crawler.fetch.saving.spools import Spools
 from crawler.models import Request, Response
 from crawler.run.network import Network
-from crawler.run.workers.cores import cores
+from crawler.run.workers.cores import processes
 from crawler.run.workers.frames import Claim, Done, Start
 from crawler.run.workers.pool import Workers
 from crawler.run.workers.tapes import TapesFolder, tape_of
@@ -39,7 +39,7 @@ def open_workers(
 
     See Start for `parses` and `wants_bodies`.
     """
-    number = config.procs if isinstance(config.procs, int) else cores()
+    number = processes(config.procs)
     if number == 1:
         return None
     spools, archive = network.spools, network.archive

@@ -130,8 +130,14 @@ class GoOn(msgspec.Struct, frozen=True, array_like=True, tag=7):
     flight: int
 
 
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """The first message of a worker: it is there."""
+
+    pid: int
+
+
 ToWorker = Start | Claim | Cancel | GoOn
-ToRun = Sent | Done | Health | Took
+ToRun = Hello | Sent | Done | Health | Took
 
 
 def _as_built_in(value: Any) -> Any:

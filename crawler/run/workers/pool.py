@@ -18,14 +18,17 @@ from crawler.fetch.connect.throttle import Throttles
 from crawler.fetch.saving.spools import Left
 from crawler.fetch.typed import Typed
 from crawler.models import Request, Response, Timings
-from crawler.run.workers.frames import Cancel, Claim, Done, Health, Sent, Start, Took, decode_to_run, prepared_of
+from crawler.run.workers.frames import Cancel, Claim, Done, Health, Hello, Sent, Start, Took, decode_to_run, prepared_of
 from crawler.run.workers.process import Process, Waiting
 from crawler.run.workers.rate import FarTaker
+from crawler.run.workers.starting import Starts, make_starts
 from crawler.stats.stats import WorkerLoad
 
 STRIKES: Final = 3
 """When so many workers have died of a page, it is given up."""
 _ALONE: Final = STRIKES - 1
+_STILLBORN: Final = 10
+"""When so many in succession have ended before they began, something is wrong with this machine."""
 _SLACK: Final = 4  # so many more claims than the idlest has, for a connection that is there
 
 
@@ -64,10 +67,12 @@ class Workers:
         self._closed = False
         self._in_air: dict[int, Waiting] = {}
         self._log = Logger()
+        self._stillborn = 0
         self.replaced = 0
         self.processes: list[Process] = []
         self._ready: list[Process] = []  # those that have started
         self._alone: set[Process] = set()
+        self._starts: Starts = make_starts()
         try:
             for _ in range(number):
                 self.processes.append(self._process())
@@ -81,8 +86,11 @@ class Workers:
         processes = [*self.processes, *self._alone]
         for process in processes:
             process.close()
+        if not any(process.ready for process in processes):
+            self._starts.close()  # it is only coming up, too
         for process in processes:
             process.join()
+        self._starts.close()
 
     def load(self) -> tuple[WorkerLoad, ...]:
         """How they are, each in its place."""
@@ -101,7 +109,7 @@ class Workers:
     ) -> Deferred[Response]:
         """Have it fetched; cancelling closes its socket."""
         if not self.processes and not self._replace():
-            return succeed(_failed(CodedError("local_fd_limit", "no worker can be started")))
+            return succeed(_failed(_none_started()))
         typed, inside = self._typed.standing(request.url)
         host = request.url.host_key
         ticket = self._tickets = self._tickets + 1
@@ -119,7 +127,13 @@ class Workers:
 
     def _process(self, *, alone: bool = False, replaced: int = 0) -> Process:
         return Process(
-            self._reactor, self._start, received=self._received, lost=self._lost, alone=alone, replaced=replaced
+            self._reactor,
+            self._starts,
+            self._start,
+            received=self._received,
+            lost=self._lost,
+            alone=alone,
+            replaced=replaced,
         )
 
     def _choose(self, host: str, *, undecided: bool) -> Process:
@@ -164,8 +178,10 @@ class Workers:
                     waiting.on_sent()
             elif isinstance(message, Took):
                 self._took(process, message)
+            elif isinstance(message, Health):
+                self._weigh(process, message)
             else:
-                self._hear(process, message)
+                self._greet(process, message)
 
     def _done(self, told: Done) -> None:
         waiting = self._in_air.pop(told.ticket, None)
@@ -220,12 +236,11 @@ class Workers:
             process.close()
             self._reactor.callInThread(process.join)
 
-    def _hear(self, process: Process, health: Health) -> None:
-        if not process.ready:
-            process.ready = True
-            if not process.alone:
-                self._ready.append(process)
-        self._weigh(process, health)
+    def _greet(self, process: Process, hello: Hello) -> None:
+        process.pid = hello.pid
+        self._stillborn = 0
+        if not process.alone:
+            self._ready.append(process)
 
     def _weigh(self, process: Process, health: Health) -> None:
         self._budget.used += health.held - process.health.held
@@ -233,6 +248,8 @@ class Workers:
 
     def _lost(self, process: Process) -> None:
         fate = process.fate()
+        self._stillborn += not process.ready
+        begins = self._stillborn <= _STILLBORN and not process.unstarted
         self._weigh(process, Health(process.health.cpu, 0, 0))
         if self._throttle is not None:
             for taker in process.takers.values():
@@ -240,7 +257,8 @@ class Workers:
         if self._closed:
             return
         self.replaced += 1
-        self._log.error("a worker has ended ({fate}); another one takes its place", fate=fate)
+        words = "another one takes its place" if begins else "the others go on"
+        self._log.error("a worker has ended ({fate}); {words}", fate=fate, words=words)
         if process.alone:
             self._alone.discard(process)
         else:
@@ -248,13 +266,17 @@ class Workers:
             del self.processes[place]
             if process.ready:
                 self._ready.remove(process)
-            self._replace(place, process.replaced + 1)
+            if begins:
+                self._replace(place, process.replaced + 1)
         self._deciding = {host: other for host, other in self._deciding.items() if other is not process}
         had = [*process.in_flight.values()]
         for waiting in had:
             del self._in_air[waiting.claim.ticket]
         for waiting in had:
-            response = self._given_back(waiting.claim.request.id, fate, counts=process.ready)
+            if begins:
+                response = self._given_back(waiting.claim.request.id, fate, counts=process.ready)
+            else:
+                response = _failed(_none_started())
             self._answer(waiting, Done(0, response, left=waiting.claim.left))
 
     def _replace(self, place: int = 0, replaced: int = 0) -> bool:
@@ -275,6 +297,10 @@ class Workers:
             del self._strikes[number]
             error = CodedError("internal", f"{STRIKES} workers have ended while they had it ({fate})")
         return _failed(error)
+
+
+def _none_started() -> CodedError:
+    return CodedError("local_fd_limit", "no worker can be started")
 
 
 def _failed(error: CodedError) -> Response:

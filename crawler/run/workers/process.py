@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from crawler.config.config import ConfigError
 from crawler.run.workers.channel import Channel
 from crawler.run.workers.frames import Claim, Health, Start
 from crawler.run.workers.rate import FarTaker
+from crawler.run.workers.starting import Starts
 from crawler.stats.stats import WorkerLoad
 
-# The worker imports from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
-PROGRAM: Final = (
-    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; from crawler.run.workers.worker import main; "
-    "gc.freeze(); gc.enable(); main(int(sys.argv[1]))"
-)
 CLOSE_SECONDS: Final = 2.0
 _MOST_HOSTS: Final = 10_000
 
@@ -51,6 +43,7 @@ class Process:
     def __init__(
         self,
         reactor: Any,
+        starts: Starts,
         start: Start,
         *,
         received: Callable[[Process, bytes], None],
@@ -58,13 +51,10 @@ class Process:
         alone: bool = False,
         replaced: int = 0,
     ) -> None:
-        if os.name == "nt":
-            raise ConfigError("--procs: is not there on Windows yet (leave it out)")
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-I", "-c", PROGRAM, str(theirs.fileno()), *sys.path]
             try:
-                self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+                self._started = starts.start(theirs)
             except BaseException:
                 ours.close()
                 raise
@@ -74,7 +64,8 @@ class Process:
         self._busy = 0.0
         self.in_flight: dict[int, Waiting] = {}
         self.health = Health(0.0, 0, 0)
-        self.ready = False  # it has said something
+        self.pid = 0  # known when it is ready
+        self.unstarted = False  # the machine had no room for it
         self.done = 0
         self.takers: dict[int, FarTaker] = {}
         self._idle: dict[str, int] = {}  # connections that have nothing to do, as far as one can know
@@ -83,8 +74,9 @@ class Process:
         self.put(start)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def ready(self) -> bool:
+        """Whether it has said something."""
+        return self.pid > 0
 
     def hear(self, health: Health, now: float) -> None:
         """How it is; what it has used of a core since it said so before."""
@@ -119,20 +111,19 @@ class Process:
             del idle[next(iter(idle))]
 
     def close(self) -> None:
-        """Let it end: it does so when the socket is closed. One that is only starting has nothing to put in order."""
+        """Let it end: it does so when the socket is closed."""
         self._channel.close()
-        if not self.ready:
-            self._process.kill()
 
     def join(self) -> None:
-        """Wait until it has ended; one that does not is killed."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(CLOSE_SECONDS)
-            return
-        self.fate()
+        """Wait until it has ended; one that does not is killed, and one that is only starting at once."""
+        with suppress(OSError):
+            self._started.wait(CLOSE_SECONDS if self.ready else 0.0)
 
     def fate(self) -> str:
-        """How it has ended, in words. What still lives is killed."""
-        self._process.kill()
-        status = self._process.wait()
+        """How it has ended, in words. What still lives is killed. See `unstarted`, too."""
+        try:
+            status = self._started.wait(0.0)
+        except OSError as error:
+            self.unstarted = True
+            return f"not started: {error.strerror}"
         return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -5,6 +5,7 @@ It is run by its parent, with one end of a socket, and ends as soon as the other
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -38,7 +39,7 @@ from crawler.run.network import Network, Ways
 from crawler.run.outputs import accept_of
 from crawler.run.reactors import private_reactor, run
 from crawler.run.workers.channel import Channel, say
-from crawler.run.workers.frames import Cancel, Claim, Done, GoOn, Health, Sent, Start, decode_to_worker, done
+from crawler.run.workers.frames import Cancel, Claim, Done, GoOn, Health, Hello, Sent, Start, decode_to_worker, done
 from crawler.run.workers.rate import FarThrottle
 from crawler.run.workers.tapes import Tapes, taped
 
@@ -219,7 +220,8 @@ def _failed(error: CodedError) -> Response:
 
 def main(descriptor: int) -> None:
     """Serve the run at the other end of this socket, to its end."""
+    gc.enable()  # what is imported is frozen: it stays one memory for all that are forked from it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may still want what is in the air
     with private_reactor() as (reactor, dial), socket.socket(fileno=descriptor) as end, suppress(BrokenPipeError):
-        say(end, [Health(0.0, 0, 0)])  # before all else: from now on it is a claim's doing if we die
+        say(end, [Hello(os.getpid())])  # before all else: from now on it is a claim's doing if we die
         run(reactor, lambda: Worker(reactor, dial, end).over)

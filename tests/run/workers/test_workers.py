@@ -25,15 +25,16 @@ from crawler import ConfigError, Request, crawl, fetch_all, stream
 from crawler.cli import doctor
 from crawler.cli.main import main
 from crawler.models import Record
+from crawler.run.workers.forkserver import NAME
 
 UNLIKE = {"started", "reused", "time_queue", "duplicate_of"}
 
 
 def workers(of: int | None = None) -> list[psutil.Process]:
     found = []
-    for process in psutil.Process(of).children():
+    for process in psutil.Process(of).children(recursive=True):
         try:
-            if any("workers.worker" in word for word in process.cmdline()):
+            if process.name() == NAME or any("workers.worker" in word for word in process.cmdline()):
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
