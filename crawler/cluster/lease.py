@@ -10,29 +10,31 @@ several who try one can. The one before sees that when it renews its own.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import NamedTuple
 
 import msgspec
 
 from crawler.cluster.place import Place
 
-SECONDS: Final = 60.0
-RENEWED: Final = 15.0
-
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who has a lease: host and process; `until` is the time of day, `machine` where that process can be looked for."""
+    """Who has a lease: host and process; `until` is the time of day, `machine` where that process can be looked for.
+
+    With its `token` no two that are written are the same.
+    """
 
     host: str
     pid: int
     until: float
     machine: str | None = None
+    token: str = ""
 
     @property
     def who(self) -> str:
@@ -52,71 +54,115 @@ class Holder(msgspec.Struct, frozen=True):
         return False
 
 
-class Lease:
-    """A lease that we have. A thread renews it until it is released; `on_lost` is called there when that is over."""
+class Terms(NamedTuple):
+    """Seconds that a lease lasts, between two renewals, and between two looks at somebody else's; the time of day."""
 
-    def __init__(self, place: Place, shard: int, number: int, wall: Callable[[], float] = time.time) -> None:
+    lasts: float = 60.0
+    renewed: float = 15.0
+    looked: float = 1.0
+    wall: Callable[[], float] = time.time
+
+
+class Lease:
+    """A lease that we have. A thread renews it until it is released."""
+
+    def __init__(self, place: Place, shard: int, number: int, terms: Terms, written: bytes, until: float) -> None:
         self._place = place
         self._shard = shard
         self._number = number
-        self._wall = wall
-        self._until = wall() + SECONDS
+        self._terms = terms
+        self._written = written
+        self._until = until
         self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._on_lost: Callable[[], None] | None = None
         self.lost = False
-        self.on_lost: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
+
+    @contextmanager
+    def calling(self, on_lost: Callable[[], None]) -> Iterator[None]:
+        """Inside it, `on_lost` is called in another thread when the lease is lost: at once if it is already."""
+        with self._lock:
+            self._on_lost = on_lost
+            if self.lost:
+                on_lost()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._on_lost = None
 
     def release(self) -> None:
         """Let go of it. Raises OSError."""
         self._ended.set()
         self._thread.join()
-        for name in list(self._place.names(_prefix(self._shard))):
+        for name in list(self._place.names(lease_prefix(self._shard))):
             number = _number(name)
-            if number <= self._number:
+            if number <= self._number and (number < self._number or self._is_ours()):
                 self._place.remove(name)
 
     def renew(self) -> None:
-        """Say that it goes on, unless somebody has taken it over."""
+        """Say that it goes on, unless somebody has taken it over (who may have released it since). Raises OSError."""
+        if self._taken_over() or not self._is_ours():
+            self._lose()
+            return
+        until = self._terms.wall() + self._terms.lasts
+        written = _holder(until)
+        self._place.put(_name(self._shard, self._number), written)
+        self._written, self._until = written, until
+
+    def _taken_over(self) -> bool:
         try:
             self._place.read(_name(self._shard, self._number + 1))
         except FileNotFoundError:
-            until = self._wall() + SECONDS
-            self._place.put(_name(self._shard, self._number), _holder(until))
-            self._until = until
-        else:
-            self.lost = True
+            return False
+        return True
+
+    def _is_ours(self) -> bool:
+        try:
+            return self._place.read(_name(self._shard, self._number)) == self._written
+        except FileNotFoundError:
+            return False
 
     def _keep(self) -> None:
-        while not self.lost and not self._ended.wait(RENEWED):
+        while not self.lost and not self._ended.wait(self._terms.renewed):
             try:
                 self.renew()
             except OSError:  # the folder may be back in time
-                self.lost = self._wall() > self._until
-        if self.lost:
-            self.on_lost()
+                if self._terms.wall() > self._until:
+                    self._lose()
+
+    def _lose(self) -> None:
+        with self._lock:
+            self.lost = True
+            if self._on_lost is not None:
+                self._on_lost()
 
 
-def take(place: Place, shard: int, wall: Callable[[], float] = time.time) -> Lease | Holder:
+def take(place: Place, shard: int, terms: Terms) -> Lease | Holder:
     """The lease of a shard, or who has it. Raises OSError."""
     while True:
-        numbers = sorted(map(_number, place.names(_prefix(shard))))
+        numbers = sorted(map(_number, place.names(lease_prefix(shard))))
         last = numbers[-1] if numbers else 0
         if last:
             with suppress(FileNotFoundError, msgspec.DecodeError):
                 holder = msgspec.json.decode(place.read(_name(shard, last)), type=Holder)
-                if wall() < holder.until and not holder.ended:
+                if terms.wall() < holder.until and not holder.ended:
                     return holder
-        if place.create(_name(shard, last + 1), _holder(wall() + SECONDS)):
-            return Lease(place, shard, last + 1, wall)
+        until = terms.wall() + terms.lasts
+        written = _holder(until)
+        if place.create(_name(shard, last + 1), written):
+            return Lease(place, shard, last + 1, terms, written, until)
 
 
-def _prefix(shard: int) -> str:
+def lease_prefix(shard: int) -> str:
+    """How the names of the leases of a shard begin."""
     return f"lease-{shard:05}-"
 
 
 def _name(shard: int, number: int) -> str:
-    return f"{_prefix(shard)}{number:04}.json"
+    return f"{lease_prefix(shard)}{number:04}.json"
 
 
 def _number(name: str) -> int:
@@ -125,7 +171,7 @@ def _number(name: str) -> int:
 
 
 def _holder(until: float) -> bytes:
-    return msgspec.json.encode(Holder(socket.gethostname(), os.getpid(), until, _machine()))
+    return msgspec.json.encode(Holder(socket.gethostname(), os.getpid(), until, _machine(), secrets.token_hex(8)))
 
 
 def _machine() -> str | None:

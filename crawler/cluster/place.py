@@ -90,12 +90,13 @@ class Folder:
         return self.path(f".{stem}-{secrets.token_hex(8)}{dot}{suffix}")
 
     def publish(self, path: str, name: str, *, replace: bool = False) -> bool:
-        sync(path)
         if replace:
+            sync(path)
             os.replace(path, self.path(name))  # noqa: PTH105
             sync(self.name)
             return True
         try:
+            sync(path)
             os.link(path, self.path(name), follow_symlinks=False)
         except FileExistsError:
             # Over a network the answer to a first try may have been lost: then it is ours that is there.

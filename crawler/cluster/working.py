@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from crawler.cluster.checking import Books
-from crawler.cluster.lease import Holder, Lease, take
+from crawler.cluster.lease import Holder, Lease, Terms, lease_prefix, take
 from crawler.cluster.manifest import MANIFEST, Manifest, Shard, part_name, read_manifest, shard_name
 from crawler.cluster.place import Place, open_place
 from crawler.cluster.rows import read_row
@@ -31,7 +32,6 @@ VARIABLES: Final = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "AWS_BATCH_JO
 _PIECE: Final = 1 << 20
 _WHOLE: Final = frozenset({0, 3, 4})
 """The exit codes of a run that has come to its end; with --fail it says by them what became of its URLs."""
-_AGAIN: Final = 1.0  # seconds: so often a lease of somebody else is looked at
 _OF_THE_SPLIT: Final = ("column", "keep_columns", "default_scheme")
 _ELSEWHERE: Final = {
     "job": "a shard is done as a whole, or again",
@@ -42,6 +42,8 @@ _ELSEWHERE: Final = {
     "stats": "each shard would replace that of the others",
     "report": "each shard would replace that of the others (`crawler report` reads what `crawler collect` writes)",
 }
+
+TERMS: Final = Terms()
 
 Seeds = Iterator[Seed | BadLine]
 Drive = Callable[[Lease, Config, Seeds], int]
@@ -81,7 +83,7 @@ def check_options(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError(f"{origins['fields']}: `crawler collect` counts by the field input (add it)")
 
 
-def work(shards: str, number: int, to: str, config: Config, drive: Drive) -> Worked:
+def work(shards: str, number: int, to: str, config: Config, drive: Drive, terms: Terms = TERMS) -> Worked:
     """Do a shard, unless its part is there; while somebody else does it, wait. Raises ConfigError, CodedError."""
     try:
         source, place = open_place(shards), open_place(to, make=True)
@@ -93,18 +95,22 @@ def work(shards: str, number: int, to: str, config: Config, drive: Drive) -> Wor
         _same(manifest, place)
         shard = manifest.shards[number]
         while not place.has(part_name(number)):
-            lease = take(place, number)
+            # Before the lease: who was held up behind it may find there what others have begun since.
+            left = _left(place, number)
+            lease = take(place, number, terms)
             if isinstance(lease, Holder):
-                time.sleep(_AGAIN)
+                time.sleep(terms.looked)
                 continue
             try:
                 if place.has(part_name(number)):
                     break
+                _clear(place, left)
                 code = _work(source, number, place, manifest, config, partial(drive, lease))
             finally:
                 lease.release()
             if code is not None and not lease.lost:
                 return Worked(number, shard.inputs, exit_code=code)
+        _clear(place, [*_left(place, number), *place.names(lease_prefix(number))])
         return Worked(number, shard.inputs, already=True)
     except OSError as error:
         raise coded(error, str(error.filename or to)) from error
@@ -115,12 +121,10 @@ def work(shards: str, number: int, to: str, config: Config, drive: Drive) -> Wor
 def _work(
     source: Place, number: int, place: Place, manifest: Manifest, config: Config, drive: Callable[[Config, Seeds], int]
 ) -> int | None:
-    """Do a shard now. Gives the exit code of its run; None where it is somebody else's part that is there."""
+    """Do a shard now. Gives the exit code of its run; None where somebody else has done it, or does it now."""
     name = part_name(number)
     names = [source.source for source in manifest.sources]
     _check_shard(source, number, manifest.shards[number])
-    for left in list(place.names(f".{name.partition('.')[0]}-")):
-        place.remove(left)  # of a run that was killed
     path = place.scratch(name)
     try:
         with source.open(shard_name(number)) as rows:
@@ -128,10 +132,27 @@ def _work(
             code = drive(mine, (read_row(row, names) for row in rows))
         if code not in _WHOLE:
             return code
-        check_part(path, source, number, names)
+        try:
+            check_part(path, source, number, names)
+        except FileNotFoundError:
+            if Path(path).exists():
+                raise
+            return None  # who took the shard over has cleared it away
         return code if place.publish(path, name) else None
     finally:
         place.discard(path)
+
+
+def _left(place: Place, number: int) -> list[str]:
+    """What there is of parts that are not whole."""
+    return list(place.names(f".{part_name(number).partition('.')[0]}-"))
+
+
+def _clear(place: Place, names: list[str]) -> None:
+    """Remove what is of runs that were killed, or have lost their lease."""
+    for name in names:
+        with suppress(PermissionError):  # on Windows: it is open still
+            place.remove(name)
 
 
 def _check_shard(source: Place, number: int, shard: Shard) -> None:
@@ -163,8 +184,8 @@ def in_process(lease: Lease, config: Config, seeds: Seeds) -> int:
     """The run on a reactor of its own, in whatever thread that is: for tasks of those who start processes."""
     with private_reactor() as (reactor, dial):
         crawler = Crawler(config, reactor=reactor, urls=seeds, dial=dial, bodies=False)
-        lease.on_lost = lambda: reactor.callFromThread(crawler.abort)
-        run(reactor, crawler.run)
+        with lease.calling(lambda: reactor.callFromThread(crawler.abort)):
+            run(reactor, crawler.run)
     return 0
 
 

@@ -113,8 +113,8 @@ def _work_all(settings: Settings, to: str) -> int:
 def _on_terminal(lease: Lease, config: Config, seeds: Seeds) -> int:
     from crawler.cli.terminal import run_command
 
-    lease.on_lost = _stop
-    return run_command(config, seeds)
+    with lease.calling(_stop):
+        return run_command(config, seeds)
 
 
 def _stop() -> None:
