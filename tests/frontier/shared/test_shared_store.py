@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,7 @@ from itertools import count
 from typing import Final
 
 import pytest
+from redis_server import another_crawl, shared_server
 from shared_store import ReferenceStore
 from twisted.internet.task import Clock
 
@@ -29,6 +31,7 @@ from crawler.frontier.shared.contract import (
     shard_of,
     total,
 )
+from crawler.frontier.shared.redis import RedisStore
 
 LONGEST: Final = 8  # URLs of a host that a store keeps in its queue
 
@@ -54,7 +57,19 @@ def reference() -> Iterator[Rig]:
     yield Rig(store, store, clock.advance, store.push)
 
 
-RIGS: dict[str, Callable[[], AbstractContextManager[Rig]]] = {"reference": reference}
+@contextmanager
+def redis() -> Iterator[Rig]:
+    """Two nodes on a real server, whose time is the real one."""
+    server, crawl = shared_server(), another_crawl()
+    store, other = (RedisStore(server.url, crawl, head=LONGEST // 2, piece=LONGEST // 2) for _ in range(2))
+    client = server.client()
+    yield Rig(store, other, time.sleep, lambda line: client.rpush(f"{{crawl:{crawl}}}:push", line), second=0.1)
+    store.close()
+    other.close()
+    client.close()
+
+
+RIGS: dict[str, Callable[[], AbstractContextManager[Rig]]] = {"reference": reference, "redis": redis}
 
 
 @pytest.fixture(params=RIGS)

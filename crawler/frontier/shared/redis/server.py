@@ -1,0 +1,208 @@
+"""A Redis or Valkey server, or a cluster of them: runs scripts, and puts what goes wrong into words without passwords.
+
+redis-py may try again by itself what may have been done already. It is told not to: who calls says it once more, by
+rules of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from crawler.frontier.shared.contract import StoreError, StoreRefusedError
+from crawler.frontier.shared.redis.scripts import Script
+
+SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+_OLDEST: Final = (6, 2)  # LPOP with a count
+_WAITS_FOR_DISK: Final = (7, 2)  # WAITAOF
+_ON_DISK_AFTER: Final = 2.0
+"""Seconds, after which a server that writes its log every second has written: it may skip one when the disk is slow."""
+_AGAIN: Final = ("LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY", "NOREPLICAS", "UNBLOCKED")
+_REFUSED: Final = {
+    "OOM": "it has no memory left (maxmemory)",
+    "NOAUTH": "it wants a password",
+    "WRONGPASS": "it does not take this user name and password",
+    "NOPERM": "this user may not do that",
+    "MISCONF": "it cannot write to its disk",
+}
+
+
+class Server:
+    """Runs scripts on the server of a URL. `settle` is what makes the order of writes one over several servers.
+
+    Connects when it is first asked, and again after an error. `timeout` is how many seconds an answer may take.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 30.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        try:
+            import redis
+            import redis.backoff
+            import redis.cluster
+            import redis.retry
+        except ImportError:
+            raise StoreRefusedError("a shared crawl on Redis needs redis-py: pip install 'everyurl[redis]'") from None
+        self._redis = redis
+        self._url, self._parts = url, _split(url)
+        self.name = f"{self._parts.scheme}://{self._parts.netloc.rpartition('@')[2]}{self._parts.path}"
+        self._timeout, self._monotonic, self._sleep = timeout, monotonic, sleep
+        self._client: Any = None
+        self.is_cluster = False
+        self.version: tuple[int, ...] = ()
+        self._unsettled: dict[str, tuple[bytes, float]] = {}  # server: a key that is there, when it was last written to
+
+    def call(self, script: Script, key: bytes, *arguments: object) -> Any:
+        """Run a script where that key is."""
+        try:
+            client = self._connected()
+            try:
+                return client.execute_command("EVALSHA", script.sha, 1, key, *arguments)
+            except self._redis.exceptions.NoScriptError:
+                return client.execute_command("EVAL", script.text, 1, key, *arguments)
+        except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
+            raise self._in_words(error) from None
+
+    def wrote(self, key: bytes) -> None:
+        """What was written to this key now has to be on the disk before what comes after `settle`."""
+        if self.is_cluster:
+            self._unsettled[self._server_of(key)] = (key, self._monotonic())
+
+    def settle(self, key: bytes) -> None:
+        """All that `wrote` was told of is on the disk, or comes there before what is now written to this key."""
+        if not self._unsettled:
+            return
+        own = self._server_of(key)
+        for server, (written, when) in list(self._unsettled.items()):
+            if server != own:
+                self._on_disk(written, when)
+                del self._unsettled[server]
+
+    def _on_disk(self, key: bytes, when: float) -> None:
+        if self.version < _WAITS_FOR_DISK:
+            self._sleep(max(0.0, when + _ON_DISK_AFTER - self._monotonic()))
+            return
+        try:
+            server = self._client.get_redis_connection(self._client.get_node_from_key(key))
+            # WAITAOF is about what its own connection has written: so that has to write, too.
+            asking = server.pipeline(transaction=False)
+            asking.execute_command("SET", key + b":settled", b"")
+            asking.execute_command("WAITAOF", 1, 0, int(self._timeout * 500))
+            local, _ = asking.execute()[1]
+        except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
+            raise self._in_words(error) from None
+        if not local:
+            raise StoreError(f"{self.name}: it has not written to its disk within {self._timeout / 2:g} s")
+
+    def _server_of(self, key: bytes) -> str:
+        try:
+            return str(self._client.get_node_from_key(key).name)
+        except (self._redis.RedisError, self._redis.exceptions.RedisClusterException) as error:
+            raise self._in_words(error) from None
+
+    def each(self) -> list[Any]:
+        """A client of each server that has keys."""
+        try:
+            client = self._connected()
+            if not self.is_cluster:
+                return [client]
+            return [client.get_redis_connection(node) for node in client.get_primaries()]
+        except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
+            raise self._in_words(error) from None
+
+    def info(self, client: Any) -> dict[str, Any]:
+        """What a server says of itself."""
+        return dict(self.ask(client, "INFO"))
+
+    def ask(self, client: Any, *command: object) -> Any:
+        """Give a command to one server."""
+        try:
+            return client.execute_command(*command)
+        except (self._redis.RedisError, OSError) as error:
+            raise self._in_words(error) from None
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            client = self._open(self._redis.Redis)
+            try:
+                info = client.info()
+                self.version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+                self.is_cluster = bool(info.get("cluster_enabled"))
+            except BaseException:
+                client.close()
+                raise
+            if self.version < _OLDEST:
+                client.close()
+                oldest = ".".join(map(str, _OLDEST))
+                raise StoreRefusedError(
+                    f"{self.name}: it is Redis {info['redis_version']}, and has to be {oldest} or later"
+                )
+            if self.is_cluster:
+                client.close()
+                client = self._open(self._redis.cluster.RedisCluster)
+            self._client = client
+        return self._client
+
+    def _open(self, kind: Any) -> Any:
+        once = self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0)
+        scheme = self._parts.scheme.removesuffix("+cluster")
+        return kind.from_url(
+            f"{scheme}{self._url[len(self._parts.scheme) :]}",
+            protocol=2,
+            retry=once,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=min(self._timeout, 10.0),
+        )
+
+    def _in_words(self, error: Exception) -> StoreError | StoreRefusedError:
+        exceptions = self._redis.exceptions
+        words = self._without_secrets(str(error))
+        code = words.split(" ", 1)[0].lstrip("-")
+        if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+            return StoreRefusedError(f"{self.name}: {words}")
+        if isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in words:
+            return StoreRefusedError(f"{self.name}: {_REFUSED['OOM']}")
+        if code in _REFUSED:
+            return StoreRefusedError(f"{self.name}: {_REFUSED[code]}: {words}")
+        again = (
+            exceptions.ConnectionError,
+            exceptions.TimeoutError,
+            exceptions.ReadOnlyError,
+            exceptions.ClusterError,
+            exceptions.TryAgainError,
+            exceptions.RedisClusterException,
+            OSError,
+        )
+        if isinstance(error, again) or any(f"{each} " in words for each in _AGAIN):
+            return StoreError(f"{self.name}: {words}")
+        return StoreRefusedError(f"{self.name}: {words}")
+
+    def _without_secrets(self, words: str) -> str:
+        for secret in (self._parts.password, unquote(self._parts.password or "")):
+            if secret:
+                words = words.replace(secret, "***")
+        return words
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in SCHEMES or not (parts.hostname or parts.path):
+        shown = url.rpartition("@")[2]
+        raise StoreRefusedError(f"{shown}: no address of a Redis server; one is redis://HOST:PORT/0 or unix:///PATH")
+    return parts

@@ -1,0 +1,247 @@
+"""SharedStore on Redis: each method runs one script where the keys of its shard are, and reads what it gives."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Any, Final
+
+from crawler.frontier.shared.contract import (
+    SHARDS,
+    Arrival,
+    Commit,
+    Committed,
+    Counts,
+    Entry,
+    HostBooks,
+    Lease,
+    Move,
+    Spill,
+    StoreRefusedError,
+    shard_of,
+)
+from crawler.frontier.shared.redis import packing
+from crawler.frontier.shared.redis.checks import check
+from crawler.frontier.shared.redis.scripts import Scripts
+from crawler.frontier.shared.redis.server import Server
+
+VERSION: Final = 1
+"""Of the keys: a crawl that was begun with others is not gone on with."""
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_AT_ONCE: Final = 2_000
+"""Arrivals of one call: a server does nothing else for some ms."""
+
+
+class RedisStore:
+    """A shared store (see `contract`) on the server or cluster of a URL. Connects when it is first asked.
+
+    `crawl` names the crawl there. A host's queue has up to `head` URLs in its head, and is cut into pieces of `piece`
+    behind that: all nodes should say the same. `warn` hears what people should know of the server.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        crawl: str,
+        *,
+        head: int = 1_000,
+        piece: int = 1_000,
+        timeout: float = 30.0,
+        warn: Callable[[str], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not _NAME.fullmatch(crawl):
+            raise StoreRefusedError(f"{crawl!r}: the name of a crawl is letters, digits, '.', '_' and '-', up to 100")
+        self._crawl = f"{{crawl:{crawl}}}".encode()
+        self._shards = [f"{{crawl:{crawl}:{shard}}}".encode() for shard in range(SHARDS)]
+        self._server = Server(url, timeout=timeout, monotonic=monotonic, sleep=sleep)
+        self._scripts = Scripts(head=head, piece=piece)
+        self._warn = warn
+        self._unique = secrets.token_hex(8)
+        self._numbers = count(1)
+
+    def close(self) -> None:
+        """Let go of the connections. What is asked then connects again."""
+        self._server.close()
+
+    def _call(self, script: str, key: bytes, *arguments: object) -> Any:
+        return self._server.call(self._scripts[script], key, *arguments)
+
+    # The crawl.
+
+    def open(self, options: str) -> str:
+        check(self._server, self._scripts, self._crawl + b":check", self._warn)
+        version, begun_with = self._call("open", self._crawl, VERSION, options)
+        if int(version) != VERSION:
+            raise StoreRefusedError(
+                f"{self._server.name}: this crawl was begun by another version of the program (its keys are of version "
+                f"{int(version)}, and those of this one of {VERSION})"
+            )
+        return str(begun_with, "utf-8")
+
+    def join(self, node: str, about: bytes, ttl: float) -> int:
+        here, was_gone = self._call("join", self._crawl, node, about, ttl)
+        if was_gone:
+            self._is_back(node)
+        return int(here)
+
+    def _is_back(self, node: str) -> None:
+        for shard in self._shards:
+            self._call("back", shard, node)
+
+    def leave(self, node: str) -> None:
+        self._call("leave", self._crawl, node)
+
+    def nodes(self) -> dict[str, tuple[bytes, float]]:
+        return {name.decode(): (about, float(left)) for name, about, left in self._call("nodes", self._crawl)}
+
+    # Inputs.
+
+    def lease_seeds(self, node: str, ttl: float) -> int | None:
+        following = self._call("lease_seeds", self._crawl, node, ttl)
+        return None if following is None else int(following)
+
+    def seeded(self, node: str, following: int, *, exhausted: bool) -> bool:
+        self._server.settle(self._crawl)
+        return bool(self._call("seeded", self._crawl, node, following, int(exhausted)))
+
+    def pushed(self, node: str, most: int, ttl: float) -> list[tuple[int, bytes]]:  # noqa: ARG002 -- nobody looks at it
+        return [(number, line) for number, line in self._call("pushed", self._crawl, most, ttl)]
+
+    def pushed_arrived(self, numbers: Sequence[int]) -> None:
+        self._server.settle(self._crawl)
+        self._call("pushed_arrived", self._crawl, packing.packed_lists(*numbers))
+
+    # URLs.
+
+    def arrive(self, shard: int, arrivals: Sequence[Arrival]) -> int:
+        key = self._shards[shard]
+        new = 0
+        for first in range(0, len(arrivals), _AT_ONCE):
+            packed = packing.packed_arrivals(arrivals[first : first + _AT_ONCE])
+            new += self._call("arrive", key, *packed)
+            self._server.wrote(key)
+        return new
+
+    def lead(self, shard: int, key: bytes, uid: bytes) -> bool:
+        found = bool(self._call("lead", self._shards[shard], packing.packed_keys(key, uid)))
+        self._server.wrote(self._shards[shard])
+        return found
+
+    def known(self, shard: int, keys: Sequence[bytes]) -> list[bool]:
+        return list(map(bool, self._call("known", self._shards[shard], packing.packed_lists(*packing.numbers(keys)))))
+
+    def claim(self, shard: int, node: str, hosts: int, urls: int, ttl: float) -> list[Lease]:
+        token = f"{self._unique}{next(self._numbers):x}"
+        asked = packing.packed_lists(node, hosts, urls, ttl, token)
+        return [
+            Lease(host.decode(), own, state, packing.entries(entries), queued, 0.0)
+            for host, own, state, queued, entries in self._call("claim", self._shards[shard], asked)
+        ]
+
+    def renew(self, shard: int, leases: Sequence[tuple[str, bytes]], ttl: float) -> list[bool]:
+        hosts = [host for host, _ in leases]
+        tokens = [packing.text(token) for _, token in leases]
+        return list(map(bool, self._call("renew", self._shards[shard], packing.packed_lists(ttl, hosts, tokens))))
+
+    def commit(self, shard: int, commit: Commit) -> Committed:
+        key = self._shards[shard]
+        self._server.settle(key)
+        outcome, *rest = self._call("commit", key, *packing.packed_commit(commit))
+        if outcome == b"done":
+            found = {host.decode(): packing.entries(entries) for host, entries in _pairs(rest)}
+            return Committed([], forgotten=False, more={host: entries for host, entries in found.items() if entries})
+        return Committed([host.decode() for host in rest], forgotten=outcome == b"forgotten", more={})
+
+    def moves(self, shard: int, most: int) -> list[Move]:
+        return [packing.move(entry_id, move) for entry_id, move in self._call("moves", self._shards[shard], most)]
+
+    def moved(self, shard: int, ids: Sequence[int]) -> None:
+        self._server.settle(self._shards[shard])
+        self._call("moved", self._shards[shard], packing.packed_lists(*ids))
+
+    # --max-pages.
+
+    def take_pages(self, node: str, total: int, limit: int) -> int:
+        may, gone = self._call("take_pages", self._crawl, node, total, limit)
+        if may < total and gone:
+            for name in gone:
+                self._close(name)
+            may, _ = self._call("take_pages", self._crawl, node, total, limit)
+        return int(may)
+
+    def _close(self, name: bytes) -> None:
+        """Count a node as gone: its leases end, and of the pages that it took those are counted that it began."""
+        if self._call("close", self._crawl, name):
+            began = sum(self._call("gone", shard, name) for shard in self._shards)
+            if not self._call("closed", self._crawl, name, began):
+                self._is_back(name.decode())
+
+    def give_pages(self, node: str, total: int) -> None:
+        self._call("give_pages", self._crawl, node, total)
+
+    # Long queues.
+
+    def spill(self, shard: int, node: str, ttl: float) -> Spill | None:  # noqa: ARG002 -- nobody looks at it
+        found = self._call("spill", self._shards[shard], ttl)
+        if found is None:
+            return None
+        host, number, entries = found
+        return Spill(host.decode(), number, packing.frames(entries))
+
+    def spilled(self, shard: int, spill: Spill, segment: str) -> bool:
+        return bool(self._call("spilled", self._shards[shard], spill.number, segment))
+
+    def segments(self, shard: int, most: int) -> list[tuple[str, str]]:
+        found = self._call("segments", self._shards[shard], most)
+        return [(host.decode(), segment.decode()) for host, segment in found]
+
+    def unspilled(self, shard: int, host: str, segment: str, entries: Sequence[bytes]) -> bool:
+        asked = packing.packed_lists(host, segment, list(map(len, entries)))
+        answer = self._call("unspilled", self._shards[shard], asked, b"".join(entries))
+        if answer < 0:
+            raise StoreRefusedError(f"{segment}: it has {len(entries)} URLs of {host}, and not as many as were written")
+        return bool(answer)
+
+    # What people look at.
+
+    def counts(self, shard: int) -> Counts:
+        return Counts(*self._call("counts", self._shards[shard]))
+
+    def parts(self, shard: int) -> dict[str, int]:
+        return {part.decode(): size for part, size in self._call("parts", self._shards[shard])}
+
+    def busiest(self, shard: int, most: int) -> list[HostBooks]:
+        return list(map(packing.host_books, self._call("busiest", self._shards[shard], most)))
+
+    def host(self, host: str) -> HostBooks | None:
+        found = self._call("host", self._shards[shard_of(host)], host)
+        return None if found is None else packing.host_books(found)
+
+    def find(self, host: str, most: int) -> list[tuple[str, Entry]]:
+        leased, packed = self._call("find", self._shards[shard_of(host)], host, most)
+        return [
+            ("leased" if place < leased else "queued", entry) for place, entry in enumerate(packing.entries(packed))
+        ]
+
+    def forget(self) -> None:
+        for client in self._server.each():
+            for pattern in (self._crawl, self._crawl[:-1] + b":*"):
+                self._delete(client, pattern)
+
+    def _delete(self, client: Any, beginning: bytes) -> None:
+        cursor: Any = 0
+        while True:
+            cursor, keys = self._server.ask(client, "SCAN", cursor, "MATCH", beginning + b"*", "COUNT", 1_000)
+            for key in keys:
+                self._server.ask(client, "UNLINK", key)
+            if not int(cursor):
+                return
+
+
+def _pairs(values: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip(values[::2], values[1::2], strict=True)

@@ -1,0 +1,124 @@
+"""A real redis-server as a process of its own, in a folder of its own: tests kill it, start it again and look into it.
+
+    with redis_server(tmp_path) as server:
+        store = RedisStore(server.url, "crawl")
+        server.kill(); server.start()
+
+`shared_server()` is one for all tests that only need it to be there; each takes a crawl of another name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+
+import redis
+from needs import SERVERS, missing
+
+WAIT = 10.0  # seconds, for a server to begin or to end
+_names = count(1)
+
+
+class RedisServer:
+    """Listens at a socket in the folder, and at a port of the loopback if one is given. Appends to a file, as it should."""
+
+    def __init__(self, folder: Path, *settings: str, port: int = 0) -> None:
+        command = shutil.which("redis-server") or shutil.which("valkey-server")
+        if command is None:
+            missing("redis-server is not installed", SERVERS)
+        self.folder, self.port = folder, port
+        self.socket = folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        network = ["--port", str(port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket)]
+        files = ["--dir", str(folder), "--save", "", "--appendonly", "yes", "--logfile", str(folder / "redis.log")]
+        self._command = [command, *network, *files, *settings]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + WAIT
+        while True:
+            try:
+                self.client().ping()
+            except redis.RedisError:
+                assert time.monotonic() < until, (self.folder / "redis.log").read_text()
+                assert self._process.poll() is None, (self.folder / "redis.log").read_text()
+                time.sleep(0.005)
+            else:
+                return
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), protocol=2)
+
+    def kill(self) -> None:
+        """As kill -9 does it: nothing is written any more."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(WAIT)
+
+    def log(self) -> dict[Path, bytes]:
+        """What it has written of its log so far: for `forget_since`."""
+        return {path: path.read_bytes() for path in (self.folder / "appendonlydir").iterdir()}
+
+    def forget_since(self, log: dict[Path, bytes]) -> None:
+        """Come back as a server that lost what it did since: as a power cut does it, with a log that is written each second."""
+        self.kill()
+        for path in (self.folder / "appendonlydir").iterdir():
+            path.unlink()
+        for path, content in log.items():
+            path.write_bytes(content)
+        self.start()
+
+
+@contextmanager
+def redis_server(folder: Path, *settings: str, port: int = 0) -> Iterator[RedisServer]:
+    """The path of a socket is short: `folder` is made anew where it would be too long."""
+    own = None
+    if len(str(folder)) > 60:
+        own = folder = Path(mkdtemp(prefix="redis-"))
+    server = RedisServer(folder, *settings, port=port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+        if own is not None:
+            shutil.rmtree(own)
+
+
+@cache
+def shared_server() -> RedisServer:
+    """One for all tests of this process, ended with it."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(redis_server(Path("/" + "x" * 80)))
+
+
+def another_crawl() -> str:
+    """A name that no other test has there."""
+    return f"crawl-{next(_names)}"
+
+
+def free_ports(many: int) -> list[int]:
+    """Ports that nobody listens at, and with 10,000 more neither (the bus of a cluster)."""
+    found: list[int] = []
+    with ExitStack() as held:
+        for port in range(20_000, 50_000):
+            try:
+                for each in (port, port + 10_000):
+                    held.enter_context(socket.create_server(("127.0.0.1", each)))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == many:
+                return found
+    raise AssertionError("no free ports")
