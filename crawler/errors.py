@@ -172,6 +172,17 @@ WARNINGS: Final[dict[str, str]] = {
     "on_error_failed": "the function that hears of what failed (on_error) failed itself; behind the colon is why",
 }
 
+LINK_CODES: Final[dict[str, str]] = {
+    "fragment_missing": "the page is there, and has nothing with the name behind the #",
+    "mail_invalid": "nobody can be written to at this mailto:",
+    "redirect_permanent": "it has moved for good: 301 or 308 all the way",
+    "mixed_content": "a page of https loads this by http: browsers block it, or warn of a form",
+    "mixed_content_upgraded": "a page of https shows what is loaded by http: browsers try https in its place",
+    "certificate_ends": "the certificate of this host ends within 30 days",
+    "file_url": "it leads to a file on the reader's own machine",
+}
+"""What a check of links finds, beside CODES, the warning parse_truncated, and http_404 and the like for a status."""
+
 
 def warning_code(warning: str) -> str:
     """The key of WARNINGS: behind a colon may stand how many there were."""

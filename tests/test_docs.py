@@ -37,7 +37,7 @@ from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
 from crawler.config.sources import Source
 from crawler.engine import retry
-from crawler.errors import CODES, WARNINGS
+from crawler.errors import CODES, LINK_CODES, WARNINGS
 from crawler.models import Record
 from crawler.monitor.log import EVENTS
 from crawler.monitor.metrics import METRICS
@@ -105,6 +105,10 @@ def warnings_table() -> str:
     return table(("code", "meaning"), [(f"`{name}`", meaning) for name, meaning in WARNINGS.items()])
 
 
+def link_codes_table() -> str:
+    return table(("code", "meaning"), [(f"`{name}`", meaning) for name, meaning in LINK_CODES.items()])
+
+
 def metrics_table() -> str:
     return table(
         ("metric", "kind", "by", "meaning"),
@@ -131,6 +135,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
     "errors": errors_table,
     "warnings": warnings_table,
+    "link codes": link_codes_table,
     "metrics": metrics_table,
     "events": events_table,
 }

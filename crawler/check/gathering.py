@@ -20,6 +20,7 @@ from crawler.check.mail import mail_fault
 from crawler.config.config import Config
 from crawler.config.options.crawl import statuses
 from crawler.engine.checking.leaves import Checking
+from crawler.errors import LINK_CODES
 from crawler.models import LEAF_SOURCE, Input
 from crawler.page.places.survey import Link, Survey, is_named, without_directive
 from crawler.seeds.inputs import BadLine, Seed, read
@@ -32,14 +33,16 @@ _LINES: Final = 1_000
 _MOST_CERTIFICATES: Final = 10_000
 _ROUTES: Final = ("/", "!")
 _TRUSTED: Final = ("http://localhost", "http://127.", "http://[::1]")
+_BLOCKED: Final = "mixed_content"
+_UPGRADED: Final = "mixed_content_upgraded"
 _MIXED: Final = {
-    "show": ("mixed_content_upgraded", "a page of https shows what is loaded by http: browsers try https in its place"),
-    "form": ("mixed_content", "a form on a page of https is sent by http: browsers warn"),
+    "show": (_UPGRADED, LINK_CODES[_UPGRADED]),
+    "form": (_BLOCKED, "a form on a page of https is sent by http: browsers warn"),
 }
+_LOADED: Final = (_BLOCKED, "a page of https loads this by http: browsers block it")
+_MIXES: Final = frozenset((_BLOCKED, _UPGRADED))
 _CUT: Final = "parse_truncated"
 _CUT_WORDS: Final = "the page is too long to be read to its end: the links that come later are not checked"
-_BLOCKED: Final = ("mixed_content", "a page of https loads this by http: browsers block it")
-_MIXES: Final = frozenset((_BLOCKED[0], *(code for code, _ in _MIXED.values())))
 
 
 class _Judged(NamedTuple):
@@ -64,6 +67,7 @@ class Check:
         self._certificates: dict[tuple[str, int], float] = {}
         self._bad: dict[str, _Judged] = {}
         self._missing: set[tuple[str, str]] = set()
+        self._led: dict[str, Answer] = {}  # URLs whose redirects name a fragment
         self._late: dict[str, None] = {}
         self._pages = 0
 
@@ -145,6 +149,8 @@ class Check:
             answer = self._end_of(first)
             judgement = judge(answer, self._accepted)
             permanent = bool(answer.hops) and PERMANENT.issuperset(answer.hops)
+            if answer.fragment is not None:
+                self._led[url] = answer
             if judgement.verdict == "ok" and permanent:
                 judgement = Judgement("warning", "redirect_permanent", f"moved for good to {answer.target}")
             if judgement.verdict != "ok":
@@ -158,7 +164,9 @@ class Check:
             if onward is None:
                 break
             hops += onward.hops
-            answer = msgspec.structs.replace(onward, hops=hops, target=onward.target or answer.target)
+            fragment = answer.fragment if onward.fragment is None else onward.fragment
+            target = onward.target or answer.target
+            answer = msgspec.structs.replace(onward, hops=hops, target=target, fragment=fragment)
         return answer
 
     def _look_into(self) -> None:
@@ -168,6 +176,8 @@ class Check:
         for url, fragments in self.kept.fragments():
             judged = self._bad.get(url)
             if judged is not None and judged.judgement.verdict != "warning":
+                continue
+            if url in self._led:
                 continue
             answer = self._end_of(self.kept.answer(url) or Answer())
             page = answer.target or url
@@ -179,6 +189,25 @@ class Check:
             for fragment in fragments:
                 if not is_named(fragment, names) and not _is_of_scripts(fragment, names):
                     self._missing.add((url, fragment))
+
+        if self._config.fragments:
+            self._look_where_redirects_lead()
+
+    def _look_where_redirects_lead(self) -> None:
+        """A fragment in a Location counts in place of that of the link (RFC 9110 section 10.2.2)."""
+        for url, answer in self._led.items():
+            judged, fragment, page = self._bad.get(url), answer.fragment, answer.target
+            if not fragment or page is None or (judged is not None and judged.judgement.verdict != "warning"):
+                continue
+            names = self.kept.names(page)
+            if names is None:
+                if answer.unread:
+                    self._late[page] = None
+            elif not is_named(fragment, names) and not _is_of_scripts(fragment, names):
+                words = f"it redirects to {page}#{fragment}, and there is nothing that is called {fragment!r}"
+                judgement = Judgement("broken", "fragment_missing", words)
+                permanent = PERMANENT.issuperset(answer.hops)
+                self._bad[url] = _Judged(judgement, answer.status, f"{page}#{fragment}", permanent)
 
     def _of(self, link: Link, urls: list[str], keys: list[str], *, is_secure: bool) -> Iterator[Finding]:
         """What is to be said of a link."""
@@ -196,7 +225,7 @@ class Check:
             words = f"there is nothing that is called {link.fragment!r}"
             yield Finding(f"{url}#{link.fragment}", "broken", [], "fragment_missing", words)
         if is_secure and link.role != "page" and url.startswith("http://") and not url.startswith(_TRUSTED):
-            yield Finding(url, "warning", [], *_MIXED.get(link.role, _BLOCKED))
+            yield Finding(url, "warning", [], *_MIXED.get(link.role, _LOADED))
 
     # Certificates.
 
@@ -249,7 +278,7 @@ def _of_other(link: Link) -> Judgement:
         fault = mail_fault(link.reference)
         return Judgement("ok") if fault is None else Judgement("broken", "mail_invalid", fault)
     if scheme == "file":
-        return Judgement("warning", "file_url", "it leads to a file on the reader's own machine")
+        return Judgement("warning", "file_url", LINK_CODES["file_url"])
     if meant := get_close_matches(scheme, ("https", "http"), 1, 0.75):
         return Judgement("broken", "url_invalid", f"there is no scheme {scheme!r} (did you mean {meant[0]!r}?)")
     return Judgement("excluded", "scheme_unsupported", f"{scheme}: is not fetched")

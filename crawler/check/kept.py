@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from crawler.check.judging import Answer, answer_of
+from crawler.check.judging import Answer, answer_of, fragment_of
 from crawler.errors import CodedError
 from crawler.files import open_to_append
 from crawler.models import LEAVES, Record, Response
@@ -121,9 +121,10 @@ class Kept:
             self._answers.append((key_of(url), _encode(answer)))
         # A redirect has taken the URLs on its way along: they have no records of their own.
         for number, hop in enumerate(hops[1:], 1):
-            self._aliases.append((key_of(hop.url), _encode(msgspec.structs.replace(answer, hops=answer.hops[number:]))))
+            rest = msgspec.structs.replace(answer, hops=answer.hops[number:], fragment=fragment_of(hops[number:]))
+            self._aliases.append((key_of(hop.url), _encode(rest)))
         if hops and record.final_url is not None and answer.code != "duplicate":
-            last = msgspec.structs.replace(answer, hops=(), target=None)
+            last = msgspec.structs.replace(answer, hops=(), target=None, fragment=None)
             self._aliases.append((key_of(record.final_url), _encode(last)))
         place = record.input
         if place.parent is None and place.line is not None:

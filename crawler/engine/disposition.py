@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from crawler.engine.admission import Admission
 from crawler.engine.gate import Gate
 from crawler.errors import CodedError
-from crawler.fetch.redirect import KeepCookies
+from crawler.fetch.redirect import KeepCookies, next_hop
 from crawler.frontier import Frontier
 from crawler.models import Findings, Record, Request, Response, record_of, untried
 from crawler.printable import printable
@@ -36,15 +36,29 @@ _LINKS: Final = 256  # between two looks at the clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one run does with each URL. `asks_for_part` says that a range is asked for; for `keep` see next_hop."""
+    """What one run does with each URL. `asks_for_part` says that a range is asked for; for `keep` and
+    `fragments` see next_hop.
+    """
 
     concurrency: int = 64
     max_redirects: int = 10
     https_only: bool = False
     keep: KeepCookies | None = None
+    fragments: bool = False
     headers_in_record: bool = True
     body_in_record: bool = False
     asks_for_part: bool = False
+
+    def next_hop(self, request: Request, response: Response) -> Request | None:
+        """The request that follows a redirect, as next_hop has it."""
+        return next_hop(
+            request,
+            response,
+            max_redirects=self.max_redirects,
+            https_only=self.https_only,
+            keep=self.keep,
+            fragments=self.fragments,
+        )
 
 
 class Reader(Protocol):

@@ -24,7 +24,6 @@ from crawler.engine.side_requests import SideRequests
 from crawler.engine.slots import Slots
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.fetcher import Fetches
-from crawler.fetch.redirect import next_hop
 from crawler.frontier import Frontier
 from crawler.models import Request, Response
 from crawler.politeness.controller import Politeness
@@ -341,11 +340,8 @@ class Crawl:
         if response.status == UNAUTHORIZED and self._fetcher.heads.challenged(request, response, answers):
             self._answers[request.id] = answers + 1
             return request
-        rules = self._rules
         try:
-            return next_hop(
-                request, response, max_redirects=rules.max_redirects, https_only=rules.https_only, keep=rules.keep
-            )
+            return self._rules.next_hop(request, response)
         except CodedError as error:
             response.error = error
             return None

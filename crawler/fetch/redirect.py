@@ -24,10 +24,17 @@ _NOT_ASCII: Final = re.compile("[\x80-\xff]")
 
 
 def next_hop(
-    request: Request, response: Response, *, max_redirects: int, https_only: bool, keep: KeepCookies | None = None
+    request: Request,
+    response: Response,
+    *,
+    max_redirects: int,
+    https_only: bool,
+    keep: KeepCookies | None = None,
+    fragments: bool = False,
 ) -> Request | None:
     """The request that follows a redirect, or None when the response is final (then perhaps with a warning).
 
+    With `fragments` the hop tells that of its Location; else not: some are credentials (RFC 6749 section 4.2.2).
     Without `keep` no cookies are kept. A URL that comes up again is a loop, unless the cookies are others by then.
 
     The answer to a WebSocket's handshake is always final, as it is for browsers (WebSockets Standard section 2).
@@ -50,7 +57,10 @@ def next_hop(
         raise CodedError(code, f"Location {scrub(location)[:200]!r}: {error.message}") from None
     if https_only and request.url.scheme == "https" and url.scheme == "http":
         raise CodedError("redirect_downgrade", f"to {url.href[:200]}")
-    chain = (*request.redirects, Redirect(request.url.href, response.status, response.broken, request.method))
+    _, sharp, fragment = location.partition("#")
+    named = _as_text(fragment) if sharp and fragments else None
+    hop = Redirect(request.url.href, response.status, response.broken, request.method, named)
+    chain = (*request.redirects, hop)
     # Who looks whether the client came with a cookie, or counts, may answer the same URL otherwise the second time.
     # With other cookies it is another request: then what came before does not count.
     set_cookie = "set-cookie" in response.headers

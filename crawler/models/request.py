@@ -46,12 +46,16 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Redirect(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """A hop. `error` is the code of what was wrong with its body, of which nothing is needed."""
+    """A hop. `error` is the code of what was wrong with its body, of which nothing is needed.
+
+    `fragment` is what its Location names behind a #, in place of what was named before (RFC 9110 section 10.2.2).
+    """
 
     url: str
     status: int
     error: str | None = None
     method: str = "GET"
+    fragment: str | None = None
 
 
 class FileBody(msgspec.Struct, frozen=True, tag="file"):

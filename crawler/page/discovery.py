@@ -94,7 +94,7 @@ class LinkRules(msgspec.Struct, frozen=True, array_like=True):
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
     """What is read of an answer. `named`: somebody called it a sitemap; `framed`: some page needs it, as a frame maybe;
-    `leaf`: its links are not followed; `headers` may hold others than HEADERS, too.
+    `leaf`: its links are not followed; `cut`: it is not whole; `headers` may hold others than HEADERS, too.
     """
 
     url: Url
@@ -103,11 +103,12 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     named: bool = False
     framed: bool = False
     leaf: bool = False
+    cut: bool = False
 
     @classmethod
     def of(cls, request: Request, response: Response, *, leaf: bool = False) -> Self:
-        framed = request.input.source == REQUISITE_SOURCE
-        return cls(request.url, response.body, response.headers, _is_named_sitemap(request), framed, leaf)
+        framed, is_cut = request.input.source == REQUISITE_SOURCE, response.error is not None
+        return cls(request.url, response.body, response.headers, _is_named_sitemap(request), framed, leaf, is_cut)
 
     @property
     def may_be_tried(self) -> bool:
@@ -313,14 +314,14 @@ def _look_over(answer: Answered, rules: LinkRules, findings: Findings) -> None:
         kinds=rules.kinds or None,
         fragments=rules.fragments,
         links=not answer.leaf,
-        whole=len(answer.body) <= MAX_SCANNED,
+        whole=len(answer.body) <= MAX_SCANNED and not answer.cut,
         headers={} if answer.leaf else answer.headers,
     )
     if found is not None:
         findings.survey = encode(found.survey)
         findings.follow, findings.requisites, findings.entered = [*found.follow], found.beside, found.entered
         findings.links = len(found.follow) + len(found.beside)
-        findings.warnings = ["parse_truncated"] if found.survey.truncated else []
+        findings.warnings = ["parse_truncated"] if found.survey.truncated and not answer.cut else []
 
 
 def _read_headers(answer: Answered, rules: LinkRules, findings: Findings) -> None:

@@ -218,6 +218,7 @@ class Parts:
                 max_redirects=config.max_redirects,
                 https_only=config.https_only,
                 keep=cookies.hop if cookies.keeps_any else None,
+                fragments=self._leaves is not None and self._leaves.fragments,
                 headers_in_record=not config.no_headers,
                 body_in_record=config.include_body,
                 asks_for_part=config.range is not None,

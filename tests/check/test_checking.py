@@ -420,3 +420,81 @@ class TestLeavesThatArePages:
         with serving(pages) as site:
             checked = check(tmp_path, site.url())
         assert checked.said(site) == {"/gone": "http_404", "/b#y": "fragment_missing"}
+
+
+def test_a_page_that_is_too_large_is_told(tmp_path: Path) -> None:
+    """Its links are not all looked at: with a length that says so from the first, and without."""
+    large = f'<a href="/gone">{"x" * 4_000}<a href="/never"><p id=late>'
+
+    def chunked(_: str, __: int) -> Page:
+        return Page(large, headers={"X": "y"})
+
+    pages = {
+        "/": '<a href="/large"><a href="/early#late"><a href="{other}/far"><img src="/i.png">',
+        "/large": Page(large),
+        "/early": chunked,
+        "/far": Page(large),
+        "/i.png": Page(large, content_type="image/png"),
+    }
+    with serving(pages) as site:
+        checked = check(tmp_path, site.url(), "--max-size", "1000")
+        assert {path: code for path, code in checked.said(site).items() if path != "/gone"} == {
+            "/large": "parse_truncated",
+            "/early": "parse_truncated",
+        }
+        assert checked.summary["warning"] == 2
+
+
+class TestFragmentsOfRedirects:
+    """That of a Location counts, for what it redirects (RFC 9110 section 10.2.2); else that of the link goes along."""
+
+    @pytest.mark.parametrize(
+        ("location", "link", "is_broken"),
+        [
+            ("/page#there", "/old", False),
+            ("/page#none", "/old", True),
+            ("/page#there", "/old#none", False),
+            ("/page#none", "/old#there", True),
+            ("/page#", "/old#none", False),
+            ("/page", "/old#none", True),
+            ("/page", "/old#there", False),
+            ("/page#:~:text=x", "/old#none", False),
+            ("/more", "/old", True),
+            ("/more#there", "/old", True),
+            ("{other}/far#none", "/old", True),
+            ("{other}/far#there", "/old", False),
+            ("/page#!/route", "/old", False),
+        ],
+    )
+    def test_which_one_counts(self, tmp_path: Path, location: str, link: str, is_broken: bool) -> None:
+        pages = {
+            "/": f'<a href="{link}">',
+            "/old": Page(status=302, to=location),
+            "/more": Page(status=302, to="/page#none"),
+            "/page": "<p id=there>",
+            "/far": "<p id=there>",
+        }
+        with serving(pages) as site:
+            checked = check(tmp_path, site.url())
+            assert list(checked.said(site).values()) == (["fragment_missing"] if is_broken else [])
+            assert check(tmp_path, site.url(), "--no-fragments").findings == {}
+
+    def test_every_link_is_told_once(self, tmp_path: Path) -> None:
+        pages = {
+            "/": '<a href="/old"><a href="/old#there"><a href="/page">',
+            "/old": Page(status=301, to="/page#none"),
+            "/page": "<p id=there>",
+        }
+        with serving(pages) as site:
+            checked = check(tmp_path, site.url())
+        finding = checked.findings[site.url("/old"), "fragment_missing"]
+        assert finding["verdict"] == "broken"
+        assert finding["target"] == site.url("/page#none")
+        assert len(finding["places"]) == 2
+        assert checked.summary["broken"] == checked.summary["links"] - checked.summary["ok"] == 1
+
+    def test_records_have_none(self, tmp_path: Path) -> None:
+        """It may be a credential, and nobody but a check wants it."""
+        with serving({"/": Page(status=302, to="/b#access_token=x"), "/b": "b"}) as site:
+            main([site.url(), "-q", "-o", str(tmp_path / "a.jsonl")])
+        assert "access_token" not in (tmp_path / "a.jsonl").read_text()

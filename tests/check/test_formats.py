@@ -103,7 +103,10 @@ def test_twice_the_findings_take_twice_the_time(name: str) -> None:
         assert size
         return time.process_time() - start
 
-    assert seconds(4_000) < 8 * max(seconds(1_000), 0.002)
+    def least(number: int) -> float:
+        return min(seconds(number) for _ in range(3))  # of a machine that does much else meanwhile
+
+    assert least(4_000) < 8 * max(least(1_000), 0.002)
 
 
 class TestPeople:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from crawler.check.findings import Finding
 from crawler.check.gathering import Check
-from crawler.check.judging import Answer, judge
+from crawler.check.judging import Answer, answer_of, judge
 from crawler.check.mail import mail_fault
 from crawler.config.config import Config, ConfigError
 from crawler.config.options.crawl import statuses
-from crawler.errors import CODES
+from crawler.errors import CODES, CodedError
+from crawler.models import LEAF_SOURCE, Input, Request, Response, Timings, record_of
 from crawler.page.places.survey import Link, Survey
+from crawler.urls import parse
 
 GOOD = range(200, 300)
 
@@ -136,3 +139,15 @@ def test_certificates_that_end_soon() -> None:
         ("https://c.example:8443/", "warning", "the certificate ends on 2027-01-15, in 0 days"),
     ]
     check.kept.end()
+
+
+def test_a_page_that_could_not_be_read() -> None:
+    """It is there; of the site's own that says that its links are not checked, of a leaf no more is wanted."""
+    for code in ("parse_error", "parse_timeout"):
+        request = Request(0, parse("http://a.example/"), "", Input(parent="http://a.example/x"), 0.0)
+        response = Response(timings=Timings(), started="", status=200, error=CodedError(code, "too odd"))
+        answer = answer_of(record_of(request, response, 0.0))
+        assert judge(answer, {200}) == ("warning", code, "too odd: its links are not checked")
+        assert judge(msgspec.structs.replace(answer, status=404), {200}).verdict == "broken"
+        leaf = msgspec.structs.replace(request, input=Input(LEAF_SOURCE, parent="http://a.example/x"))
+        assert judge(answer_of(record_of(leaf, response, 0.0)), {200}).verdict == "ok"

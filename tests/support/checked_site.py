@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crawler.cli.main import main
+from crawler.errors import CODES, LINK_CODES, WARNINGS
 
 HTML = "text/html; charset=utf-8"
 
@@ -113,5 +114,7 @@ def check(folder: Path, *arguments: str) -> Checked:
     quick = ("--delay", "0", "--no-robots", "--allow-private", "--retries", "0", "-q")
     code = main(["check", *quick, *arguments, "-O", str(out)])
     found = json.loads(out.read_text())
+    known = {*CODES, *LINK_CODES, *WARNINGS}
+    assert {finding["code"] for finding in found["findings"] if not finding["code"].startswith("http_")} <= known
     findings = {(finding["url"], finding["code"]): finding for finding in found["findings"]}
     return Checked(code, findings, found["summary"])

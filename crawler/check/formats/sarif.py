@@ -22,7 +22,7 @@ from crawler.check.formats.report import (
     shown_url,
     words,
 )
-from crawler.errors import CODES
+from crawler.check.judging import meaning_of
 from crawler.printable import json_bytes, printable_lines
 from crawler.redaction import redact
 from crawler.version import __version__
@@ -60,7 +60,7 @@ def _json(value: Any) -> str:
 
 
 def _rule(report: Report, code: str, finding: Finding) -> dict[str, Any]:
-    meaning = CODES[code].meaning if code in CODES else code.replace("_", " ")
+    meaning = meaning_of(code)
     return {
         "id": code,
         "shortDescription": {"text": meaning[0].upper() + meaning[1:]},
