@@ -127,7 +127,7 @@ class RemoteFetcher:
         fetching = self._workers.fetch(
             request,
             local.head(request) if head is None else head,
-            public_only=local.public_only(request),
+            public_only=request.discovered and local.public_only(request),
             on_sent=on_sent,
             fresh=fresh,
             partial_body=self._partial,

@@ -5,18 +5,20 @@ A frame holds a list of messages: what has come together in one turn of a reacto
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from crawler.config.config import Config
 from crawler.config.secrets import Secret
-from crawler.engine.reading import Prepared
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.saving.spools import Left
 from crawler.models import Findings, Request, Response
 from crawler.page.page import Extracted
 from crawler.urls import Url
+
+if TYPE_CHECKING:
+    from crawler.engine.reading import Prepared
 
 LENGTH: Final = 4
 MAX_FRAME: Final = 1 << 31
@@ -213,6 +215,8 @@ def prepared_of(told: Done) -> Prepared | None:
     """What was read of an answer, as the run takes it."""
     if not told.read:
         return None
+    from crawler.engine.reading import Prepared  # a list is not read: it shall not wait for what reads
+
     found = told.found
     if found is not None and told.links:
         found.follow = [*told.links.split("\n"), *found.follow]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -65,7 +64,6 @@ class Workers:
         self._strikes: Counter[int] = Counter()
         self._deciding: dict[str, Process] = {}  # who finds out where the hosts of typed URLs lead
         self._closed = False
-        self._in_air: dict[int, Waiting] = {}
         self._log = Logger()
         self._stillborn = 0
         self.replaced = 0
@@ -110,19 +108,18 @@ class Workers:
         """Have it fetched; cancelling closes its socket."""
         if not self.processes and not self._replace():
             return succeed(_failed(_none_started()))
-        typed, inside = self._typed.standing(request.url)
-        host = request.url.host_key
+        url = request.url
+        typed, inside = self._typed.standing(url)
         ticket = self._tickets = self._tickets + 1
         claim = Claim(ticket, request, head, public_only, typed, inside, fresh, on_sent is not None, partial_body, left)
+        host = url.host_key
         if self._strikes and self._strikes[request.id] >= _ALONE:
             process = self._process(alone=True)
             self._alone.add(process)
         else:
             process = self._choose(host, undecided=typed and inside is None)
-        waiting = Waiting(claim, process, on_sent, Deferred(partial(self._cancel, ticket)))
-        self._in_air[ticket] = waiting
-        process.begun(waiting, host)
-        process.put(claim)
+        waiting = Waiting(claim, host, process, on_sent, self._cancel)
+        process.begun(waiting)
         return waiting.waiter
 
     def _process(self, *, alone: bool = False, replaced: int = 0) -> Process:
@@ -157,23 +154,22 @@ class Workers:
             self._deciding[host] = chosen
         return chosen
 
-    def _cancel(self, ticket: int, _: object) -> None:
-        waiting = self._in_air.pop(ticket, None)
-        if waiting is None:  # it has come, and is being written
+    def _cancel(self, waiting: Waiting) -> None:
+        process, ticket = waiting.worker, waiting.claim.ticket
+        if process.in_flight.pop(ticket, None) is None:  # it has come, and is being written
             return
-        process = waiting.worker
-        del process.in_flight[ticket]
         process.put(Cancel(ticket))
-        self._leave(process)
+        if process.alone:
+            self._leave(process)
 
     # What the workers say.
 
     def _received(self, process: Process, frame: bytes) -> None:
         for message in decode_to_run(frame):
             if isinstance(message, Done):
-                self._done(message)
+                self._done(process, message)
             elif isinstance(message, Sent):
-                waiting = self._in_air.get(message.ticket)
+                waiting = process.in_flight.get(message.ticket)
                 if waiting is not None and waiting.on_sent is not None:
                     waiting.on_sent()
             elif isinstance(message, Took):
@@ -183,22 +179,25 @@ class Workers:
             else:
                 self._greet(process, message)
 
-    def _done(self, told: Done) -> None:
-        waiting = self._in_air.pop(told.ticket, None)
+    def _done(self, process: Process, told: Done) -> None:
+        waiting = process.ended(told.ticket)
         if waiting is None:  # cancelled meanwhile
             return
-        claim, process, response = waiting.claim, waiting.worker, told.response
-        request = claim.request
-        process.ended(told.ticket, request.url.host_key)
+        claim, response = waiting.claim, told.response
         if told.inside is not claim.inside and told.inside is not None:
-            self._typed.learn(request.url, told.inside)
-            self._deciding.pop(request.url.host_key, None)
+            self._typed.learn(claim.request.url, told.inside)
+            self._deciding.pop(waiting.host, None)
         if self._strikes:
-            self._strikes.pop(request.id, None)
+            self._strikes.pop(claim.request.id, None)
         response.away = told.size
-        response.prepared = prepared_of(told)
-        self._leave(process)
-        self._answer(waiting, told)
+        if told.read:
+            response.prepared = prepared_of(told)
+        if process.alone:
+            self._leave(process)
+        if told.fatal is None and self._arrives is None:
+            waiting.waiter.callback(response)
+        else:
+            self._answer(waiting, told)
 
     def _answer(self, waiting: Waiting, told: Done) -> None:
         if told.fatal is not None:
@@ -231,10 +230,9 @@ class Workers:
 
     def _leave(self, process: Process) -> None:
         """End a process that was for one claim alone."""
-        if process.alone:
-            self._alone.discard(process)
-            process.close()
-            self._reactor.callInThread(process.join)
+        self._alone.discard(process)
+        process.close()
+        self._reactor.callInThread(process.join)
 
     def _greet(self, process: Process, hello: Hello) -> None:
         process.pid = hello.pid
@@ -270,8 +268,7 @@ class Workers:
                 self._replace(place, process.replaced + 1)
         self._deciding = {host: other for host, other in self._deciding.items() if other is not process}
         had = [*process.in_flight.values()]
-        for waiting in had:
-            del self._in_air[waiting.claim.ticket]
+        process.in_flight.clear()
         for waiting in had:
             if begins:
                 response = self._given_back(waiting.claim.request.id, fate, counts=process.ready)

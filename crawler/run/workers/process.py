@@ -20,17 +20,27 @@ _MOST_HOSTS: Final = 10_000
 
 
 class Waiting:
-    """A claim in the air: who waits for it, who hears that it is sent, and which worker has it."""
+    """A claim in the air: who waits for it, who hears that it is sent, and which worker has it. `host` is its host."""
 
-    __slots__ = ("claim", "on_sent", "waiter", "worker")
+    __slots__ = ("_cancel", "claim", "host", "on_sent", "waiter", "worker")
 
     def __init__(
-        self, claim: Claim, worker: Process, on_sent: Callable[[], None] | None, waiter: Deferred[Any]
+        self,
+        claim: Claim,
+        host: str,
+        worker: Process,
+        on_sent: Callable[[], None] | None,
+        cancel: Callable[[Waiting], None],
     ) -> None:
         self.claim = claim
+        self.host = host
         self.worker = worker
         self.on_sent = on_sent
-        self.waiter = waiter
+        self._cancel = cancel
+        self.waiter: Deferred[Any] = Deferred(self._cancelled)
+
+    def _cancelled(self, _: object) -> None:
+        self._cancel(self)
 
 
 class Process:
@@ -94,21 +104,25 @@ class Process:
         """Whether it has a connection there that has nothing to do."""
         return host in self._idle
 
-    def begun(self, waiting: Waiting, host: str) -> None:
-        """It has one claim more, and one idle connection less, if it had one."""
-        self.in_flight[waiting.claim.ticket] = waiting
-        number = self._idle.pop(host, 0)
+    def begun(self, waiting: Waiting) -> None:
+        """Give it a claim: it has one idle connection less, if it had one."""
+        claim = waiting.claim
+        self.in_flight[claim.ticket] = waiting
+        number = self._idle.pop(waiting.host, 0)
         if number > 1:
-            self._idle[host] = number - 1
+            self._idle[waiting.host] = number - 1
+        self.put(claim)
 
-    def ended(self, ticket: int, host: str) -> None:
-        """It has answered a claim."""
-        del self.in_flight[ticket]
-        self.done += 1
-        idle = self._idle
-        idle[host] = idle.get(host, 0) + 1
-        if len(idle) > _MOST_HOSTS:
-            del idle[next(iter(idle))]
+    def ended(self, ticket: int) -> Waiting | None:
+        """It has answered a claim; None for one that was cancelled."""
+        waiting = self.in_flight.pop(ticket, None)
+        if waiting is not None:
+            self.done += 1
+            idle, host = self._idle, waiting.host
+            idle[host] = idle.get(host, 0) + 1
+            if len(idle) > _MOST_HOSTS:
+                del idle[next(iter(idle))]
+        return waiting
 
     def close(self) -> None:
         """Let it end: it does so when the socket is closed."""
