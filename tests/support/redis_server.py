@@ -122,3 +122,34 @@ def free_ports(many: int) -> list[int]:
             if len(found) == many:
                 return found
     raise AssertionError("no free ports")
+
+
+@contextmanager
+def redis_cluster(folder: Path, *settings: str) -> Iterator[list[RedisServer]]:
+    """Three servers that share the keys, and answer for all that are not theirs where these are."""
+    ports = free_ports(3)
+    with ExitStack() as stack:
+        servers = []
+        for number, port in enumerate(ports):
+            own = folder / str(number)
+            own.mkdir()
+            servers.append(
+                stack.enter_context(
+                    redis_server(own, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *settings, port=port)
+                )
+            )
+        bounds = [0, 5_461, 10_923, 16_384]
+        for number, server in enumerate(servers):
+            client = server.client()
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            client.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+            for port in ports[:number]:
+                client.execute_command("CLUSTER MEET", "127.0.0.1", port)
+        until = time.monotonic() + WAIT
+        while not all(
+            state["cluster_state"] == "ok" and int(state["cluster_known_nodes"]) == 3
+            for state in (server.client().execute_command("CLUSTER INFO") for server in servers)
+        ):
+            assert time.monotonic() < until, [server.client().execute_command("CLUSTER INFO") for server in servers]
+            time.sleep(0.01)
+        yield servers
