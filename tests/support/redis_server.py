@@ -135,7 +135,9 @@ def redis_cluster(folder: Path, *settings: str) -> Iterator[list[RedisServer]]:
             own.mkdir()
             servers.append(
                 stack.enter_context(
-                    redis_server(own, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *settings, port=port)
+                    redis_server(
+                        own, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *settings, port=port
+                    )
                 )
             )
         bounds = [0, 5_461, 10_923, 16_384]

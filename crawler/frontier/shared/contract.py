@@ -106,7 +106,7 @@ class Turn(NamedTuple):
 
     - `ended`: these have their record, or go on elsewhere, with one of `moves`.
     - `again`: these stay leased, with other data: another try, a hop on the same host, a page that is begun.
-    - `back`: these were not asked after all, or have to wait: they are queued again, first.
+    - `back`: these were not asked after all, or have to wait: they are queued again, first, in the order of their ids.
     - `pages`: so many of --max-pages were begun with this.
     - `release`: the lease ends. What is left of it is queued again, first. `wait` is in how many seconds the host may
       be asked. Without `release`, it is not read.
@@ -146,8 +146,9 @@ class Commit(NamedTuple):
 class Committed(NamedTuple):
     """What came of a commit. Nothing at all if one of the hosts is `lost`: their leases are over.
 
-    `forgotten` says that the store knows less than it once did: it has another number or size of the part before this.
-    Then the node gives its leases up, and begins another part. `more` are the URLs that were wanted, by their host.
+    `forgotten` says that the store knows less than it once did: it has another number or size of the part before this,
+    or it was begun anew (or a replica took its place) since this node added something, and may have lost that. Then the
+    node gives its leases up, and begins another part. `more` are the URLs that were wanted, by their host.
     """
 
     lost: list[str]
@@ -213,7 +214,11 @@ class SharedStore(Protocol):
         """Begin this crawl, or find it. Gives the options with which it was begun."""
 
     def join(self, node: str, about: bytes, ttl: float) -> int:
-        """Be one of its nodes, or stay one: known for `ttl` more seconds. Gives how many there are. For `nodes`."""
+        """Be one of its nodes, or stay one: known for `ttl` more seconds. Gives how many there are. For `nodes`.
+
+        Whoever comes too late may have been counted as gone (see `take_pages`): then its leases are over, and it gets
+        none before it has joined again.
+        """
 
     def leave(self, node: str) -> None:
         """No longer be one."""
@@ -230,13 +235,17 @@ class SharedStore(Protocol):
         """
 
     def seeded(self, node: str, following: int, *, exhausted: bool) -> bool:
-        """All inputs before that number have arrived. False if somebody else reads them now."""
+        """All inputs before that number have arrived.
+
+        False if somebody else reads them now, or if some may be lost that had: who reads them begins again with what
+        `lease_seeds` says.
+        """
 
     def pushed(self, node: str, most: int, ttl: float) -> list[tuple[int, bytes]]:
         """Lines that other programs have pushed: each with a number of its own. After `ttl` another node gets them."""
 
     def pushed_arrived(self, numbers: Sequence[int]) -> None:
-        """These have arrived."""
+        """These have arrived. Those whose arrival may be lost are given again by `pushed`."""
 
     # URLs.
 
@@ -269,7 +278,7 @@ class SharedStore(Protocol):
         """
 
     def moved(self, shard: int, ids: Sequence[int]) -> None:
-        """These have arrived."""
+        """These have arrived. Those whose arrival may be lost stay, and are given again by `moves`."""
 
     # --max-pages. Said as totals, so that it may be said twice.
 

@@ -2,6 +2,9 @@
 
 redis-py may try again by itself what may have been done already. It is told not to: who calls says it once more, by
 rules of its own.
+
+A server that was started again, and a replica that took a server's place, may have lost what was written last. Each new
+connection asks whose it is, before anything is said over it: `losses` counts how often something may have been lost.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ _REFUSED: Final = {
 
 
 class Server:
-    """Runs scripts on the server of a URL. `settle` is what makes the order of writes one over several servers.
+    """Runs scripts on the server of a URL. `settle` makes the order of writes one over several servers.
 
     Connects when it is first asked, and again after an error. `timeout` is how many seconds an answer may take.
     """
@@ -57,6 +60,8 @@ class Server:
         self._client: Any = None
         self.is_cluster = False
         self.version: tuple[int, ...] = ()
+        self.losses = 0
+        self._runs: dict[object, bytes] = {}  # address: the server that was there last
         self._unsettled: dict[str, tuple[bytes, float]] = {}  # server: a key that is there, when it was last written to
 
     def call(self, script: Script, key: bytes, *arguments: object) -> Any:
@@ -68,7 +73,7 @@ class Server:
             except self._redis.exceptions.NoScriptError:
                 return client.execute_command("EVAL", script.text, 1, key, *arguments)
         except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
-            raise self._in_words(error) from None
+            raise self._failed(error) from None
 
     def wrote(self, key: bytes) -> None:
         """What was written to this key now has to be on the disk before what comes after `settle`."""
@@ -83,29 +88,34 @@ class Server:
         for server, (written, when) in list(self._unsettled.items()):
             if server != own:
                 self._on_disk(written, when)
+                if self._server_of(written) != server:
+                    self.losses += 1
                 del self._unsettled[server]
 
     def _on_disk(self, key: bytes, when: float) -> None:
-        if self.version < _WAITS_FOR_DISK:
+        waits = self.version >= _WAITS_FOR_DISK
+        if not waits:
             self._sleep(max(0.0, when + _ON_DISK_AFTER - self._monotonic()))
-            return
         try:
-            server = self._client.get_redis_connection(self._client.get_node_from_key(key))
+            client = self._connected()
+            client.execute_command("SET", key + b":settled", b"")  # by who has these keys now
+            if not waits:
+                return
             # WAITAOF is about what its own connection has written: so that has to write, too.
-            asking = server.pipeline(transaction=False)
+            asking = client.get_redis_connection(client.get_node_from_key(key)).pipeline(transaction=False)
             asking.execute_command("SET", key + b":settled", b"")
             asking.execute_command("WAITAOF", 1, 0, int(self._timeout * 500))
             local, _ = asking.execute()[1]
         except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
-            raise self._in_words(error) from None
+            raise self._failed(error) from None
         if not local:
             raise StoreError(f"{self.name}: it has not written to its disk within {self._timeout / 2:g} s")
 
     def _server_of(self, key: bytes) -> str:
         try:
-            return str(self._client.get_node_from_key(key).name)
-        except (self._redis.RedisError, self._redis.exceptions.RedisClusterException) as error:
-            raise self._in_words(error) from None
+            return str(self._connected().get_node_from_key(key).name)
+        except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
+            raise self._failed(error) from None
 
     def each(self) -> list[Any]:
         """A client of each server that has keys."""
@@ -115,7 +125,7 @@ class Server:
                 return [client]
             return [client.get_redis_connection(node) for node in client.get_primaries()]
         except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
-            raise self._in_words(error) from None
+            raise self._failed(error) from None
 
     def info(self, client: Any) -> dict[str, Any]:
         """What a server says of itself."""
@@ -126,7 +136,7 @@ class Server:
         try:
             return client.execute_command(*command)
         except (self._redis.RedisError, OSError) as error:
-            raise self._in_words(error) from None
+            raise self._failed(error) from None
 
     def close(self) -> None:
         if self._client is not None:
@@ -162,9 +172,33 @@ class Server:
             f"{scheme}{self._url[len(self._parts.scheme) :]}",
             protocol=2,
             retry=once,
+            redis_connect_func=self._greet if kind is self._redis.Redis else self._whose,
             socket_timeout=self._timeout,
             socket_connect_timeout=min(self._timeout, 10.0),
         )
+
+    def _greet(self, connection: Any) -> None:
+        """What redis-py does with a new connection; that of a cluster has done it before it asks."""
+        connection.on_connect()
+        self._whose(connection)
+
+    def _whose(self, connection: Any) -> None:
+        """Find out whose a new connection is. One of another server than was there before is not used at once."""
+        connection.send_command("INFO", "server")
+        said = connection.read_response()
+        run = next(line for line in said.splitlines() if line.startswith(b"run_id:"))
+        address = getattr(connection, "path", None) or (connection.host, connection.port)
+        if self._runs.setdefault(address, run) != run:
+            self._runs[address] = run
+            self.losses += 1
+            raise self._redis.exceptions.ConnectionError("it was started again, or another has taken its place")
+
+    def _failed(self, error: Exception) -> StoreError | StoreRefusedError:
+        """What to raise for that. Of a cluster, it is found out anew then who has which keys."""
+        found = self._in_words(error)
+        if self.is_cluster and isinstance(found, StoreError):
+            self.close()
+        return found
 
     def _in_words(self, error: Exception) -> StoreError | StoreRefusedError:
         exceptions = self._redis.exceptions

@@ -63,6 +63,12 @@ class RedisStore:
         self._warn = warn
         self._unique = secrets.token_hex(8)
         self._numbers = count(1)
+        # Of what ends with an arrival: how many losses there were when it began. What came since then may be lost.
+        self._parts: dict[str, int] = {}
+        self._committed_at = 0
+        self._seeds_from: int | None = None
+        self._given_lines: dict[int, int] = {}
+        self._given_moves: dict[tuple[int, int], int] = {}
 
     def close(self) -> None:
         """Let go of the connections. What is asked then connects again."""
@@ -103,18 +109,29 @@ class RedisStore:
 
     def lease_seeds(self, node: str, ttl: float) -> int | None:
         following = self._call("lease_seeds", self._crawl, node, ttl)
+        if self._seeds_from is None:
+            self._seeds_from = self._server.losses
         return None if following is None else int(following)
 
     def seeded(self, node: str, following: int, *, exhausted: bool) -> bool:
         self._server.settle(self._crawl)
+        if self._seeds_from != self._server.losses:
+            self._seeds_from = None
+            return False
         return bool(self._call("seeded", self._crawl, node, following, int(exhausted)))
 
     def pushed(self, node: str, most: int, ttl: float) -> list[tuple[int, bytes]]:  # noqa: ARG002 -- nobody looks at it
-        return [(number, line) for number, line in self._call("pushed", self._crawl, most, ttl)]
+        found = [(number, line) for number, line in self._call("pushed", self._crawl, most, ttl)]
+        self._given_lines |= dict.fromkeys((number for number, _ in found), self._server.losses)
+        return found
 
     def pushed_arrived(self, numbers: Sequence[int]) -> None:
         self._server.settle(self._crawl)
-        self._call("pushed_arrived", self._crawl, packing.packed_lists(*numbers))
+        losses = self._server.losses
+        safe = [number for number in numbers if self._given_lines.get(number, losses) == losses]
+        self._call("pushed_arrived", self._crawl, packing.packed_lists(*safe))
+        for number in numbers:
+            self._given_lines.pop(number, None)
 
     # URLs.
 
@@ -151,18 +168,37 @@ class RedisStore:
     def commit(self, shard: int, commit: Commit) -> Committed:
         key = self._shards[shard]
         self._server.settle(key)
+        if self._may_be_lost(commit.part):
+            return Committed([], forgotten=True, more={})
         outcome, *rest = self._call("commit", key, *packing.packed_commit(commit))
         if outcome == b"done":
             found = {host.decode(): packing.entries(entries) for host, entries in _pairs(rest)}
             return Committed([], forgotten=False, more={host: entries for host, entries in found.items() if entries})
         return Committed([host.decode() for host in rest], forgotten=outcome == b"forgotten", more={})
 
+    def _may_be_lost(self, part: str) -> bool:
+        """Whether something that was added for this part's pages may be lost: then they are not ended.
+
+        After a loss that is so for all parts that there were, and for the first of which that is not known.
+        """
+        losses = self._server.losses
+        if part not in self._parts:
+            self._parts[part] = self._committed_at
+        self._committed_at = losses
+        return self._parts[part] != losses
+
     def moves(self, shard: int, most: int) -> list[Move]:
-        return [packing.move(entry_id, move) for entry_id, move in self._call("moves", self._shards[shard], most)]
+        found = [packing.move(entry_id, move) for entry_id, move in self._call("moves", self._shards[shard], most)]
+        self._given_moves |= dict.fromkeys(((shard, move.id) for move in found), self._server.losses)
+        return found
 
     def moved(self, shard: int, ids: Sequence[int]) -> None:
         self._server.settle(self._shards[shard])
-        self._call("moved", self._shards[shard], packing.packed_lists(*ids))
+        losses = self._server.losses
+        safe = [entry_id for entry_id in ids if self._given_moves.get((shard, entry_id), losses) == losses]
+        self._call("moved", self._shards[shard], packing.packed_lists(*safe))
+        for entry_id in ids:
+            self._given_moves.pop((shard, entry_id), None)
 
     # --max-pages.
 
