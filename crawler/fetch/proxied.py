@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
-from crawler.errors import CodedError
+from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.connect.proxy import Proxy, ProxyFailed
 from crawler.fetch.connect.routes import Proxies, Routes
 from crawler.fetch.connect.tunnel import auth_failed
@@ -137,7 +137,8 @@ class _Passage:
         if isinstance(error, ProxyFailed):
             self._lost(proxy, error)
             return
-        self._doubt(proxy, error)
+        if not isinstance(error, StaleConnection):
+            self._doubt(proxy, error)
         self._result.errback(failure)
 
     def _doubt(self, proxy: Proxy, error: object) -> None:

@@ -10,6 +10,7 @@ import pytest
 from memory_net import NEVER, Asked, Client, Network, Server, Wire, request, run
 from twisted.internet.task import Clock
 
+from crawler.errors import StaleConnection
 from crawler.fetch.connect.bypass import Bypass
 from crawler.fetch.connect.proxy import parse_proxy
 from crawler.fetch.connect.routes import Proxies, Routes
@@ -475,6 +476,25 @@ def test_one_that_hangs_up(world: Callable[..., World]) -> None:
     here.network.serve("b.proxy", port=1, raw=lambda wire, _: wire.close())
     assert [code(here.fetch(id=0)) for _ in range(4)] == ["empty_reply"] * 3 + [None]
     assert [str(proxy) for proxy in here.proxies._rests] == ["http://b.proxy:1"]
+
+
+def test_kept_connections_that_end(world: Callable[..., World]) -> None:
+    """A proxy closes those as any server does: what is sent again for that says nothing against it."""
+    here = world("http://a.proxy:1", "http://b.proxy:1")
+    carried: set[Wire] = set()
+
+    def script(wire: Wire, _: Asked) -> None:
+        if wire in carried:
+            wire.close()
+        else:
+            carried.add(wire)
+            wire.answer(b"x")
+
+    here.network.serve("a.proxy", script, port=1)
+    for error in (type(None), StaleConnection):
+        fetching = [here.client.fetcher.fetch(request(id=0)) for _ in range(4)]
+        assert {type(run(here.clock, one).error) for one in fetching} == {error}
+    assert here.fetch(id=0).proxy == "http://a.proxy:1"
 
 
 def test_so_many_at_once(world: Callable[..., World]) -> None:
