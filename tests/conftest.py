@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from crawler.site import RunningSite, running_site
 
 _GZIP = b"\x1f\x8b"
 _TERMINAL = {"NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "COLORTERM"}
+
+
+# A shell starts what is in the background with Ctrl-C ignored, and so it would be for each program that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

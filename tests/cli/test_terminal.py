@@ -21,7 +21,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -775,22 +775,19 @@ def test_hostile_text(site, gate, _colours, output):
 
 def test_ctrl_c_on_a_terminal(gate, _colours):
     """Ctrl-C as it is typed: the bar goes, a line says what happens, the summary what is left."""
-    screen = Screen()
 
     def own_terminal() -> None:
         os.setsid()
         fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
-    device = screen.device
-    with started(
-        *(gate.url(f"/held{n}") for n in range(3)), stdin=device, stdout=device, stderr=device, preexec_fn=own_terminal
-    ) as process:
-        screen.wait_for("3 in flight")
-        os.write(screen.keyboard, b"\x03")
-        screen.wait_for("Stopping")
-        os.write(screen.keyboard, b"\x03")
-        assert process.wait(20) == 130
-    screen.close()
+    with closing(Screen()) as screen:
+        device = dict.fromkeys(("stdin", "stdout", "stderr"), screen.device)
+        with started(*(gate.url(f"/held{n}") for n in range(3)), **device, preexec_fn=own_terminal) as process:
+            screen.wait_for("3 in flight")
+            os.write(screen.keyboard, b"\x03")
+            screen.wait_for("Stopping")
+            os.write(screen.keyboard, b"\x03")
+            assert process.wait(20) == 130
     assert "stopped with 3 left" in OWN.sub("", screen.text)
     assert not ACTS.search(OWN.sub("", screen.text))
 
