@@ -30,7 +30,7 @@ def test_downloads_killed(layout):
     )
     found = json.loads(victim.stdout)
     assert found["problems"] == []
-    assert sum(found["deaths"].values()) >= 2
+    assert sum(found["deaths"].values()) == 4
     assert found["resumed"] > 0
     assert victim.returncode == 0
 

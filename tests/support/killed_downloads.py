@@ -1,7 +1,8 @@
 """Downloads that get killed: `python tests/support/killed_downloads.py hash|name|url SEED KILLS`.
 
 nginx serves small files, many of one name, and large ones slowly; each run of the same job dies at a random moment, or
-where it hurts: around a file's name, and in the middle of a write. The last one is left alone. Then there must be a
+where it hurts: around a file's name, and in the middle of a write. Moments are told by what was written until then, and
+so each run dies, however fast the machine is. The last one is left alone. Then there must be a
 record of each URL, the file that it names with the hash of what the server has, and no other file. Prints what was
 found as JSON, and exits with 1 when something is not as it must be. Not for Windows.
 """
@@ -29,8 +30,9 @@ from crawler.sinks.bodies.ledger import Ledger
 
 SMALL, LARGE = 60, 3
 LARGE_SIZE = 2_000_000
-RATE = 1_500_000  # bytes per second of a large one: each takes more than a run lives
-MOMENT = 0.7  # seconds
+RATE = 1_500_000  # bytes per second of a large one: small ones end meanwhile
+SMALL_SIZE = 3_000
+A_WHILE = 0.05  # seconds
 POINTS = (
     "a moment", "a moment", "before a name", "after a name", "before a line of names",
     "after a line of names", "in the middle of a write",
@@ -40,7 +42,7 @@ POINTS = (
 def fill(folder: Path) -> dict[str, bytes]:
     """The files of the server, by their paths."""
     rng = random.Random(0)
-    found = {f"/{number}/report.pdf": rng.randbytes(3_000) for number in range(SMALL)}
+    found = {f"/{number}/report.pdf": rng.randbytes(SMALL_SIZE) for number in range(SMALL)}
     found |= {f"/slow/{number}/large.iso": rng.randbytes(LARGE_SIZE) for number in range(LARGE)}
     for path, body in found.items():
         place = folder / path[1:]
@@ -50,16 +52,20 @@ def fill(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def doom(point: str, rng: random.Random) -> None:
-    """Have this process kill itself there."""
-    threading.Timer(rng.uniform(0.4, MOMENT), os.kill, (os.getpid(), signal.SIGKILL)).start()
+def doom(point: str, rng: random.Random, share: int) -> None:
+    """Have this process kill itself there, or soon after it has written its share of bytes; before twice that it dies."""
     left = rng.randint(1, 20)
+    share = rng.randint(share // 2, share)
+    most, soon = -share, threading.Timer(rng.uniform(0, A_WHILE), os.kill, (os.getpid(), signal.SIGKILL))
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def passes(where: str) -> None:
         nonlocal left
         left -= where == point
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
 
     def wrap(owner: object, name: str, what: str) -> None:
         original = getattr(owner, name)
@@ -78,12 +84,15 @@ def doom(point: str, rng: random.Random) -> None:
     original = os.write
 
     def write(fd: int, data) -> int:
-        if len(data) > 200 and point == "in the middle of a write":
-            nonlocal left
-            left -= 1
-            if left == 0:
+        nonlocal left, share
+        if len(data) > 200:
+            left -= point == "in the middle of a write"
+            if share > 0 >= share - len(data):
+                soon.start()
+            share -= len(data)
+            if left == 0 or share <= most:
                 original(fd, data[: len(data) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
         return original(fd, data)
 
     os.write = write
@@ -97,12 +106,13 @@ def live(options: dict[str, object]) -> None:
 def kill_loop(options: dict[str, object], seed: int, kills: int) -> dict[str, int]:
     rng = random.Random(seed)
     deaths: dict[str, int] = {}
-    for point in (*(rng.choice(POINTS) for _ in range(kills)), None):
+    share = (SMALL * SMALL_SIZE + LARGE * LARGE_SIZE) // (3 * kills)  # there is enough for twice that
+    for point in ("a moment", *(rng.choice(POINTS) for _ in range(kills - 1)), None):
         pid = os.fork()
         if pid == 0:
             try:
                 if point is not None:
-                    doom(point, rng)
+                    doom(point, rng, share)
                 live(options)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
