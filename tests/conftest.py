@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from loopback import Gate, eventually, opened_gate, ours
 from object_server import ObjectServer, object_server, set_environment
 from real_peers import Peer, running_httpbin
@@ -19,6 +20,9 @@ _GZIP = b"\x1f\x8b"
 _TERMINAL = {"NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "COLORTERM"}
 
 
+# How long an example takes is the machine's, and how busy that is.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 # A shell starts what is in the background with Ctrl-C ignored, and so it would be for each program that is started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -622,8 +622,9 @@ def test_ctrl_c_at_the_start(site, monkeypatch, fetch, nothing_left):
 def test_without_uvloop(site):
     """Where uvloop cannot be installed everything works on asyncio's own loop, without a complaint."""
     program = f"""
-import sys, warnings
+import logging, sys, warnings
 warnings.simplefilter("error")
+logging.getLogger("asyncio").setLevel("ERROR")  # it warns of what takes long, as all does on a busy machine
 sys.modules["uvloop"] = None
 from crawler import fetch_all, stream
 print([record.status for record in fetch_all([{site.url(HELLO)!r}, {site.url("/moved")!r}])])

@@ -314,7 +314,7 @@ class TestWire:
         again = pickle.loads(pickle.dumps(record))
         assert (again, again.body) == (record, b"hello")
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60, derandomize=True, database=None)
     @given(st.binary(max_size=200))
     def test_any_body(self, body):
         """Text or base64: the same bytes come out again, in valid UTF-8."""

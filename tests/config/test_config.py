@@ -504,7 +504,7 @@ def one(kind: object) -> st.SearchStrategy[object]:
     raise AssertionError(kind)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.fixed_dictionaries({}, optional={name: values(option) for name, option in OPTIONS.items()}))
 def test_toml_round_trip(keywords: dict[str, object]) -> None:
     """What --print-config writes is TOML that gives the same Config again."""

@@ -147,9 +147,7 @@ class Checked(Records):
 
 
 INPUTS = st.lists(st.tuples(st.sampled_from(sorted(KINDS)), st.sampled_from(HOSTS)), max_size=30)
-examples = settings(
-    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+examples = settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 @examples

@@ -422,7 +422,7 @@ bodies = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     case=st.lists(st.sampled_from(CODINGS), min_size=1, max_size=3),
     body=bodies,
@@ -438,7 +438,7 @@ def test_round_trip(case, body, cuts):
     assert decode(" ".join(coding for _, coding, _ in case), pieces, max_size=len(body)) == body
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(coding=st.sampled_from(["gzip", "deflate", "br", "zstd"]), data=st.binary(max_size=200), encoded=st.booleans())
 def test_garbage(coding, data, encoded):
     """No bytes whatever make anything but a body or a coded error."""

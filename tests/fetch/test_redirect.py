@@ -328,7 +328,7 @@ class TestRefused:
         assert len(refused(answer("ftp://" + "x" * 100_000)).message) <= 500
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, derandomize=True, database=None)
 @given(st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes(location):
     """Whatever stands in a Location: a hop over http or https, a final answer, or one of the codes."""

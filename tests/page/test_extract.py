@@ -201,7 +201,7 @@ hostile_pages = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hostile_pages,
     st.sampled_from(["text/html", "text/xml", "application/json", None]),

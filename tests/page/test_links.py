@@ -150,14 +150,14 @@ around = st.sampled_from(
 )
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400, derandomize=True)
 @given(st.lists(pieces, max_size=14).map("".join))
 def test_hostile_pages(page: str) -> None:
     """Whatever tags, quotes, comments, raw text and references are torn and mixed, a browser's parser finds the same."""
     assert_same(f"<!--é-->{page}".encode())
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(enclosed | around, max_size=6).map("".join))
 def test_enclosed_markup(page: str) -> None:
     """In svg, math and templates markup means something else, and behind them it is HTML again."""

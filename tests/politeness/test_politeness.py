@@ -608,7 +608,7 @@ class TestRetryAfter:
         """What is neither is as if it were not there."""
         assert retry_after(value, WALL) is None
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60, derandomize=True, database=None)
     @given(
         st.one_of(st.text(st.characters(max_codepoint=255)), st.text("0123456789-+:, GMTSunJ", max_size=40)),
         st.floats(0, 4e9),

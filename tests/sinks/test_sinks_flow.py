@@ -308,7 +308,7 @@ class OrderedTests(SynchronousTestCase):
         self.assertEqual(self.sink.sequences, list(range(100)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.permutations(range(30)), st.lists(st.booleans(), min_size=30, max_size=30))
 def test_any_order_becomes_input_order(order, slow):
     """Whatever the order of arrival and whenever the sink is slow, all leave in input order, and every wait ends."""

@@ -307,7 +307,7 @@ records = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(records, max_size=2))
 def test_every_record_can_be_read_back_from_jsonl(written):
     """The file holds exactly the records, one to a line, and gives them back equal."""
@@ -315,7 +315,7 @@ def test_every_record_can_be_read_back_from_jsonl(written):
     assert [msgspec.json.decode(line, type=Record) for line in lines] == written
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(records, max_size=2), st.booleans())
 def test_every_record_can_be_read_back_from_csv(written, raw):
     """The table has one row for each record, and each cell gives its value back."""

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from full_disk import small_files
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 from twisted.internet.defer import Deferred
@@ -142,7 +142,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)  # Arrow is imported by the first
 @given(st.lists(JSON, max_size=6))
 def test_any_values_fit_their_column(values):
     """Whatever pages give becomes an Arrow column of the kind that was seen."""

@@ -444,7 +444,7 @@ FIELDS = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FIELDS, st.sampled_from([200, 206, 301, 304, 404, 503]), st.none() | st.just(60.0))
 def test_whatever_a_server_says(told, status, keep_for):
     """Nothing of it raises, nothing lives for less than no time, and what is asked fits into one head."""

@@ -56,7 +56,7 @@ class ForbiddenTests(SynchronousTestCase):
             "::ffff:10.0.0.1 stands for 10.0.0.1, and 10.0.0.1 is in 10.0.0.0/8, which is not public",
         )
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60, derandomize=True, database=None)
     @given(st.ip_addresses(v=4))
     def test_disguise_changes_nothing(self, inner: ipaddress.IPv4Address) -> None:
         """An IPv4 address is judged alike in itself, mapped, behind NAT64 and in 6to4."""
@@ -65,7 +65,7 @@ class ForbiddenTests(SynchronousTestCase):
         for disguised in ((0xFFFF << 32) + number, (0x64FF9B << 96) + number, (0x2002 << 112) + (number << 80)):
             assert (forbidden(str(ipaddress.IPv6Address(disguised))) is None) == plain
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60, derandomize=True, database=None)
     @given(st.ip_addresses())
     def test_nothing_private_is_public(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
         """Whatever the standard library knows to be private is so here."""

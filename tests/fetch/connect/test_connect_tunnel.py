@@ -220,7 +220,7 @@ PIECES = [
 ANYTHING = st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANYTHING, st.sampled_from(["http", "socks5h"]))
 def test_anything(pieces: list[bytes], scheme: str) -> None:
     """Whatever comes, it opens, waits or fails with a code of its own; and it does not matter how it was cut."""

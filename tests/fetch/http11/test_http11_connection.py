@@ -370,7 +370,7 @@ class OutcomeTests(SynchronousTestCase):
             whole = self.check(name, case, [case.data] if case.data else [])
             self.check(name, case, pieces(case.data, range(len(case.data))) if case.data else [], whole)
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60, derandomize=True, database=None)
     @given(name=st.sampled_from(sorted(CASES)), cuts=st.sets(st.integers(1, 150), max_size=8))
     def test_cut_anywhere(self, name: str, cuts: set[int]) -> None:
         """Cut at any places."""
@@ -998,7 +998,7 @@ class TraceTests(SynchronousTestCase):
 class GarbageTests(SynchronousTestCase):
     """Nothing that a server can send is a bug of ours."""
 
-    @settings(max_examples=50, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=50, derandomize=True, database=None)
     @given(
         data=st.lists(
             st.one_of(

@@ -264,7 +264,7 @@ class WholeTests(SynchronousTestCase):
         for body in (b"", b"x", b"\r\n", b"\r\n\r\n", OK, b"\0" * 100):
             self.assertEqual(read(head + body).used, len(head))
 
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=40, derandomize=True, database=None)
     @given(
         lines=st.lists(
             st.one_of(
