@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import gc
-import os
 import pickle
 import re
-import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -26,6 +24,7 @@ from crawler.errors import CODES
 from crawler.objects.bucket import Patience
 from crawler.redaction import discreet
 
+ROOT = Path(__file__).resolve().parents[1]
 SECRET = "hunter2"
 # What somebody may write by mistake, or by right: a password in each.
 THINGS = (
@@ -382,27 +381,26 @@ def test_in_python(monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
 def test_a_password_is_asked_for(folder):
     """A user alone: on the terminal, whatever standard input is, and without an echo; as curl does."""
-    import pty
+    from screens import Emulator
 
+    program = """
+import os, sys
+os.open(os.ttyname(2), os.O_RDWR)  # so it becomes the terminal of this session
+null = os.open(os.devnull, os.O_RDWR)
+os.dup2(null, 0)
+os.dup2(null, 1)
+from crawler.__main__ import main
+sys.exit(main())
+"""
     with asked(lambda *_: (200, {})) as server:
-        master, slave = pty.openpty()
-        program = (
-            "import os, sys; os.open(sys.argv.pop(1), os.O_RDWR); from crawler.__main__ import main; sys.exit(main())"
-        )
-        command = [sys.executable, "-c", program, os.ttyname(slave), server.url("/"), "-q", "-u", "joe"]
-        process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        shown = b""
-        while b"password for -u 'joe'" not in shown:
-            shown += os.read(master, 1024)
-        os.write(master, b"s3cret/one\n")
-        assert process.wait(20) == 0
-        os.set_blocking(master, False)
-        with contextlib.suppress(BlockingIOError):
-            shown += os.read(master, 1024)
-        for descriptor in (master, slave):
-            os.close(descriptor)
+        command = [sys.executable, "-c", program, server.url("/"), "-q", "-u", "joe"]
+        with contextlib.closing(Emulator(command, PYTHONPATH=str(ROOT))) as person:
+            person.wait_until(lambda lines: "password for -u 'joe'" in lines[0])
+            person.type("s3cret/one\n")
+            assert person.process.wait(20) == 0
         assert server.requests == [("/", f"Basic {base64.b64encode(LOGIN.encode()).decode()}")]
-    assert b"s3cret" not in shown
+    assert b"password" in person.written
+    assert b"s3cret" not in person.written
 
 
 @pytest.mark.parametrize("fault", ["", "503", "denied"])
