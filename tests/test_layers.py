@@ -416,7 +416,7 @@ def test_treq_has_one_importer() -> None:
     [
         (
             "crawler.sinks",
-            {"writer", "stream", "fields", "formats", "bodies", "names", "ledger", "archive", "naming"},
+            {"writer", "stream", "fields", "formats", "bodies", "names", "ledger", "archive", "naming", "joining"},
             {
                 "crawler",  # its public names
                 *COMMANDS,

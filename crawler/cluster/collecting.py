@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import BinaryIO, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from crawler.cluster.checking import Books, Sum
 from crawler.cluster.manifest import Manifest, part_name, read_manifest, shard_name
@@ -19,12 +14,11 @@ from crawler.cluster.place import Place, open_place
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.errors import CodedError
-from crawler.files import coded, create, sync
-from crawler.objects.address import is_object, parse_address
+from crawler.files import coded
+from crawler.sinks.joining import RECORDS, Form, items_of, whole
 
 STDOUT: Final = "-"
 _PIECE: Final = 1 << 20
-_SUFFIXES: Final = (".jsonl", ".ndjson")
 
 
 class Collected(NamedTuple):
@@ -35,8 +29,17 @@ class Collected(NamedTuple):
     problems: list[str]
 
 
-def collect(parts: str, to: str | None, *, replace: bool, shards: str | None = None) -> Collected:
-    """Check the parts, and write them as one file: nothing of it where something is missing or double.
+def collect(
+    parts: str,
+    to: str | None,
+    *,
+    replace: bool,
+    shards: str | None = None,
+    items: str | None = None,
+    form: Form = RECORDS,
+) -> Collected:
+    """Check the parts, and write their records as one file, and their items as another: nothing of them where something
+    is missing or double.
 
     With the folder of the `shards` it is told which inputs those are. Raises ConfigError, CodedError.
     """
@@ -45,17 +48,23 @@ def collect(parts: str, to: str | None, *, replace: bool, shards: str | None = N
         manifest = read_manifest(place)
         if source is not None and read_manifest(source) != manifest:
             raise ConfigError(f"{shown(parts)} has parts of other shards than those in {shown(shards)}")
-        if to is None:
-            return _joined(manifest, source, place, lambda _: None)
-        if to == STDOUT:  # it cannot be taken back
-            found = _joined(manifest, source, place, lambda _: None)
+        with ExitStack() as files:
+            writes: list[Callable[[bytes], object]] = []
+            keeps: list[Callable[[], None]] = []
+            if to is not None and to != STDOUT:  # what goes there cannot be taken back
+                taking, keep = files.enter_context(whole(to, replace=replace, form=form))
+                writes.append(taking.write)
+                keeps.append(keep)
+            if items is not None:
+                taking_items, keep = files.enter_context(whole(items, replace=replace, form=form._replace(items=True)))
+                writes.append(lambda line: taking_items.write(items_of(line)))
+                keeps.append(keep)
+            found = _joined(manifest, source, place, writes)
             if not found.problems:
-                _copy(manifest, place)
-            return found
-        with whole(to, replace=replace) as (file, keep):
-            found = _joined(manifest, source, place, file.write)
-            if not found.problems:
-                keep()
+                for keep in keeps:
+                    keep()
+                if to == STDOUT:
+                    _copy(manifest, place)
             return found
     except OSError as error:
         raise coded(error, str(error.filename or to or parts)) from error
@@ -63,7 +72,9 @@ def collect(parts: str, to: str | None, *, replace: bool, shards: str | None = N
         raise ConfigError(str(error)) from error
 
 
-def _joined(manifest: Manifest, source: Place | None, place: Place, write: Callable[[bytes], object]) -> Collected:
+def _joined(
+    manifest: Manifest, source: Place | None, place: Place, writes: list[Callable[[bytes], object]]
+) -> Collected:
     """Check each part while it is written."""
     inputs = records = 0
     problems: list[str] = []
@@ -76,7 +87,8 @@ def _joined(manifest: Manifest, source: Place | None, place: Place, write: Calla
                 for line in lines:
                     found.add_record(line)
                     records += 1
-                    write(line)
+                    for write in writes:
+                        write(line)
         except FileNotFoundError:
             problems.append(f"{place.path(name)} is missing: shard {number} has {shard.inputs:,} inputs")
         except CodedError as error:
@@ -106,45 +118,3 @@ def _copy(manifest: Manifest, place: Place) -> None:
             for octets in iter(partial(part.read, _PIECE), b""):
                 sys.stdout.buffer.write(octets)
     sys.stdout.buffer.flush()
-
-
-@contextmanager
-def whole(to: str, *, replace: bool) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
-    """A file that is `to` once the function beside it is called, and then whole."""
-    name = to.lower()
-    if not name.removesuffix(".gz").endswith(_SUFFIXES):
-        raise ConfigError(f"{shown(to)}: parts are joined as JSON Lines ({', '.join(_SUFFIXES)}, also .gz)")
-    with TemporaryDirectory(prefix="crawler-") if is_object(to) else _beside(to, replace=replace) as folder:
-        path = os.path.join(folder, f".{secrets.token_hex(8)}.part")  # noqa: PTH118
-
-        def keep() -> None:
-            file.close()
-            if is_object(to):
-                from crawler.objects.bucket import Bucket
-
-                address = parse_address(to)
-                Bucket(address).put_file(address.key, path, fresh=not replace)
-                return
-            sync(path)
-            if replace:
-                os.replace(path, to)  # noqa: PTH105
-            else:
-                os.link(path, to)  # somebody may have made it meanwhile
-
-        raw = os.fdopen(create(path), "wb")
-        file = (
-            cast(BinaryIO, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)) if name.endswith(".gz") else raw
-        )
-        try:
-            yield file, keep
-        finally:
-            file.close()
-            raw.close()
-            Path(path).unlink(missing_ok=True)
-
-
-@contextmanager
-def _beside(to: str, *, replace: bool) -> Iterator[str]:
-    if not replace and Path(to).exists():
-        raise ConfigError(f"{shown(to)} exists already: -O/--overwrite-output replaces it")
-    yield str(Path(to).parent)

@@ -35,11 +35,11 @@ _WHOLE: Final = frozenset({0, 3, 4})
 _OF_THE_SPLIT: Final = ("column", "keep_columns", "default_scheme")
 _ELSEWHERE: Final = {
     "job": "a shard is done as a whole, or again",
-    "items": "each shard would replace those of the others",
+    "items": "`crawler collect --items FILE` makes them of the parts",
     "template": "a part is JSON Lines, which can be checked",
     "warc_max_size": "a part is JSON Lines, which can be checked",
     "mirror": "each shard would write over the others",
-    "stats": "each shard would replace that of the others",
+    "stats": "each shard would replace that of the others (`crawler report` counts what `crawler collect` writes)",
     "report": "each shard would replace that of the others (`crawler report` reads what `crawler collect` writes)",
 }
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from crawler.sinks.bodies.keeping import Bodies
     from crawler.sinks.bodies.ledger import Kept
     from crawler.sinks.mirror.recording import Recording
-    from crawler.sinks.tables.logged import Table
 
 
 class Synced(Protocol):
@@ -228,10 +227,21 @@ def _sink(config: Config, output: Target, suffix: str, opened: Output, reactor: 
     encode = item_lines if output.items else RecordLine(config.fields)
     if output.logged:
         from crawler.sinks.tables.logged import Logged
+        from crawler.sinks.tables.table import open_table
 
+        table = open_table(
+            output.path,
+            output.grows,
+            suffix,
+            items=output.items,
+            fields=config.fields,
+            fresh=output.overwrite and not opened.begun,
+            raw=config.csv_raw,
+            bom=config.csv_bom,
+        )
         return Logged(
             opened.writer,
-            _table(config, output, suffix, fresh=output.overwrite and not opened.begun),
+            table,
             path=output.path,
             log=output.grows,
             encode=encode,
@@ -265,26 +275,6 @@ def _archive(config: Config, output: Target, opened: Output, reactor: Any) -> Ar
         max_size=config.warc_max_size,
         open_next=partial(open_output, reactor=reactor, overwrite=output.overwrite),
     )
-
-
-def _table(config: Config, output: Target, suffix: str, *, fresh: bool) -> Table:
-    from crawler.sinks.tables import making
-    from crawler.sinks.tables.columns import of_records
-    from crawler.sinks.tables.logged import MadeAtTheEnd
-
-    columns, unseen = (None, ()) if output.items else of_records(config.fields)
-    name = "items" if output.items else "records"
-    if suffix == ".sqlite":
-        from crawler.sinks.tables.sqlite import SqliteTable
-
-        return SqliteTable(output.path, name, output.grows, columns, fresh=fresh, many=output.items)
-    write: making.Write = making.parquet
-    if suffix == ".duckdb":
-        write = partial(making.duckdb, table=name)
-    elif suffix in SEPARATED:
-        write = partial(making.csv, delimiter=SEPARATED[suffix], raw=config.csv_raw, bom=config.csv_bom)
-    make = partial(making.make, output.grows, output.path, write, columns, unseen)
-    return MadeAtTheEnd(lambda stopped: make(stopped=stopped))
 
 
 def _placing(bodies: Bodies, records: Sink) -> Sink:

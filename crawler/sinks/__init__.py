@@ -16,6 +16,7 @@ __all__ = [
     "fields",
     "formats",
     "human",
+    "joining",
     "jsonl",
     "memory",
     "mirror",

@@ -46,9 +46,13 @@ class RecordLine:
 
 
 def item_lines(record: Record, number: int) -> bytes:  # noqa: ARG001
-    """What a page gave, a line for each item, with the `_url` of its page. What is no object stands under `value`."""
-    items = record.data if isinstance(record.data, list) else () if record.data is None else (record.data,)
-    url = record.final_url or record.url
+    """What a page gave, as `lines_of_items` has it."""
+    return lines_of_items(record.final_url or record.url, record.data)
+
+
+def lines_of_items(url: str, data: object) -> bytes:
+    """A line for each item, with the `_url` of its page. What is no object stands under `value`."""
+    items = data if isinstance(data, list) else () if data is None else (data,)
     lines = [json_bytes({"_url": url, **(item if isinstance(item, dict) else {"value": item})}) for item in items]
     return _one_line(b"".join([line + b"\n" for line in lines]))
 

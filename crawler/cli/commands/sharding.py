@@ -130,6 +130,7 @@ def _stop() -> None:
 def collect(settings: Settings) -> int:
     """Check the parts of all shards, and join them."""
     from crawler.cluster.collecting import collect as join
+    from crawler.sinks.joining import Form
 
     config = settings.config
     if not 1 <= len(config.inputs) <= 2:
@@ -146,6 +147,8 @@ def collect(settings: Settings) -> int:
             outputs[0] if outputs else None,
             replace=bool(config.overwrite_output),
             shards=shards[0] if shards else None,
+            items=config.items,
+            form=Form(raw=config.csv_raw, bom=config.csv_bom),
         )
     except CodedError as error:
         complain(str(error), log_format=config.log_format)

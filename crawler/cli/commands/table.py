@@ -280,8 +280,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Check the parts of all shards, and join them: every input exactly once",
         collect,
         "OUT [DIR] [-o FILE]",
-        ("output", "overwrite_output", "quiet"),
-        "OUT is the folder of the parts. -o FILE.jsonl joins them (also .jsonl.gz, and - for standard output). Where "
+        ("output", "overwrite_output", "items", "csv_raw", "csv_bom", "quiet"),
+        "OUT is the folder of the parts. -o FILE.jsonl joins them (also .jsonl.gz and .jsonl.zst, - for standard "
+        "output, and the tables that runs write: .csv, .parquet, .sqlite, .duckdb), --items what pages gave. Where "
         "something is missing or double nothing is written, and it exits with 5; with DIR, the folder of the shards, "
         "it says which lines these are.",
     ),

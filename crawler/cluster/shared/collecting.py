@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from crawler.cluster.collecting import STDOUT, whole
+from crawler.cluster.collecting import STDOUT
 from crawler.cluster.shared import again
 from crawler.cluster.shared.books import Books, read_books
 from crawler.cluster.shared.checking import Check
@@ -14,6 +14,7 @@ from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.files import coded
 from crawler.frontier.shared.contract import Counts, SharedStore
+from crawler.sinks.joining import whole
 
 
 class Collected(NamedTuple):

@@ -4,4 +4,4 @@ A table that has to know all of its rows cannot grow with a run, nor be cut wher
 written to a log beside it, `FILE.rows`, as JSON Lines are; a job keeps that, as all its outputs.
 """
 
-__all__ = ["arrow", "columns", "logged", "making", "sqlite"]
+__all__ = ["arrow", "columns", "log", "logged", "table"]
