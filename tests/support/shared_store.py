@@ -90,9 +90,9 @@ class _Host:
             self.tail = []
 
     def let_go(self, back: Iterable[Entry], not_before: float) -> None:
-        """The lease ends: what was leased is queued again, first."""
+        """The lease ends: what was leased is queued again, first, in the order of ids."""
         assert self.holder is not None
-        self.queue = [*back, *self.holder.entries.values(), *self.queue]
+        self.queue = [*sorted([*back, *self.holder.entries.values()]), *self.queue]
         self.holder = None
         self.not_before = not_before
 
@@ -321,7 +321,7 @@ class ReferenceStore:
         if turn.release:
             host.let_go(turn.back, self._clock() + turn.wait)
             return []
-        host.queue = [*turn.back, *host.queue]
+        host.queue = [*sorted(turn.back), *host.queue]
         return self._more(host, turn.wants)
 
     def moves(self, shard: int, most: int) -> list[Move]:
@@ -430,7 +430,7 @@ class ReferenceStore:
 
     def find(self, host: str, most: int) -> list[tuple[str, Entry]]:
         there = self._crawl.shards[shard_of(host)].hosts.get(host, _Host())
-        leased = there.holder.entries.values() if there.holder else ()
+        leased = sorted(there.holder.entries.values()) if there.holder else ()
         found = [
             *(("leased", entry) for entry in leased),
             *(("queued", entry) for entry in [*there.queue, *there.tail]),

@@ -108,8 +108,8 @@ class Turn(NamedTuple):
     - `again`: these stay leased, with other data: another try, a hop on the same host, a page that is begun.
     - `back`: these were not asked after all, or have to wait: they are queued again, first, in the order of their ids.
     - `pages`: so many of --max-pages were begun with this.
-    - `release`: the lease ends. What is left of it is queued again, first. `wait` is in how many seconds the host may
-      be asked. Without `release`, it is not read.
+    - `release`: the lease ends. What is left of it is queued again, first, with `back`, in the order of the ids of all.
+      `wait` is in how many seconds the host may be asked. Without `release`, it is not read.
     - `state` is what the next holder has to know, `delay` how far starts are from one another, which counts from the
       end of a lease that runs out. None leaves them as they are.
     - `wants` so many more URLs, if the lease goes on.
@@ -318,7 +318,7 @@ class SharedStore(Protocol):
         """Hosts with something to do; those with most first, as far as that is cheap."""
 
     def host(self, host: str) -> HostBooks | None:
-        """What is known of one host."""
+        """What is known of one host: None if that is nothing, or no more than that it once was there."""
 
     def find(self, host: str, most: int) -> list[tuple[str, Entry]]:
         """Of its URLs up to so many, each with where it is: "leased" or "queued"."""
