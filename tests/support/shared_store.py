@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from crawler.frontier.shared.contract import (
-    SHARDS,
     Arrival,
     Commit,
     Committed,
@@ -130,11 +129,15 @@ class _Crawl:
     pushed: dict[int, tuple[bytes, float]] = field(default_factory=dict)  # a line, and until when a node has it
     last_pushed: int = 0
     pages: dict[str, int] = field(default_factory=dict)  # in all, by node
-    shards: list[_Shard] = field(default_factory=lambda: [_Shard() for _ in range(SHARDS)])
+    closed: set[str] = field(default_factory=set)  # nodes that were counted as gone, and have not come back
+    shards: dict[int, _Shard] = field(default_factory=lambda: defaultdict(_Shard))
 
 
 class ReferenceStore:
-    """SharedStore. A queue with more than `longest` URLs has its tail spilled."""
+    """SharedStore. A queue with more than `longest` URLs has its tail spilled.
+
+    What it has lost (`restore`) each node has to notice: see `NoticesLoss`.
+    """
 
     def __init__(self, clock: Callable[[], float], *, longest: int = 1_000) -> None:
         self.longest = longest
@@ -165,6 +168,7 @@ class ReferenceStore:
     def join(self, node: str, about: bytes, ttl: float) -> int:
         now = self._clock()
         self._crawl.nodes[node] = (about, now + ttl)
+        self._crawl.closed.discard(node)
         return sum(until > now for _, until in self._crawl.nodes.values())
 
     def leave(self, node: str) -> None:
@@ -182,7 +186,8 @@ class ReferenceStore:
             return -1
         if crawl.reader not in {"", node} and now < crawl.reads_until:
             return None
-        crawl.reader, crawl.reads_until = node, now + ttl
+        if ttl > 0:
+            crawl.reader, crawl.reads_until = node, now + ttl
         return crawl.following
 
     def seeded(self, node: str, following: int, *, exhausted: bool) -> bool:
@@ -245,6 +250,8 @@ class ReferenceStore:
             if host.holder and host.holder.expires <= now:
                 host.let_go([], max(host.not_before, host.holder.expires + host.delay))
             host.settle(now)
+        if node in self._crawl.closed:
+            return []
         ready = [
             name for name, host in there.hosts.items() if host.queue and not host.holder and host.not_before <= now
         ]
@@ -284,7 +291,8 @@ class ReferenceStore:
             return part.answer
         if (commit.number, commit.before) != (part.number + 1, part.size):
             return Committed([], forgotten=True, more={})
-        lost = [turn.host for turn in commit.turns if self._holder(there, turn.host, turn.token) is None]
+        gone = commit.node in self._crawl.closed
+        lost = [turn.host for turn in commit.turns if gone or self._holder(there, turn.host, turn.token) is None]
         if lost:
             return Committed(lost, forgotten=False, more={})
         more = {}
@@ -338,15 +346,24 @@ class ReferenceStore:
     def take_pages(self, node: str, total: int, limit: int) -> int:
         crawl, now = self._crawl, self._clock()
         begun: dict[str, int] = defaultdict(int)
-        for there in crawl.shards:
+        for there in crawl.shards.values():
             for name, pages in there.pages.items():
                 begun[name] += pages
         for name in list(crawl.pages):
             if name != node and not (name in crawl.nodes and crawl.nodes[name][1] > now):
                 del crawl.pages[name]
+                self._close(name)
         others = sum(max(begun[name], crawl.pages.get(name, 0)) for name in {*begun, *crawl.pages} - {node})
         crawl.pages[node] = max(begun[node], min(total, limit - others))
         return crawl.pages[node]
+
+    def _close(self, node: str) -> None:
+        """Count it as gone: its leases end, and it gets none until it joins again."""
+        self._crawl.closed.add(node)
+        for there in self._crawl.shards.values():
+            for host in there.hosts.values():
+                if host.holder and host.holder.node == node:
+                    host.let_go([], self._clock() + host.delay)
 
     def give_pages(self, node: str, total: int) -> None:
         self._crawl.pages[node] = min(total, self._crawl.pages.get(node, 0))
@@ -439,3 +456,64 @@ class ReferenceStore:
 
     def forget(self) -> None:
         self._crawl = _Crawl()
+
+
+class NoticesLoss:
+    """What a node asks in place of the store itself, where that may lose what it has said: SharedStore for one node.
+
+    `lost` says that it may have. What ends with an arrival is not ended then, if that may be gone.
+    """
+
+    def __init__(self, store: ReferenceStore) -> None:
+        self.store = store
+        self._losses = 0
+        self._parts: dict[str, int] = {}  # how many losses there were when it began
+        self._committed_at = 0
+        self._seeds_from: int | None = None
+        self._lines: dict[int, int] = {}
+        self._moves: dict[tuple[int, int], int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def lost(self) -> None:
+        self._losses += 1
+
+    def lease_seeds(self, node: str, ttl: float) -> int | None:
+        if self._seeds_from is None and ttl > 0:
+            self._seeds_from = self._losses
+        return self.store.lease_seeds(node, ttl)
+
+    def seeded(self, node: str, following: int, *, exhausted: bool) -> bool:
+        if self._seeds_from != self._losses:
+            self._seeds_from = None
+            return False
+        return self.store.seeded(node, following, exhausted=exhausted)
+
+    def pushed(self, node: str, most: int, ttl: float) -> list[tuple[int, bytes]]:
+        found = self.store.pushed(node, most, ttl)
+        self._lines |= dict.fromkeys((number for number, _ in found), self._losses)
+        return found
+
+    def pushed_arrived(self, numbers: Sequence[int]) -> None:
+        self.store.pushed_arrived([number for number in numbers if self._lines.pop(number) == self._losses])
+
+    def commit(self, shard: int, commit: Commit) -> Committed:
+        began = self._parts.setdefault(commit.part, self._committed_at)
+        self._committed_at = self._losses
+        if began != self._losses:
+            return Committed([], forgotten=True, more={})
+        answer = self.store.commit(shard, commit)
+        if not answer.lost and not answer.forgotten:
+            moves = ((shard, move.id) for turn in commit.turns for move in turn.moves)
+            self._moves |= dict.fromkeys(moves, self._losses)
+        return answer
+
+    def moves(self, shard: int, most: int) -> list[Move]:
+        found = self.store.moves(shard, most)
+        self._moves |= dict.fromkeys(((shard, move.id) for move in found), self._losses)
+        return found
+
+    def moved(self, shard: int, ids: Sequence[int]) -> None:
+        losses = self._losses
+        self.store.moved(shard, [each for each in ids if self._moves.pop((shard, each), losses) == losses])

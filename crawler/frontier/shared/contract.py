@@ -231,7 +231,8 @@ class SharedStore(Protocol):
     def lease_seeds(self, node: str, ttl: float) -> int | None:
         """Be the one who reads the inputs, or stay it.
 
-        Gives from which number on; None if somebody else does, -1 when all were read.
+        Gives from which number on; None if somebody else does, -1 when all were read. With a `ttl` of 0 that is only
+        asked: who reads them stays so.
         """
 
     def seeded(self, node: str, following: int, *, exhausted: bool) -> bool:

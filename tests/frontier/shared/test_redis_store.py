@@ -211,6 +211,19 @@ class TestRestarts:
         store.pushed_arrived([number])
         assert (store.moves(SHARD, 5), store.pushed("node", 5, 0.0)) == ([], [])
 
+    def test_a_move_that_its_own_commit_began(self, server):
+        """It has been brought, and that may be lost: it stays, to be brought again."""
+        store = opened(server)
+        fill(store, b"1")
+        lease = claim(store)
+        move = Move(lease.entries[0].id, Arrival(OTHER, None, b"hop", eight(1)))
+        commit(store, 1, Turn(HOST, lease.token, ended=[Ended(move.id, "moved")], moves=[move]))
+        before = server.log()
+        store.arrive(shard_of(OTHER), [move.arrival])
+        server.forget_since(before)
+        asked(lambda: store.moved(SHARD, [move.id]))
+        assert store.moves(SHARD, 5) == [move]
+
 
 class TestServers:
     """What a server has to be, said in a sentence that names it and what to set."""

@@ -428,6 +428,16 @@ class TestCrawl:
         assert rig.other.seeded("two", 700, exhausted=True)
         assert rig.store.lease_seeds("one", LONG) == -1
 
+    def test_who_only_asks_does_not_read_them(self, rig):
+        """Nor does it end that another does."""
+        assert rig.other.lease_seeds("two", 0.0) == 0
+        assert rig.store.lease_seeds("one", LONG) == 0
+        assert rig.other.lease_seeds("two", 0.0) is None
+        assert rig.store.lease_seeds("one", 0.0) == 0
+        assert rig.other.lease_seeds("two", LONG) is None
+        assert rig.store.seeded("one", 5, exhausted=True)
+        assert rig.other.lease_seeds("two", 0.0) == -1
+
     def test_lines_that_others_push(self, rig):
         """Each is given to one node, and again when that has not brought it home."""
         for line in (b"1", b"2", b"3"):

@@ -109,7 +109,7 @@ class RedisStore:
 
     def lease_seeds(self, node: str, ttl: float) -> int | None:
         following = self._call("lease_seeds", self._crawl, node, ttl)
-        if self._seeds_from is None:
+        if self._seeds_from is None and ttl > 0:
             self._seeds_from = self._server.losses
         return None if following is None else int(following)
 
@@ -172,6 +172,8 @@ class RedisStore:
             return Committed([], forgotten=True, more={})
         outcome, *rest = self._call("commit", key, *packing.packed_commit(commit))
         if outcome == b"done":
+            moves = ((shard, move.id) for turn in commit.turns for move in turn.moves)
+            self._given_moves |= dict.fromkeys(moves, self._server.losses)
             found = {host.decode(): packing.entries(entries) for host, entries in _pairs(rest)}
             return Committed([], forgotten=False, more={host: entries for host, entries in found.items() if entries})
         return Committed([host.decode() for host in rest], forgotten=outcome == b"forgotten", more={})

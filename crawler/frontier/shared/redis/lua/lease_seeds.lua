@@ -1,5 +1,6 @@
 -- needs: crawl
--- Be who reads the inputs. ARGV: the node, seconds. From which number on; -1 if all were read; nothing if another does.
+-- Be who reads the inputs. ARGV: the node, seconds: with 0 it is only said what would be. From which number on; -1 if all
+-- were read; nothing if another does.
 
 local reader, till, following, exhausted = unpack(call('HMGET', SEEDS, 'reader', 'until', 'following', 'exhausted'))
 if exhausted then
@@ -9,5 +10,7 @@ local time = now()
 if reader and reader ~= ARGV[1] and tonumber(till) > time then
     return false
 end
-call('HSET', SEEDS, 'reader', ARGV[1], 'until', time + ARGV[2])
+if tonumber(ARGV[2]) > 0 then
+    call('HSET', SEEDS, 'reader', ARGV[1], 'until', time + ARGV[2])
+end
 return tonumber(following or 0)
