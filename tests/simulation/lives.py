@@ -13,7 +13,7 @@ from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from unittest.mock import patch
 
 import msgspec
@@ -175,7 +175,7 @@ class _Life:
         """True when everything has its record."""
         world = self.world
         self.log("life", f"{self.story.lives} of {world.name}")
-        with self._world(), self._logged():
+        with self._world(), logged(self.logged):
             options = dict(self.options)
             if self.folder is not None:
                 outputs = tuple(str(self.folder / name) for name in world.outputs)
@@ -308,7 +308,7 @@ class _Life:
             return world.wall(self.reactor.seconds())
 
         def fetcher(**parts: Any) -> Fetcher:
-            return _Watched(self, wall_clock=wall, **parts)
+            return WatchedFetcher(self, wall_clock=wall, **parts)
 
         skew = world.rng(f"clock {self.story.lives}").choice(SKEWS)
 
@@ -340,29 +340,30 @@ class _Life:
             patch.multiple(crawler.job.job, Job=job, SqliteFrontier=frontier, Committing=partial(_Commits, self)),
             patch.multiple(crawler.job.commit, EVENTS=windows["events"], MAX_WAITING=windows["waiting"]),
             patch.object(outputs, "Ordered", ordered),
-            patch.object(crawler.fetch.http11.tls, "client_context", _tls_context),
+            patch.object(crawler.fetch.http11.tls, "client_context", tls_context),
         ):
             yield
 
-    @contextmanager
-    def _logged(self) -> Iterator[None]:
-        """No bug is hidden in a log."""
 
-        def observe(event: dict[str, Any]) -> None:
-            failure = event.get("log_failure")
-            level = event.get("log_level")
-            if failure is not None or (level is not None and level.name in _BAD):
-                self.logged.append(f"logged: {event.get('log_format')} {failure and failure.getTraceback()}")
+@contextmanager
+def logged(into: list[str]) -> Iterator[None]:
+    """No bug is hidden in a log."""
 
-        globalLogPublisher.addObserver(observe)
-        try:
-            yield
-        finally:
-            globalLogPublisher.removeObserver(observe)
+    def observe(event: dict[str, Any]) -> None:
+        failure = event.get("log_failure")
+        level = event.get("log_level")
+        if failure is not None or (level is not None and level.name in _BAD):
+            into.append(f"logged: {event.get('log_format')} {failure and failure.getTraceback()}")
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observe)
 
 
 _BAD: Final = ("error", "critical")
-_tls_context: Final = cache(client_context)  # to read the authorities takes 40 ms
+tls_context: Final = cache(client_context)  # to read the authorities takes 40 ms
 
 
 class _Inputs(list[str]):
@@ -412,10 +413,17 @@ class _Sink:
     def close(self) -> None: ...
 
 
-class _Watched(Fetcher):
+class Seen(Protocol):
+    """Whose requests are seen."""
+
+    dead: bool
+    watch: Watch
+
+
+class WatchedFetcher(Fetcher):
     """The real one, with an onlooker."""
 
-    def __init__(self, life: _Life, **parts: Any) -> None:
+    def __init__(self, life: Seen, **parts: Any) -> None:
         super().__init__(**parts)
         self._life = life
 

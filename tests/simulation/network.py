@@ -161,10 +161,7 @@ class Wire:
         if not end:
             return
         self._received = rest
-        line, *fields = head.decode("ascii").split("\r\n")
-        method, target, _ = line.split(" ")
-        headers = dict(field.partition(": ")[::2] for field in fields)
-        asked = Asked(method, target, {name.lower(): value for name, value in headers.items()})
+        asked = read_head(head)
         self._requests += 1
         if self._idle is not None:
             self._idle.cancel()
@@ -222,6 +219,14 @@ class Wire:
             self._shut()
             self._protocol.connectionLost(Failure(ConnectionDone() if item == "close" else ConnectionLost()))
         self._pump()
+
+
+def read_head(head: bytes) -> Asked:
+    """A request, of the bytes before its empty line."""
+    line, *fields = head.decode("ascii").split("\r\n")
+    method, target, _ = line.split(" ")
+    headers = dict(field.partition(": ")[::2] for field in fields)
+    return Asked(method, target, {name.lower(): value for name, value in headers.items()})
 
 
 def _pieces(answer: Answer, cuts: str, rng: random.Random) -> list[bytes]:

@@ -68,8 +68,8 @@ class Watch:
         self._steps.add(step)
         if not robots:
             self.world.begun.add(request.written)
-        if self.world.crawls and not robots and self._fetched.setdefault(request.url.href, request.id) != request.id:
-            self.broken.append(f"{request.url.href} is asked for again, for another input")
+        if self.world.crawls and not robots:
+            self._check_once(request)
         host = self.host(request.url.host_key)
         self.fetches += 1
         self._log("fetch", f"{'robots ' if robots else ''}{request.url.href} try {request.attempt}")
@@ -92,6 +92,11 @@ class Watch:
             site = self.world.sites.get(request.url.host)
             if site is not None and site.robots is not None and not _allows_for_once(site):
                 self.broken.append(f"{request.url.href} is asked for, which its robots.txt disallows")
+
+    def _check_once(self, request: Request) -> None:
+        """In a crawl nothing is asked for by two."""
+        if self._fetched.setdefault(request.url.href, request.id) != request.id:
+            self.broken.append(f"{request.url.href} is asked for again, for another input")
 
     def ended(self, request: Request, result: Any, started: float, now: float, *, robots: bool) -> None:
         host = self.host(request.url.host_key)

@@ -35,7 +35,7 @@ class End(NamedTuple):
 
 @dataclass
 class World:
-    seed: int
+    seed: int | str
     options: dict[str, Any]
     inputs: list[str]
     sites: dict[str, Site]
@@ -84,11 +84,14 @@ class World:
         return None if site is None else site.pages.get(slash + path)
 
 
-def make_world(seed: int) -> World:
+def make_world(seed: int | str, *, crawls: bool | None = None, hosts: int | None = None) -> World:
+    """The world of this seed; what is said by name is not left to it."""
     rng = random.Random(seed)
     job = rng.random() < 0.4
-    crawls = rng.random() < 0.5
-    names = [f"{letter}.example" for letter in "abcd"[: rng.choice((1, 1, 2, 2, 3, 4))]]
+    drawn = rng.random() < 0.5
+    crawls = drawn if crawls is None else crawls
+    drawn_hosts = rng.choice((1, 1, 2, 2, 3, 4))
+    names = [f"{letter}.example" for letter in "abcdefgh"[: hosts or drawn_hosts]]
     calm = rng.random() < 0.3
     faulty = rng.choice((0.0, 0.1, 0.3, 0.6))
     world = World(seed, _options(rng, crawls=crawls), [], {}, [], job=job, calm=calm)

@@ -1,10 +1,11 @@
 """Many hosts of a loopback web, each an address of its own (127.1.0.1, 127.1.0.2, ...) on one port, with one log.
 
-`python tests/wide_server.py HOSTS [SLOW [SECONDS [PAGES]]]` prints its port and serves until its standard input ends;
+`python tests/wide_server.py HOSTS [SLOW [SECONDS [PAGES [LINKED [NET]]]]]` prints its port and serves until its standard input ends;
 then it prints its log as JSON: for each request the time, the host's number, the target, and how many requests and how
 many connections this host had at that moment. The first SLOW hosts answer after so many SECONDS. With PAGES each host
-has so many (see `deep_page`), and closes connections after so many SECONDS without a request. Linux only: elsewhere
-just 127.0.0.1 is there.
+has so many (see `deep_page`), and closes connections after so many SECONDS without a request; LINKED (1) is as if they
+were one site: half of the links, and all redirects, lead to the next host. NET is the first number of the addresses.
+Linux only: elsewhere just 127.0.0.1 is there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import NamedTuple
 
@@ -53,15 +53,26 @@ def deep_page(host: int, number: int, pages: int) -> bytes:
     return b"<!doctype html>" + "".join(f"<a href={link}>{number}</a>" for link in links).encode()
 
 
-def address(host: int) -> str:
-    return f"127.{1 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"
+def linked_page(number: int, pages: int, beside: str) -> bytes:
+    """A page of a host whose tree grows over all hosts: of each two links one leads to `beside`, the next host."""
+    below = ((child, "" if child % 2 else beside) for child in (2 * number + 1, 2 * number + 2) if child < pages)
+    links = [*(f"{base}/{child}.html" for child, base in below), "/", f"{beside}/", f"/private/{number}.html"]
+    return b"<!doctype html>" + "".join(f"<a href={link}>{number}</a>" for link in links).encode()
+
+
+def address(host: int, net: int = 127) -> str:
+    return f"{net}.{1 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"
 
 
 class Web:
-    def __init__(self, slow: int, seconds: float, pages: int) -> None:
+    def __init__(self, hosts: int, slow: int, seconds: float, pages: int, *, linked: bool, net: int) -> None:
+        self.hosts = hosts
         self.slow = slow
         self.seconds = seconds
         self.pages = pages
+        self.linked = linked
+        self.net = net
+        self.port = 0
         self.failed: set[tuple[int, str]] = set()
         self.log: list[Hit] = []
         self.requests: dict[int, int] = {}
@@ -79,8 +90,11 @@ class Web:
         if name.endswith("3") and (host, name) not in self.failed:
             self.failed.add((host, name))
             return "500 Wait", b""
+        beside = f"http://{address((host + 1) % self.hosts, self.net)}:{self.port}" if self.linked else ""
         if name.endswith("7") and not target.startswith("/moved"):
-            return f"302 Found\r\nLocation: /moved{target}", b""
+            return f"302 Found\r\nLocation: {beside}/moved{target}", b""
+        if self.linked:
+            return "200 OK", linked_page(int(name), self.pages, beside)
         return "200 OK", deep_page(host, int(name), self.pages)
 
 
@@ -127,23 +141,23 @@ class Client(asyncio.Protocol):
             self.idle = asyncio.get_running_loop().call_later(self.web.seconds, self.transport.close)
 
 
-async def serve(hosts: int, web: Web) -> None:
+async def serve(web: Web) -> None:
     loop = asyncio.get_running_loop()
-    for host, listening in enumerate(listeners(hosts)):
+    for host, listening in enumerate(listeners(web.hosts, web.net)):
         await loop.create_server(lambda host=host: Client(web, host), sock=listening, backlog=16)
         if host == 0:
-            port = listening.getsockname()[1]
-    print(port, flush=True)
+            web.port = listening.getsockname()[1]
+    print(web.port, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
-def listeners(hosts: int) -> Iterator[socket.socket]:
+def listeners(hosts: int, net: int = 127) -> Iterator[socket.socket]:
     """A socket for each host, all on the port that the system chose for the first."""
     port = 0
     for host in range(hosts):
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address(host), port))
+        listening.bind((address(host, net), port))
         port = listening.getsockname()[1]
         yield listening
 
@@ -151,11 +165,11 @@ def listeners(hosts: int) -> Iterator[socket.socket]:
 class Wide:
     """The server in a process of its own, as tests and benches have it. `log` is there after `stop`."""
 
-    def __init__(self, process: Popen[str], hosts: int) -> None:
+    def __init__(self, process: Popen[str], hosts: int, net: int = 127) -> None:
         assert process.stdout is not None
         self.process = process
         port = process.stdout.readline().strip()
-        self.urls = [f"http://{address(host)}:{port}/" for host in range(hosts)]
+        self.urls = [f"http://{address(host, net)}:{port}/" for host in range(hosts)]
 
     def stop(self) -> list[Hit]:
         log, _ = self.process.communicate()
@@ -163,11 +177,13 @@ class Wide:
 
 
 @contextmanager
-def wide_server(hosts: int, slow: int = 0, seconds: float = 0.0, pages: int = 0) -> Iterator[Wide]:
-    command = [sys.executable, str(Path(__file__)), str(hosts), str(slow), str(seconds), str(pages)]
-    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+def wide_server(
+    hosts: int, slow: int = 0, seconds: float = 0.0, pages: int = 0, *, linked: bool = False, net: int = 127
+) -> Iterator[Wide]:
+    numbers = (hosts, slow, seconds, pages, int(linked), net)
+    with Popen([sys.executable, __file__, *map(str, numbers)], stdin=PIPE, stdout=PIPE, text=True) as process:
         try:
-            yield Wide(process, hosts)
+            yield Wide(process, hosts, net)
         finally:
             process.kill()
 
@@ -186,9 +202,9 @@ def distances(log: Sequence[Hit]) -> list[float]:
 
 
 if __name__ == "__main__":
-    arguments = [*sys.argv[1:], "0", "0", "0"]
+    hosts, slow, seconds, pages, linked, net = [*sys.argv[1:], *["0", "0", "0", "0", "127"][len(sys.argv) - 2 :]]
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits, limits))
-    web = Web(int(arguments[1]), float(arguments[2]), int(arguments[3]))
-    asyncio.run(serve(int(arguments[0]), web))
+    web = Web(int(hosts), int(slow), float(seconds), int(pages), linked=linked == "1", net=int(net))
+    asyncio.run(serve(web))
     print(json.dumps(web.log))
