@@ -117,6 +117,7 @@ CODES: Final[dict[str, Code]] = {
     # store: these end the run
     "disk_full": Code("store", True, "no space left to write"),
     "write_error": Code("store", True, "an output cannot be written"),
+    "frontier_refused": Code("store", False, "the store that nodes of a crawl share cannot be used"),
     # proxy
     "proxy_connect": Code("connect", True, "the proxy cannot be reached, or it cannot reach the server"),
     "proxy_auth": Code("connect", False, "the proxy refuses our credentials"),

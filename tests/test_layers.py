@@ -26,6 +26,7 @@ SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 MONITOR = {module for module in SOURCES if module.startswith("crawler.monitor.")}
 API = {module for module in SOURCES if module.startswith("crawler.api")}
 WORKERS = {module for module in SOURCES if module.startswith("crawler.run.workers.")}
+NODE = {module for module in SOURCES if module.startswith("crawler.run.shared.")}
 COMMANDS = {module for module in SOURCES if module.startswith("crawler.cli.commands.")}
 FORMATS = {module for module in SOURCES if module.startswith("crawler.check.formats.")}
 REPORT = {module for module in SOURCES if module.startswith("crawler.report")}
@@ -265,14 +266,14 @@ def test_rooms_are_small() -> None:
         ("crawler.cli.prompt", {"crawler.cli.attach"}),
         ("crawler.report", {"crawler.run.artifacts", *COMMANDS}),
         ("crawler.run.artifacts", {"crawler.run.composition", "crawler.run.monitors"}),
-        ("crawler.engine.loop", {"crawler.run.parts", "crawler.engine.control"}),
+        ("crawler.engine.loop", {"crawler.run.parts", "crawler.engine.control", *NODE}),
         ("crawler.engine.disposition", {"crawler.run.parts", "crawler.engine.loop"}),
         (
             "crawler.engine.admission",
-            {"crawler.run.parts", "crawler.engine.control", "crawler.engine.disposition", "crawler.engine.loop"},
+            {"crawler.run.parts", "crawler.engine.control", "crawler.engine.disposition", "crawler.engine.loop", *NODE},
         ),
-        ("crawler.engine.gate", {"crawler.run.parts", "crawler.engine.disposition", "crawler.engine.loop"}),
-        ("crawler.robots.policy", {"crawler.run.parts", "crawler.engine.gate"}),
+        ("crawler.engine.gate", {"crawler.run.access.gating", "crawler.engine.disposition", "crawler.engine.loop"}),
+        ("crawler.robots.policy", {"crawler.run.access.gating", "crawler.run.parts", "crawler.engine.gate"}),
         (
             "crawler.page.discovery",
             {
@@ -299,13 +300,14 @@ def test_rooms_are_small() -> None:
                 "crawler.engine.side_requests",
                 "crawler.engine.loop",
                 "crawler.fetch.cache.fetching",
+                "crawler.run.access.gating",
                 "crawler.run.access.login",
                 "crawler.run.network",
                 "crawler.run.parts",
                 *WORKERS,
             },
         ),
-        ("crawler.engine.side_requests", {"crawler.run.parts", "crawler.engine.loop"}),
+        ("crawler.engine.side_requests", {"crawler.run.access.gating", "crawler.engine.loop"}),
     ],
 )
 def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
@@ -372,8 +374,8 @@ def test_who_may_import_a_room(room: str, allowed: set[str]) -> None:
             "crawler.config.options.crawl",
             {
                 "crawler.config.kinds",
+                "crawler.config.machines",
                 "crawler.config.options.groups",
-                "crawler.config.options.monitor",
                 "crawler.config.patterns",
                 "crawler.errors",
                 "crawler.urls",
@@ -422,6 +424,7 @@ def test_treq_has_one_importer() -> None:
                 *COMMANDS,
                 "crawler.run.composition",
                 "crawler.run.outputs",
+                *NODE,  # its parts are lines
                 *API,
                 "crawler.cli.terminal",
                 "crawler.cli.shell",
@@ -429,7 +432,7 @@ def test_treq_has_one_importer() -> None:
                 "crawler.monitor.messages",
             },
         ),
-        ("crawler.frontier", {"seen", "shared", "contract", "about"}, {"crawler.run.parts", "crawler.job.job"}),
+        ("crawler.frontier", {"seen", "shared", "contract", "about"}, {"crawler.run.parts", "crawler.job.job", *NODE}),
     ],
 )
 def test_concrete_parts_are_named_by_the_roots_alone(room: str, shared: set[str], roots: set[str]) -> None:

@@ -131,6 +131,8 @@ class Terminal:
         config = self._config
         has_outputs = config.output or config.overwrite_output
         made_for = self._made_for
+        if config.frontier is not None and not has_outputs:
+            raise ConfigError("--frontier: the parts of a crawl go to a folder that all machines reach (add -o DIR/)")
         sinks: list[Sink] = [] if has_outputs else [made_for.sink if made_for else self._standard_output()]
         if config.verbose and (has_outputs or config.log_format == "json"):
             sinks.append(self._voice.urls())

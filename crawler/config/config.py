@@ -14,6 +14,7 @@ import msgspec
 
 from crawler.config.hosts import HostOptions
 from crawler.config.kinds import Flag, Option, Path, shown
+from crawler.config.machines import check_machines
 from crawler.config.options.cookies import SESSION
 from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
 from crawler.config.options.monitor import check_monitors
@@ -293,6 +294,7 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         if path != _STREAM and ("://" not in path or is_object(path)) and (place := _place(path)) in taken:
             raise ConfigError(f"{taken[place]}: {shown(path)} is also an input")
     check_monitors(config, origins)
+    check_machines(config, origins)
 
 
 def _place(path: str) -> str:

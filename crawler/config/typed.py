@@ -370,6 +370,18 @@ class Options(TypedDict, total=False):
     """
     durable: bool
     """Survive a power failure, too; slower."""
+    frontier: str | Secret | None
+    """Share the crawl with all who name the same Redis and crawl_id: redis://host/0. Takes the URL of a Redis or Valkey
+    (redis://host:6379/0, rediss:// with TLS), or env:NAME or @FILE.
+    """
+    crawl_id: str | None
+    """The name of the crawl in that Redis, where there may be several. Takes a name of a crawl (letters, digits, _, .
+    and -, at most 64).
+    """
+    lease: float | str
+    """For how long a node that is gone holds its hosts: then others go on with them. Takes a time from 1 to 3600
+    seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d). Default: 30s.
+    """
     accept_status: str | Iterable[str]
     """Take these statuses for good answers: 200..=299,403 (for `crawler check` also accept). Takes a status (403) or a
     range of them (200..=299, 200..300, 500..); or several. Default: 200..=299.

@@ -24,7 +24,6 @@ from crawler.models import (
     LEAVES,
     REQUISITE_SOURCE,
     ROBOTS,
-    SITEMAP_SOURCE,
     WITHIN_SOURCE,
     Ask,
     Findings,
@@ -37,8 +36,8 @@ from crawler.models import (
     unfetched,
 )
 from crawler.seeds.feed import Feed
-from crawler.seeds.inputs import BadLine, Seed, from_iterable
-from crawler.urls import SOCKETS, Url, canonical_key, parse
+from crawler.seeds.inputs import BadLine, Seed, from_iterable, requested
+from crawler.urls import Url, canonical_key, parse
 
 if TYPE_CHECKING:
     from crawler.engine.checking.leaves import Leaves
@@ -196,16 +195,9 @@ class Admission:
                 self._seeds_open -= 1  # it ends as a link does
             elif self._scope is not None and seed.input.source not in LEAVES:
                 self._scope.add_seed(seed.url)
-            method, ask = seed.method, seed.ask
-            place = seed.input if self._leaves is None else self._leaves.placed(seed.url, seed.input)
-            if method is None and (seed.url.scheme in SOCKETS or seed.input.source == SITEMAP_SOURCE):
-                method = "GET"
-            elif method is None:
-                rules = self._rules
-                method = rules.method
-                if rules.ask is not None:
-                    ask = rules.ask.under(ask)
-            request = Request(number, seed.url, seed.written, place, now, method, ask=ask)
+            request = requested(seed, number, now, self._rules.method, self._rules.ask)
+            if self._leaves is not None:
+                request = msgspec.structs.replace(request, input=self._leaves.placed(seed.url, seed.input))
             if seed.ask is not None:
                 size = self._asks[number] = seed.ask.size
                 self._asks_size += size
@@ -285,7 +277,7 @@ class Admission:
         robots = request.url.site + ROBOTS
         self._accept(sitemaps, robots, request.input.depth or 0, now, source)
 
-    def refuses_hop(self, request: Request, onward: Request) -> CodedError | None:
+    def refuses_hop(self, request: Request, onward: Request) -> CodedError | Deferred[CodedError | None] | None:
         """Why a redirect is not followed. Where a seed leads is what was meant by it; a crawl fetches each URL once."""
         if self._scope is None:
             return None
@@ -293,13 +285,19 @@ class Admission:
             self._scope.add_seed(onward.url)
         elif (error := self._judge(onward.url, request.input)) is not None:
             return error
-        is_page = self._is_page(onward)
+        if self._is_page(onward):
+            return _elsewhere(onward)
         known = onward
         if self._leaves is not None:  # where it is led decides whether that may be a page
             known = msgspec.structs.replace(onward, input=self._leaves.placed(onward.url, onward.input))
-        if not is_page and (self._frontier.leads(known) or _wants_the_answer(request) or self._circles.closes(onward)):
-            return None
-        return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")
+        is_new = self._frontier.leads(known)
+        if isinstance(is_new, Deferred):
+            return is_new.addCallback(self._refuses, request, onward)
+        return self._refuses(is_new, request, onward)
+
+    def _refuses(self, is_new: bool, request: Request, onward: Request) -> CodedError | None:
+        is_followed = is_new or _wants_the_answer(request) or self._circles.closes(onward)
+        return None if is_followed else _elsewhere(onward)
 
     def _is_page(self, onward: Request) -> bool:
         """Whether a leaf is led into the scope: it is a page then, which is crawled."""
@@ -390,3 +388,7 @@ def _as_page(url: Url, place: Input, now: float) -> Request:
 def _wants_the_answer(request: Request) -> bool:
     """Whether more than a URL was asked for: a login leads to a page that is known, and no less to what comes next."""
     return request.ask is not None or any(hop.method not in {"GET", "HEAD"} for hop in request.redirects)
+
+
+def _elsewhere(onward: Request) -> CodedError:
+    return CodedError("duplicate", f"it redirects to {onward.url.href[:200]}, which has a record of its own")

@@ -123,10 +123,22 @@ class Gate:
     def _names_more(self, request: Request) -> bool:
         return self._names_sitemaps and _origin(request) not in self._named
 
-    def _kept(self, _: object, request: Request) -> None:
-        """The host's turn begins only now."""
+    def _kept(self, may: bool | None, request: Request) -> Ruling | None:
+        """The host's turn begins only now; unless others have begun what there was of pages meanwhile."""
+        if may is False:
+            self._begun.discard(request.id)
+            self._pages -= 1
+            return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
         now = self._clock()
         self._politeness.host(request.url.host_key, now).asked(now)
+        return None
+
+    def has_begun(self, number: int) -> None:
+        """This one was asked for before, by somebody else: it goes on, and counts there."""
+        self._begun.add(number)
+
+    def is_begun(self, number: int) -> bool:
+        return number in self._begun
 
     def give_up(self, number: int) -> None:
         """Nobody waits for this input any more, which has no record yet."""

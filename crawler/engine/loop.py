@@ -7,7 +7,7 @@ and grows from 26 to 76 us a URL at 400,000 (DeferredSemaphore pops a list at 0)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -62,7 +62,7 @@ class Crawl:
         self._admission = admission
         self._frontier = frontier
         self._politeness = politeness
-        self._gate = gate
+        self.gate = gate
         self._fetcher = fetcher
         self._budget = fetcher.budget
         self._retry = retry
@@ -90,7 +90,7 @@ class Crawl:
         self._wake: Deferred[None] | None = None
         self._log = Logger()
         self._disposition.on_room = self._has_room
-        self._disposition.on_failure = self._stop
+        self._disposition.on_failure = self.fail
         admission.on_ready = self.wake
         gate.found_sitemaps = lambda request, named: admission.accept_sitemaps(request, named, clock.seconds())
         if side_requests is not None:
@@ -141,9 +141,21 @@ class Crawl:
 
     def give_up(self, number: int) -> None:
         """Nobody waits for this input any more: its socket is closed, and in its turn it ends as `interrupted`."""
-        self._gate.give_up(number)
+        self.gate.give_up(number)
         if (flight := self._flights.get(number)) is not None:
             flight.cancel()
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """These are somebody else's now: their sockets are closed. The frontier knows that they end without more."""
+        for flight in [flight for number in numbers if (flight := self._flights.get(number)) is not None]:
+            flight.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """Something that no record can tell: the run ends, nothing is reported done that was not written."""
+        if self._disposition.fatal is None:
+            self._disposition.fatal = error
+            self._ended.addCallback(_cancel, self._clock.callLater(0, self.abort))
+        self._stopping = True
 
     # What may be changed while it runs.
 
@@ -228,13 +240,6 @@ class Crawl:
         if wake is not None:
             wake.callback(None)
 
-    def _stop(self, error: BaseException) -> None:
-        """Something that no record can tell: the run ends, nothing is reported done that was not written."""
-        if self._disposition.fatal is None:
-            self._disposition.fatal = error
-            self._ended.addCallback(_cancel, self._clock.callLater(0, self.abort))
-        self._stopping = True
-
     # The visit.
 
     @inlineCallbacks
@@ -244,9 +249,11 @@ class Crawl:
         asked = False
         try:
             if request.id < 0:
-                yield self._run_side_request(request)
+                assert self._side_requests is not None
+                on_sent = self._on_sent(request, self._clock.seconds())
+                yield self._side_requests.visit(request, self._politeness, on_sent)
                 return
-            ruling = self._gate.check(request)
+            ruling = self.gate.check(request)
             if isinstance(ruling, Deferred):
                 ruling = yield ruling
             if ruling is not None:
@@ -271,6 +278,8 @@ class Crawl:
                 if self._tried is not None:
                     self._tried(request, response)
                 refusal = None if onward is request else self._admission.refuses_hop(request, onward)
+                if isinstance(refusal, Deferred):
+                    refusal = yield refusal
                 if refusal is None:
                     self._frontier.retry(onward, now)
                 else:
@@ -287,7 +296,7 @@ class Crawl:
             self._budget.used += len(response.body)
         except CodedError as error:  # a job that cannot be kept
             self._frontier.postpone(request, self._clock.seconds())
-            self._stop(error)
+            self.fail(error)
         except CancelledError:
             (self._frontier.retry if asked else self._frontier.postpone)(request, self._clock.seconds())
         except Exception as error:  # a bug: it must not cost the other URLs their records, nor hide
@@ -305,19 +314,6 @@ class Crawl:
             self._settle()
         elif self._turn is None:
             self._turn = self._clock.callLater(0, self._settle)
-
-    @inlineCallbacks
-    def _run_side_request(self, request: Request) -> Generator[Deferred[Any], Any, None]:
-        """Make a request that is no input. Never fails, always ends the lease."""
-        assert self._side_requests is not None
-        key, started = request.url.host_key, self._clock.seconds()
-        refusal = self._politeness.refusal(key)
-        try:
-            response: Response | None = yield self._side_requests.run(request, refusal, self._on_sent(request, started))
-            if response is not None and not isinstance(response.error, StaleConnection):
-                self._politeness.observe(key, response, started=started, now=self._clock.seconds())
-        finally:
-            self._frontier.sent(request, self._clock.seconds())
 
     def _on_sent(self, request: Request, now: float) -> Callable[[], None] | None:
         """What is to be called when the request is written: nothing, unless its host has a delay."""

@@ -5,16 +5,17 @@ Whoever sends one gets the response; no record comes of it, and a job does not k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.python.failure import Failure
 
-from crawler.errors import CodedError
+from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.fetcher import Fetches
 from crawler.frontier import Frontier
 from crawler.models import Input, Request, Response
+from crawler.politeness.controller import Politeness
 from crawler.urls import Url
 
 
@@ -51,6 +52,19 @@ class SideRequests:
         if response.error is not None:
             return False
         return self._fetcher.heads.challenged(self._request(request.url, request), response, answers)
+
+    @inlineCallbacks
+    def visit(
+        self, request: Request, politeness: Politeness, on_sent: Callable[[], None] | None
+    ) -> Generator[Deferred[Any], Any, None]:
+        """Its turn has come: make the request, if its host may be asked at all. Never fails, always ends the lease."""
+        key, started = request.url.host_key, self._clock()
+        try:
+            response: Response | None = yield self.run(request, politeness.refusal(key), on_sent)
+            if response is not None and not isinstance(response.error, StaleConnection):
+                politeness.observe(key, response, started=started, now=self._clock())
+        finally:
+            self._frontier.sent(request, self._clock())
 
     def run(
         self, request: Request, refusal: CodedError | None, on_sent: Callable[[], None] | None

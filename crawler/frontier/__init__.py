@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
 from crawler.models import Ending, Request
@@ -69,7 +70,7 @@ class Frontier(Protocol):
     def knows(self, request: Request) -> bool:
         """Whether `add` would refuse it."""
 
-    def leads(self, onward: Request) -> bool:
+    def leads(self, onward: Request) -> bool | Deferred[bool]:
         """Know the URL that a redirect has led a leased request to. False when it is known already (crawl mode).
 
         What its own chain has come by counts for no other: it may be led there once more.

@@ -3,4 +3,4 @@
 Imports frontier, store, sinks, seeds, config, politeness.
 """
 
-__all__ = ["history", "job", "lock", "status", "verify"]
+__all__ = ["history", "job", "lock", "options", "status", "verify"]

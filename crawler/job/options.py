@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,18 @@ INTENT: Final = "again.json"
 
 class JobError(ConfigError):
     """The job cannot be worked on as asked: what is in its way, and what may be done."""
+
+
+def differing(before: Config, after: Config, ignored: AbstractSet[str]) -> list[str]:
+    """The options that are not as `before` and decide what is fetched, or what is written; but for those `ignored`."""
+    return [
+        _name(option)
+        for option in OPTIONS.values()
+        if option.name not in ignored
+        and option.group not in _FREE
+        and option.name not in _FREE_TOO - {"max_pages"}
+        and _shown(before, option) != _shown(after, option)
+    ]
 
 
 def changes(before: Config, after: Config, path: Path) -> list[str]:

@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 
 from crawler.errors import CodedError
 from crawler.models import Response
-from crawler.politeness.host import BACKOFF_CAP, CRAWL_DELAY_CAP, GIVE_UP_AFTER, Binding, HostControl
+from crawler.politeness.host import BACKOFF_CAP, CRAWL_DELAY_CAP, GIVE_UP_AFTER, Binding, HostControl, Learnt
 from crawler.politeness.pace import Pace
 from crawler.politeness.rate_headers import TELLING, retry_after, used_up
 
@@ -145,6 +145,20 @@ class Politeness:
             wait = min(delay, LONGEST_DELAY) - idle
             if wait > 0:
                 self.host(key, now).block(wait, now, "crawl_delay")
+
+    def learn(self, key: str, learnt: Learnt | None, wait: float, now: float) -> None:
+        """Take over a host from somebody else, who has `learnt` this of it; it may be asked in `wait` seconds."""
+        self.forget(key)
+        host = self.host(key, now)
+        if learnt is not None:
+            host.learn(learnt, now)
+        host.next_start = max(host.next_start, now + wait)
+
+    def forget(self, key: str) -> None:
+        """Somebody else asks this host from now on. What is in the air still counts."""
+        host = self._hosts.get(key)
+        if host is not None and not host.in_flight:
+            del self._hosts[key]
 
     def _sweep(self, now: float) -> None:
         """Forget idle hosts. Twice what is left must come before the next sweep, so that one host costs O(1)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, get_args
 
 Binding = Literal["per_host", "delay", "crawl_delay", "retry_after", "ratelimit", "backoff", "robots", "rate"]
 
@@ -12,6 +12,25 @@ BACKOFF_CAP: Final = 60.0
 BACKOFF_MEMORY: Final = 600.0  # an idle host is taken for recovered after that many seconds
 GOOD_ANSWERS: Final = 10
 GIVE_UP_AFTER: Final = 10  # by then a host has been asked ever more slowly for two minutes
+
+
+_BINDINGS: Final = frozenset(get_args(Binding))
+
+
+class Learnt(NamedTuple):
+    """What has been learnt of a host, for whoever asks it next: `floor`, `delay` and `limit` as they are in force, why
+    it was slowed down and how often in a row, and for how many more seconds it is to be left alone.
+    """
+
+    floor: float
+    delay: float
+    limit: int
+    slowings: int
+    good: int
+    answered: bool
+    trouble: str
+    blocked: float
+    blocked_by: str
 
 
 class HostControl:
@@ -192,6 +211,34 @@ class HostControl:
             self.limit += 1
         self.slowed = self.limit < self.per_host or self.delay > self.floor
         return raised
+
+    def learnt(self, now: float) -> Learnt | None:
+        """What another controller of this host has to know; None where that is nothing."""
+        blocked = max(0.0, self._blocked_until - now)
+        if not (self.slowed or self._slowings or blocked) and self.floor == self._configured:
+            return None
+        by = self._blocked_by if blocked else ""
+        return Learnt(
+            self.floor, self.delay, self.limit, self._slowings, self._good, self.answered, self.trouble, blocked, by
+        )
+
+    def learn(self, learnt: Learnt, now: float) -> None:
+        """Know what another controller of this host did. What is configured here holds all the same."""
+        self.answered = learnt.answered
+        self.trouble = learnt.trouble
+        self._slowings = learnt.slowings
+        if self.given_up:
+            self.let_go(now)
+            return
+        self.floor = max(self._configured, min(learnt.floor, CRAWL_DELAY_CAP))
+        self.delay = max(self.floor, min(learnt.delay, self.floor + BACKOFF_CAP))
+        self.limit = max(1, min(self.per_host, learnt.limit))
+        self._good = learnt.good
+        self._slowed_at = now
+        self.slowed = self.limit < self.per_host or self.delay > self.floor
+        if learnt.blocked > 0:
+            by: Binding = learnt.blocked_by if learnt.blocked_by in _BINDINGS else "retry_after"  # type: ignore[assignment]
+            self.block(learnt.blocked, now, by)
 
     def forgettable(self, now: float) -> bool:
         """True when a new controller would allow the same: nothing runs, nothing waits, nothing is slowed."""

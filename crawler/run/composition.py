@@ -28,6 +28,7 @@ from crawler.stats.stats import Snapshot, Stats
 # Not every run has a job or writes about itself: half a list's start would be spent on what it does not use.
 if TYPE_CHECKING:
     from crawler.engine.checking.leaves import Checking
+    from crawler.frontier.shared.contract import Asks
     from crawler.page.callbacks import Callbacks, Parse
     from crawler.run.access.login import Login
     from crawler.run.artifacts import Artifacts
@@ -52,8 +53,9 @@ class Crawler:
     `stats` may be read at any time; `notes` has sentences about inputs and the job, and `books` what became of all its
     inputs, once this run has ended. `login` is what is asked for before the first URL: see crawl(). With `checking` it
     checks links: see Leaves. `control` is there once it has begun; `parts` are what fetches, and no promise to anybody
-    outside. `say` is told where the monitors of the config are; without it that goes to stderr. `origins` tells
-    those who watch where the options of the config were set.
+    outside; `asks` asks the store of a crawl over many machines, in place of that of --frontier.
+    `say` is told where the monitors of the config are; without it that goes to stderr. `origins` tells those who watch
+    where the options of the config were set.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Crawler:
         spider: Spider | None = None,
         checking: Checking | None = None,
         origins: Mapping[str, str] | None = None,
+        asks: Asks | None = None,
     ) -> None:
         self._items: Items | None = None
         if spider is not None:
@@ -88,7 +91,8 @@ class Crawler:
         self.config: Config = config
         self.books: Books | None = None
         self.control: Control | None = None
-        self.parts: Parts = Parts(config, reactor=reactor, dial=dial or reactor_dial(reactor), checking=checking)
+        dial = dial or reactor_dial(reactor)
+        self.parts: Parts = Parts(config, reactor=reactor, dial=dial, checking=checking, asks=asks)
         self._parse = parse
         self._on_error = None if spider is None else spider.on_error
         self._login = login
@@ -199,9 +203,7 @@ class Crawler:
                 else:
                     feed = DirectFeed(source) if direct else ThreadFeed(source, reactor)
                 resources.callback(feed.close)
-                if parts.job is not None:
-                    feed = parts.job.feed(feed)
-                parts.admit(feed, admit, self.stats)
+                parts.admit(parts.keep_up(feed), admit, self.stats)
                 crawl = parts.assemble(sink, resources, archive, wants_bodies=self._wants_bodies)
                 self.control = self._make_control()
                 parts.take_up()
@@ -276,15 +278,17 @@ class Crawler:
 
         Fails with CodedError.
         """
-        if self._login is None:
-            return True
-        self._reading = self.parts.log_in(self._login)
-        try:
-            yield self._reading
-        except CancelledError:
-            return False
-        finally:
-            self._reading = None
+        join = None if self.parts.node is None else self.parts.node.open
+        for begin in (join, None if self._login is None else partial(self.parts.log_in, self._login)):
+            if begin is None:
+                continue
+            self._reading = begin()
+            try:
+                yield self._reading
+            except CancelledError:
+                return False
+            finally:
+                self._reading = None
         return True
 
     def _open_inputs(self, resources: ExitStack) -> Inputs:
@@ -311,6 +315,7 @@ class Crawler:
             bodies=None if parts.saving is None else parts.saving.bodies,
             mirror=None if parts.saving is None else parts.saving.mirror,
             objects=parts.objects,
+            node=parts.node,
         )
         if parts.saving is not None and parts.saving.away is not None:
             from crawler.run.objects.bodies import PlacingObjects

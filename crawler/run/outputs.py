@@ -59,6 +59,12 @@ class KeepsOutputs(Protocol):
     def sink(self, sink: Sink, synced: Sequence[Synced] = ()) -> Sink: ...
 
 
+class KeepsRecords(Protocol):
+    """What a node does for its outputs: they are its parts."""
+
+    def sink(self, sink: Sink) -> Sink: ...
+
+
 class Outputs(NamedTuple):
     """The sink of a run, who must be asked before an input is accepted, and who takes what goes over the wire."""
 
@@ -155,6 +161,7 @@ def open_outputs(
     bodies: Bodies | None = None,
     mirror: Recording | None = None,
     objects: Objects | None = None,
+    node: KeepsRecords | None = None,
 ) -> Outputs:
     """One sink for the outputs of the config, for `sinks` and `stats`. Some become `objects`.
 
@@ -162,7 +169,7 @@ def open_outputs(
     `wants_bodies` says whether `sinks` want the body that rides along; `bodies` keeps them in files, and
     `mirror` notes which. Raises ValueError for a suffix without a format.
     """
-    outputs = targets(config)
+    outputs = targets(config) if node is None else []  # a node has its own
     formats = [output.suffix for output in outputs]
     if formats.count(ARCHIVE) > 1:
         raise ValueError(f"{formats.count(ARCHIVE)} archives are asked for (allowed: one; --warc-max-size makes more)")
@@ -195,6 +202,9 @@ def open_outputs(
         records = _placing(bodies, records)
     if job is not None:
         records = job.sink(records, [part for part in (bodies, mirror) if part is not None])
+    if node is not None:
+        records = node.sink(Tee([stats, records]))
+        return Outputs(records, None, archive)
     if not ordered:
         return Outputs(Tee([stats, records]), None, archive)
     bodies_wait = bool(sinks) and wants_bodies

@@ -17,10 +17,8 @@ from crawler.config.hosts import Hosts
 from crawler.engine.admission import Admission, AdmissionRules
 from crawler.engine.checking.leaves import Checking, Leaves
 from crawler.engine.disposition import Reader, Rules
-from crawler.engine.gate import Gate, dry_run
 from crawler.engine.loop import Crawl
 from crawler.engine.retry import Retry
-from crawler.engine.side_requests import SideRequests
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.fetcher import Fetcher, Fetches
@@ -30,6 +28,7 @@ from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.models import Ask
 from crawler.run.access.cookies import KeptCookies
+from crawler.run.access.gating import make_gate, obeys_anywhere
 from crawler.run.access.routing import make_routing
 from crawler.run.network import Network, Ways
 from crawler.run.pacing import make_politeness, make_throttle
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from crawler.fetch.archive.captures import Captures
     from crawler.fetch.archive.taping import Takes
     from crawler.fetch.cache.store import Store
+    from crawler.frontier.shared.contract import Asks
     from crawler.job.history.previous import Previous
     from crawler.job.job import Job
     from crawler.page.callbacks import Callbacks
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from crawler.run.access.login import Login
     from crawler.run.objects.looking import Objects
     from crawler.run.outputs import Saving
+    from crawler.run.shared.node import Node
     from crawler.run.workers.pool import Workers
     from crawler.spiders.items import Items
 
@@ -69,7 +70,9 @@ class Parts:
     `concurrency` is what the config asks for, as far as the descriptors of this process suffice: `most_concurrency`.
     """
 
-    def __init__(self, config: Config, *, reactor: Any, dial: Dial, checking: Checking | None = None) -> None:
+    def __init__(
+        self, config: Config, *, reactor: Any, dial: Dial, checking: Checking | None = None, asks: Asks | None = None
+    ) -> None:
         self._config = config
         self._checking = checking
         self._leaves: Leaves | None = None
@@ -91,6 +94,8 @@ class Parts:
         self.own_ports: set[int] = set()  # those of the monitors
         self.notes: list[str] = []  # about inputs, and a job that goes on
         self.job: Job | None = None
+        self.node: Node | None = None  # of a crawl over many machines
+        self._asks = asks
         self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
         self.admission: Admission | None = None
@@ -138,6 +143,8 @@ class Parts:
             self.job = self._open_job(config.job)
             resources.callback(self.job.close)
             self.job.beside = self._kept
+        if config.frontier is not None:
+            self.node = self._open_node(resources)
         if config.cache is not None:
             from crawler.run.access.caching import make_store
 
@@ -193,8 +200,13 @@ class Parts:
         network = self._network(archive=archive, saving=self.saving, cache=self._cache)
         resources.callback(network.close)
         self._workers = self._make_workers(network, resources, wants_bodies=wants_bodies)
-        obeys = config.robots or any(table.settings.robots for table in config.hosts)
-        side_requests, robots = self._make_robots(network) if obeys or config.sitemaps else (None, None)
+        obeys = obeys_anywhere(config)
+        side_requests, robots = None, None
+        if obeys or config.sitemaps:
+            from crawler.run.access.gating import make_robots
+
+            readers = self._fetches(network, network.robots_fetcher(), partial=True)
+            side_requests, robots = make_robots(config, frontier=self.frontier, fetcher=readers, clock=reactor)
         if robots is not None and obeys:
             self.robots = robots
         fetcher = network.fetcher(config.max_size, sources=[] if self.previous is None else [self.previous.conditions])
@@ -203,7 +215,15 @@ class Parts:
             admission=self.admission,
             frontier=self.frontier,
             politeness=self.politeness,
-            gate=self._make_gate(robots),
+            gate=make_gate(
+                config,
+                politeness=self.politeness,
+                clock=reactor.seconds,
+                robots=robots,
+                hosts=self._hosts,
+                scope=self._scope,
+                kept=self.node or job,
+            ),
             fetcher=self._fetches(network, fetcher),
             retry=Retry(
                 retries=config.retries,
@@ -294,9 +314,17 @@ class Parts:
             cached_only=None if self._leaves is None else self._leaves.was_queued,
         )
 
+    def keep_up(self, feed: Feed) -> Feed:
+        """The feed, where what keeps this run hears of what is read, or reads it itself."""
+        if self.node is not None:
+            return self.node.feed(feed, self.sent)
+        return feed if self.job is None else self.job.feed(feed)
+
     def take_up(self) -> None:
-        """Accept what an earlier run of the job has left, before the feed is read."""
+        """Accept what an earlier run of the job has left, before the feed is read; or what others have."""
         assert self.admission is not None
+        if self.node is not None and self.crawl is not None:
+            self.node.start(self.crawl, self.admission)
         if self.job is None:
             return
         if self._config.skipped and self._config.depth is not None:
@@ -353,44 +381,14 @@ class Parts:
         job.recall(self.typed, _nobody if scope is None else scope.add_seed)
         return job
 
-    def _make_gate(self, robots: Robots | None) -> Gate:
-        config, job, scope = self._config, self.job, self._scope
-        pages, begun = (0, set[int]()) if job is None or config.max_pages is None else job.pages()
-        return Gate(
-            politeness=self.politeness,
-            clock=self._reactor.seconds,
-            robots=robots,
-            obeys=config.robots,
-            obeys_at=None if self._hosts is None else self._obeys_at,
-            retries=config.retries,
-            max_pages=config.max_pages,
-            pages=pages + len(begun),
-            begun=begun,
-            begin=None if job is None else job.begin,
-            names_sitemaps=config.sitemaps,
-            dry_run=partial(dry_run, scope) if config.dry_run else None,
-            traps=None if scope is None else scope.traps,
-        )
+    def _open_node(self, resources: ExitStack) -> Node:
+        from crawler.run.shared.node import open_node
 
-    def _obeys_at(self, host_key: str) -> bool:
-        settings = None if self._hosts is None else self._hosts.of(host_key)
-        return self._config.robots if settings is None or settings.robots is None else settings.robots
-
-    def _make_robots(self, network: Network) -> tuple[SideRequests, Robots]:
-        from crawler.robots.policy import Robots
-        from crawler.robots.rules import product_token
-
-        token = product_token(self._config.user_agent)
-        fetcher = self._fetches(network, network.robots_fetcher(), partial=True)
-        side_requests = SideRequests(frontier=self.frontier, fetcher=fetcher, clock=self._reactor.seconds)
-        robots = Robots(
-            side_requests.fetch,
-            send=side_requests.send,
-            clock=self._reactor,
-            token=token,
-            challenged=side_requests.challenged,
-        )
-        return side_requests, robots
+        assert self._key is not None
+        own = {"politeness": self.politeness, "key": self._key, "typed": self.typed, "concurrency": self.concurrency}
+        node = open_node(self._config, asks=self._asks, reactor=self._reactor, resources=resources, **own)
+        self.frontier = node.frontier
+        return node
 
 
 def _nobody(*_: object) -> None:

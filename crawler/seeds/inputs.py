@@ -53,6 +53,7 @@ from crawler.seeds.seed import (
     reason,
     recordable,
     refused,
+    requested,
     seed,
     unreadable,
     with_request,
@@ -72,6 +73,7 @@ __all__ = [
     "columns",
     "from_iterable",
     "read",
+    "requested",
     "structure",
 ]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from crawler.errors import CodedError
-from crawler.models import Ask, Input
+from crawler.models import SITEMAP_SOURCE, Ask, Input, Request
 from crawler.printable import well_formed
 from crawler.redaction import redact, scrub
 from crawler.seeds import asked
@@ -70,6 +70,18 @@ def seed(text: str, place: Input, scheme: str | None = None) -> Seed | BadLine:
         error = CodedError("url_invalid", "there is a tab in it (a file is read as a table if its name ends in .tsv)")
     # A traceback would keep the frames of this call alive for as long as the line is kept.
     return BadLine(recordable(text), place, error.with_traceback(None))
+
+
+def requested(seed: Seed, number: int, now: float, method: str, ask: Ask | None) -> Request:
+    """The request that is made for a seed, where the run asks with this method and this beside."""
+    own, beside = seed.method, seed.ask
+    if own is None and (seed.url.scheme in SOCKETS or seed.input.source == SITEMAP_SOURCE):
+        own = "GET"
+    elif own is None:
+        own = method
+        if ask is not None:
+            beside = ask.under(beside)
+    return Request(number, seed.url, seed.written, seed.input, now, own, ask=beside)
 
 
 def bad(text: str, place: Input, message: str) -> BadLine:

@@ -317,7 +317,7 @@ def test_help_on_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 80 and line.isascii() for line in text.splitlines())
     titles = [line for line in text.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
     assert titles[0] == "Examples:"
-    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Proxies:", "Names and addresses:", "Concurrency and politeness:", "Limits:", "Output:", "Cache:", "Job:", "Checking links:", "Shards:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
+    assert titles[2:] == ["Input:", "Crawl:", "Request:", "Login and TLS:", "Proxies:", "Names and addresses:", "Concurrency and politeness:", "Limits:", "Output:", "Cache:", "Job:", "Many machines:", "Checking links:", "Shards:", "Extraction:", "People:", "Monitors:", "Other:", "Exit codes:"]  # fmt: skip
     for option in FLAGS:
         flag = option.flags[-1] if option.flags else option.metavar
         if option.default is True:

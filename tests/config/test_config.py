@@ -18,6 +18,7 @@ from crawler.config.addresses import Interface, NameServer, Pin
 from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, resolve
 from crawler.config.hosts import HostTables, kinds
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
+from crawler.config.machines import CrawlId, StoreUrl
 from crawler.config.options.crawl import BaseUrl, LinkKind, Name, Pattern, Statuses
 from crawler.config.options.input import ShardNumber
 from crawler.config.options.monitor import LoopbackPort, MonitorAddress, MonitorName
@@ -71,6 +72,7 @@ def test_every_option_is_described(option: Option) -> None:
         "Cache",
         "Output",
         "Job",
+        "Many machines",
         "Checking links",
         "Shards",
         "Extraction",
@@ -453,6 +455,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["a.example", "a.example:8443", "[::1]:443"])
         case PinnedKeys():
             return st.sampled_from([PIN, f"a.example={PIN};{PIN}"])
+        case StoreUrl():
+            return st.sampled_from(["redis://127.0.0.1:6379/0", "rediss://store.example"])
         case Hidden():
             return st.just("env:PATH")  # one line with a colon
         case ProxyUrl():
@@ -493,6 +497,8 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["http://a.example/x?y"])
         case Statuses():
             return st.sampled_from(["403", "200..=299", "..400", "500.."])
+        case CrawlId():
+            return st.sampled_from(["spring", "a-1.b_2"])
         case Line():
             return LINE.filter(bool)
         case Path():
@@ -526,6 +532,14 @@ def test_toml_round_trip(keywords: dict[str, object]) -> None:
         keywords.pop("key", None)
     for name, of in (("bodies_as", "bodies"), ("text_format", "text")):
         if keywords.get(of) is None:
+            keywords.pop(name, None)
+    if not keywords.get("recursive") or not (keywords.get("frontier") and keywords.get("crawl_id")):
+        for name in ("frontier", "crawl_id", "lease"):
+            keywords.pop(name, None)
+    if keywords.get("frontier"):
+        keywords["scope"] = "any"
+        refused = ("job", "since", "bodies", "bodies_as", "mirror", "items", "skipped", "dry_run", "template")
+        for name in (*refused, "output", "overwrite_output"):
             keywords.pop(name, None)
     if not keywords.get("cache"):
         keywords.pop("cache_for", None)

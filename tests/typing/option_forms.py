@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler import Config, Options, crawl, fetch_all, fetch_all_async, stream
+from crawler.config.secrets import Secret
 
 HERE = Path("here")
 """A folder, or what is read from one."""
@@ -23,6 +24,8 @@ FORMS: list[Options] = [
     {"shard": 3},
     {"procs": "auto", "template": "{status} {url}"},
     {"recursive": True, "depth": 2, "max_pages": None},
+    {"recursive": True, "scope": "any", "frontier": "redis://h/0", "crawl_id": "spring", "lease": "1m"},
+    {"recursive": True, "scope": "any", "frontier": Secret("redis://joe:secret@h/0"), "crawl_id": "spring"},
     {"base": "https://example.org/docs/"},
     # durations and sizes
     {"timeout": 5, "delay": 0.5, "connect_timeout": "1.5s", "dns_timeout": "500ms", "ws_timeout": "2m"},

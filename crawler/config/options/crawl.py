@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 from crawler.config.kinds import Choice, Flag, Line, Many, Option, Path, Seconds, Whole, shown
+from crawler.config.machines import MachineOptions
 from crawler.config.options.groups import CHECK, CRAWL, EXTRACTION, JOB
-from crawler.config.options.monitor import MonitorOptions
 from crawler.config.patterns import UrlPattern
 
 ScopeKind = Literal["host", "origin", "domain", "prefix", "any"]
@@ -155,7 +155,7 @@ class Declarations(Many, frozen=True):
         return super().read(declarations)
 
 
-class CrawlOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CrawlOptions(MachineOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which links to follow, what to keep for the next run, what to take from each page."""
 
     recursive: Annotated[

@@ -15,6 +15,7 @@ LIMITS: Final = "Limits"
 OUTPUT: Final = "Output"
 CACHE: Final = "Cache"
 JOB: Final = "Job"
+MACHINES: Final = "Many machines"
 CHECK: Final = "Checking links"
 SHARDS: Final = "Shards"
 EXTRACTION: Final = "Extraction"
@@ -33,6 +34,7 @@ GROUPS: Final = (
     OUTPUT,
     CACHE,
     JOB,
+    MACHINES,
     CHECK,
     SHARDS,
     EXTRACTION,

@@ -24,12 +24,15 @@ servers, what was added is on the disk (WAITAOF, or after the time in which a se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 from zlib import crc32
+
+from twisted.internet.defer import Deferred
 
 from crawler.models import Ending
 
+T = TypeVar("T")
 SHARDS: Final = 256
 NO_HOST: Final = ""
 """The host of inputs that are not fetched: they have a record, written by who claims them."""
@@ -326,6 +329,21 @@ class SharedStore(Protocol):
 
     def forget(self) -> None:
         """Delete the crawl: all keys of it. For people who ask for that."""
+
+
+class Asks(Protocol):
+    """How a node asks its store: one operation after the other, each until it has an answer, with which `ask` fires.
+
+    `on_doubt` is called when the store could not be asked: what is only remembered of it may not be so any more.
+    """
+
+    on_doubt: Callable[[], None]
+
+    def ask(self, operation: Callable[[SharedStore], T]) -> Deferred[T]:
+        """What it raises, but for StoreError, fails the Deferred. To cancel that is to wait no longer."""
+
+    def close(self) -> None:
+        """Ask nothing more: who waits is not told."""
 
 
 def total(all_counts: Sequence[Counts]) -> Counts:

@@ -1,0 +1,371 @@
+"""The order in which a node keeps its promises: records to the part, what they lead to into its shards, then a commit
+to each shard that says what has ended and how long the part is. See frontier/shared/contract.py.
+
+Where a shard refuses, because a lease was over, nothing of what was to be said to it has happened: what is good of it
+is written again, into a new part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from crawler.errors import CodedError
+from crawler.frontier.shared.claiming import Clock
+from crawler.frontier.shared.contract import (
+    Arrival,
+    Asks,
+    Commit,
+    Committed,
+    SharedStore,
+    StoreRefusedError,
+    Turn,
+    shard_of,
+)
+from crawler.frontier.shared.finding import MOST
+from crawler.frontier.shared.held import Changes, Held
+from crawler.frontier.shared.leasing import SharedFrontier
+from crawler.models import Record, Request, Response
+from crawler.run.shared.part import Line, Part
+from crawler.sinks import Sink
+from crawler.sinks.jsonl import Encode
+from crawler.sinks.wanted import is_wanted
+
+INTERVAL: Final = 0.1
+EVENTS: Final = 512
+MAX_WAITING: Final = 10_000
+_AT_ONCE: Final = 1_000  # arrivals to a shard
+
+
+class Written(NamedTuple):
+    """A record that is not yet committed, and who holds its host."""
+
+    held: Held
+    data: bytes
+
+
+class Sharing:
+    """The sink of a node, around the sinks of who called it: `encode` makes lines of records for the part.
+
+    `part` makes the next one by its number. `stop` is called when all is committed, before the hosts are let go, and
+    `leave` says that to the store. With `omits_skips` skipped links have no record. `most_pages` may all nodes begin.
+
+    `on_more` is called when there may be more to fetch; `on_heard` hears of shards to which something has come,
+    `on_quiet` that all is committed, `on_error` what ends the node. The first error is final.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        encode: Encode,
+        asks: Asks,
+        frontier: SharedFrontier,
+        clock: Clock,
+        node: str,
+        part: Callable[[int], Part],
+        stop: Callable[[], None],
+        leave: Callable[[SharedStore], None],
+        omits_skips: bool,
+        most_pages: int | None,
+    ) -> None:
+        self.on_heard: Callable[[list[int]], None] = lambda _: None
+        self.on_error: Callable[[BaseException], None] = lambda _: None
+        self.on_more: Callable[[], None] = lambda: None
+        self.on_quiet: Callable[[], None] = lambda: None
+        self._sink = sink
+        self._encode = encode
+        self._asks = asks
+        self._frontier = frontier
+        self._clock = clock
+        self._node = node
+        self._make = part
+        self._stop = stop
+        self._leave = leave
+        self._omits_skips = omits_skips
+        self._most_pages = most_pages or 0
+        self._parts = 1
+        self.part = part(1)
+        self._lines: list[Written] = []
+        self._busy = False
+        self._overdue = False
+        self._timer: IDelayedCall | None = None
+        self._waiting: list[Deferred[None]] = []
+        self._begins: list[tuple[Request, Deferred[bool]]] = []
+        self._taking: list[tuple[Request, Deferred[bool]]] = []
+        self._begun: list[Deferred[bool]] = []  # with the next commit
+        self._beginning: list[Deferred[bool]] = []  # with the one that is on its way
+        self._pages = 0  # that this node has begun
+        self._error: BaseException | None = None
+        self._closing: Deferred[None] | None = None
+        frontier.on_change = self._arm
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all that has happened is committed."""
+        return not (self._busy or self._timer or self._lines or self._begins or self._taking)
+
+    def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:
+        if self._error is not None:
+            return fail(self._error)
+        held = self._frontier.ended(sequence, record.ending)
+        if held is None:
+            return None  # its lease was over: somebody else writes it
+        if self._omits_skips and not is_wanted(record):
+            return None
+        wait = self._sink.write(record, response, sequence)
+        if wait is not None:
+            wait.addErrback(self._failed)
+        self._lines.append(Written(held, self._encode(record, sequence)))
+        if len(self._lines) >= EVENTS and not self._busy:
+            self._cut()
+        if wait is not None or len(self._lines) < MAX_WAITING:
+            return wait
+        waiter: Deferred[None] = Deferred()  # no canceller: what was taken is committed; who cancels only stops waiting
+        self._waiting.append(waiter)
+        return waiter
+
+    def begin(self, request: Request) -> Deferred[bool]:
+        """Fires when it is kept that this URL is begun, with False where there are no pages left."""
+        begun: Deferred[bool] = Deferred()  # no canceller: it is kept all the same
+        self._begins.append((request, begun))
+        if not self._taking:
+            self._take_pages()
+        return begun
+
+    def _take_pages(self) -> None:
+        self._taking, self._begins = self._begins, []
+        total, limit = self._pages + len(self._taking), self._most_pages
+        asked = self._asks.ask(lambda store: store.take_pages(self._node, total, limit))
+        asked.addCallbacks(self._taken, self._failed)
+
+    def _taken(self, total: int) -> None:
+        """So many pages may this node begin in all: those that are begun now are so with the next commit."""
+        taking, self._taking = self._taking, []
+        refused = []
+        for request, begun in taking:
+            if self._pages < total and self._frontier.begun(request) is not None:
+                self._pages += 1
+                self._begun.append(begun)
+            else:
+                refused.append(begun)
+        if self._begun:
+            self.commit()
+        for begun in refused:
+            if not begun.called:
+                begun.callback(False)
+        if self._begins:
+            self._take_pages()
+
+    def commit(self) -> None:
+        """As soon as can be."""
+        if self._busy:
+            self._overdue = True
+        else:
+            self._cut()
+
+    @inlineCallbacks
+    def flush(self) -> Generator[Deferred[Any], Any, None]:
+        """Commit everything taken so far."""
+        while self._error is None and not self.is_quiet:
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            self.commit()
+            yield waiter
+        if self._error is not None:
+            raise self._error
+
+    @inlineCallbacks
+    def close(self) -> Generator[Deferred[Any], Any, None]:
+        """Commit everything, let go of all hosts, close the sinks. Cancelling leaves that to the leases' end."""
+        try:
+            try:
+                yield self.flush()
+                self._stop()
+                yield self._let_go()
+            finally:
+                self._stop()
+                self._asks.close()
+                self.part.close()
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+                if self._error is None:
+                    self._error = CodedError("write_error", "the node has left")
+        finally:
+            yield maybeDeferred(self._sink.close)
+
+    @inlineCallbacks
+    def _let_go(self) -> Generator[Deferred[Any], Any, None]:
+        changes = self._frontier.release(list(self._frontier.held.values()))
+        if changes.turns or changes.links:
+            self._send(changes, [])
+            yield self.flush()
+        yield self._asks.ask(self._leave)
+
+    # Batches.
+
+    def _arm(self) -> None:
+        if self._timer is None and self._error is None:
+            self._timer = self._clock.callLater(INTERVAL, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.commit()
+
+    def _cut(self) -> None:
+        """Send what has happened up to now on its way to the store."""
+        if self._error is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._overdue = False
+        lines, self._lines = self._lines, []
+        self._beginning, self._begun = self._begun, []
+        self._send(self._frontier.cut(), lines)
+
+    def _send(self, changes: Changes, lines: list[Written]) -> None:
+        self._busy = True
+        flushed = maybeDeferred(self._sink.flush)
+        flushed.addCallbacks(lambda _: self._ask(changes, lines), self._failed)
+
+    def _ask(self, changes: Changes, lines: list[Written]) -> None:
+        # What was lost since: neither the record nor that it has ended.
+        turns = {
+            shard: good
+            for shard, said in changes.turns.items()
+            if (good := [(held, turn) for held, turn in said if not held.is_lost])
+        }
+        good_lines = [line for line in lines if not line.held.is_lost]
+        batch = _Batch(self.part, Changes(turns, changes.links), good_lines, self._node)
+        self._asks.ask(batch).addCallbacks(self._done, self._failed)
+
+    def _done(self, batch: _Batch) -> None:
+        frontier = self._frontier
+        for held, turn, more in batch.committed:
+            frontier.committed(held, turn, more)
+        if batch.committed:
+            self.on_more()
+        if batch.heard:
+            self.on_heard(batch.heard)
+        if batch.refused:
+            self._again(batch)
+            return
+        self._busy = False
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.callback(None)
+        beginning, self._beginning = self._beginning, []
+        for begun in beginning:
+            if not begun.called:
+                begun.callback(True)
+        if not self._busy and (self._overdue or len(self._lines) >= EVENTS or len(frontier.found) > MOST):
+            self._cut()
+        elif not self._busy:
+            self.on_quiet()
+
+    def _again(self, batch: _Batch) -> None:
+        """Shards have refused: what was lost is forgotten, the rest goes into a new part."""
+        turns: dict[int, list[tuple[Held, Turn]]] = {}
+        for shard, said, answer in batch.refused:
+            lost = {held.host for held, _ in said} if answer.forgotten else set(answer.lost)
+            if answer.forgotten:
+                for held in [held for held in self._frontier.held.values() if held.shard == shard]:
+                    self._frontier.drop(held)
+                self._frontier.found.doubt()
+            for held, _ in said:
+                if held.host in lost:
+                    self._frontier.drop(held)
+            good = [(held, turn) for held, turn in said if held.host not in lost]
+            if good:
+                turns[shard] = good
+        self.part.close()
+        self._parts += 1
+        self.part = self._make(self._parts)
+        lines = [line for line in batch.lines if line.held.shard in turns and not line.held.is_lost]
+        self._ask(Changes(turns, {}), lines)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError) and self._error is not None:
+            return
+        assert failure.value is not None
+        error: BaseException = failure.value
+        if isinstance(error, StoreRefusedError):
+            error = CodedError("frontier_refused", str(error))
+        if self._error is None:
+            self._error = error
+        self._busy = False
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.errback(self._error)
+        self.on_error(self._error)
+
+
+class _Batch:
+    """What is said to the store at once; called again, it goes on where it was."""
+
+    def __init__(self, part: Part, changes: Changes, lines: Sequence[Written], node: str) -> None:
+        self.lines = lines
+        self.committed: list[tuple[Held, Turn, Sequence[Any]]] = []
+        self.refused: list[tuple[int, Sequence[tuple[Held, Turn]], Committed]] = []
+        self.heard: list[int] = []
+        self._part = part
+        self._node = node
+        self._written = False
+        self._links = [
+            (shard, arrivals[at : at + _AT_ONCE])
+            for shard, arrivals in changes.links.items()
+            for at in range(0, len(arrivals), _AT_ONCE)
+        ]
+        self._turns = list(changes.turns.items())
+        self._moves: list[tuple[int, list[int]]] = []
+        self._moving: list[tuple[int, Arrival]] = []
+
+    def __call__(self, store: SharedStore) -> _Batch:
+        part = self._part
+        if not self._written:
+            part.append([Line(line.held.shard, line.data) for line in self.lines])
+            self._written = True
+        while self._links:
+            shard, arrivals = self._links[-1]
+            if store.arrive(shard, arrivals):
+                self.heard.append(shard)
+            self._links.pop()
+        while self._turns:
+            shard, said = self._turns[-1]
+            self._commit(store, shard, said)
+            self._turns.pop()
+        while self._moving:
+            shard, arrival = self._moving[-1]
+            if store.arrive(shard, [arrival]):
+                self.heard.append(shard)
+            self._moving.pop()
+        while self._moves:
+            store.moved(*self._moves[-1])
+            self._moves.pop()
+        return self
+
+    def _commit(self, store: SharedStore, shard: int, said: Sequence[tuple[Held, Turn]]) -> None:
+        part = self._part
+        number, before = part.committed.get(shard, (0, 0))
+        turns = [turn for _, turn in said]
+        commit = Commit(part.name, number + 1, before, part.size, turns, self._node)
+        answer = store.commit(shard, commit)
+        if answer.lost or answer.forgotten:
+            self.refused.append((shard, said, answer))
+            return
+        part.committed[shard] = (number + 1, part.size)
+        for held, turn in said:
+            self.committed.append((held, turn, answer.more.get(held.host, ())))
+            if turn.moves:
+                self._moves.append((shard, [move.id for move in turn.moves]))
+                self._moving += [(shard_of(move.arrival.host), move.arrival) for move in turn.moves]
+            if turn.release:
+                self.heard.append(shard)

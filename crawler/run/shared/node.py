@@ -1,0 +1,331 @@
+"""A node: one of several processes that work on a crawl whose frontier is in a store that all share.
+
+It is to its run what a job is to another: it has the frontier and the sink, and reads the inputs. It joins at any time
+and leaves at any time; what it had not committed is then somebody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from crawler.config.config import Config
+from crawler.engine.admission import Admission
+from crawler.engine.loop import Crawl
+from crawler.errors import CodedError
+from crawler.fetch.typed import Typed
+from crawler.frontier.shared.about import About
+from crawler.frontier.shared.asking import Asking
+from crawler.frontier.shared.claiming import TTL, Claiming
+from crawler.frontier.shared.contract import SHARDS, Asks, SharedStore, StoreRefusedError
+from crawler.frontier.shared.entries import kept
+from crawler.frontier.shared.leasing import SharedFrontier
+from crawler.models import Ask, Request
+from crawler.politeness.controller import Politeness
+from crawler.run.shared.committing import Sharing
+from crawler.run.shared.opening import opened
+from crawler.run.shared.part import Part
+from crawler.run.shared.reading import Arriving, Reading, take_pushed
+from crawler.seeds.feed import Feed
+from crawler.seeds.inputs import BadLine, Seed, requested
+from crawler.sinks import Sink
+from crawler.sinks.jsonl import RecordLine
+from crawler.urls import Url
+from crawler.version import __version__
+
+PARTS: Final = "parts"
+TELL: Final = 1.0
+LOOK: Final = 0.5
+_HOSTS_EACH: Final = 4
+_MOST_HOSTS: Final = 5_000
+
+
+class NodeFeed:
+    """What a node's admission reads: nothing. All comes from the store; `exhausted` when the whole crawl has ended."""
+
+    def __init__(self) -> None:
+        self.exhausted = False
+        self.on_ready: Callable[[], None] = lambda: None
+
+    def take(self) -> Seed | BadLine | None:
+        return None
+
+    def close(self) -> None:
+        self.exhausted = True
+
+
+class Node:
+    """The node of this process. `request` makes the request of a seed, `asks` asks the store.
+
+    `open` comes first, then `feed`, `sink`, and `start` when all is put together. It ends itself as the sink is closed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        asks: Asks,
+        reactor: Any,
+        politeness: Politeness,
+        key: Callable[[Url], bytes],
+        typed: Typed,
+        concurrency: int,
+        name: str | None = None,
+        ttl: float = TTL,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name or node_name()
+        self.feed_of_all = NodeFeed()
+        self._config = config
+        self._asks = asks
+        self._reactor = reactor
+        self._typed = typed
+        self._concurrency = concurrency
+        self._ttl = ttl
+        self._wall = wall
+        self._since = wall()
+        self.frontier = SharedFrontier(politeness, key, epoch=self._epoch, clock=reactor.seconds)
+        self.frontier.low = 2 * concurrency
+        self._claiming = Claiming(
+            asks=asks,
+            frontier=self.frontier,
+            node=self.name,
+            clock=reactor,
+            hosts=min(_MOST_HOSTS, max(16, _HOSTS_EACH * concurrency)),
+            ttl=ttl,
+        )
+        self._reading: Reading | None = None
+        self._arriving: Arriving
+        self._sharing: Sharing | None = None
+        self._crawl: Crawl | None = None
+        self._admission: Admission | None = None
+        self._telling: IDelayedCall | None = None
+        self._looking = False
+        self._looked = 0.0
+        self._error: BaseException | None = None
+
+    def _epoch(self) -> float:
+        now: float = self._reactor.seconds()
+        return self._wall() - now
+
+    # Before the crawl.
+
+    def open(self) -> Deferred[None]:
+        """Begin the crawl, or find it. Fails with ConfigError, also where it has other options."""
+        return opened(self._asks, self._config, self._reactor)
+
+    def feed(self, feed: Feed, ask: Ask | None) -> Feed:
+        """Read this, when it is this node's turn; each with `ask`. Gives what the admission reads."""
+
+        def made(seed: Seed) -> tuple[bytes, bytes]:
+            of = requested(seed, 0, self._reactor.seconds(), self._config.method, ask)
+            return self.frontier.key_of(of), kept(of, self._epoch())
+
+        self._arriving = Arriving(made)
+        self._reading = Reading(
+            feed, self._arriving, asks=self._asks, clock=self._reactor, node=self.name, ttl=self._ttl
+        )
+        return self.feed_of_all
+
+    def sink(self, sink: Sink) -> Sink:
+        """The sink that keeps what this crawl promises; who called this run has `sink`."""
+        config = self._config
+        places = (*config.output, *config.overwrite_output)
+        folder = os.path.join(places[0], PARTS) if places else None  # noqa: PTH118
+        self._sharing = Sharing(
+            sink,
+            encode=RecordLine(config.fields),
+            omits_skips=config.omits_skips,
+            most_pages=config.max_pages,
+            asks=self._asks,
+            frontier=self.frontier,
+            clock=self._reactor,
+            node=self.name,
+            part=lambda number: Part(folder, f"{self.name}-{number}", durable=config.durable),
+            stop=self._stop,
+            leave=lambda store: store.leave(self.name),
+        )
+        return self._sharing
+
+    def pages(self) -> tuple[int, set[int]]:
+        """As of a job: no request has begun here."""
+        return 0, set()
+
+    def begin(self, request: Request) -> Deferred[bool]:
+        """Count that a URL is about to be asked for (--max-pages). Fires with False where there are no more."""
+        assert self._sharing is not None
+        return self._sharing.begin(request)
+
+    # The crawl.
+
+    def start(self, crawl: Crawl, admission: Admission) -> None:
+        """Begin to claim hosts, and to read inputs."""
+        assert self._sharing is not None
+        assert self._reading is not None
+        self._crawl, self._admission = crawl, admission
+        frontier, claiming, reading = self.frontier, self._claiming, self._reading
+        frontier.on_taken = self._taken
+        frontier.on_lost = self._lost
+        frontier.on_begun, frontier.is_begun = crawl.gate.has_begun, crawl.gate.is_begun
+        frontier.on_typed = self._typed.add
+        frontier.owe = admission.owe
+        frontier.ask_lead = lambda shard, key, uid: self._asks.ask(lambda store: store.lead(shard, key, uid))
+        self._asks.on_doubt = frontier.found.doubt
+        claiming.on_claimed = crawl.wake
+        claiming.on_idle = self._look
+        self._sharing.on_more = crawl.wake
+        self._sharing.on_quiet = self._look
+        self._sharing.on_heard = reading.on_heard = self._heard
+        claiming.on_error = reading.on_error = self._sharing.on_error = self._fail
+        self._tell()
+        claiming.start()
+        reading.start()
+
+    def _taken(self, number: int) -> None:
+        assert self._admission is not None
+        assert self._crawl is not None
+        self._admission.pending += number
+        if number < 0:
+            self._crawl.wake()
+
+    def _lost(self, numbers: list[int]) -> None:
+        assert self._crawl is not None
+        self._crawl.let_go(numbers)
+
+    def _heard(self, shards: list[int]) -> None:
+        self._claiming.heard(shards)
+
+    def _fail(self, error: BaseException) -> None:
+        assert self._crawl is not None
+        if isinstance(error, StoreRefusedError):
+            error = CodedError("frontier_refused", str(error))
+        if self._error is None:
+            self._error = error
+            self._crawl.fail(error)
+
+    def _stop(self) -> None:
+        """Claim and read nothing more: the node leaves."""
+        self._claiming.stop()
+        if self._reading is not None:
+            self._reading.close()
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
+    # What all nodes know of one another.
+
+    def _tell(self) -> None:
+        self._telling = self._reactor.callLater(TELL, self._tell)
+        about = self._about().encoded()
+        told = self._asks.ask(lambda store: (store.join(self.name, about, self._ttl), store.nodes())[1])
+        told.addCallbacks(self._told, lambda failure: self._fail(failure.value))
+
+    def _about(self) -> About:
+        counts = self.frontier.counts()
+        return About(
+            name=self.name,
+            machine=socket.gethostname(),
+            pid=os.getpid(),
+            since=self._since,
+            version=__version__,
+            concurrency=self._concurrency,
+            in_flight=counts.leased,
+            ok=counts.ok,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            hosts=len(self.frontier.held),
+            part="" if self._sharing is None else self._sharing.part.name,
+        )
+
+    def _told(self, nodes: dict[str, tuple[bytes, float]]) -> None:
+        """Where hosts are few, each node has as many."""
+        from crawler.frontier.shared.about import read_nodes
+
+        there = [node.about for node in read_nodes(nodes) if not node.gone and node.about.name != self.name]
+        hosts = len(self.frontier.held)
+        some_are_hungry = any(about.hosts < min(about.concurrency, hosts) for about in there)
+        total = hosts + sum(about.hosts for about in there)
+        most = max(1, -(-total // (len(there) + 1))) if some_are_hungry else float("inf")
+        self.frontier.most_hosts = most
+
+    # The end.
+
+    def _look(self) -> None:
+        """Look whether all has ended, if this node has nothing to do."""
+        if self.frontier.held or self._looking or self._sharing is None or not self._sharing.is_quiet:
+            return
+        now = self._reactor.seconds()
+        if now - self._looked < LOOK and self._looked:
+            return
+        self._looked, self._looking = now, True
+        scheme = None if self._config.default_scheme == "none" else self._config.default_scheme
+
+        def look(store: SharedStore) -> tuple[bool, list[int]]:
+            heard = take_pushed(store, self._arriving, self.name, self._ttl, scheme)
+            return (False, heard) if heard else has_ended(store, self.name)
+
+        self._asks.ask(look).addCallbacks(self._seen, lambda failure: self._fail(failure.value))
+
+    def _seen(self, seen: tuple[bool, list[int]]) -> None:
+        self._looking = False
+        is_over, heard = seen
+        if is_over:
+            self.feed_of_all.exhausted = True
+            self._claiming.close()
+            self.feed_of_all.on_ready()
+        elif heard:
+            self._heard(heard)
+
+
+def has_ended(store: SharedStore, node: str) -> tuple[bool, list[int]]:
+    """Whether the crawl has ended: all inputs were read, and nothing that arrived has no end.
+
+    All ends are read before all arrivals: both only grow, so what is equal then was so in between. What is on its way
+    from one host to another, because a node died, is brought there; gives the shards where something came.
+    """
+    if store.lease_seeds(node, 0.0) != -1:
+        return False, []
+    before = [store.counts(shard) for shard in range(SHARDS)]
+    heard = list(bring_moves(store, [shard for shard, counts in enumerate(before) if counts.moving]))
+    ended = sum(counts.ok + counts.failed + counts.skipped + counts.moved for counts in before)
+    if heard or any(counts.pending for counts in before):
+        return False, heard
+    return sum(store.counts(shard).arrived for shard in range(SHARDS)) == ended, []
+
+
+def bring_moves(store: SharedStore, shards: list[int]) -> Iterator[int]:
+    """Bring what a redirect has led to another host, to that host."""
+    from crawler.frontier.shared.contract import shard_of
+
+    for shard in shards:
+        for move in store.moves(shard, 1_000):
+            there = shard_of(move.arrival.host)
+            store.arrive(there, [move.arrival])
+            store.moved(shard, [move.id])
+            yield there
+
+
+def node_name() -> str:
+    """The name of a node: of its machine, its process, and some letters that make it the only one."""
+    machine = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in socket.gethostname())[:40]
+    return f"{machine or 'node'}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def open_node(config: Config, *, asks: Asks | None, resources: ExitStack, reactor: Any, **parts: Any) -> Node:
+    """The node of this process; without `asks` it asks the store of --frontier."""
+    if asks is None:
+        from crawler.frontier.shared.redis import RedisStore
+
+        assert config.frontier is not None
+        assert config.crawl_id is not None
+        asks = Asking(RedisStore(config.frontier.reveal(), config.crawl_id), reactor)
+    resources.callback(asks.close)
+    return Node(config, asks=asks, reactor=reactor, ttl=config.lease, **parts)

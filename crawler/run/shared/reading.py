@@ -1,0 +1,223 @@
+"""The inputs of a crawl over many machines: one node reads them at a time, the others skip what has arrived.
+
+Each line arrives at the shard of its host by the number that it has, so it counts once, whoever reads it again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from crawler.frontier.shared.claiming import Clock
+from crawler.frontier.shared.contract import NO_HOST, Arrival, Asks, SharedStore, shard_of
+from crawler.frontier.shared.entries import kept_line, uid
+from crawler.seeds.feed import Feed
+from crawler.seeds.inputs import BadLine, Seed, from_iterable
+
+BATCH: Final = 500
+_SKIPPED_AT_ONCE: Final = 5_000
+PUSHED: Final = "pushed"
+"""The `source` of lines that other programs have pushed; their `line` is the number that they got."""
+
+
+class Arriving:
+    """Makes arrivals of seeds: `request` gives the key and the bytes of one."""
+
+    def __init__(self, request: Callable[[Seed], tuple[bytes, bytes]]) -> None:
+        self._request = request
+
+    def of(self, seed: Seed | BadLine, kind: str, number: int) -> Arrival:
+        name = uid(kind, number)
+        if isinstance(seed, BadLine):
+            return Arrival(NO_HOST, None, kept_line(seed), name)
+        key, data = self._request(seed)
+        return Arrival(seed.url.host_key, key, data, name)
+
+
+def by_shard(arrivals: Iterable[Arrival]) -> list[tuple[int, list[Arrival]]]:
+    shards: defaultdict[int, list[Arrival]] = defaultdict(list)
+    for arrival in arrivals:
+        shards[shard_of(arrival.host)].append(arrival)
+    return list(shards.items())
+
+
+class Reading:
+    """Reads `feed` while this node is the one that reads.
+
+    `on_heard` hears of the shards to which something came, `on_error` of what ends the node.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        arriving: Arriving,
+        *,
+        asks: Asks,
+        clock: Clock,
+        node: str,
+        ttl: float,
+    ) -> None:
+        self.on_heard: Callable[[list[int]], None] = lambda _: None
+        self.on_error: Callable[[BaseException], None] = lambda _: None
+        self.is_exhausted = False
+        self._feed = feed
+        self._arriving = arriving
+        self._asks = asks
+        self._clock = clock
+        self._node = node
+        self._ttl = ttl
+        self._following = 0  # the number of the next line of the feed
+        self._first = 0  # those before have arrived
+        self._reads = False
+        self._leased = 0.0
+        self._busy = False
+        self._closed = False
+        self._timer: IDelayedCall | None = None
+        self._ahead: Seed | BadLine | None = None
+
+    def start(self) -> None:
+        """Take one's turn, where there is anything to read: who has no inputs has not come to their end."""
+        feed = self._feed
+        if self._closed:
+            return
+        self._ahead = feed.take()
+        if self._ahead is not None:
+            feed.on_ready = self._go_on
+            self._lease()
+        elif not feed.exhausted:
+            feed.on_ready = self.start
+
+    def close(self) -> None:
+        """Read no further."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._feed.close()
+
+    def _lease(self) -> None:
+        if self._closed or self._busy:
+            return
+        self._busy = True
+        self._leased = self._clock.seconds()
+        asked = self._asks.ask(lambda store: store.lease_seeds(self._node, self._ttl))
+        asked.addCallbacks(self._may_read, self._failed)
+
+    def _may_read(self, number: int | None) -> None:
+        self._busy = False
+        self._reads = number is not None and number >= 0
+        if number is None:
+            self._later(self._ttl / 4)
+        elif number < 0:
+            self._exhausted()
+        else:
+            self._first = number
+            self._go_on()
+
+    def _exhausted(self) -> None:
+        self.is_exhausted = True
+        self.close()
+
+    def _go_on(self) -> None:
+        """Read the next lines, as far as they are there."""
+        feed = self._feed
+        if self._busy or self._closed or not self._reads:
+            return
+        batch: list[Arrival] = []
+        try:
+            for _ in range(_SKIPPED_AT_ONCE):
+                seed, self._ahead = self._ahead or feed.take(), None
+                if seed is None:
+                    break
+                number = self._following
+                self._following += 1
+                if number >= self._first:
+                    batch.append(self._arriving.of(seed, "seed", number))
+                    if len(batch) == BATCH:
+                        break
+        except Exception as error:  # what the caller's own iterator raised
+            self.on_error(error)
+            return
+        if batch or feed.exhausted:
+            self._send(batch, is_last=feed.exhausted)
+        elif self._following < self._first:
+            self._later(0.0)
+        else:
+            self._later(self._ttl / 3)  # it may be long until there is more: to stay who reads
+
+    def _send(self, batch: Sequence[Arrival], *, is_last: bool) -> None:
+        self._busy = True
+        self._first = self._following
+        arrival = _Arrival(batch, self._node, self._following, is_last=is_last)
+        self._asks.ask(arrival).addCallbacks(self._arrived, self._failed, callbackArgs=(is_last,))
+
+    def _arrived(self, arrival: _Arrival, is_last: bool) -> None:
+        self._busy = False
+        self.on_heard(arrival.heard)
+        if arrival.is_counted and is_last:
+            self._exhausted()
+        elif not arrival.is_counted or self._clock.seconds() - self._leased > self._ttl / 3:
+            self._reads = False
+            self._lease()
+        else:
+            self._go_on()
+
+    def _later(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.callLater(seconds, self._again)
+
+    def _again(self) -> None:
+        self._timer = None
+        if self._reads and self._clock.seconds() - self._leased <= self._ttl / 4:
+            self._go_on()
+        else:
+            self._lease()
+
+    def _failed(self, failure: Failure) -> None:
+        self._busy = False
+        assert failure.value is not None
+        self.on_error(failure.value)
+
+
+class _Arrival:
+    """Lines arrive, and then it is said how far they are read. Gives itself."""
+
+    def __init__(self, batch: Sequence[Arrival], node: str, following: int, *, is_last: bool) -> None:
+        self.heard: list[int] = []
+        self.is_counted = False
+        self._shards = by_shard(batch)
+        self._node = node
+        self._following = following
+        self._is_last = is_last
+
+    def __call__(self, store: SharedStore) -> _Arrival:
+        while self._shards:
+            shard, arrivals = self._shards[-1]
+            if store.arrive(shard, arrivals):
+                self.heard.append(shard)
+            self._shards.pop()
+        self.is_counted = store.seeded(self._node, self._following, exhausted=self._is_last)
+        return self
+
+
+def take_pushed(store: SharedStore, arriving: Arriving, node: str, ttl: float, scheme: str | None) -> list[int]:
+    """Bring lines that other programs have pushed to their shards. Gives the shards where something is new."""
+    heard = []
+    pushed = store.pushed(node, BATCH, ttl)
+    if not pushed:
+        return []
+    arrivals = []
+    for number, line in pushed:
+        (seed,) = from_iterable([line.decode("utf-8", "replace")], PUSHED, scheme)
+        place = seed.input.__class__(PUSHED, number)
+        arrivals.append(arriving.of(seed._replace(input=place), "pushed", number))
+    for shard, some in by_shard(arrivals):
+        if store.arrive(shard, some):
+            heard.append(shard)
+    store.pushed_arrived([number for number, _ in pushed])
+    return heard
