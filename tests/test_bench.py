@@ -54,6 +54,16 @@ def test_the_list_bench_runs_commands_that_exist(tmp_path):
     assert urls.with_suffix(".curl").read_text().count("url = ") == 2
 
 
+def test_a_redis_does_what_is_measured(capsys, monkeypatch):
+    """All that is said to it in the bench of a shared crawl, with little of each."""
+    module = bench("bench_frontier_redis")
+    small = "--links 600 --pages 300 --rounds 1 --hosts 300 --known 2560 5120"
+    monkeypatch.setattr(sys, "argv", ["bench_frontier_redis", *small.split()])
+    module.main()
+    words = capsys.readouterr().out
+    assert all(name in words for name in ("new links", "known links", "pages of 62", "hosts with one URL", "5,120"))
+
+
 def test_wrong_answers_do_not_count(tmp_path):
     """A contender that lost a URL ends the bench."""
     output = tmp_path / "out.jsonl"

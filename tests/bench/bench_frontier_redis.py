@@ -153,11 +153,12 @@ def bench_known(store: RedisStore, meter: Meter, *, sizes: Sequence[int]) -> Non
     for size in sizes:
         cpu = meter.cpu()
         while done < size:
+            many = min(1_000, -(-(size - done) // SHARDS))
             for shard in range(SHARDS):
-                keys = rng.randbytes(8 * 1_000)
+                keys = rng.randbytes(8 * many)
                 packed = packed_lists(*numbers([keys[at : at + 8] for at in range(0, len(keys), 8)]))
                 store._server.call(fill, store._shards[shard], packed)
-                done += 1_000
+                done += many
         used, cpu = meter.memory() - empty, (meter.cpu() - cpu) / (done - last) * 1e6
         slope = (used - last_used) / (done - last)
         print(f"{done:>14,}{used / 2**20:>9.1f}{used / done:>12.2f}{slope:>16.2f}{cpu:>9.2f}", flush=True)

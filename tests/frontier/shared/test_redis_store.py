@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,7 @@ HOST, SHARD = "a.example:80", shard_of("a.example:80")
 OTHER = next(name for name in (f"{number}.example:80" for number in range(999)) if shard_of(name) != SHARD)
 LONG = 1_000.0
 _numbers = count(1)
+ROOT = Path(__file__).parents[3]
 
 
 def eight(number: int) -> bytes:
@@ -412,9 +414,52 @@ class TestCluster:
         assert store.counts(SHARD).ok == 0
 
 
+class TestKeys:
+    def test_all_are_documented(self, crawl):
+        """The page has each key that comes about when everything is done, with its type, and no other."""
+        page = (ROOT / "docs" / "reference" / "shared-keys.md").read_text()
+        rows = re.findall(
+            r"^\| `(\{crawl:ID\}|…):([\w-]+)(?::\w+)?` \| ([\w ]+?)(?: of integers)? \|", page, re.MULTILINE
+        )
+        documented = {(beginning, name, kind) for beginning, name, kind in rows}
+        store = RedisStore(shared_server().url, another_crawl(), head=4, piece=4)
+        client = shared_server().client()
+        found = set()
+
+        def look() -> None:
+            for beginning, short in ((store._crawl, "{crawl:ID}"), *((each, "…") for each in store._shards)):
+                for key in client.scan_iter(beginning + b":*", 10_000):
+                    name = key[len(beginning) + 1 :].split(b":")[0].decode()
+                    kind = client.type(key).decode().replace("zset", "sorted set")
+                    found.add((short, name, kind))
+
+        store.open("{}")
+        store.join("node", b"", LONG)
+        store.join("late", b"", 0.0)
+        store.lease_seeds("node", LONG)
+        client.rpush(store._crawl + b":push", "1", "2")
+        store.pushed("node", 1, LONG)
+        store.take_pages("late", 5, 5)
+        store.take_pages("node", 5, 5)
+        fill(store, *[b"%d" % number for number in range(13)])
+        fill(store, b"tail")
+        store.arrive(SHARD, [Arrival(HOST, None, b"x", eight(1))])
+        lease = claim(store, urls=1)
+        move = Move(lease.entries[0].id, Arrival(OTHER, None, b"hop", eight(1)))
+        going = [Ended(move.id, "moved")]
+        commit(store, 1, Turn(HOST, lease.token, ended=going, moves=[move], wants=1, state=b"s", pages=1))
+        look()
+        spill = store.spill(SHARD, "node", LONG)
+        assert store.spilled(SHARD, spill, "file")
+        commit(store, 2, Turn(HOST, lease.token, release=True))
+        claim(store, urls=3)
+        look()
+        assert found | {("…", "settled", "string")} == documented
+
+
 def test_scripts_say_what_they_need():
     """Each is a file, begins with words, and is put together once."""
-    folder = Path(__file__).parents[3] / "crawler" / "frontier" / "shared" / "redis" / "lua"
+    folder = ROOT / "crawler" / "frontier" / "shared" / "redis" / "lua"
     scripts = Scripts(head=3, piece=4)
     names = [path.stem for path in folder.glob("*.lua")]
     assert len(names) > 20
