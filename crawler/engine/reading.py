@@ -20,7 +20,7 @@ from crawler.engine.calling.calls import BAD, Called, Calls, has_failed
 from crawler.engine.traps import saying
 from crawler.errors import CodedError
 from crawler.models import Findings, Record, Request, Response, record_of, untried
-from crawler.page.callbacks import Callbacks
+from crawler.page.callbacks import Callbacks, Parse
 from crawler.page.cost import LINEAR
 from crawler.page.discovery import (
     TRIAL,
@@ -33,7 +33,7 @@ from crawler.page.discovery import (
     is_text,
 )
 from crawler.page.links import Costly
-from crawler.page.page import Document, Extracted
+from crawler.page.page import Document, Extracted, Yielded
 from crawler.page.parsing.worker import ParseReactor, ParseWorker
 from crawler.robots.rules import product_token
 
@@ -50,7 +50,8 @@ PROCESSES: Final = 2  # one page that takes long does not keep all others waitin
 class Prepared(NamedTuple):
     """What of a page was not read at once: None is what was not asked for, or is quick. For `saying` see traps.
 
-    `findings` is all of it, where somebody had to hear what has failed.
+    `findings` is all of it, where somebody had to hear what has failed. `yielded` comes from a function that another
+    process has called.
     """
 
     found: Findings | CodedError | None = None
@@ -58,6 +59,7 @@ class Prepared(NamedTuple):
     called: Called | None = None
     saying: int | None = None
     findings: Findings | None = None
+    yielded: Yielded | None = None
 
 
 _T = TypeVar("_T")
@@ -100,6 +102,11 @@ class PageReader:
         return self._worker.waiting
 
     @property
+    def calls(self) -> Calls:
+        """The functions that get pages."""
+        return self._calls
+
+    @property
     def parses(self) -> bool:
         """Whether a function of the user's gets all pages."""
         return self._calls.parses_all
@@ -124,7 +131,7 @@ class PageReader:
             answer = discovery.answered(request, response)
         is_whole = response.error is None
         extracts = is_whole and extraction is not None and not extraction.is_quick(response.body, _charset(response))
-        is_parsed = self._calls.gets(request)
+        is_parsed = self._calls.gets(request) and (response.prepared is None or response.prepared.yielded is None)
         probes = is_whole and not extracts and is_parsed and not LINEAR.covers(response.body)
         awaits = is_whole and is_parsed and self._calls.awaits(request)
         if answer is None and not extracts and not probes and not awaits:
@@ -154,7 +161,7 @@ class PageReader:
     def _prepare(
         self, request: Request, response: Response, answer: Answered | None, document: Document | None, *, awaits: bool
     ) -> Generator[Deferred[Any], Any, Prepared]:
-        found, extracted, called, said, _ = response.prepared or _NOTHING
+        found, extracted, called, said, *_ = response.prepared or _NOTHING
         if len(response.body) > _LARGE:
             yield self._in_turn(response.digest)  # 10 to 40 ms for 10 MiB: a turn of its own
         if answer is not None:
@@ -200,7 +207,7 @@ class PageReader:
 
     def rest(self, request: Request, response: Response, prepared: Prepared | None) -> Prepared:
         """In another process: what can be read without knowing the run, beside what is prepared."""
-        found, extracted, _, _, _ = prepared or _NOTHING
+        found, extracted, *_ = prepared or _NOTHING
         if not has_content(response):
             return Prepared(found, extracted)
         if self._discovery is not None and found is None:
@@ -208,7 +215,15 @@ class PageReader:
         is_done = isinstance(found, CodedError) or (found is not None and found.is_sitemap)
         if self._extraction is not None and extracted is None and not is_done and response.error is None:
             extracted = self._extraction(_document(request, response))
-        return Prepared(found, extracted, saying=saying(request.url, response.body))
+        yielded = None
+        if (
+            response.error is None
+            and not is_done
+            and not isinstance(extracted, CodedError)
+            and self._calls.gets(request)
+        ):
+            yielded = self._calls.yielded(request, response)
+        return Prepared(found, extracted, saying=saying(request.url, response.body), yielded=yielded)
 
     def read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
         if prepared is not None and prepared.findings is not None:
@@ -240,7 +255,7 @@ class PageReader:
         return findings
 
     def _read(self, request: Request, response: Response, prepared: Prepared | None) -> Findings:
-        found, extracted, called, _, _ = prepared or response.prepared or _NOTHING
+        found, extracted, called, _, _, yielded = prepared or response.prepared or _NOTHING
         is_parsed = self._calls.gets(request)
         failure = None
         if isinstance(found, CodedError):
@@ -262,7 +277,9 @@ class PageReader:
             extracted = extracted or self._extraction(_document(request, response))
             findings.data = extracted.data
             findings.warnings = [*findings.warnings, *dict.fromkeys(extracted.warnings)]
-        if is_parsed:
+        if yielded is not None:
+            self._calls.accept(request.url.href, yielded, findings)
+        elif is_parsed:
             self._calls.take(called or self._calls.call(request, response), findings)
         return findings
 
@@ -273,10 +290,14 @@ def make_reader(
     *,
     callbacks: Callbacks | None = None,
     items: Items | None = None,
+    may: Callable[[Parse], bool] | None = None,
     processes: int = PROCESSES,
     leaves: Leaves | None = None,
 ) -> PageReader:
-    """The reader of a run; where there are `leaves` links are checked. Raises ValueError for what is no declaration."""
+    """The reader of a run; where there are `leaves` links are checked. For `may` see Calls.
+
+    Raises ValueError for what is no declaration.
+    """
     discovery = extraction = None
     if config.recursive or config.gathers_facts:
         agent, fragments = product_token(config.user_agent), leaves is None or leaves.fragments
@@ -293,7 +314,7 @@ def make_reader(
         turns=turns,
         discovery=discovery,
         extraction=extraction,
-        calls=Calls(callbacks, items),
+        calls=Calls(callbacks, items, may=may),
         follows=config.recursive,
     )
 

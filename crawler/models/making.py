@@ -73,7 +73,7 @@ def record_of(
         headers_kept = _with_validators(response.headers, kept)
     else:
         content_type, charset = extract_type(response.headers.get("content-type", ()))
-        size = len(body) if response.spooled is None else response.size
+        size = len(body) or response.size  # it may be elsewhere
         digest = response.digest() if response.status is not None and not skipped else None
     record = Record(
         url=request.written,

@@ -14,12 +14,26 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
+import msgspec
+
 from crawler.page.page import Page
 
 Parse = Callable[[Page], Iterable[Any] | Awaitable[Iterable[Any] | None] | AsyncIterable[Any] | None]
 """A user's function: it gets a page, and yields items (dicts), URLs and requests to follow. It may be `async def`."""
 
 _MOST: Final = 10_000
+
+
+class Named(msgspec.Struct, frozen=True, array_like=True):
+    """Functions by their `module:name`, the first of which is the default; where to import from.
+
+    Those of `__main__` are in the spider `file`, which was found there by these `words`.
+    """
+
+    names: list[str]
+    path: list[str]
+    file: str | None = None
+    words: list[str] = []
 
 
 class Callbacks:
@@ -44,6 +58,7 @@ class Callbacks:
         self.default: Parse | None = given[0] if given else None
         self.on_error = on_error
         self._kept = kept
+        self.parsing = given
         self._given = given if on_error is None else [*given, on_error]
         self._names: dict[Parse, str] = {}
         self._functions: dict[str, Parse] = {}

@@ -186,6 +186,16 @@ def is_json(value: Any) -> bool:
     return _refusal(value) is None
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value comes out of another process as it went in."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(is_plain, value.values()))
+    if kind is list:
+        return all(map(is_plain, value))
+    return kind in {str, int, float, bool, type(None)}
+
+
 def _refusal(value: Any) -> str | None:
     try:
         msgspec.json.encode(value)

@@ -325,7 +325,7 @@ class Crawler:
 
     @property
     def _wants_bodies(self) -> bool:
-        return (bool(self._sinks) and self._bodies) or self.config.include_body or self._gives_pages
+        return (bool(self._sinks) and self._bodies) or self.config.include_body
 
     @property
     def _gives_pages(self) -> bool:

@@ -189,7 +189,7 @@ class Parts:
     ) -> Crawl:
         """The crawl that writes to `sink`, and gives `archive` what goes over the wire.
 
-        `wants_bodies` says that the sink, or what reads pages here, has a use for the bodies.
+        `wants_bodies` says that the sink has a use for the bodies.
         """
         assert self.admission is not None
         config, reactor, job = self._config, self._reactor, self.job
@@ -268,8 +268,9 @@ class Parts:
             resources=resources,
             network=network,
             own_ports=self.own_ports,
-            parses=None if self._reader is None else self._reader.parses,
+            reader=self._reader,
             wants_bodies=wants_bodies,
+            say=self.notes.append,
         )
 
     def log_in(self, login: Login) -> Deferred[None]:

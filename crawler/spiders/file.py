@@ -24,6 +24,7 @@ from crawler.spiders.taking import Taken, taken
 _MAIN: Final = "__main__"
 _OURS: Final = os.path.join(str(Path(__file__).parent.parent), "")  # noqa: PTH118 - with the last separator
 _LARGEST: Final = 10 << 20
+_running: list[tuple[str, Sequence[str]]] = []
 
 
 class Found(NamedTuple):
@@ -54,12 +55,19 @@ def spider_in(path: str, words: Sequence[str]) -> Iterator[Found]:
     before = sys.modules.get(_MAIN), sys.argv, sys.path[:]
     sys.modules[_MAIN], sys.argv = module, [path, *words]
     sys.path.insert(0, str(Path(path).resolve().parent))
+    _running.append((path, words))
     try:
         yield _found(path, words, module, code, calls)
     finally:
+        _running.pop()
         main, sys.argv, sys.path[:] = before
         if main is not None:
             sys.modules[_MAIN] = main
+
+
+def running() -> tuple[str, Sequence[str]] | None:
+    """The file that is the main module now, and its words; None where that is an ordinary program."""
+    return _running[-1] if _running else None
 
 
 def _compiled(path: str) -> tuple[CodeType, list[int]]:

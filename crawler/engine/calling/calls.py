@@ -5,7 +5,7 @@ Whatever a function raises is its own, exit() too: it costs its page no record, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,9 +15,9 @@ from twisted.python.failure import Failure
 
 from crawler.engine.calling.awaiting import Later, arrived
 from crawler.errors import SKIPS, CodedError
-from crawler.models import Findings, Record, Request, Response, record_of
-from crawler.page.callbacks import Callbacks
-from crawler.page.convert import is_json, json_fault
+from crawler.models import Findings, Record, Request, Response, Wanted, record_of
+from crawler.page.callbacks import Callbacks, Parse
+from crawler.page.convert import is_json, is_plain, json_fault
 from crawler.page.page import Page, Yielded, gather
 
 if TYPE_CHECKING:
@@ -57,12 +57,32 @@ class Called(NamedTuple):
 
 
 class Calls:
-    """Those of a run: `callbacks` are its functions, and `items` makes data of what they yield."""
+    """Those of a run: `callbacks` are its functions, and `items` makes data of what they yield.
 
-    def __init__(self, callbacks: Callbacks | None = None, items: Items | None = None) -> None:
+    In a worker there are those that `may` be called there, and what they give is `yielded` to the run.
+    """
+
+    def __init__(
+        self,
+        callbacks: Callbacks | None = None,
+        items: Items | None = None,
+        *,
+        may: Callable[[Parse], bool] | None = None,
+    ) -> None:
         self._callbacks = callbacks or Callbacks()
         self._items = items
+        self._may = may
         self._log = Logger()
+
+    @property
+    def all_that_parse(self) -> list[Parse]:
+        """The functions that were given for pages; the first is the default."""
+        return self._callbacks.parsing
+
+    @property
+    def get_any(self) -> bool:
+        """Whether there are functions for all pages, or for what has failed."""
+        return self._callbacks.default is not None or self._callbacks.on_error is not None
 
     @property
     def parses_all(self) -> bool:
@@ -71,6 +91,8 @@ class Calls:
 
     def gets(self, request: Request) -> bool:
         """Whether a function gets the page of this request."""
+        if self._may is not None:
+            return self._is_here(request)
         return self._callbacks.default is not None or (request.ask is not None and request.ask.callback is not None)
 
     def awaits(self, request: Request) -> bool:
@@ -94,6 +116,24 @@ class Calls:
         except BaseException as error:  # the function's own: exit(), too, would only leave the run hanging
             return Called(page, None, error)
 
+    def _is_here(self, request: Request) -> bool:
+        assert self._may is not None
+        try:
+            function = self._callbacks.find(_callback(request))
+        except LookupError:  # the run knows more of them
+            return False
+        return function is not None and self._may(function)
+
+    def yielded(self, request: Request, response: Response) -> Yielded | None:
+        """What a function gives, in a worker. None where it has to be called in the run: what raises is told there."""
+        called = self.call(request, response)
+        try:
+            yielded = gather(called.page, called.outcome(), self._callbacks.name)
+        except BaseException:
+            return None
+        metas = [link.ask.meta for link in yielded.follow if isinstance(link, Wanted)]
+        return yielded if is_plain(yielded.items) and is_plain(metas) else None
+
     def take(self, called: Called, findings: Findings) -> None:
         """Put what a function has given into what was found."""
         page = called.page
@@ -105,11 +145,15 @@ class Calls:
                 "parse_error", f"the parse function: {type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
             )
             return
+        self.accept(page.url, yielded, findings)
+
+    def accept(self, url: str, yielded: Yielded, findings: Findings) -> None:
+        """The same of what was yielded for the page at `url`."""
         try:
-            items = self._accept(page, yielded, findings)
+            items = self._accept(url, yielded, findings)
         except ValueError as error:
             reason = f"the parse function: {error}"
-            self._log.error("{reason}: {url}", reason=reason, url=page.url)
+            self._log.error("{reason}: {url}", reason=reason, url=url)
             findings.error = CodedError("parse_error", reason)
             return
         findings.data = items if findings.data is None else [{**findings.data, **item} for item in items]
@@ -134,18 +178,18 @@ class Calls:
     def _heard(self, called: Called, findings: Findings) -> None:
         page = called.page
         try:
-            if items := self._accept(page, gather(page, called.outcome(), self._callbacks.name), findings):
+            if items := self._accept(page.url, gather(page, called.outcome(), self._callbacks.name), findings):
                 findings.data = items
         except BaseException as error:  # the function's own
             self._log.failure("the on_error function failed: {url}", url=page.url)
             words = f"{type(error).__name__}: {str(error)[:_KEPT_MESSAGE]}"
             findings.warnings = [*findings.warnings, f"on_error_failed:{words}"]
 
-    def _accept(self, page: Page, yielded: Yielded, findings: Findings) -> list[Any]:
+    def _accept(self, url: str, yielded: Yielded, findings: Findings) -> list[Any]:
         """Follow what a function has yielded; its items. Raises ValueError for what cannot be written."""
         items = yielded.items
         if self._items is not None:
-            items, warnings = self._items(items, page.url)
+            items, warnings = self._items(items, url)
             findings.warnings = [*findings.warnings, *warnings]
         for number, item in enumerate(items, 1):
             if not is_json(item):

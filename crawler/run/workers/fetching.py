@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -24,6 +24,11 @@ from crawler.run.workers.frames import Claim, Done, Start
 from crawler.run.workers.pool import Workers
 from crawler.run.workers.tapes import TapesFolder, tape_of
 
+if TYPE_CHECKING:
+    from crawler.engine.calling.calls import Calls
+    from crawler.engine.reading import PageReader
+    from crawler.page.callbacks import Named
+
 
 def open_workers(
     config: Config,
@@ -32,12 +37,13 @@ def open_workers(
     resources: ExitStack,
     network: Network,
     own_ports: Iterable[int],
-    parses: bool | None,
+    reader: PageReader | None,
     wants_bodies: bool,
+    say: Callable[[str], None],
 ) -> Workers | None:
     """Those that the config asks for, which end with the `resources`; None where that is this process alone.
 
-    See Start for `parses` and `wants_bodies`.
+    See Start for `wants_bodies`. The `reader` is that of the run. `say` gets what there is to know, in sentences.
     """
     number = processes(config.procs)
     if number == 1:
@@ -58,8 +64,10 @@ def open_workers(
         memory,
         None if spools is None else os.path.abspath(spools.scratch.path),  # noqa: PTH100
         spools is not None and spools.keeps,
-        parses,
+        None if reader is None else reader.parses,
         None if tapes is None else tapes.path,
+        reader is not None and reader.calls.get_any,
+        None if reader is None else _functions(reader.calls, say),
     )
     workers = Workers(
         reactor,
@@ -72,6 +80,19 @@ def open_workers(
     )
     resources.callback(workers.close)
     return workers
+
+
+def _functions(calls: Calls, say: Callable[[str], None]) -> Named | None:
+    """Those that workers may call; None where there are none, or one has to stay in this process."""
+    if not calls.all_that_parse:
+        return None
+    from crawler.spiders.elsewhere import named
+
+    try:
+        return named(calls.all_that_parse)
+    except ValueError as reason:
+        say(f"--procs: {reason}, so pages are parsed in the first process")
+        return None
 
 
 class Arrivals:

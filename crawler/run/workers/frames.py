@@ -13,8 +13,9 @@ from crawler.config.config import Config
 from crawler.config.secrets import Secret
 from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.saving.spools import Left
-from crawler.models import Findings, Request, Response
-from crawler.page.page import Extracted
+from crawler.models import Findings, Request, Response, Wanted
+from crawler.page.callbacks import Named
+from crawler.page.page import Extracted, Yielded
 from crawler.urls import Url
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
     `own_ports` are those that no URL may lead to, `max_memory` what its bodies may take, in bytes. Large bodies grow in
     the folder `scratch`; with `keeps` what can go on there is noted for another run. `parses` says whether the run has
-    a parse function for all pages, None that it reads no page. What goes over the wire is taped where there is a folder
-    `tapes` for that.
+    a parse function for all pages, None that it reads no page; `gives` that it has one for pages, or for what has
+    failed: then bodies go back with which none of the `functions` was called. What goes over the wire is taped where
+    there is a folder `tapes` for that.
     """
 
     config: Config
@@ -41,6 +43,8 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag=0):
     keeps: bool = False
     parses: bool | None = None
     tapes: str | None = None
+    gives: bool = False
+    functions: Named | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -90,8 +94,9 @@ class Done(msgspec.Struct, array_like=True, tag=4):
     """What came of a claim. A body that is not sent along is known by `size` and by the digest in the response.
 
     `found` and `extracted` are those of Prepared, or else the errors; the plain links among them are `links`, a line
-    each. `inside` is what the worker has found of a typed server. `left` is what there is of a large body, and with
-    `spooled` it is the body of this answer. `fatal` is what the run fails with.
+    each. `items` and `follow` are what a function has yielded. `inside` is what the worker has found of a typed server.
+    `left` is what there is of a large body, and with `spooled` it is the body of this answer. `fatal` is what the run
+    fails with.
     """
 
     ticket: int
@@ -109,6 +114,8 @@ class Done(msgspec.Struct, array_like=True, tag=4):
     spooled: bool = False
     tape: Taped | None = None
     fatal: CodedError | None = None
+    items: list[Any] | None = None
+    follow: list[Url | Wanted] = []
 
 
 class Health(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -193,6 +200,10 @@ def done(
         return told
     told.read, told.saying = True, prepared.saying
     found, extracted = prepared.found, prepared.extracted
+    if prepared.yielded is not None:
+        told.items, told.follow = prepared.yielded
+        if isinstance(found, Findings):  # its links lead nowhere then
+            found.follow = []
     if isinstance(found, CodedError):
         told.unfound = found
     elif found is not None:
@@ -220,4 +231,5 @@ def prepared_of(told: Done) -> Prepared | None:
     found = told.found
     if found is not None and told.links:
         found.follow = [*told.links.split("\n"), *found.follow]
-    return Prepared(told.unfound or found, told.unextracted or told.extracted, saying=told.saying)
+    yielded = None if told.items is None else Yielded(told.items, told.follow)
+    return Prepared(told.unfound or found, told.unextracted or told.extracted, saying=told.saying, yielded=yielded)

@@ -12,8 +12,8 @@ import signal
 import socket
 import time
 from collections.abc import Generator, Mapping
-from contextlib import suppress
-from functools import partial
+from contextlib import ExitStack, suppress
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
@@ -63,6 +63,7 @@ class Worker:
         self._spools: Spools | None = None
         self._far: FarThrottle | None = None
         self._tapes: Tapes | None = None
+        self._resources = ExitStack()  # the file of a spider, as long as its functions are called
         self._channel = Channel(reactor, end, received=self._received, lost=self._end)
 
     def _received(self, frame: bytes) -> None:
@@ -82,6 +83,7 @@ class Worker:
     def _begin(self, start: Start) -> None:
         config, reactor = start.config, self._reactor
         self._wants_bodies = start.wants_bodies
+        self._gives = start.gives
         hosts = Hosts(config.hosts) if config.hosts else None
         pins = Pins(map(pinned, config.resolve)) if config.resolve else None
         self._typed = Typed(allow_private=config.allow_private, pinned=None if pins is None else pins.named)
@@ -114,9 +116,24 @@ class Worker:
         network.budget.enough = start.max_memory // 2
         self._fetcher: Fetcher = network.fetcher(config.max_size)
         self._partial: Fetcher = network.robots_fetcher()
-        if config.recursive or config.declarations or config.extract_all or config.gathers_facts:
-            self._reader = make_reader(config, reactor, processes=1)
+        reads_any = config.recursive or config.declarations or config.extract_all or config.gathers_facts
+        if reads_any or start.functions is not None:
+            self._reader = self._make_reader(start)
         self._tell_health()
+
+    def _make_reader(self, start: Start) -> PageReader:
+        callbacks = None
+        if start.functions is not None:
+            from crawler.spiders.elsewhere import imported, why_here
+
+            try:
+                callbacks = imported(start.functions, self._resources)
+            except BaseException as error:  # whatever a module does: the run calls its functions itself
+                self._log.failure("a worker cannot import the parse function: {error}", error=error)
+        if callbacks is None:
+            return make_reader(start.config, self._reactor, processes=1)
+        may = lru_cache(1024)(lambda function: why_here(function) is None)
+        return make_reader(start.config, self._reactor, callbacks=callbacks, may=may, processes=1)
 
     def _claimed(self, claim: Claim) -> None:
         request = claim.request
@@ -160,7 +177,9 @@ class Worker:
                 tape.drop()
             return
         inside = self._typed.standing(claim.request.url)[1] if claim.typed else None
-        whole = self._wants_bodies or claim.partial or _is_called(claim.request)
+        whole = self._wants_bodies or claim.partial
+        if not whole and (self._gives or _is_called(claim.request)):
+            whole = prepared is None or prepared.yielded is None
         told = done(claim.ticket, response, prepared, inside, whole=whole, tape=taped(tape))
         if self._spools is not None and not claim.partial:
             told.left = self._spools.give(claim.request.id)
@@ -192,6 +211,7 @@ class Worker:
             flight.cancel()
         if self._reader is not None:
             self._reader.close()
+        self._resources.close()
         if network is not None:
             network.close()
         if self._ways is not None:

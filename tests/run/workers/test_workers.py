@@ -64,6 +64,21 @@ def test_a_crawl_is_the_same() -> None:
     assert together == alone
 
 
+@pytest.mark.usefixtures("folder")
+def test_records_are_the_same_where_nobody_wants_bodies() -> None:
+    """From the command line they do not travel."""
+    found = []
+    with asked(lambda path, *_: (200, {"Content-Type": "text/html"}, path.encode() * 100)) as server:
+        Path("urls.txt").write_text("".join(server.url(f"/{n}\n") for n in range(20)))
+        for procs in "12":
+            assert main(["urls.txt", "--procs", procs, "-q", "--ordered", "-O", "out.jsonl"]) == 0
+            lines = Path("out.jsonl").read_bytes().splitlines()
+            found.append([comparable(msgspec.json.decode(line, type=Record)) for line in lines])
+    alone, together = found
+    assert together == alone
+    assert together[0]["size_body"] == 200
+
+
 def _crawled(site: GeneratedSite, procs: int) -> dict[str, dict[str, Any]]:
     options: dict[str, Any] = {"extract": ["first=a::text"], "skipped": True, "depth": 100, "delay": 0}
     records = list(crawl([site.url("/")], procs=procs, **options))
