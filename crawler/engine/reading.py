@@ -102,9 +102,14 @@ class PageReader:
         return self._worker.waiting
 
     @property
-    def calls(self) -> Calls:
-        """The functions that get pages."""
-        return self._calls
+    def functions(self) -> list[Parse]:
+        """The functions that were given for pages; the first is the default."""
+        return self._calls.all_that_parse
+
+    @property
+    def gives_any(self) -> bool:
+        """Whether there are functions for all pages, or for what has failed."""
+        return self._calls.get_any
 
     @property
     def parses(self) -> bool:

@@ -25,7 +25,6 @@ from crawler.run.workers.pool import Workers
 from crawler.run.workers.tapes import TapesFolder, tape_of
 
 if TYPE_CHECKING:
-    from crawler.engine.calling.calls import Calls
     from crawler.engine.reading import PageReader
     from crawler.page.callbacks import Named
 
@@ -66,8 +65,8 @@ def open_workers(
         spools is not None and spools.keeps,
         None if reader is None else reader.parses,
         None if tapes is None else tapes.path,
-        reader is not None and reader.calls.get_any,
-        None if reader is None else _functions(reader.calls, say),
+        reader is not None and reader.gives_any,
+        None if reader is None else _functions(reader, say),
     )
     workers = Workers(
         reactor,
@@ -82,14 +81,14 @@ def open_workers(
     return workers
 
 
-def _functions(calls: Calls, say: Callable[[str], None]) -> Named | None:
+def _functions(reader: PageReader, say: Callable[[str], None]) -> Named | None:
     """Those that workers may call; None where there are none, or one has to stay in this process."""
-    if not calls.all_that_parse:
+    if not reader.functions:
         return None
     from crawler.spiders.elsewhere import named
 
     try:
-        return named(calls.all_that_parse)
+        return named(reader.functions)
     except ValueError as reason:
         say(f"--procs: {reason}, so pages are parsed in the first process")
         return None
