@@ -145,7 +145,7 @@ def test_a_page_that_could_not_be_read() -> None:
     """It is there; of the site's own that says that its links are not checked, of a leaf no more is wanted."""
     for code in ("parse_error", "parse_timeout"):
         request = Request(0, parse("http://a.example/"), "", Input(parent="http://a.example/x"), 0.0)
-        response = Response(timings=Timings(), started="", status=200, error=CodedError(code, "too odd"))
+        response = Response(timings=Timings(), started=0.0, status=200, error=CodedError(code, "too odd"))
         answer = answer_of(record_of(request, response, 0.0))
         assert judge(answer, {200}) == ("warning", code, "too odd: its links are not checked")
         assert judge(msgspec.structs.replace(answer, status=404), {200}).verdict == "broken"
