@@ -67,6 +67,10 @@ def _main(arguments: list[str]) -> int:
         Source(command.implied if command else {}, lambda _: arguments[0]),
         writes_records=command is None or OUTPUT in command.takes,
     )
+    if command is not None:
+        for name, origin in settings.origins.items():  # a file, or the environment, may have what is for other runs
+            if name in OPTIONS and origin.startswith("-") and (why := command.why_not(OPTIONS[name])) is not None:
+                raise ConfigError(f"{origin}: {why}")
     if not checks:
         _refuse(settings, CHECK, "is for `crawler check`")
     if command is None or SHARDS not in command.takes:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from crawler.cli.answers import complain, put
 from crawler.config.config import Config, ConfigError, Settings
+from crawler.config.options.groups import EXTRACTION, OUTPUT
 
 if TYPE_CHECKING:
     from crawler.check.findings import Finding
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from crawler.check.telling import Target
 
 BROKEN: Final = 3
+_NO_RECORDS: Final = "is for records, and a check writes none (what it finds: --format, -o FILE.json)"
+_ITS_OWN: Final = "is for other requests: a check asks by HEAD and GET"
+CHECK_TAKES: Final = ("output", "overwrite_output", "column", "default_scheme", "parse_timeout")
+CHECK_REFUSES: Final = {
+    OUTPUT: _NO_RECORDS,
+    EXTRACTION: _NO_RECORDS,
+    "keep_columns": _NO_RECORDS,
+    "since": _NO_RECORDS,
+    **dict.fromkeys(("method", "data", "json", "form", "head", "range"), _ITS_OWN),
+    "skipped": "a check tells what was excluded with -v",
+    "procs": "a check works in one process, beside those that parse what takes long",
+}
+"""What means something to a check beside whole groups, and what of these, and of others, means nothing."""
 _DAY: Final = 86_400.0  # seconds
 _INTERRUPTED: Final = 128
 
@@ -67,6 +81,8 @@ def _for_runs(config: Config) -> Config:
         output=(),
         overwrite_output=(),
         report=None,
+        procs=1,
+        fail=False,  # it does that anyway, by what it has found
         accept=(),
         skipped=True,
         no_headers=True,

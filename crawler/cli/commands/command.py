@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from crawler.config.config import Settings
+from crawler.config.kinds import Option
 
 
 class Command(NamedTuple):
@@ -13,7 +14,8 @@ class Command(NamedTuple):
 
     `takes` are the options that mean something to it, by name or as a whole group, and `more` is a paragraph for its
     own --help. `implied` are options that are as good as given, if weaker than all that is; `calls` those that it calls
-    by another name.
+    by another name. `refuses` says of options, by name or as a group, why they mean nothing to it: who types one hears
+    that. Of such a group those that it takes by name are taken.
     """
 
     help: str
@@ -23,3 +25,10 @@ class Command(NamedTuple):
     more: str = ""
     implied: Mapping[str, object] = {}
     calls: Mapping[str, str] = {}
+    refuses: Mapping[str, str] = {}
+
+    def why_not(self, option: Option) -> str | None:
+        """Why it does not take this option; None where nothing is known against it."""
+        if option.name in self.refuses:
+            return self.refuses[option.name]
+        return None if option.name in self.takes else self.refuses.get(option.group)

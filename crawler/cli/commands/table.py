@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from crawler.cli.answers import complain, put, version_text
-from crawler.cli.commands.checking import check
+from crawler.cli.commands.checking import CHECK_REFUSES, CHECK_TAKES, check
 from crawler.cli.commands.command import Command
 from crawler.cli.commands.reading import about_job, diff, report, wacz
 from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
@@ -92,7 +92,9 @@ def help_on(name: str | None) -> str:
         _as_taken(option._replace(flags=(names[option.name],)) if option.name in names else option, command)
         for taken in command.takes
         for option in FLAGS
-        if taken in {option.name, option.group} and command.implied.get(option.name) is not True
+        if taken in {option.name, option.group}
+        and command.implied.get(option.name) is not True
+        and command.why_not(option) is None
     ]
     return command_help(f"{name} {command.arguments}".rstrip(), command.help, command.more, taken)
 
@@ -171,7 +173,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Find broken links: crawl a site, and ask every link that leaves it once",
         check,
         "[OPTION]... URL|FILE|FOLDER...",
-        (CHECK, CRAWL, *_FETCHING, CACHE, JOB, "output", "overwrite_output", PEOPLE, MONITORS),
+        (CHECK, CRAWL, *_FETCHING, CACHE, JOB, *CHECK_TAKES, PEOPLE, MONITORS),
         "Of URLs the pages in their --scope are read, and all that these link to is asked for; so are the pages of "
         "FOLDERs, HTML and Markdown, and those that are named alone. Of other FILEs each URL is asked for. Exits with "
         "3 when a link is broken. Links that may be good another day (429, 5xx, a timeout) are asked again at the end, "
@@ -179,6 +181,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "--report FILE.html a page with tables.",
         implied={"recursive": True, "links": ()},
         calls={"accept": "accept_status"},
+        refuses=CHECK_REFUSES,
     ),
     "shell": Command(
         "Open a Python prompt with a fetched page and its selector",
