@@ -33,7 +33,7 @@ def test_every_option_is_taken_or_refused(name: str) -> None:
         (["--bodies", "there"], "--bodies: is for records"),
         (["--extract", "a=h1"], "--extract: is for records"),
         (["-X", "POST"], "-X: is for other requests: a check asks by HEAD and GET"),
-        (["--range", "0-9"], "--range: is for other requests"),
+        (["--form", "a=b"], "--form: is for other requests"),
         (["--json", "{}"], "--json: is for other requests"),
         (["--since", "a.jsonl"], "--since: is for records"),
         (["--skipped"], "--skipped: a check tells what was excluded with -v"),

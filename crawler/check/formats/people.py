@@ -38,6 +38,8 @@ _STYLES: Final = {
 }
 _COMMON: Final = 20  # pages: what more of them have is in their menu, and shown once
 _EXAMPLES: Final = 3
+_STOPPED: Final = "interrupted"  # nobody was asked: of these it is enough to know how many they are
+_WERE: Final = ("was", "were")
 _NARROWEST: Final = 60
 _PLAIN_WIDTH: Final = 120
 
@@ -63,6 +65,8 @@ def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> I
     """
     width = max(width, _NARROWEST)
     told = [*report.to_tell(excluded=report.verbose)]
+    if stopped := 0 if report.verbose else sum(finding.code == _STOPPED for finding in told):
+        told = [finding for finding in told if finding.code != _STOPPED]
     codes = Counter(code_of(finding) for finding in told if finding.verdict in {"warning", "excluded"})
     rare: list[Entry] = []
     alike: dict[str, list[Entry]] = {}
@@ -90,6 +94,8 @@ def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> I
             if (more := seen[id(entry.finding)] - _EXAMPLES) > 0:
                 yield f"  ... {shown_url(entry.finding.url)}: {counted(more, 'more place')} on this page\n"
         yield "\n"
+    if stopped:
+        yield f"The check was stopped: {counted(stopped, 'link')} {_WERE[stopped > 1]} not asked for (-v says which).\n\n"
     yield _summary(report, paint)
 
 
