@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,22 +34,23 @@ Answers = Mapping[str, "Page | str | Callable[[str, int], Page]"]
 class Site:
     """`asked` are the requests as "METHOD /path"."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, scheme: str = "http") -> None:
         self.port = port
+        self.scheme = scheme
         self.asked: list[str] = []
         self.lock = threading.Lock()
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def other(self, path: str = "/") -> str:
         """The same, as another host."""
-        return f"http://localhost:{self.port}{path}"
+        return f"{self.scheme}://localhost:{self.port}{path}"
 
 
 @contextmanager
-def serving(answers: Answers) -> Iterator[Site]:
-    """Serve these; `{other}` in a page is the origin of the other host, `{here}` that of this one."""
+def serving(answers: Answers, tls: ssl.SSLContext | None = None) -> Iterator[Site]:
+    """Serve these, by https where there is `tls`; `{other}` in a page is the origin of the other host, `{here}` that of this one."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -83,7 +85,9 @@ def serving(answers: Answers) -> Iterator[Site]:
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site = Site(server.server_port)
+    site = Site(server.server_port, "http" if tls is None else "https")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

@@ -95,7 +95,8 @@ def people(report: Report, paint: Paint = plain, width: int = _PLAIN_WIDTH) -> I
                 yield f"  ... {shown_url(entry.finding.url)}: {counted(more, 'more place')} on this page\n"
         yield "\n"
     if stopped:
-        yield f"The check was stopped: {counted(stopped, 'link')} {_WERE[stopped > 1]} not asked for (-v says which).\n\n"
+        links = f"{counted(stopped, 'link')} {_WERE[stopped > 1]}"
+        yield f"The check was stopped: {links} not asked for (-v says which).\n\n"
     yield _summary(report, paint)
 
 
