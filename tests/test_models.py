@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from record_tools import failed, made, skipped
 
 from crawler.errors import CodedError
 from crawler.models import (
@@ -468,3 +469,15 @@ class TestRequest:
 def test_timestamps(epoch, text):
     """RFC 3339, UTC, milliseconds, cut and not rounded into another second."""
     assert timestamp(epoch) == text
+
+
+def test_a_record_is_shown_in_a_line() -> None:
+    """What became of it, and no body."""
+    ok = made("/a", size_body=12_345)
+    assert repr(ok) == f"<Record ok 200 {ok.url} 12,345 bytes>"
+    led = made("/a", final_url="http://a.example/b", size_body=0)
+    assert repr(led) == f"<Record ok 200 {led.url} -> http://a.example/b 0 bytes>"
+    lost = failed("/b", "conn_reset")
+    assert lost.error is not None
+    assert repr(lost) == f"<Record failed conn_reset {lost.url}: {lost.error.message}>"
+    assert repr(skipped("/c")).startswith("<Record skipped robots_denied https://")

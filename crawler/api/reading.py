@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, Callable
 from concurrent import futures
+from contextlib import suppress
 from typing import Any
 
 from crawler.run.thread import RunThread
@@ -61,5 +62,6 @@ class Reading:
         with self._lock:
             self._ahead -= 1
             if self._ahead == READ_AHEAD // 2:
-                self._loop.call_soon_threadsafe(self._room.set)
+                with suppress(RuntimeError):  # the loop was closed while the run still ends: nobody reads on there
+                    self._loop.call_soon_threadsafe(self._room.set)
         return url

@@ -91,6 +91,15 @@ class Record(
         """How it counts in the books."""
         return "ok" if self.outcome == "unchanged" else self.outcome
 
+    def __repr__(self) -> str:
+        """What became of it, in a line; to_dict() has all."""
+        where = self.url if self.final_url in {None, self.url} else f"{self.url} -> {self.final_url}"
+        error = self.error
+        if error is None:
+            return f"<Record {self.outcome} {self.status} {where} {self.size_body:,} bytes>"
+        status = "" if self.status is None else f"{self.status} "
+        return f"<Record {self.outcome} {status}{error.code} {where}: {error.message}>"
+
     @property
     def headers(self) -> Headers | None:
         """The response headers by name, in any case; None when no response came, or with `no_headers`."""

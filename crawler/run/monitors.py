@@ -125,7 +125,13 @@ class _Monitors:
             why = "no output of this run is a file of records that a report can be made of (-o records.jsonl)"
             return About(config, self._origins, no_report=why)
         make = partial(make_report, source)
-        return About(config, self._origins, make_report=lambda: Work(self._reactor, make).done)
+        works: list[Work] = []
+
+        def begin() -> Deferred[Any]:
+            works[:] = [Work(self._reactor, make)]
+            return works[0].done
+
+        return About(config, self._origins, make_report=begin, is_reporting=lambda: any(work.goes_on for work in works))
 
     def _kept(self, url: str) -> Deferred[Any]:
         """What the job has kept of a URL; a million rows take some seconds."""

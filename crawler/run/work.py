@@ -22,7 +22,13 @@ class Work:
         self._reactor = reactor
         self._lock = threading.Lock()
         self._given_up = False  # then there may be no reactor any more
-        threading.Thread(target=self._main, args=(work,), name="work", daemon=True).start()
+        self._thread = threading.Thread(target=self._main, args=(work,), name="work", daemon=True)
+        self._thread.start()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is still being done, also if nobody waits for it."""
+        return self._thread.is_alive()
 
     def _give_up(self, _: Deferred[Any]) -> None:
         with self._lock:

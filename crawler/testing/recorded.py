@@ -87,15 +87,23 @@ class Recording:
         """The records stay."""
 
     def keep(self) -> None:
-        """Put what was recorded in the place of what was there before."""
+        """Put what was recorded in the place of what was there before, each archive whole or not at all.
+
+        All are beside their places before the first gets its name: a disk that is full costs nothing that was there.
+        """
         found = _parts(self._scratch / self.path.name)
         if not found:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for part in _parts(self.path):
+        folder = self.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".crawler-recording-", dir=folder) as beside:
+            for part in found:
+                shutil.copyfile(part, Path(beside) / part.name)
+            before = _parts(self.path)
+            for part in found:
+                (Path(beside) / part.name).replace(folder / part.name)
+        for part in before[len(found) :]:  # there were more of them
             part.unlink()
-        for part in found:
-            shutil.move(part, self.path.parent / part.name)
 
 
 @contextmanager

@@ -139,6 +139,29 @@ class TestDownloads:
         answer = running.ask("GET", f"/files/0?ticket={running.ticket()}")
         assert (answer.status, "cannot be read" in answer.json["error"]) == (404, True)
 
+    @pytest.mark.skipif(os.name != "posix", reason="links need rights")
+    def test_a_link_that_an_output_has_become(self, port, folder):
+        """Who may write into the folder does not choose what is given away: it is neither opened nor offered."""
+        running = begin(port, folder)
+        (folder / "secret").write_text("secret")
+        (folder / "out.jsonl").unlink()
+        (folder / "out.jsonl").symlink_to("secret")
+        answer = running.ask("GET", f"/files/0?ticket={running.ticket()}")
+        assert (answer.status, "cannot be read" in answer.json["error"]) == (404, True)
+        assert running.ask("GET", "/api/run").json["outputs"][0]["file"] is None
+
+    @pytest.mark.skipif(os.name != "posix", reason="links need rights")
+    def test_a_link_that_was_there_first(self, port, folder):
+        """A person's own leads where it led when the run began."""
+        (folder / "there").mkdir()
+        (folder / "there" / "real").touch()
+        (folder / "out.jsonl").symlink_to("there/real")
+        running = begin(port, folder)
+        assert running.ask("GET", f"/files/0?ticket={running.ticket()}").body == b"x" * 10
+        (folder / "out.jsonl").unlink()
+        (folder / "out.jsonl").symlink_to("secret")
+        assert running.ask("GET", f"/files/0?ticket={running.ticket()}").body == b"x" * 10
+
     def test_as_it_is_now(self, port, folder):
         """In pieces, as fast as they are taken; what is appended meanwhile is left out."""
         size = 1_000_000
@@ -218,6 +241,15 @@ class TestReports:
         assert len(given_up) == 1
         wire, raw = running.raw("GET", f"/report?ticket={running.ticket()}")
         assert raw == b""
+
+    def test_one_that_was_given_up_may_go_on(self, port, folder):
+        """As long as it does, there is no other."""
+        going = [True]
+        running = begin(port, folder, make_report=Deferred, is_reporting=lambda: going[0])
+        assert running.ask("GET", f"/report?ticket={running.ticket()}").status == 503
+        going.clear()
+        going.append(False)
+        assert running.raw("GET", f"/report?ticket={running.ticket()}")[1] == b""
 
     def test_where_none_can_be(self, port, folder):
         """Why is told."""

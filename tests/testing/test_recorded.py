@@ -165,3 +165,35 @@ def test_what_is_no_recording(tmp_path: Path, name: str, mode: Any) -> None:
         recording(tmp_path / name, mode=mode),
     ):
         pass
+
+
+def test_a_full_disk_leaves_the_old_recording(
+    site: RunningSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is gone, and nothing is left beside it, where the new one cannot be written."""
+    place = tmp_path / "a.warc.gz"
+    with recording(place):
+        fetch_all([site.url("/p/1.html")])
+    before = place.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(OSError, match="No space left"), recording(place, mode="always"):
+        fetch_all([site.url("/p/2.html")])
+    assert place.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.warc.gz"]
+
+
+def test_a_recording_of_fewer_runs(site: RunningSite, tmp_path: Path) -> None:
+    """The archives of the runs that there are no more are gone."""
+    place = tmp_path / "a.warc.gz"
+    with recording(place):
+        for number in (1, 2, 3):
+            fetch_all([site.url(f"/p/{number}.html")])
+    with recording(place, mode="always"):
+        fetch_all([site.url("/p/4.html")])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.warc.gz"]
+    with recording(place, mode="never"):
+        assert [record.status for record in fetch_all([site.url("/p/4.html")])] == [200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count, takewhile
 from typing import Any, BinaryIO, Final
@@ -55,7 +56,7 @@ class RunTold(msgspec.Struct, frozen=True):
 
 class About:
     """Told of a config, and where its options were set. `make_report` fires with the page as a file, open and at its
-    end; without it there is none, and `no_report` says why.
+    end; without it there is none, and `no_report` says why. `is_reporting`: one is being made, if for nobody any more.
     """
 
     def __init__(
@@ -64,13 +65,20 @@ class About:
         origins: Mapping[str, str] | None = None,
         *,
         make_report: Callable[[], Deferred[Any]] | None = None,
+        is_reporting: Callable[[], bool] = lambda: False,
         no_report: str = "",
     ) -> None:
         self._config = config
         self._origins = origins or {}
         self.make_report = make_report
+        self.is_reporting = is_reporting
         self._no_report = no_report
         self._numbers: dict[str, int] = {}
+        self._links: dict[str, str] = {}  # what is a link from the first, as people may have it, leads there for good
+        for output in targets(config):
+            for path in {output.path, output.grows}:
+                if os.path.islink(path):  # noqa: PTH114
+                    self._links[path] = os.path.realpath(path)
 
     def told(self, records: int) -> RunTold:
         """Now, when so many records are written."""
@@ -86,7 +94,7 @@ class About:
         if path is None:
             raise ValueError(f"{number} is no file of this run (GET /api/run has their numbers)")
         try:
-            return os.path.basename(path), open_plain(path, links=True)  # noqa: PTH119
+            return os.path.basename(path), open_plain(self._links.get(path, path))  # noqa: PTH119
         except OSError as error:
             raise ValueError(f"{scrub(path)} cannot be read: {error.strerror}") from error
 
@@ -132,10 +140,10 @@ class About:
 
     def _file(self, path: str, what: str, records: int | None) -> Written:
         try:
-            size = os.stat(path).st_size  # noqa: PTH116
+            found = os.lstat(self._links.get(path, path))
         except OSError:
             return Written(scrub(path), what, records=records)
-        if not os.path.isfile(path):  # noqa: PTH113 - a pipe, or a device
+        if not stat.S_ISREG(found.st_mode):  # a pipe, or a device; or a link, which none of our outputs has become
             return Written(scrub(path), what, records=records)
         number = self._numbers.setdefault(path, len(self._numbers))
-        return Written(scrub(path), what, size, records, number)
+        return Written(scrub(path), what, found.st_size, records, number)

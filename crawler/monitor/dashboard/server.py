@@ -149,7 +149,7 @@ class _Everything(Resource):
     def _report(self, request: Request) -> bytes | int:
         """A report of what is written already: one is made at a time."""
         make = self._about.make_report
-        if make is None or self._is_reporting:
+        if make is None or self._is_reporting or self._about.is_reporting():
             why = "a report is being made: ask again when it is there"
             return _error(request, 503, why if make is not None else "no report can be made")
         self._is_reporting = True
