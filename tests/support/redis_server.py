@@ -66,7 +66,11 @@ class RedisServer:
         self._process.wait(WAIT)
 
     def log(self) -> dict[Path, bytes]:
-        """What it has written of its log so far: for `forget_since`."""
+        """What is in its log now: for `forget_since`. What is done is not always written when it is answered."""
+        until = time.monotonic() + WAIT
+        client = self.client()
+        while client.info("persistence")["aof_buffer_length"] and time.monotonic() < until:
+            time.sleep(0.005)
         return {path: path.read_bytes() for path in (self.folder / "appendonlydir").iterdir()}
 
     def forget_since(self, log: dict[Path, bytes]) -> None:

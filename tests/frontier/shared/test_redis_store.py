@@ -452,6 +452,7 @@ class TestKeys:
         spill = store.spill(SHARD, "node", LONG)
         assert store.spilled(SHARD, spill, "file")
         commit(store, 2, Turn(HOST, lease.token, release=True))
+        look()
         claim(store, urls=3)
         look()
         assert found | {("…", "settled", "string")} == documented
