@@ -45,6 +45,7 @@ from crawler.run.reactors import private_reactor, run
 from crawler.seeds.inputs import BadLine, Seed, read
 from crawler.site import RunningSite, refused_port
 from crawler.version import __version__
+from tests.bench import sizing
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -138,6 +139,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "link codes": link_codes_table,
     "metrics": metrics_table,
     "events": events_table,
+    "sizing figures": sizing.figures_table,
+    "sizing": sizing.sizing_table,
 }
 
 

@@ -245,7 +245,7 @@ def test_rooms_are_small() -> None:
                 "crawler.cli.terminal",
                 "crawler.run.artifacts",
                 "crawler.run.monitors",
-                "crawler.cli.commands.jobs",
+                *COMMANDS,
                 "crawler.cli.attach",
                 "crawler.cli.prompt",
                 *REPORT,

@@ -49,20 +49,10 @@ def collect(
         if source is not None and read_manifest(source) != manifest:
             raise ConfigError(f"{shown(parts)} has parts of other shards than those in {shown(shards)}")
         with ExitStack() as files:
-            writes: list[Callable[[bytes], object]] = []
-            keeps: list[Callable[[], None]] = []
-            if to is not None and to != STDOUT:  # what goes there cannot be taken back
-                taking, keep = files.enter_context(whole(to, replace=replace, form=form))
-                writes.append(taking.write)
-                keeps.append(keep)
-            if items is not None:
-                taking_items, keep = files.enter_context(whole(items, replace=replace, form=form._replace(items=True)))
-                writes.append(lambda line: taking_items.write(items_of(line)))
-                keeps.append(keep)
-            found = _joined(manifest, source, place, writes)
+            write, keep = outputs(files, to, items, replace=replace, form=form)
+            found = _joined(manifest, source, place, write)
             if not found.problems:
-                for keep in keeps:
-                    keep()
+                keep()
                 if to == STDOUT:
                     _copy(manifest, place)
             return found
@@ -72,9 +62,36 @@ def collect(
         raise ConfigError(str(error)) from error
 
 
-def _joined(
-    manifest: Manifest, source: Place | None, place: Place, writes: list[Callable[[bytes], object]]
-) -> Collected:
+def outputs(
+    files: ExitStack, to: str | None, items: str | None, *, replace: bool, form: Form
+) -> tuple[Callable[[bytes], None], Callable[[], None]]:
+    """What takes the lines of records, to write them and the items in them; and what makes whole files of that.
+
+    Standard output is none of them: what goes there cannot be taken back. Raises ConfigError, OSError.
+    """
+    writes: list[Callable[[bytes], object]] = []
+    keeps: list[Callable[[], None]] = []
+    if to is not None and to != STDOUT:
+        taking, keep_one = files.enter_context(whole(to, replace=replace, form=form))
+        writes.append(taking.write)
+        keeps.append(keep_one)
+    if items is not None:
+        taking_items, keep_one = files.enter_context(whole(items, replace=replace, form=form._replace(items=True)))
+        writes.append(lambda line: taking_items.write(items_of(line)))
+        keeps.append(keep_one)
+
+    def write(line: bytes) -> None:
+        for each in writes:
+            each(line)
+
+    def keep() -> None:
+        for each in keeps:
+            each()
+
+    return write, keep
+
+
+def _joined(manifest: Manifest, source: Place | None, place: Place, write: Callable[[bytes], None]) -> Collected:
     """Check each part while it is written."""
     inputs = records = 0
     problems: list[str] = []
@@ -87,8 +104,7 @@ def _joined(
                 for line in lines:
                     found.add_record(line)
                     records += 1
-                    for write in writes:
-                        write(line)
+                    write(line)
         except FileNotFoundError:
             problems.append(f"{place.path(name)} is missing: shard {number} has {shard.inputs:,} inputs")
         except CodedError as error:

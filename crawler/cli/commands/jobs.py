@@ -5,27 +5,33 @@ what it tells of lets it; with colours on a terminal.
 from __future__ import annotations
 
 import shlex
-import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from http import HTTPStatus
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
+from crawler.cli.commands.telling import (
+    NOT_WELL,
+    Answer,
+    check_codes,
+    counted,
+    equation,
+    indented,
+    meaning,
+    phrase,
+    rendered,
+    tell,
+)
 from crawler.config.config import Config, ConfigError, Settings
-from crawler.config.kinds import shown, suggestion
 from crawler.config.text import at_host
 from crawler.engine.scope import Scope
-from crawler.errors import CODES, CodedError
+from crawler.errors import CodedError
 from crawler.job.job import OPTIONS_FILE
 from crawler.job.status import (
-    Attempt,
     Status,
-    Story,
     find_stories,
     queue_again,
     read_books,
@@ -34,25 +40,12 @@ from crawler.job.status import (
     read_status,
 )
 from crawler.job.verify import verify
-from crawler.models import timestamp
 from crawler.monitor.units import amount, duration, rate, size, urls
 from crawler.printable import printable
 from crawler.redaction import discreet, scrub
-from crawler.store.database import Books
 from crawler.urls import Url, parse
 
-WELL: Final = 0
-NOT_WELL: Final = 5  # as when an output or the state cannot be written: they could not be trusted
-_WIDTH: Final = 80
 _HOST: Final = 50
-_STYLES: Final = {"ok": "green", "failed": "red", "skipped": "yellow"}
-
-
-class Answer(NamedTuple):
-    """What is to be printed, and the exit code."""
-
-    text: str
-    exit_code: int = WELL
 
 
 def answer(command: str, arguments: Sequence[str], *, wall: Callable[[], float] = time.time) -> Answer:
@@ -71,7 +64,7 @@ def answer(command: str, arguments: Sequence[str], *, wall: Callable[[], float] 
         folder, url = _exactly(arguments, "why DIR URL")
         return _why(folder, url)
     (folder,) = _exactly(arguments, "status DIR")
-    return Answer(_rendered(_status(folder, read_status(folder), wall())))
+    return Answer(rendered(_status(folder, read_status(folder), wall())))
 
 
 def _exactly(arguments: Sequence[str], usage: str) -> Sequence[str]:
@@ -79,14 +72,6 @@ def _exactly(arguments: Sequence[str], usage: str) -> Sequence[str]:
     if len(arguments) != len(wanted):
         raise ConfigError(f"{command}: {len(arguments)} arguments, and there should be {len(wanted)}: crawler {usage}")
     return arguments
-
-
-def _rendered(lines: Iterable[Text]) -> str:
-    console = Console(highlight=False)
-    with console.capture() as capture:
-        for line in lines:
-            console.print(line, soft_wrap=True)
-    return capture.get()
 
 
 # status
@@ -100,14 +85,14 @@ def _status(folder: str, status: Status, now: float) -> Iterator[Text]:
         runs += f" since {time.strftime('%Y-%m-%d %H:%M', time.localtime(status.began))}"
     yield Text(f"{runs}; {_ago('last record', status.last_record, now)}")
     yield Text()
-    yield _equation(status.books)
+    yield equation(status.books)
     if status.rate:
         words = f"{rate(status.rate)} in the last minute of work"
         if status.books.pending and status.eta is not None:
             words += f"; what is pending takes {duration(status.eta)} at that rate"
         yield Text(words)
-    yield from _counts("Status", ((f"{code} {_phrase(code)}", count) for code, count in status.statuses.items()))
-    yield from _counts("Failed or skipped", ((_meaning(code), count) for code, count in status.errors.items()))
+    yield from counted("Status", ((f"{code} {phrase(code)}", count) for code, count in status.statuses.items()))
+    yield from counted("Failed or skipped", ((meaning(code), count) for code, count in status.errors.items()))
     yield from _left(status, now)
     if status.outputs:
         yield Text()
@@ -132,30 +117,6 @@ def _at_work(status: Status, now: float) -> str:
 
 def _ago(what: str, then: float | None, now: float) -> str:
     return f"no {what.removeprefix('last ')} yet" if then is None else f"{what} {duration(max(0.0, now - then))} ago"
-
-
-def _equation(of: Books) -> Text:
-    """inputs = ok + failed + skipped + pending."""
-    line = Text(f"{amount(of.inputs)} {'input' if of.inputs == 1 else 'inputs'} = ", "bold")
-    for name in ("ok", "failed", "skipped", "pending"):
-        count: int = getattr(of, name)
-        line.append(f"{amount(count)} {name}", _STYLES.get(name, "") if count else "")
-        line.append(" + " if name != "pending" else "")
-    if not of.balanced:
-        line.append("  (the books do not balance)", "bold red")
-    return line
-
-
-def _counts(title: str, counts: Iterable[tuple[str, int]]) -> Iterator[Text]:
-    ranked = sorted(counts, key=lambda entry: (-entry[1], entry[0]))
-    if not ranked:
-        return
-    yield Text()
-    yield Text(title, "bold")
-    for words, count in ranked:
-        lines = textwrap.wrap(words, _WIDTH - 12) or [""]
-        yield Text(f"  {amount(count):>8}  {lines[0]}")
-        yield from (Text(" " * 12 + line) for line in lines[1:])
 
 
 def _left(status: Status, now: float) -> Iterator[Text]:
@@ -188,18 +149,6 @@ def _going_on(folder: str) -> Iterator[Text]:
     )
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "(not a registered status)"
-
-
-def _meaning(code: str) -> str:
-    known = CODES.get(code)
-    return printable(code) if known is None else f"{code}: {known.meaning}"
-
-
 # verify, retry
 
 
@@ -207,21 +156,19 @@ def _verify(folder: str) -> Answer:
     problems, notes = verify(folder)
     told = [Text(printable(discreet(note)), "yellow") for note in notes]
     if problems:
-        return Answer(_rendered([*(Text(printable(discreet(problem))) for problem in problems), *told]), NOT_WELL)
-    return Answer(_rendered([Text("OK: ", "bold green") + _equation(read_books(folder)), *told]))
+        return Answer(rendered([*(Text(printable(discreet(problem))) for problem in problems), *told]), NOT_WELL)
+    return Answer(rendered([Text("OK: ", "bold green") + equation(read_books(folder)), *told]))
 
 
 def _retry(folder: str, codes: tuple[str, ...]) -> Answer:
-    for code in codes:
-        if code not in CODES:
-            raise ConfigError(f"retry: {shown(code)} is no error code{suggestion(code, CODES)}")
+    check_codes(codes)
     count = queue_again(folder, codes)
     if not count:
         return Answer(f"No URL has ended with {' or '.join(codes)}.\n" if codes else "No URL has failed.\n")
     lines = [Text(f"{urls(count)} {'is' if count == 1 else 'are'} queued again."), *_going_on(folder)]
     if "budget_exceeded" in codes:
         lines.append(Text("with a larger --max-pages, or they are skipped again."))
-    return Answer(_rendered(lines))
+    return Answer(rendered(lines))
 
 
 # why
@@ -230,14 +177,14 @@ def _retry(folder: str, codes: tuple[str, ...]) -> Answer:
 def _why(folder: str, url: str) -> Answer:
     stories = find_stories(folder, url)
     if not stories:
-        return Answer(_rendered(_unknown(folder, url)))
+        return Answer(rendered(_unknown(folder, url)))
     lines: list[Text] = []
     for story in stories:
         if lines:
             lines.append(Text())
-        lines += _story(story)
+        lines += tell(story)
     lines += _told_of_host(folder, stories[0].url)
-    return Answer(_rendered(lines))
+    return Answer(rendered(lines))
 
 
 def _told_of_host(folder: str, url: str) -> Iterator[Text]:
@@ -254,7 +201,7 @@ def why_so(settings: Settings, text: str) -> str:
         url = parse(text)
     except CodedError as error:
         raise ConfigError(f"why: {error.message}") from None
-    return _rendered([Text(printable(url.href), "bold"), *_settings(settings.config, url, settings.origins)])
+    return rendered([Text(printable(url.href), "bold"), *_settings(settings.config, url, settings.origins)])
 
 
 def _settings(config: Config, url: Url, origins: Mapping[str, str] | None = None) -> Iterator[Text]:
@@ -262,60 +209,6 @@ def _settings(config: Config, url: Url, origins: Mapping[str, str] | None = None
     if lines:
         yield Text(f"Settings at {printable(url.host_key)}", "bold")
         yield from (Text(f"  {line}") for line in lines)
-
-
-def _story(story: Story) -> Iterator[Text]:
-    yield Text(printable(story.url), "bold")
-    last = story.attempts[-1] if story.attempts else None
-    status = "" if last is None or last.status is None or story.state != "ok" else f": {_answered(last.status)}"
-    yield Text("  ").append(story.state, _STYLES.get(story.state, "")).append(status)
-    if story.error is not None:
-        yield from _indented(_meaning(story.error))
-        if story.message and story.error in CODES and story.message != CODES[story.error].meaning:
-            yield from _indented(printable(story.message))
-    if story.came:
-        yield Text("Came from", "bold")
-        # The pages that led here, and last the input with which it began.
-        yield from (Text(f"  {printable(place)}") for place in story.came)
-    if story.redirects:
-        yield Text("Redirects", "bold")
-        for hop in story.redirects:
-            yield Text(f"  {hop.status}  {printable(hop.url)}")
-    if story.attempts:
-        yield Text("Requests", "bold")
-        for number, attempt in enumerate(story.attempts, 1):
-            yield from _attempt(number, attempt, story.url)
-    else:
-        yield Text("No request was made for it.")
-
-
-def _attempt(number: int, attempt: Attempt, url: str) -> Iterator[Text]:
-    """One request: when, what came of it, its times since its start as curl counts them."""
-    started = attempt.started
-    when = timestamp(started) if isinstance(started, float) else started or ""
-    result = "" if attempt.status is None else _answered(attempt.status)
-    if attempt.error is not None:
-        result += f"{', ' if result else ''}{attempt.error}"
-    yield Text(f"  {number}. {when}  try {attempt.number}: {printable(result)}")
-    if attempt.url != url:
-        yield Text(f"     {printable(attempt.url)}")
-    if attempt.error is not None and attempt.message:
-        yield from _indented(printable(attempt.message), 5)
-    times = [
-        f"{name} {duration(seconds)}"
-        for name, seconds in (
-            ("name", attempt.namelookup),
-            ("connect", attempt.connect),
-            ("TLS", attempt.appconnect),
-            ("first byte", attempt.starttransfer),
-            ("total", attempt.total),
-        )
-        if seconds is not None
-    ]
-    if attempt.remote_ip:
-        times.append(f"from {printable(attempt.remote_ip)}")
-    if times:
-        yield from _indented(", ".join(times), 5)
 
 
 def _unknown(folder: str, url: str) -> Iterator[Text]:
@@ -329,7 +222,7 @@ def _unknown(folder: str, url: str) -> Iterator[Text]:
     try:
         target = parse(url)
     except CodedError as error:
-        yield from _indented(printable(f"It is no URL that could be fetched: {error.message}"))
+        yield from indented(printable(f"It is no URL that could be fetched: {error.message}"))
         return
     scope = Scope(
         config.scope,
@@ -339,9 +232,9 @@ def _unknown(folder: str, url: str) -> Iterator[Text]:
         max_depth=config.depth,
     )
     refusal = scope.judge(target, 1)
-    yield from _indented(printable(scope.explain(target, 1)))
+    yield from indented(printable(scope.explain(target, 1)))
     if refusal is None:
-        yield from _indented(_not_met(config))
+        yield from indented(_not_met(config))
 
 
 def _not_met(config: Config) -> str:
@@ -351,13 +244,3 @@ def _not_met(config: Config) -> str:
     if config.sort_query or config.strip_trackers:
         words += "; or it is known by another query that counts as the same"
     return words + "."
-
-
-def _answered(status: int) -> str:
-    return f"{status} {_phrase(status)}"
-
-
-def _indented(text: str, columns: int = 2) -> Iterator[Text]:
-    indent = " " * columns
-    wrapped = textwrap.wrap(text, _WIDTH - columns, break_long_words=False, break_on_hyphens=False)
-    yield from (Text(indent + line) for line in wrapped)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import NamedTuple
 
-from crawler.cluster.collecting import STDOUT
+from crawler.cluster.collecting import STDOUT, outputs
 from crawler.cluster.shared import again
 from crawler.cluster.shared.books import Books, read_books
 from crawler.cluster.shared.checking import Check
@@ -14,7 +15,7 @@ from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.files import coded
 from crawler.frontier.shared.contract import Counts, SharedStore
-from crawler.sinks.joining import whole
+from crawler.sinks.joining import RECORDS, Form
 
 
 class Collected(NamedTuple):
@@ -32,9 +33,17 @@ class Collected(NamedTuple):
 
 
 def collect(
-    store: SharedStore, folder: str, to: str | None, *, replace: bool = False, records_skips: bool = False
+    store: SharedStore,
+    folder: str,
+    to: str | None,
+    *,
+    replace: bool = False,
+    items: str | None = None,
+    form: Form = RECORDS,
+    records_skips: bool = False,
 ) -> Collected:
-    """Hold the parts in the folder against the books, and write the records as one file, unless something is wrong.
+    """Hold the parts in the folder against the books, and write the records as one file, and their items as another,
+    unless something is wrong.
 
     Raises StoreError, StoreRefusedError; ConfigError, CodedError.
     """
@@ -43,19 +52,16 @@ def collect(
         parts = Parts(open_folder(folder), books.parts)
         retried = again.read_retried(open_folder(folder, again.FOLDER))
         check = Check(books, parts, retried, records_skips=records_skips)
-        if to is None or to == STDOUT:  # what goes there cannot be taken back
-            for _ in check:
-                pass
-            if to is not None and not check.problems:
-                for found in check:
-                    sys.stdout.buffer.write(found.line)
-                sys.stdout.buffer.flush()
-        else:
-            with whole(to, replace=replace) as (file, keep):
-                for found in check:
-                    file.write(found.line)
-                if not check.problems:
-                    keep()
+        with ExitStack() as files:
+            write, keep = outputs(files, to, items, replace=replace, form=form)
+            for found in check:
+                write(found.line)
+            if not check.problems:
+                keep()
+        if to == STDOUT and not check.problems:
+            for found in check:
+                sys.stdout.buffer.write(found.line)
+            sys.stdout.buffer.flush()
         return Collected(books.total, check.records, check.inputs, check.replaced, check.problems, _notes(books, parts))
     except OSError as error:
         raise coded(error, str(error.filename or to or folder)) from error

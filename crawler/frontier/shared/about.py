@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,14 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def encoded(self) -> bytes:
         return _encode(self)
+
+
+class Memory(NamedTuple):
+    """What a server of the store takes, in bytes, and how much it may take: 0 for all that there is."""
+
+    server: str
+    used: int
+    most: int
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from crawler.frontier.shared.about import Memory
 from crawler.frontier.shared.contract import StoreError, StoreRefusedError
 from crawler.frontier.shared.redis.scripts import Script
 
@@ -130,6 +131,13 @@ class Server:
     def info(self, client: Any) -> dict[str, Any]:
         """What a server says of itself."""
         return dict(self.ask(client, "INFO"))
+
+    def memory(self, client: Any) -> Memory:
+        """What it takes."""
+        told = self.info(client)
+        place = client.connection_pool.connection_kwargs
+        name = f"{place['host']}:{place['port']}" if self.is_cluster else self.name
+        return Memory(name, int(told["used_memory"]), int(told.get("maxmemory", 0)))
 
     def ask(self, client: Any, *command: object) -> Any:
         """Give a command to one server."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Final
 
+from crawler.frontier.shared.about import Memory
 from crawler.frontier.shared.contract import (
     SHARDS,
     Arrival,
@@ -265,6 +266,10 @@ class RedisStore:
         return [
             ("leased" if place < leased else "queued", entry) for place, entry in enumerate(packing.entries(packed))
         ]
+
+    def memory(self) -> list[Memory]:
+        """What each server takes, for this crawl and all else."""
+        return [self._server.memory(client) for client in self._server.each()]
 
     def forget(self) -> None:
         for client in self._server.each():
