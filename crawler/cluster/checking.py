@@ -48,9 +48,9 @@ class Sum:
     def digest(self) -> str:
         return f"{self._sum % (1 << 64):016x}"
 
-    def add_row(self, row: bytes) -> None:
-        mark = _mark(row)
-        self._add(self._same[mark.source], mark.line)
+    def add_rows(self, rows: Iterable[bytes]) -> None:
+        for mark in map(_mark, rows):
+            self._add(self._same[mark.source], mark.line)
 
     def add_record(self, record: bytes) -> None:
         """Raises CodedError for what is no record. That of a link is left out."""

@@ -41,7 +41,13 @@ class Place(Protocol):
         """The path of a file of this machine, which is not there yet, to become `name`."""
 
     def publish(self, path: str, name: str, *, replace: bool = False) -> bool:
-        """Make a file of `scratch` appear, whole, unless something is there; the file is gone then, in any case."""
+        """Make a file of `scratch` appear, whole, unless something is there; the file is gone then, in any case.
+
+        With `replace` it is in place of what is there, and counts on a `settle` after many.
+        """
+
+    def settle(self) -> None:
+        """What has appeared is there after a power cut, too."""
 
     def discard(self, path: str) -> None:
         """Remove a file of `scratch`, if it is there."""
@@ -93,7 +99,6 @@ class Folder:
         if replace:
             sync(path)
             os.replace(path, self.path(name))  # noqa: PTH105
-            sync(self.name)
             return True
         try:
             sync(path)
@@ -105,8 +110,11 @@ class Folder:
             return False
         finally:
             self.discard(path)
-        sync(self.name)
+        self.settle()
         return True
+
+    def settle(self) -> None:
+        sync(self.name)
 
     def discard(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
@@ -167,6 +175,9 @@ class Objects:
         finally:
             self.discard(path)
         return True
+
+    def settle(self) -> None:
+        """A put that was answered is."""
 
     def discard(self, path: str) -> None:
         shutil.rmtree(Path(path).parent, ignore_errors=True)

@@ -134,8 +134,11 @@ def gather(folder: str, runs: list[str], of: Plan, shards: tuple[int, int], to: 
                 if first <= (shard := of.shard_of(domain, group)) < end
             ]
             rows.sort()
+            of_shard: defaultdict[int, list[bytes]] = defaultdict(list)
             for _, shard, row in rows:
-                writing[shard - first].add(row)
+                of_shard[shard].append(row)
+            for shard, some in of_shard.items():
+                writing[shard - first].add(some)
         return [one.done(sources, giant=first < of.rest) for one in writing]
     finally:
         for one in writing:
@@ -153,13 +156,13 @@ class _Writing:
         self._sum = of_inputs
         self._size = 0
 
-    def add(self, row: bytes) -> None:
-        line = row + b"\n"
-        self._first = self._first or row
-        self._sum.add_row(row)
-        self._size += len(line)
-        self._digest.update(line)
-        self._file.write(line)
+    def add(self, rows: list[bytes]) -> None:
+        lines = b"\n".join([*rows, b""])
+        self._first = self._first or rows[0]
+        self._sum.add_rows(rows)
+        self._size += len(lines)
+        self._digest.update(lines)
+        self._file.write(lines)
 
     def done(self, sources: list[str], *, giant: bool) -> Shard:
         self._file.close()

@@ -53,6 +53,7 @@ def split(inputs: Sequence[str], cut: Cut, to: str, engine: Map, *, replace: boo
             for name in list(place.names("shard-")):
                 if name not in map(shard_name, range(cut.shards)):
                     place.remove(name)
+            place.settle()
             place.put(MANIFEST, found.encoded())
             return found
     except OSError as error:

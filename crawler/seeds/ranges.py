@@ -79,7 +79,7 @@ def read_piece(piece: Piece, *, column: str | None, scheme: str | None, keep: bo
         with Path(piece.name).open("rb") as file:
             file.seek(piece.start)
             limit = ROW_LIMIT if piece.kind else LINE_LIMIT
-            lines = Lines(cast(io.BufferedReader, _Until(file, piece.end)), limit)
+            lines = Lines(cast(io.BufferedReader, _Until(file, piece.end - piece.start)), limit)
             lines.number = piece.line - 1
             yield from read_lines(lines, piece.kind, source, column, scheme, keep=keep)
     except OSError as error:
@@ -107,11 +107,15 @@ def _opened(name: str) -> BinaryIO:
 
 
 class _Until:
-    """A file that ends at a line's end."""
+    """A file that ends after so many bytes, which is a line's end."""
 
-    def __init__(self, file: io.BufferedReader, end: int) -> None:
-        self._file = file
-        self._end = end
+    def __init__(self, file: io.BufferedReader, left: int) -> None:
+        self._read = file.readline
+        self._left = left
 
     def readline(self, limit: int = -1) -> bytes:
-        return b"" if self._file.tell() >= self._end else self._file.readline(limit)
+        if self._left <= 0:
+            return b""
+        line = self._read(limit)
+        self._left -= len(line)
+        return line
