@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from crawler.cluster import cutting
 from crawler.cluster.manifest import MANIFEST, VERSION, Cut, Manifest, Shard, Source, read_manifest, shard_name
@@ -19,9 +19,10 @@ from crawler.cluster.tasks import Gather, Scatter, Survey, Tally, Task, keep, ou
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.errors import CodedError
-from crawler.files import coded
+from crawler.files import coded, is_stream
 from crawler.job.lock import Lock, LockedError, who
 from crawler.objects.address import is_object
+from crawler.seeds.inputs import STDIN
 from crawler.seeds.ranges import Surveyed
 
 PIECE: Final = 16 << 20
@@ -29,27 +30,39 @@ PIECE: Final = 16 << 20
 AT_ONCE: Final = 32
 """So many shards are written by one task."""
 _SCRATCH: Final = ".split"
+_COPIED: Final = 1 << 20
 
 Map = Callable[[Sequence[bytes]], Iterator[tuple[int, bytes]]]
 """Does tasks, wherever and in whatever order: gives the number of each and what came of it."""
 
 
-def split(inputs: Sequence[str], cut: Cut, to: str, engine: Map, *, replace: bool, piece: int = PIECE) -> Manifest:
+def split(
+    inputs: Sequence[str],
+    cut: Cut,
+    to: str,
+    engine: Map,
+    *,
+    replace: bool,
+    piece: int = PIECE,
+    stdin: BinaryIO | None = None,
+) -> Manifest:
     """Cut the inputs into shards. A folder that has the shards of these inputs already is left as it is.
 
-    With `replace` those of others are replaced. Raises ConfigError, CodedError.
+    `-` is what `stdin` gives; that and pipes are copied for the time being, as many processes read an input. With
+    `replace` the shards of other inputs are replaced. Raises ConfigError, CodedError.
     """
     try:
         place = open_place(to, make=True)
         with _scratch(to) as folder:
-            surveyed = _surveyed(inputs, engine, piece)
+            files = [_file(name, folder, number, stdin) for number, name in enumerate(inputs)]
+            surveyed = _surveyed(inputs, files, engine, piece)
             sources = [Source(found.source, found.size, found.sha256) for found in surveyed]
             known = _known(place, to, sources, cut, replace=replace)
             if known is not None:
                 return known
             place.remove(MANIFEST)
             found = _split(surveyed, sources, cut, to, folder, engine)
-            _look_again(inputs, surveyed)
+            _look_again(files, surveyed)
             for name in list(place.names("shard-")):
                 if name not in map(shard_name, range(cut.shards)):
                     place.remove(name)
@@ -75,12 +88,28 @@ def _known(place: Place, to: str, sources: list[Source], cut: Cut, *, replace: b
     return None
 
 
-def _surveyed(inputs: Sequence[str], engine: Map, size: int) -> list[Surveyed]:
-    return list(_done(engine, [Survey(name, size) for name in inputs], Surveyed))
+def _file(name: str, folder: str, number: int, stdin: BinaryIO | None) -> str:
+    """The path of an input: of a copy where it can be read only once."""
+    if name != STDIN and (is_object(name) or not is_stream(name)):
+        return name
+    path = Path(folder) / f"input-{number}"
+    with path.open("wb") as file:
+        if name != STDIN:
+            with Path(name).open("rb") as stream:
+                shutil.copyfileobj(stream, file, _COPIED)
+        elif stdin is not None:
+            shutil.copyfileobj(stdin, file, _COPIED)
+    return str(path)
 
 
-def _look_again(inputs: Sequence[str], surveyed: Sequence[Surveyed]) -> None:
-    for name, found in zip(inputs, surveyed, strict=True):
+def _surveyed(inputs: Sequence[str], files: Sequence[str], engine: Map, size: int) -> list[Surveyed]:
+    """What is in the inputs, by the names that they were given: the files that are read may have others."""
+    surveys = [Survey(file, size, name) for name, file in zip(inputs, files, strict=True)]
+    return list(_done(engine, surveys, Surveyed))
+
+
+def _look_again(files: Sequence[str], surveyed: Sequence[Surveyed]) -> None:
+    for name, found in zip(files, surveyed, strict=True):
         if not is_object(name) and Path(name).stat().st_size != found.size:
             raise CodedError("write_error", f"{shown(name)} has changed while it was read")
 

@@ -23,9 +23,10 @@ class Survey(msgspec.Struct, frozen=True, tag="survey"):
 
     name: str
     size: int
+    source: str
 
     def do(self) -> object:
-        return survey(self.name, self.size)
+        return survey(self.name, self.size, self.source)
 
 
 class Scatter(msgspec.Struct, frozen=True, tag="scatter"):

@@ -79,6 +79,9 @@ def check_options(config: Config, origins: Mapping[str, str]) -> None:
     for name in _OF_THE_SPLIT:
         if origins.get(name, "").startswith("-"):
             raise ConfigError(f"{origins[name]}: is for `crawler split`, which reads the inputs")
+    if config.bodies is not None and config.bodies_as == "name":
+        words = "name: shards done at the same time would take the same names (use hash, or url)"
+        raise ConfigError(f"{origins['bodies_as']}: {words}")
     if config.fields and "input" not in config.fields:
         raise ConfigError(f"{origins['fields']}: `crawler collect` counts by the field input (add it)")
 

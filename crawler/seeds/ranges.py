@@ -44,8 +44,11 @@ class Surveyed(msgspec.Struct, frozen=True):
     pieces: list[Piece]
 
 
-def survey(name: str, size: int) -> Surveyed:
-    """Read an input once, and cut it into pieces of about `size` bytes. Raises OSError, ValueError, CodedError."""
+def survey(name: str, size: int, source: str | None = None) -> Surveyed:
+    """Read an input once, and cut it into pieces of about `size` bytes. `source` is its name, if that is another.
+
+    Raises OSError, ValueError, CodedError.
+    """
     kind = _kind(name)
     pieces: list[Piece] = []
     digest = hashlib.sha256()
@@ -65,7 +68,7 @@ def survey(name: str, size: int) -> Surveyed:
         pieces = [Piece(name)]
     elif at > start:
         pieces.append(Piece(name, kind, start, at, line))
-    return Surveyed(recordable(name), at, digest.hexdigest(), pieces)
+    return Surveyed(recordable(source or name), at, digest.hexdigest(), pieces)
 
 
 def read_piece(piece: Piece, *, column: str | None, scheme: str | None, keep: bool) -> Iterator[Seed | BadLine]:

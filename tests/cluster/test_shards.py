@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -142,6 +143,36 @@ def test_domains_stay_together(lists, tmp_path, capsys):
     assert {len(numbers) for name, numbers in where.items() if name.endswith(".co.uk")} == {1}
 
 
+def test_standard_input(lists, tmp_path):
+    """It is cut as a file is; its lines are those of `-`, and the same once more changes nothing."""
+    text = Path(lists[0]).read_bytes()
+    argv = [sys.executable, "-m", "crawler", "split", "-", lists[1], "--shards", "4", "-o", str(tmp_path / "shards")]
+    for _ in range(2):
+        subprocess.run([*argv, "-q"], input=text, check=True)
+    manifest = json.loads((tmp_path / "shards" / "manifest.json").read_bytes())
+    assert [source["source"] for source in manifest["sources"]] == ["-", lists[1]]
+    assert manifest["inputs"] == INPUTS
+    rows = [
+        json.loads(line) for path in (tmp_path / "shards").glob("shard-*") for line in path.read_text().splitlines()
+    ]
+    assert sorted(line for source, line, *_ in rows if source == 0) == [*range(2, 63), 64]
+    failed = subprocess.run([*argv, "-q"], input=text + b"http://more.com/\n", check=False, capture_output=True)
+    assert failed.returncode == 2
+    assert b"holds other shards" in failed.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with names")
+def test_a_pipe(lists, tmp_path):
+    """What can be read only once is copied first."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    argv = [sys.executable, "-m", "crawler", "split", str(pipe), "--shards", "2", "-o", str(tmp_path / "shards"), "-q"]
+    with subprocess.Popen(argv) as process:
+        pipe.write_bytes(Path(lists[1]).read_bytes())
+        assert process.wait(60) == 0
+    assert json.loads((tmp_path / "shards" / "manifest.json").read_bytes())["inputs"] == 61
+
+
 def test_splitting_again(lists, tmp_path, capsys):
     """The same split once more changes nothing; another one is refused, unless -O replaces it."""
     folder = tmp_path / "shards"
@@ -159,7 +190,7 @@ def test_splitting_again(lists, tmp_path, capsys):
     ("argv", "words"),
     [
         (["split", "-o", "d"], "split: nothing to cut"),
-        (["split", "-", "-o", "d"], "split: '-' is no file"),
+        (["split", "-", "-", "-o", "d"], "'-' is given more than once"),
         (["split", "a.txt"], "split: no folder, and there should be one: -o DIR"),
         (["split", "http://h/", "-o", "d"], "split: 'http://h/' is no file"),
         (["work", "d", "-o", "p"], "work: which shard? (--shard N, --shard auto, or all by --engine local)"),
@@ -170,6 +201,12 @@ def test_splitting_again(lists, tmp_path, capsys):
             "'d' holds no manifest.json: `crawler split` writes one, last of all",
         ),
         (["work", "d", "--shard", "0", "-o", "p", "--job", "j"], "--job: cannot be combined with shards"),
+        (["work", "d", "--shard", "0", "-o", "p", "--items", "i.csv"], "(`crawler collect --items FILE` makes them"),
+        (["work", "d", "--shard", "0", "-o", "p", "--stats", "s"], "(`crawler report` counts what `crawler collect`"),
+        (
+            ["work", "d", "--shard", "0", "-o", "p", "--bodies", "b", "--bodies-as", "name"],
+            "--bodies-as: name: shards done at the same time would take the same names (use hash, or url)",
+        ),
         (
             ["work", "d", "--shard", "0", "-o", "p", "--fields", "url"],
             "--fields: `crawler collect` counts by the field",

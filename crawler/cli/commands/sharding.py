@@ -31,10 +31,10 @@ def split(settings: Settings) -> int:
 
     config = settings.config
     if not config.inputs:
-        raise ConfigError("split: nothing to cut: name files of URLs")
+        raise ConfigError("split: nothing to cut: name files of URLs, or - for standard input")
     for name in config.inputs:
-        if name == "-" or ("://" in name and not is_object(name)):
-            raise ConfigError(f"split: {shown(name)} is no file (inputs are read by several processes)")
+        if "://" in name and not is_object(name):
+            raise ConfigError(f"split: {shown(name)} is no file (a list of URLs is cut; - is that of standard input)")
     to = _place(settings, "split", "DIR")
     of_column = config.column if any(map(structure, config.inputs)) else None
     try:
@@ -43,8 +43,9 @@ def split(settings: Settings) -> int:
         first, *more = str(error).splitlines()
         return complain(first, more, config.log_format)
     made = Cut(config.shards, of_column, config.keep_columns, config.default_scheme)
+    stdin = None if sys.stdin is None else sys.stdin.buffer
     try:
-        manifest = cut(config.inputs, made, to, open_engine(config), replace=bool(config.overwrite_output))
+        manifest = cut(config.inputs, made, to, open_engine(config), replace=bool(config.overwrite_output), stdin=stdin)
     except CodedError as error:  # the disk's doing, not the user's
         complain(str(error), log_format=config.log_format)
         return NOT_WHOLE

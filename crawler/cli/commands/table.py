@@ -263,7 +263,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "split": Command(
         "Cut lists of any length into shards, for many processes or machines",
         split,
-        "FILE... [--shards N] -o DIR",
+        "FILE|-... [--shards N] -o DIR",
         (SHARDS, "column", "keep_columns", "default_scheme", "output", "overwrite_output", "quiet"),
         "What belongs to one registrable domain (example.co.uk) comes into one shard. A domain that is too large for "
         "one has its own, before all others: by host as many as it needs, for a host is never in two. DIR gets the "

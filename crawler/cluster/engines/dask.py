@@ -36,7 +36,8 @@ class Dask:
         # Two tasks of the same bytes are two: what it has kept of an earlier one says nothing of the files now.
         futures = {self._client.submit(perform, task, pure=False): number for number, task in enumerate(tasks)}
         for future in self._distributed.as_completed(list(futures)):
-            yield futures[future], future.result()
+            yield futures.pop(future), future.result()
+            future.release()  # else it is done again when the worker that has it is gone
 
 
 def _own(distributed: Any) -> Any:
