@@ -278,7 +278,6 @@ def crawl(urls: Sequence[str], parse: Callable[[UserPage], Any] | None = None, *
             )
 
         run(reactor, start)
-    gc.unfreeze()
     return Held(max(beats), kept.records)
 
 
