@@ -10,6 +10,7 @@ __all__ = [
     "habits",
     "hosts",
     "kinds",
+    "machines",
     "options",
     "patterns",
     "secrets",

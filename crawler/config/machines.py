@@ -14,7 +14,7 @@ from crawler.config.options.monitor import MonitorOptions
 from crawler.config.secrets import HIDDEN, Hidden, Secret
 from crawler.config.sources import ConfigError
 
-_SCHEMES: Final = ("redis", "rediss")
+SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _CRAWL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -32,9 +32,11 @@ class StoreAddress(Secret):
 
 
 class StoreUrl(Hidden, frozen=True):
-    """redis://HOST[:PORT][/NUMBER], with a user and a password where it has them."""
+    """redis://HOST[:PORT][/NUMBER] or unix:///PATH, with a user and a password where it has them."""
 
-    expected: str = "the URL of a Redis or Valkey (redis://host:6379/0, rediss:// with TLS), or env:NAME or @FILE"
+    expected: str = (
+        "the URL of a Redis or Valkey (redis://host:6379/0, rediss:// with TLS, unix:///path), or env:NAME or @FILE"
+    )
 
     def read(self, raw: object) -> Secret:
         text, beside = super().read(raw).parts
@@ -49,7 +51,8 @@ class StoreUrl(Hidden, frozen=True):
     def _check(self, text: str) -> None:
         try:
             parts = urlsplit(text)
-            good = parts.scheme in _SCHEMES and parts.hostname and (parts.port or 1) and not parts.fragment
+            place = parts.path if parts.scheme == "unix" else parts.hostname
+            good = parts.scheme in SCHEMES and place and (parts.port or 1) and not parts.fragment
         except ValueError:
             good = False
         if not good:
@@ -160,4 +163,4 @@ def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
 def _plain(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

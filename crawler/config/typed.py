@@ -372,7 +372,7 @@ class Options(TypedDict, total=False):
     """Survive a power failure, too; slower."""
     frontier: str | Secret | None
     """Share the crawl with all who name the same Redis and crawl_id: redis://host/0. Takes the URL of a Redis or Valkey
-    (redis://host:6379/0, rediss:// with TLS), or env:NAME or @FILE.
+    (redis://host:6379/0, rediss:// with TLS, unix:///path), or env:NAME or @FILE.
     """
     crawl_id: str | None
     """The name of the crawl in that Redis, where there may be several. Takes a name of a crawl (letters, digits, _, .

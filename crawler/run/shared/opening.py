@@ -43,7 +43,7 @@ def compare(text: str, config: Config) -> None:
 
 def _refused(failure: Failure, config: Config) -> None:
     if failure.check(StoreRefusedError):
-        raise ConfigError(f"--frontier: {config.frontier}: {failure.value}")
+        raise ConfigError(f"--frontier: {failure.value}")
     if failure.check(GivenUp):
         raise ConfigError(f"--frontier: {config.frontier} has given no answer for {PATIENCE:g} seconds")
     if failure.check(CancelledError):

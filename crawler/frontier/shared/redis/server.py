@@ -12,13 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from crawler.config.machines import SCHEMES
 from crawler.frontier.shared.about import Memory
 from crawler.frontier.shared.contract import StoreError, StoreRefusedError
 from crawler.frontier.shared.redis.scripts import Script
 
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _OLDEST: Final = (6, 2)  # LPOP with a count
 _WAITS_FOR_DISK: Final = (7, 2)  # WAITAOF
 _ON_DISK_AFTER: Final = 2.0
@@ -232,7 +232,8 @@ class Server:
         return StoreRefusedError(f"{self.name}: {words}")
 
     def _without_secrets(self, words: str) -> str:
-        for secret in (self._parts.password, unquote(self._parts.password or "")):
+        told = (self._parts.password or "", unquote(self._parts.password or ""))
+        for secret in (*told, *parse_qs(self._parts.query).get("password", ())):
             if secret:
                 words = words.replace(secret, "***")
         return words

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Final
 
+from twisted.logger import Logger
+
 from crawler.frontier.shared.about import Memory
 from crawler.frontier.shared.contract import (
     SHARDS,
@@ -29,6 +31,7 @@ from crawler.frontier.shared.redis.checks import check
 from crawler.frontier.shared.redis.scripts import Scripts
 from crawler.frontier.shared.redis.server import Server
 
+_log = Logger()
 VERSION: Final = 1
 """Of the keys: a crawl that was begun with others is not gone on with."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -40,7 +43,7 @@ class RedisStore:
     """A shared store (see `contract`) on the server or cluster of a URL. Connects when it is first asked.
 
     `crawl` names the crawl there. A host's queue has up to `head` URLs in its head, and is cut into pieces of `piece`
-    behind that: all nodes should say the same. `warn` hears what people should know of the server.
+    behind that: all nodes should say the same. `warn` hears what people should know of the server; else the log does.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class RedisStore:
         head: int = 1_000,
         piece: int = 1_000,
         timeout: float = 30.0,
-        warn: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -61,7 +64,7 @@ class RedisStore:
         self._shards = [f"{{crawl:{crawl}:{shard}}}".encode() for shard in range(SHARDS)]
         self._server = Server(url, timeout=timeout, monotonic=monotonic, sleep=sleep)
         self._scripts = Scripts(head=head, piece=piece)
-        self._warn = warn
+        self._warn = warn or _warn
         self._unique = secrets.token_hex(8)
         self._numbers = count(1)
         # Of what ends with an arrival: how many losses there were when it began. What came since then may be lost.
@@ -284,6 +287,10 @@ class RedisStore:
                 self._server.ask(client, "UNLINK", key)
             if not int(cursor):
                 return
+
+
+def _warn(words: str) -> None:
+    _log.warn("{words}", words=words)
 
 
 def _pairs(values: Sequence[Any]) -> Iterable[tuple[Any, Any]]:

@@ -1,8 +1,8 @@
 -- needs: keys queue leases looking
--- Hosts with something to do, those with most first: of all with a long queue, and of some thousand others.
+-- Hosts with something to do, those with most first: of some of those with a long queue, and of some others.
 -- ARGV[1]: up to how many.
 
-local LOOK_AT = 1000
+local LOOK_AT = 100 -- of each kind: people look often, and at all shards
 local seen, hosts, work = {}, {}, {}
 local function look_at(found)
     for _, host in ipairs(found) do
