@@ -46,7 +46,14 @@ class Files:
     The folder of a file that is named alone is the one in which it lies.
     """
 
-    def __init__(self, names: Sequence[str], base: str | None) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        base: str | None,
+        *,
+        indexes: Sequence[str] = (),
+        extensions: Sequence[str] = (),
+    ) -> None:
         self._names = [name for name in names if is_page(name)]
         roots: dict[str, str] = {}
         for name in self._names:
@@ -66,7 +73,7 @@ class Files:
                 raise ConfigError(f"check: {shown(roots[root])} has no page ({suffixes}): was it built?")
             lists = not any(Path(page).suffix.lower() in HTML for page in self._pages[root])
             folders.append(Folder(root, base, lists) if base is not None else unnamed(root, number, lists=lists))
-        self.folders = Folders(folders)
+        self.folders = Folders(folders, indexes=indexes, extensions=extensions)
         self._hosts = {parse(folder.base).host_key for folder in folders}
         self._hrefs = {seed.url.href for seed in self.seeds()}
 

@@ -60,7 +60,9 @@ class Check:
     def __init__(self, config: Config, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self.kept = Kept(None if config.job is None else Path(config.job))
-        self.files = Files(config.inputs, config.base)
+        self.files = Files(
+            config.inputs, config.base, indexes=config.index_files, extensions=config.fallback_extensions
+        )
         self.checking = Checking(config.fragments, self._shown, self.files or None)
         self._accepted = frozenset(status for text in config.accept_status for status in statuses(text))
         self._wall_clock = wall_clock

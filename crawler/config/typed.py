@@ -398,6 +398,15 @@ class Options(TypedDict, total=False):
     """Where the folder that is checked is on the web: what leads there is looked up in the folder. Takes the URL of a
     folder (https://example.org/docs/).
     """
+    fallback_extensions: str | Iterable[str]
+    """In a folder, look for what is not there with these extensions: html, where /guide is guide.html. Takes an
+    extension (html); or several.
+    """
+    index_files: str | Iterable[str]
+    """In a folder, what is shown for a folder, the first of these that is there; . for the folder itself [index.html,
+    index.htm, index.xhtml, README.md, index.md, readme.md]. Takes the name of a file (index.html), or "." for the
+    folder itself; or several.
+    """
     shards: int
     """Cut the inputs of `crawler split` into N shards. Takes a whole number from 1 to 99,999. Default: 256."""
     shard: int | str | None

@@ -280,3 +280,33 @@ def test_our_own_documentation(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
     monkeypatch.chdir(Path(__file__).parents[2])
     code = main(["check", "docs", "README.md", "--exclude", "^https?://", "-q"])
     assert code == 0, capfd.readouterr().out
+
+
+def test_clean_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build for a server that answers /guide by guide.html: with its extension all is found, fragments, too."""
+    monkeypatch.chdir(tmp_path)
+    docs = tmp_path / "public"
+    (docs / "more").mkdir(parents=True)
+    (docs / "index.html").write_text('<a href="/guide#there"><a href="guide#none"><a href="/more"><a href="/gone">')
+    (docs / "guide.html").write_text('<p id=there><a href="more/">')
+    (docs / "more" / "home.html").write_text("<p>")
+    options = ("--fallback-extensions", "html", "--index-files", "home.html,index.html")
+    codes = dict([*check(tmp_path, "public/", *options).findings])
+    assert set(codes.values()) == {"fragment_missing", "file_missing"}
+    assert len(codes) == 2
+    assert {code for _, code in check(tmp_path, "public/").findings} == {"file_missing", "folder_without_index"}
+
+
+@pytest.mark.parametrize("value", ["a/b", "..", ""])
+def test_what_is_no_extension(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", ".", "--fallback-extensions", value]) == 2
+    assert "--fallback-extensions: " in capsys.readouterr().err
+    assert main(["check", ".", "--index-files", value]) == 2
+
+
+def test_headings_as_mkdocs_calls_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside GitHub's names: ASCII alone, one - for several, _1 for the second."""
+    monkeypatch.chdir(tmp_path)
+    links = " ".join(f"[x](#{name})" for name in ("c---d", "c-d", "uber", "über", "uber_1", "über-1", "_1", "no"))
+    (tmp_path / "a.md").write_text(f"# C - d\n\n# Über\n\n# Über\n\n# 日本\n\n{links}\n")
+    assert [url for url, _ in check(tmp_path, "a.md").findings] == ["a.md#no"]

@@ -19,7 +19,7 @@ from crawler.config.config import NAMES, OPTIONS, Config, ConfigError, Source, r
 from crawler.config.hosts import HostTables, kinds
 from crawler.config.kinds import Choice, Flag, Header, Headers, Line, Many, Option, Path, Seconds, Size, Whole
 from crawler.config.machines import CrawlId, StoreUrl
-from crawler.config.options.crawl import BaseUrl, LinkKind, Name, Pattern, Statuses
+from crawler.config.options.crawl import BaseUrl, Extension, IndexName, LinkKind, Name, Pattern, Statuses
 from crawler.config.options.input import ShardNumber
 from crawler.config.options.monitor import LoopbackPort, MonitorAddress, MonitorName
 from crawler.config.options.network import HostPort, PinnedKeys
@@ -499,6 +499,10 @@ def one(kind: object) -> st.SearchStrategy[object]:
             return st.sampled_from(["403", "200..=299", "..400", "500.."])
         case CrawlId():
             return st.sampled_from(["spring", "a-1.b_2"])
+        case Extension():
+            return st.sampled_from(["html", ".tar.gz"])
+        case IndexName():
+            return st.sampled_from(["index.html", "."])
         case Line():
             return LINE.filter(bool)
         case Path():

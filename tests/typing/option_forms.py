@@ -61,6 +61,8 @@ FORMS: list[Options] = [
     {"accept": ["image/*", "text/html"]},
     {"recursive": True, "base": "https://example.com/docs/", "accept_status": "200..=299,403"},
     {"recursive": True, "accept_status": ["403", "500.."]},
+    {"recursive": True, "fallback_extensions": "html,htm", "index_files": "index.html,."},
+    {"recursive": True, "fallback_extensions": ["html"], "index_files": ["home.html"]},
     {"recursive": True, "sitemap": ["https://a.example/s"]},
     # headers
     {"headers": "X-A: b"},

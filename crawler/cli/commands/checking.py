@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from crawler.cli.answers import complain, put
 from crawler.config.config import Config, ConfigError, Settings
-from crawler.config.options.groups import EXTRACTION, OUTPUT
+from crawler.config.options.groups import EXTRACTION, MACHINES, OUTPUT
 
 if TYPE_CHECKING:
     from crawler.check.findings import Finding
@@ -24,6 +24,7 @@ CHECK_TAKES: Final = ("output", "overwrite_output", "column", "default_scheme", 
 CHECK_REFUSES: Final = {
     OUTPUT: _NO_RECORDS,
     EXTRACTION: _NO_RECORDS,
+    MACHINES: "is for crawls: a check works on one machine",
     "keep_columns": _NO_RECORDS,
     "since": _NO_RECORDS,
     **dict.fromkeys(("method", "data", "json", "form", "head", "range"), _ITS_OWN),

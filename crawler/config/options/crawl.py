@@ -70,8 +70,8 @@ class Choices(Many, frozen=True):
         return ",".join(value)
 
 
-class StatusList(Many, frozen=True):
-    """Statuses and ranges of them, also as one text with commas."""
+class CommaList(Many, frozen=True):
+    """Several values, also as one text with commas."""
 
     def read(self, raw: object) -> tuple[object, ...]:
         items = raw if isinstance(raw, (tuple, list, set, frozenset)) else (raw,)
@@ -110,6 +110,30 @@ def statuses(text: str) -> range:
     if not named:
         raise ValueError
     return named
+
+
+class Extension(Line, frozen=True):
+    """What stands behind the dot in the name of a file."""
+
+    expected: str = "an extension (html)"
+
+    def read(self, raw: object) -> str:
+        text = super().read(raw).removeprefix(".")
+        if re.fullmatch(r"[\w-]+(?:\.[\w-]+)*", text) is None:
+            raise ValueError(f"{shown(raw)} is not {self.expected}")
+        return text
+
+
+class IndexName(Line, frozen=True):
+    """The name of a file in a folder, or "." for that itself."""
+
+    expected: str = 'the name of a file (index.html), or "." for the folder itself'
+
+    def read(self, raw: object) -> str:
+        text = super().read(raw)
+        if text == ".." or not {"/", "\\"}.isdisjoint(text):
+            raise ValueError(f"{shown(raw)} is not {self.expected}")
+        return text
 
 
 class BaseUrl(Line, frozen=True):
@@ -251,7 +275,7 @@ class CrawlOptions(MachineOptions, frozen=True, kw_only=True, forbid_unknown_fie
     accept_status: Annotated[
         tuple[str, ...],
         Option(
-            StatusList(Statuses(), separators=", \t\n"),
+            CommaList(Statuses(), separators=", \t\n"),
             CHECK,
             "Take these statuses for good answers: 200..=299,403 (for `crawler check` also --accept)",
             metavar="STATUSES",
@@ -284,6 +308,25 @@ class CrawlOptions(MachineOptions, frozen=True, kw_only=True, forbid_unknown_fie
             metavar="URL",
         ),
     ] = None
+    fallback_extensions: Annotated[
+        tuple[str, ...],
+        Option(
+            CommaList(Extension(), separators=", \t\n"),
+            CHECK,
+            "In a folder, look for what is not there with these extensions: html, where /guide is guide.html",
+            metavar="EXT,...",
+        ),
+    ] = ()
+    index_files: Annotated[
+        tuple[str, ...],
+        Option(
+            CommaList(IndexName(), separators=",\n"),
+            CHECK,
+            "In a folder, what is shown for a folder, the first of these that is there; . for the folder itself "
+            "[index.html, index.htm, index.xhtml, README.md, index.md, readme.md]",
+            metavar="NAME,...",
+        ),
+    ] = ()
 
     extract: Annotated[
         tuple[str, ...],

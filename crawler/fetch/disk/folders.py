@@ -2,7 +2,8 @@
 
 Rules:
 1. Names are compared letter by letter, on disks too that do not: most servers do.
-2. The query means nothing. A folder is its index; without one it is nothing, unless folders are listed.
+2. The query means nothing. A folder is its index; without one it is nothing, unless folders are listed. What is not
+   there is looked for with one of the extensions, where a server answers "/guide" by guide.html.
 3. Without a base, relative references that climb out of the folder find what is there, as in a repository; those that
    begin with "/" stay in the folder.
 """
@@ -17,6 +18,7 @@ import stat
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
@@ -66,10 +68,18 @@ def unnamed(path: str, number: int, *, lists: bool = False) -> Folder:
 
 
 class Folders:
-    """Several of them. All paths are absolute. What is in a folder is looked up once, and known to this one alone."""
+    """Several of them. All paths are absolute. What is in a folder is looked up once, and known to this one alone.
 
-    def __init__(self, folders: Sequence[Folder]) -> None:
+    `indexes` are the names of what is shown for a folder, the first that is there ("." is the folder itself);
+    `extensions`, without a dot, are tried in their order.
+    """
+
+    def __init__(
+        self, folders: Sequence[Folder], *, indexes: Sequence[str] = (), extensions: Sequence[str] = ()
+    ) -> None:
         self.folders = folders
+        self._indexes = indexes or INDEXES
+        self._extensions = extensions
         self._names = lru_cache(maxsize=_MOST_LISTED)(_names)
         self._longest_first = sorted(folders, key=lambda folder: -len(folder.base))
 
@@ -112,7 +122,10 @@ class Folders:
         try:
             status = os.stat(path)
         except OSError as error:
-            raise self._missing(path, error) from None
+            extended = self._extended(path)
+            if extended is None:
+                raise self._missing(path, error) from None
+            path, status = extended
         if not self._is_exact(path, folder.path):
             raise CodedError("file_missing", f"there is no such file{self._hint(path)}")
         if stat.S_ISDIR(status.st_mode):
@@ -124,12 +137,28 @@ class Folders:
 
     def _index_of(self, path: str, *, lists: bool) -> str:
         names = self._names(path.rstrip(os.sep) or os.sep).exact
-        for name in INDEXES:
+        for name in self._indexes:
             if name in names:
                 return os.path.join(path, name)
+            if name == ".":
+                return path
+        if (extended := self._extended(path)) is not None:
+            return extended[0]
         if lists:
             return path
-        raise CodedError("folder_without_index", "the folder has no index.html")
+        raise CodedError("folder_without_index", f"the folder has no {self._indexes[0]}")
+
+    def _extended(self, path: str) -> tuple[str, os.stat_result] | None:
+        """The file of this name with one of the extensions. A URL that ends in "/" means no file."""
+        if path.endswith(os.sep):
+            return None
+        for extension in self._extensions:
+            name = f"{path}.{extension}"
+            with suppress(OSError):
+                status = os.stat(name)
+                if stat.S_ISREG(status.st_mode):
+                    return name, status
+        return None
 
     def _missing(self, path: str, error: OSError) -> CodedError:
         if isinstance(error, PermissionError):

@@ -144,6 +144,7 @@ class _Reading:
         self._links: list[Written] = []
         self._names: list[str] = []
         self._slugs: dict[str, int] = {}
+        self._mkdocs: dict[str, int] = {}
         self._kept = bytearray(len(text))  # where a "<" is one of HTML
 
     def read(self) -> Markdown:
@@ -245,6 +246,18 @@ class _Reading:
         self._slugs[slug] = number or 0
         self._slugs.setdefault(name, 0)
         self._names.append(name)
+        self._names.append(self._in_mkdocs(mkdocs_slug(title)))
+
+    def _in_mkdocs(self, slug: str) -> str:
+        """The second of a name, and one without letters, has a number."""
+        number = self._mkdocs.get(slug, -1 if slug else 0)
+        name = slug
+        while not name or name in self._mkdocs:
+            number = max(number, 0) + 1
+            name = f"{slug}_{number}"
+        self._mkdocs[slug] = number
+        self._mkdocs.setdefault(name, 0)
+        return name
 
 
 def github_slug(title: str) -> str:
@@ -254,6 +267,12 @@ def github_slug(title: str) -> str:
         for character in title.strip().lower()
         if character in " -" or unicodedata.category(character)[0] in "LNM" or unicodedata.category(character) == "Pc"
     )
+
+
+def mkdocs_slug(title: str) -> str:
+    """A heading's id as Python-Markdown makes it, and with it MkDocs: ASCII alone, one "-" for many spaces."""
+    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", ascii_only).strip().lower())
 
 
 def _text_of(tokens: Sequence[Token]) -> str:

@@ -88,6 +88,48 @@ def test_folders_that_are_listed(site: Path) -> None:
     assert path_at(folders, folders.url_of(folder, f"{folder.path}/index.html"), "empty/").endswith("/empty/")
 
 
+def test_clean_urls(tmp_path: Path) -> None:
+    """ "/guide" is guide.html, unless a folder of that name has an index; what is there under its own name comes first."""
+    for name in ("guide.html", "both.html", "both/index.html", "bare.html", "bare/x.txt", "own", "own.html", "doc.htm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    docs = str(tmp_path.resolve())
+    folder = Folder(docs, "https://example.org/")
+    folders = Folders([folder], extensions=["html", "htm"])
+    for reference, name in (
+        ("guide", "guide.html"),
+        ("guide?a=b", "guide.html"),
+        ("both", "both/index.html"),
+        ("both/", "both/index.html"),
+        ("bare", "bare.html"),
+        ("own", "own"),
+        ("doc", "doc.htm"),
+    ):
+        assert path_at(folders, folder.base, reference) == f"{docs}/{name}", reference
+    for reference, code in (("guide/", "file_missing"), ("bare/", "folder_without_index"), ("none", "file_missing")):
+        with pytest.raises(CodedError) as caught:
+            folders.find(join(parse(folder.base), reference))
+        assert caught.value.code == code
+    with pytest.raises(CodedError, match="there is no such file"):
+        Folders([folder]).find(parse("https://example.org/guide"))
+
+
+def test_what_is_shown_for_a_folder(tmp_path: Path) -> None:
+    """By the names that somebody gives; "." is the folder itself."""
+    for name in ("a/home.html", "b/index.html", "c/x.html"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    docs = str(tmp_path.resolve())
+    folder = Folder(docs, "https://example.org/")
+    folders = Folders([folder], indexes=["home.html", "index.html"])
+    assert path_at(folders, folder.base, "a/") == f"{docs}/a/home.html"
+    assert path_at(folders, folder.base, "b/") == f"{docs}/b/index.html"
+    with pytest.raises(CodedError, match=r"the folder has no home\.html"):
+        folders.find(parse("https://example.org/c/"))
+    listed = Folders([folder], indexes=["home.html", "."])
+    assert path_at(listed, folder.base, "c/") == f"{docs}/c/"
+
+
 def test_out_of_the_folder(site: Path) -> None:
     """A repository's pages may climb; with a base there is nothing above it on the disk, and the net is asked."""
     docs = str(site / "docs")

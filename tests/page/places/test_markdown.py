@@ -110,7 +110,19 @@ def test_names() -> None:
     document = Document(text.encode(), URL, "html", None)
     names = survey_markdown(document, kinds=None, fragments=True, links=True, whole=True).survey.names
     assert names is not None
-    assert set(names) == {"a", "a-1", "a-1-1", "with-code-and-a-link", "set", "own", "mine", "label", "old", "new"}
+    assert set(names) == {
+        "a",
+        "a-1",
+        "a-1-1",
+        "a_1",
+        "with-code-and-a-link",
+        "set",
+        "own",
+        "mine",
+        "label",
+        "old",
+        "new",
+    }
 
 
 def test_fragments_of_the_page_itself() -> None:
