@@ -75,6 +75,7 @@ class Lease:
         self._until = until
         self._ended = threading.Event()
         self._lock = threading.Lock()
+        self._renewing = threading.Lock()
         self._on_lost: Callable[[], None] | None = None
         self.lost = False
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -104,13 +105,14 @@ class Lease:
 
     def renew(self) -> None:
         """Say that it goes on, unless somebody has taken it over (who may have released it since). Raises OSError."""
-        if self._taken_over() or not self._is_ours():
-            self._lose()
-            return
-        until = self._terms.wall() + self._terms.lasts
-        written = _holder(until)
-        self._place.put(_name(self._shard, self._number), written)
-        self._written, self._until = written, until
+        with self._renewing:
+            if self._taken_over() or not self._is_ours():
+                self._lose()
+                return
+            until = self._terms.wall() + self._terms.lasts
+            written = _holder(until)
+            self._place.put(_name(self._shard, self._number), written)
+            self._written, self._until = written, until
 
     def _taken_over(self) -> bool:
         try:

@@ -108,7 +108,7 @@ def work(shards: str, number: int, to: str, config: Config, drive: Drive, terms:
                 if place.has(part_name(number)):
                     break
                 _clear(place, left)
-                code = _work(source, number, place, manifest, config, partial(drive, lease))
+                code = _work(source, number, place, manifest, config, lease, drive)
             finally:
                 lease.release()
             if code is not None and not lease.lost:
@@ -122,7 +122,7 @@ def work(shards: str, number: int, to: str, config: Config, drive: Drive, terms:
 
 
 def _work(
-    source: Place, number: int, place: Place, manifest: Manifest, config: Config, drive: Callable[[Config, Seeds], int]
+    source: Place, number: int, place: Place, manifest: Manifest, config: Config, lease: Lease, drive: Drive
 ) -> int | None:
     """Do a shard now. Gives the exit code of its run; None where somebody else has done it, or does it now."""
     name = part_name(number)
@@ -132,16 +132,17 @@ def _work(
     try:
         with source.open(shard_name(number)) as rows:
             mine = replace(config, inputs=(), output=(path,), overwrite_output=())
-            code = drive(mine, (read_row(row, names) for row in rows))
+            code = drive(lease, mine, (read_row(row, names) for row in rows))
         if code not in _WHOLE:
             return code
-        try:
-            check_part(path, source, number, names)
-        except FileNotFoundError:
-            if Path(path).exists():
-                raise
-            return None  # who took the shard over has cleared it away
+        check_part(path, source, number, names)
         return code if place.publish(path, name) else None
+    except (OSError, CodedError):
+        with suppress(OSError):
+            lease.renew()
+        if lease.lost:  # who took the shard over has cleared the part away, or our run has ended for that
+            return None
+        raise
     finally:
         place.discard(path)
 

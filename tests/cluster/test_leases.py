@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from loopback import eventually
@@ -123,9 +125,11 @@ def test_what_is_lost_before_the_run_begins(place: Place, wall: Wall) -> None:
     lease.release()
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after", "and knows it"])
 def test_who_is_held_up_beyond_its_lease(when: str, shards: str, parts: str, config: Config, wall: Wall) -> None:
-    """Before its run or after it: meanwhile another has done the shard. Its part stays as it is."""
+    """Before its run (which ends at once if it knows) or after it: meanwhile another has done the shard. Its part stays
+    as it is.
+    """
     place = open_place(parts, make=True)
     seen: list[bytes] = []
 
@@ -135,12 +139,49 @@ def test_who_is_held_up_beyond_its_lease(when: str, shards: str, parts: str, con
         wall.now += 61
         assert work(shards, 0, parts, config, in_process, Terms(wall=wall)) == Worked(0, INPUTS)
         seen.append(place.read("part-00000.jsonl"))
-        return in_process(lease, mine, seeds) if when == "before" else 0
+        if when == "and knows it":
+            lease.renew()
+        return in_process(lease, mine, seeds) if when != "after" else 0
 
     assert work(shards, 0, parts, config, held_up, Terms(wall=wall)) == Worked(0, INPUTS, already=True)
     assert [place.read("part-00000.jsonl")] == seen
     assert sorted(place.names("")) == ["manifest.json", "part-00000.jsonl"]
     assert main(["collect", parts, "-q"]) == 0
+
+
+def test_many_at_once(parts: str, tmp_path: Path) -> None:
+    """One of them gets the lease; and one part appears, of those who have one all the same."""
+    place = open_place(parts, make=True)
+    at_once = 6
+    start = Barrier(at_once)
+
+    def at(number: int) -> tuple[Lease | Holder, bool]:
+        start.wait(30)
+        taken = take(place, 7, Terms())
+        path = place.scratch("part-00007.jsonl")
+        Path(path).write_text(f"{number}\n")
+        start.wait(30)
+        return taken, place.publish(path, "part-00007.jsonl")
+
+    with ThreadPoolExecutor(at_once) as threads:
+        found = list(threads.map(at, range(at_once)))
+    leases = [taken for taken, _ in found if isinstance(taken, Lease)]
+    assert len(leases) == 1
+    leases[0].release()
+    (first,) = [number for number, (_, is_first) in enumerate(found) if is_first]
+    assert place.read("part-00007.jsonl") == b"%d\n" % first
+    assert [*place.names("")] == ["part-00007.jsonl"]
+
+
+def test_what_a_killed_process_has_left(shards: str, config: Config, tmp_path: Path) -> None:
+    """After its part had appeared: whoever comes next clears it away."""
+    parts = tmp_path / "parts"
+    assert work(shards, 0, str(parts), config, in_process) == Worked(0, INPUTS)
+    for name in (".part-00000-0123456789abcdef.jsonl", "lease-00000-0001.json", ".part-00001-0123456789abcdef.jsonl"):
+        (parts / name).write_text("")
+    assert work(shards, 0, str(parts), config, in_process) == Worked(0, INPUTS, already=True)
+    left = [".part-00001-0123456789abcdef.jsonl", "manifest.json", "part-00000.jsonl"]
+    assert sorted(path.name for path in parts.iterdir()) == left
 
 
 @pytest.mark.parametrize("fault", ["lost", "503", "cut"])
