@@ -32,7 +32,7 @@ class Gate:
     """Rules on requests. Without `robots` everybody is welcome.
 
     `pages` were asked for before this run, `begun` of which have no record yet: those go on. `begin` is told of each
-    one more, and fires when that is kept.
+    one more, and fires when that is kept. With None as `pages` it is `begin` that counts them: it may fire with False.
 
     A robots.txt that cannot be read is asked for again `retries` times. With `names_sitemaps`, `found_sitemaps` is
     called with a request and what the robots.txt of its origin names, once for each origin; it is nothing if there is
@@ -50,7 +50,7 @@ class Gate:
         obeys_at: Callable[[str], bool] | None = None,
         retries: int = 2,
         max_pages: int | None = None,
-        pages: int = 0,
+        pages: int | None = 0,
         begun: Iterable[int] = (),
         begin: Callable[[Request], Deferred[Any]] | None = None,
         names_sitemaps: bool = False,
@@ -85,7 +85,7 @@ class Gate:
             return self._refused(
                 request, CodedError("credentials_withheld", f"the job keeps no {names}: ask for it anew")
             )
-        if self._max_pages is not None and number not in self._begun and self._pages >= self._max_pages:
+        if self._max_pages is not None and number not in self._begun and self._is_spent:
             return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
         refusal = self._politeness.refusal(request.url.host_key)
         if refusal is not None:
@@ -112,10 +112,16 @@ class Gate:
             return self._refused(request, CodedError("dry_run", f"{words}; {reason}" if reason else words))
         if self._max_pages is not None and number not in self._begun:
             self._begun.add(number)
-            self._pages += 1
+            if self._pages is not None:
+                self._pages += 1
             if self._begin is not None:
                 return self._begin(request).addCallback(self._kept, request)
         return None
+
+    @property
+    def _is_spent(self) -> bool:
+        """Whether no more pages may be begun, as far as that is known here."""
+        return self._pages is not None and self._max_pages is not None and self._pages >= self._max_pages
 
     def _obeys(self, request: Request) -> bool:
         return self._everywhere if self._obeys_at is None else self._obeys_at(request.url.host_key)
@@ -127,7 +133,6 @@ class Gate:
         """The host's turn begins only now; unless others have begun what there was of pages meanwhile."""
         if may is False:
             self._begun.discard(request.id)
-            self._pages -= 1
             return self._refused(request, CodedError("budget_exceeded", f"--max-pages {self._max_pages}"))
         now = self._clock()
         self._politeness.host(request.url.host_key, now).asked(now)
@@ -151,7 +156,7 @@ class Gate:
         if self._max_pages is None:
             return
         self._begun.discard(number)
-        if not self._begun and self._pages >= self._max_pages:
+        if not self._begun and self._is_spent:
             self._politeness.release(self._clock())  # what is left is not fetched: nothing needs to wait for its turn
 
     def _was_read(self, verdict: Verdict, request: Request) -> Ruling:

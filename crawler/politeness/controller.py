@@ -148,11 +148,13 @@ class Politeness:
 
     def learn(self, key: str, learnt: Learnt | None, wait: float, now: float) -> None:
         """Take over a host from somebody else, who has `learnt` this of it; it may be asked in `wait` seconds."""
+        known = self._hosts.get(key)
+        own = now if known is None else known.next_start  # it may be that nobody else has held it since
         self.forget(key)
         host = self.host(key, now)
         if learnt is not None:
             host.learn(learnt, now)
-        host.next_start = max(host.next_start, now + wait)
+        host.next_start = max(host.next_start, own, now + wait)
 
     def forget(self, key: str) -> None:
         """Somebody else asks this host from now on. What is in the air still counts."""

@@ -45,6 +45,7 @@ class SharedFrontier(MemoryFrontier):
     - `on_lost`: the requests of these ids are nobody's here any more.
     - `owe`: a record that has to be written without a request.
     - `on_typed`: a URL that somebody wrote.
+    - `on_pages_lost`: so many that were begun here are not, as nothing of that was committed.
     - `on_begun`: an id that counts as begun already (--max-pages), which `is_begun` knows then.
     - `ask_lead`: the question of SharedStore.lead.
     """
@@ -63,6 +64,7 @@ class SharedFrontier(MemoryFrontier):
         self.on_taken: Callable[[int], None] = lambda _: None
         self.on_lost: Callable[[list[int]], None] = lambda _: None
         self.on_begun: Callable[[int], None] = lambda _: None
+        self.on_pages_lost: Callable[[int], None] = lambda _: None
         self.on_typed: Callable[[Url], None] = lambda _: None
         self.is_begun: Callable[[int], bool] = lambda _: False
         self.owe: Callable[[int, BadLine], None]
@@ -177,7 +179,9 @@ class SharedFrontier(MemoryFrontier):
         held = self._holders.pop(number, None)
         if held is None:
             return None
-        held.ended.append(Ended(held.entries.pop(number), outcome))
+        entry = held.entries.pop(number)
+        held.again.pop(entry, None)
+        held.ended.append(Ended(entry, outcome))
         self._touch(held)
         return held
 
@@ -298,6 +302,8 @@ class SharedFrontier(MemoryFrontier):
             self.on_taken(-waited)
         if in_air:
             self.on_lost(in_air)
+        if held.pages:
+            self.on_pages_lost(held.pages)
 
     def _empty(self, queue: HostQueue) -> int:
         """Forget what waits of a host. Gives how many that were."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class KeepsPages(Protocol):
     """What keeps which URLs were asked for: see Gate."""
 
-    def pages(self) -> tuple[int, set[int]]: ...
+    def pages(self) -> tuple[int | None, set[int]]: ...
 
     def begin(self, request: Request) -> Deferred[Any]: ...
 
@@ -68,6 +68,7 @@ def make_gate(
     kept: KeepsPages | None,
 ) -> Gate:
     """The gate of a run; `kept` is the job, or the node, that counts --max-pages."""
+    pages: int | None
     pages, begun = (0, set[int]()) if kept is None or config.max_pages is None else kept.pages()
     return Gate(
         politeness=politeness,
@@ -77,7 +78,7 @@ def make_gate(
         obeys_at=None if hosts is None else partial(_obeys_at, config, hosts),
         retries=config.retries,
         max_pages=config.max_pages,
-        pages=pages + len(begun),
+        pages=None if pages is None else pages + len(begun),
         begun=begun,
         begin=None if kept is None else kept.begin,
         names_sitemaps=config.sitemaps,

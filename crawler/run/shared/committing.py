@@ -103,6 +103,7 @@ class Sharing:
         self._error: BaseException | None = None
         self._closing: Deferred[None] | None = None
         frontier.on_change = self._arm
+        frontier.on_pages_lost = self._pages_lost
 
     @property
     def is_quiet(self) -> bool:
@@ -160,6 +161,13 @@ class Sharing:
                 begun.callback(False)
         if self._begins:
             self._take_pages()
+
+    def _pages_lost(self, pages: int) -> None:
+        """The leases of so many that were begun here are over: whoever has them now begins them."""
+        self._pages -= pages
+        total = self._pages + len(self._taking)
+        if pages and self._error is None:
+            self._asks.ask(lambda store: store.give_pages(self._node, total)).addErrback(self._failed)
 
     def commit(self) -> None:
         """As soon as can be."""
@@ -236,6 +244,8 @@ class Sharing:
 
     def _ask(self, changes: Changes, lines: list[Written]) -> None:
         # What was lost since: neither the record nor that it has ended.
+        lost = [turn for said in changes.turns.values() for held, turn in said if held.is_lost]
+        self._pages_lost(sum(turn.pages for turn in lost))
         turns = {
             shard: good
             for shard, said in changes.turns.items()
@@ -261,6 +271,7 @@ class Sharing:
         for waiter in waiting:
             if not waiter.called:
                 waiter.callback(None)
+        frontier.expire(self._clock.seconds())  # who has waited for this is not asked for beyond its lease
         beginning, self._beginning = self._beginning, []
         for begun in beginning:
             if not begun.called:
@@ -276,11 +287,12 @@ class Sharing:
         for shard, said, answer in batch.refused:
             lost = {held.host for held, _ in said} if answer.forgotten else set(answer.lost)
             if answer.forgotten:
-                for held in [held for held in self._frontier.held.values() if held.shard == shard]:
+                for held in list(self._frontier.held.values()):  # the store may know of other URLs, by the same token
                     self._frontier.drop(held)
                 self._frontier.found.doubt()
-            for held, _ in said:
+            for held, turn in said:
                 if held.host in lost:
+                    self._pages_lost(turn.pages)
                     self._frontier.drop(held)
             good = [(held, turn) for held, turn in said if held.host not in lost]
             if good:

@@ -155,9 +155,9 @@ class Node:
         )
         return self._sharing
 
-    def pages(self) -> tuple[int, set[int]]:
-        """As of a job: no request has begun here."""
-        return 0, set()
+    def pages(self) -> tuple[None, set[int]]:
+        """As of a job: how many were begun is what the store knows."""
+        return None, set()
 
     def begin(self, request: Request) -> Deferred[bool]:
         """Count that a URL is about to be asked for (--max-pages). Fires with False where there are no more."""
@@ -275,8 +275,11 @@ class Node:
         self._asks.ask(look).addCallbacks(self._seen, lambda failure: self._fail(failure.value))
 
     def _seen(self, seen: tuple[bool, list[int]]) -> None:
+        assert self._reading is not None
         self._looking = False
         is_over, heard = seen
+        if not is_over:
+            self._reading.resume()
         if is_over:
             self.feed_of_all.exhausted = True
             self._claiming.close()

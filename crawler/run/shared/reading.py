@@ -5,7 +5,7 @@ Each line arrives at the shard of its host by the number that it has, so it coun
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -19,6 +19,7 @@ from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, from_iterable
 
 BATCH: Final = 500
+KEPT: Final = 10.0  # seconds
 _SKIPPED_AT_ONCE: Final = 5_000
 PUSHED: Final = "pushed"
 """The `source` of lines that other programs have pushed; their `line` is the number that they got."""
@@ -49,6 +50,9 @@ class Reading:
     """Reads `feed` while this node is the one that reads.
 
     `on_heard` hears of the shards to which something came, `on_error` of what ends the node.
+
+    A store that comes back without its last second has fewer lines than were said: those of the last KEPT seconds are
+    here still, to be said again. So who has read all stays ready (`resume`) until the whole crawl has ended.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Reading:
         self._closed = False
         self._timer: IDelayedCall | None = None
         self._ahead: Seed | BadLine | None = None
+        self._sent: deque[_Sent] = deque()
 
     def start(self) -> None:
         """Take one's turn, where there is anything to read: who has no inputs has not come to their end."""
@@ -94,10 +99,19 @@ class Reading:
     def close(self) -> None:
         """Read no further."""
         self._closed = True
+        self._rest()
+        self._feed.close()
+
+    def resume(self) -> None:
+        """Not all lines are there, it is said."""
+        if self.is_exhausted:
+            self.is_exhausted = False
+            self._lease()
+
+    def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._feed.close()
 
     def _lease(self) -> None:
         if self._closed or self._busy:
@@ -120,14 +134,18 @@ class Reading:
 
     def _exhausted(self) -> None:
         self.is_exhausted = True
-        self.close()
+        self._rest()
 
     def _go_on(self) -> None:
         """Read the next lines, as far as they are there."""
         feed = self._feed
         if self._busy or self._closed or not self._reads:
             return
+        if self._first < self._following:
+            self._say_again()
+            return
         batch: list[Arrival] = []
+        first = self._following
         try:
             for _ in range(_SKIPPED_AT_ONCE):
                 seed, self._ahead = self._ahead or feed.take(), None
@@ -143,20 +161,30 @@ class Reading:
             self.on_error(error)
             return
         if batch or feed.exhausted:
-            self._send(batch, is_last=feed.exhausted)
+            self._send(_Sent(first, self._following, batch), is_last=feed.exhausted)
         elif self._following < self._first:
             self._later(0.0)
         else:
             self._later(self._ttl / 3)  # it may be long until there is more: to stay who reads
 
-    def _send(self, batch: Sequence[Arrival], *, is_last: bool) -> None:
-        self._busy = True
-        self._first = self._following
-        arrival = _Arrival(batch, self._node, self._following, is_last=is_last)
-        self._asks.ask(arrival).addCallbacks(self._arrived, self._failed, callbackArgs=(is_last,))
+    def _say_again(self) -> None:
+        """Lines that were read here have not arrived after all. If they are not here any more, others have to read."""
+        sent = next((sent for sent in self._sent if sent.first <= self._first < sent.following), None)
+        if sent is None:
+            self._reads = False
+            return
+        is_last = sent.following == self._following and self._ahead is None and self._feed.exhausted
+        self._send(sent, is_last=is_last)
 
-    def _arrived(self, arrival: _Arrival, is_last: bool) -> None:
+    def _send(self, sent: _Sent, *, is_last: bool) -> None:
+        self._busy = True
+        self._first = sent.following
+        arrival = _Arrival(sent.arrivals, self._node, sent.following, is_last=is_last)
+        self._asks.ask(arrival).addCallbacks(self._arrived, self._failed, callbackArgs=(sent, is_last))
+
+    def _arrived(self, arrival: _Arrival, sent: _Sent, is_last: bool) -> None:
         self._busy = False
+        self._keep(sent)
         self.on_heard(arrival.heard)
         if arrival.is_counted and is_last:
             self._exhausted()
@@ -165,6 +193,14 @@ class Reading:
             self._lease()
         else:
             self._go_on()
+
+    def _keep(self, sent: _Sent) -> None:
+        """Until a server has certainly written it to its disk."""
+        sent.since = self._clock.seconds()
+        if sent.arrivals and sent not in self._sent:
+            self._sent.append(sent)
+        while self._sent and self._sent[0].since < sent.since - KEPT:
+            self._sent.popleft()
 
     def _later(self, seconds: float) -> None:
         if self._timer is not None:
@@ -182,6 +218,16 @@ class Reading:
         self._busy = False
         assert failure.value is not None
         self.on_error(failure.value)
+
+
+class _Sent:
+    """Lines of the feed from number `first` on, those before `following`; they have arrived at `since`."""
+
+    def __init__(self, first: int, following: int, arrivals: Sequence[Arrival]) -> None:
+        self.first = first
+        self.following = following
+        self.arrivals = arrivals
+        self.since = 0.0
 
 
 class _Arrival:
