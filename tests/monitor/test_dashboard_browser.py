@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
@@ -420,6 +422,25 @@ def test_stop(page: Page, run: LiveRun, site: SlowSite) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(page.locator("#state")).to_have_text("Over")
     assert run.process.wait(WHOLE_SECONDS) == 0
+
+
+def test_workers(page: Page, site: SlowSite, tmp_path: Path) -> None:
+    """Where there are some each has its row: what it does, and how many were there before it."""
+    with live_run(tmp_path, site.urls(20_000), *SLOWLY, "--procs", "2") as run:
+        watch(page, run)
+        rows = page.locator("#workers tr")
+        expect(rows).to_have_count(2)
+        expect(rows.first.locator("td")).to_have_count(8)
+        expect(rows.first).to_contain_text(re.compile("fetches|waits"))
+        process = rows.first.locator("td").nth(2)
+        expect(process).to_have_text(re.compile("[0-9]+"))
+        os.kill(int(process.inner_text()), signal.SIGKILL)
+        expect(rows.first.locator("td").last).to_have_text("1")
+
+
+def test_no_workers(page: Page, lasting: LiveRun) -> None:
+    watch(page, lasting)
+    expect(page.locator("#workers-section")).to_be_hidden()
 
 
 def test_keyboard(page: Page, lasting: LiveRun) -> None:

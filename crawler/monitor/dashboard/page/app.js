@@ -6,6 +6,7 @@
 //   plots.js       what it did over time
 //   answers.js     how many answers and errors of each kind there are
 //   hosts.js       the table of hosts
+//   workers.js     the table of workers
 //   newest.js      the records that came last
 //   drill.js       those behind a number
 //   story.js       all that is known of one URL

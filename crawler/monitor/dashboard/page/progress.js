@@ -2,6 +2,7 @@
 
 import { byId, tell } from './document.js';
 import { amount, clock, counted, duration, percent, rate, size, sum } from './numbers.js';
+import { showWorkers } from './workers.js';
 
 const STATES = {
   connecting: 'Connecting',
@@ -106,15 +107,8 @@ function showTiles({ snapshot, concurrency }, outcomes) {
     skippedLinks > 0 ? `and ${counted(skippedLinks, 'link')}` : ofDone(outcomes.skipped),
   );
   showTile('retries', amount(snapshot.retries), counted(snapshot.redirects, 'redirect'));
-  showTile('cpu', `${Math.round(100 * snapshot.cpu)} %`, processesOf(snapshot.workers));
-}
-
-/** Whose CPU that is. */
-function processesOf(workers) {
-  if (workers.length === 0) return 'of one core';
-  const replaced = sum(workers.map((worker) => worker.replaced));
-  const each = workers.map((worker) => `${Math.round(100 * worker.cpu)}`).join(', ');
-  return `of one core; ${counted(workers.length, 'worker')} (${each} %)${replaced ? `, ${replaced} replaced` : ''}`;
+  showTile('cpu', `${Math.round(100 * snapshot.cpu)} %`, 'of one core');
+  showWorkers(snapshot.workers);
 }
 
 function showTile(name, value, note) {
