@@ -110,7 +110,11 @@ class Check:
         self._look_into()
 
     def findings(self) -> list[Finding]:
-        """All that somebody may want to know of, in the order in which it was met."""
+        """All that somebody may want to know of, in the order in which it was met.
+
+        Places are held in memory, some 120 bytes each: the menu of a site says the same on each page.
+        """
+        same: dict[str, str] = {}
         found: dict[tuple[str, str | None], Finding] = {}
         for survey in self.kept.surveys():
             if survey.truncated and not survey.leaf:
@@ -122,7 +126,7 @@ class Check:
                 for finding in self._of(link, survey.urls, keys, is_secure=is_secure):
                     known = found.setdefault((finding.url, finding.code), finding)
                     if survey.url != ARGUMENTS:
-                        known.places.append(_place(survey.url, link))
+                        known.places.append(_place(survey.url, link, same))
         return [*self.files.told([*found.values(), *self._ending()])]
 
     def summary(self, findings: Iterable[Finding], seconds: float) -> Summary:
@@ -267,8 +271,12 @@ def _surveys(name: str, lines: Iterable[Seed | BadLine]) -> Iterator[Survey]:
     yield survey
 
 
-def _place(page: str, link: Link) -> Place:
-    return Place(page, link.line, link.column, link.element, link.attribute, link.reference, link.text)
+def _place(page: str, link: Link, same: dict[str, str]) -> Place:
+    """Of texts that are the same one is held, in `same`."""
+    element, attribute, reference, text = (
+        same.setdefault(text, text) for text in (link.element, link.attribute, link.reference, link.text)
+    )
+    return Place(page, link.line, link.column, element, attribute, reference, text)
 
 
 def _of_other(link: Link) -> Judgement:

@@ -3,14 +3,15 @@
 # ruff: noqa: S608 - names of columns are ours
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from crawler.monitor.units import amount
-from crawler.report.counts.site import HTML, Site, of_links
+from crawler.report.counts.site import FIRST_LINKED, HTML, MOST_FIRST, Site, of_links
 from crawler.report.grid import Field, grid
 from crawler.report.markup import note, text
 
-BYTES: Final = 3 << 20
+BYTES: Final = 4 << 20
 _DEPTH: Final = "CASE WHEN p.depth IS NULL AND p.parent IS NULL THEN 0 ELSE p.depth END"
 _ELSEWHERE: Final = "CASE WHEN p.points = p.final THEN NULL ELSE p.canonical END"
 _FIELDS: Final = (
@@ -24,6 +25,7 @@ _FIELDS: Final = (
     ("words", Field("words", "count"), "p.words"),
     ("links", Field("links out", "count"), "p.links"),
     ("linked", Field("linked from", "count", "how many pages link to it"), ""),
+    ("parent", Field("first by", "links", f"the first {MOST_FIRST} of these"), FIRST_LINKED),
     ("depth", Field("depth", "count", "links from where the crawl began"), _DEPTH),
     ("size", Field("size", "bytes", "after decoding"), "p.size"),
     ("seconds", Field("time", "seconds"), "p.seconds"),
@@ -46,12 +48,19 @@ def pages(site: Site) -> str:
     shown = [(name, field, sql or of_links("pages")) for name, field, sql in _FIELDS if name in known]
     sql = f"SELECT {', '.join(sql for _, _, sql in shown)} FROM pages p WHERE {where} ORDER BY rowid"
     rest = "The records have all of them."
-    told = grid("Pages", [field for _, field, _ in shown], _rows(site, sql), whole=whole, most_bytes=BYTES, rest=rest)
+    fields = [field for _, field, _ in shown]
+    told = grid("Pages", fields, _rows(site, sql, fields), whole=whole, most_bytes=BYTES, rest=rest)
     return f"<p>{amount(whole)} {'page' if whole == 1 else 'pages'}.</p>\n{told}{_missing(known)}"
 
 
-def _rows(site: Site, sql: str) -> Any:
-    return site.ask(sql)
+def _rows(site: Site, sql: str, fields: Sequence[Field]) -> Iterator[list[Any]]:
+    kinds = [field.kind for field in fields]
+    for row in site.ask(sql):
+        yield [_linking(value) if kind == "links" else value for kind, value in zip(kinds, row, strict=True)]
+
+
+def _linking(lines: str | None) -> list[tuple[str, str]] | None:
+    return None if lines is None else [(url, "") for url in [*dict.fromkeys(lines.split("\n"))][:MOST_FIRST]]
 
 
 def _missing(known: set[str]) -> str:

@@ -53,8 +53,8 @@ def test_a_page_and_who_links_to_it():
     )
     heads = [head.text() for head in HTMLParser(html).css_first("#pages thead").css("th")]
     assert heads == [
-        "URL", "answer", "title", "h1", "description", "canonical", "words", "links out", "linked from", "depth",
-        "size", "time",
+        "URL", "answer", "title", "h1", "description", "canonical", "words", "links out", "linked from", "first by",
+        "depth", "size", "time",
     ]  # fmt: skip
     none = "\N{EN DASH}"
     assert [[row[at] for at in (0, 2, 4, 5, 7, 8)] for row in rows(html, "Pages")] == [
@@ -63,7 +63,26 @@ def test_a_page_and_who_links_to_it():
         [f"{SITE}/b", "B", none, none, "0", "3"],
         [f"{SITE}/c", "C", "of /c", none, "2", "0"],
     ]
+    [first] = [
+        [[item.text() for item in row.css("td")[9].css("a")] for row in table.css("tbody tr")]
+        for table in HTMLParser(html).css(".scroll")
+        if table.attributes["aria-label"] == "Pages"
+    ]
+    assert first == [
+        [f"{SITE}/index.html"],
+        [f"{SITE}/", f"{SITE}/c"],
+        [f"{SITE}/", f"{SITE}/a", f"{SITE}/c"],
+        [f"{SITE}/index.html"],
+    ]
     assert "1 of 4 pages say nothing of descriptions" in html
+
+
+def test_the_first_that_link_are_named(monkeypatch):
+    """Three of them, in their order, however the counts came to the disk."""
+    monkeypatch.setattr(site_module, "_HELD", 1)
+    html = drawn(told("/", "Home"), *(told(f"/{n}", str(n), "/", "/x") for n in range(5)))
+    named = [node.text() for node in HTMLParser(html).css("#pages tbody tr")[0].css("td")[9].css("a")]
+    assert named == [f"{SITE}/0", f"{SITE}/1", f"{SITE}/2"]
 
 
 def test_columns_that_are_missing_are_told():

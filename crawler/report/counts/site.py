@@ -18,6 +18,8 @@ from crawler.report.lines import Facts, Line
 
 LONGEST: Final = 300  # characters of a text
 MANY_WORDS: Final = 200
+MOST_FIRST: Final = 3
+"""So many of the pages that link to one are known by their URLs: the first ones."""
 LONG_TITLE: Final = 60
 LONG_DESCRIPTION: Final = 160
 _BATCH: Final = 1_000
@@ -55,13 +57,15 @@ _COLUMNS: Final = (
 _INTEGERS: Final = frozenset(("key", "final", "status", "flags", "depth", "size", "digest", "points", "words", "links"))
 _TABLES: Final = (
     "CREATE TABLE pages (" + ", ".join(f"{c} INTEGER" if c in _INTEGERS else c for c in _COLUMNS) + ");"
-    "CREATE TABLE linked (key INTEGER PRIMARY KEY, pages INTEGER NOT NULL, maps INTEGER NOT NULL);"
+    "CREATE TABLE linked (key INTEGER PRIMARY KEY, pages INTEGER NOT NULL, maps INTEGER NOT NULL, first);"
 )
 _NOTHING: Final = (None, "")
 _INSERT: Final = f"INSERT INTO pages VALUES ({', '.join('?' * len(_COLUMNS))})"
 _COUNT: Final = (
-    "INSERT INTO linked VALUES (?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET pages = pages + excluded.pages, maps = maps + excluded.maps"
+    "INSERT INTO linked VALUES (?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET pages = pages + excluded.pages, maps = maps + excluded.maps, first = CASE "
+    f"WHEN excluded.first IS NULL OR length(first) - length(replace(first, char(10), '')) >= {MOST_FIRST - 1} "
+    "THEN first ELSE coalesce(first || char(10), '') || excluded.first END"
 )
 
 
@@ -77,6 +81,7 @@ class Site:
         self._rows: list[tuple[Any, ...]] = []
         self._from_pages: dict[int, int] = {}
         self._from_maps: dict[int, int] = {}
+        self._first: dict[int, list[str]] = {}
         self.flags: dict[int, int] = {}
         """How often each set of what is known at once came."""
         self.sitemaps = 0
@@ -132,11 +137,14 @@ class Site:
         """What a page says of itself, and the hash of the page that counts in its place."""
         origin = _ORIGIN.match(final)
         start = origin[0] if origin else ""
-        counts = self._from_maps if facts.is_sitemap else self._from_pages
+        counts, first = (self._from_maps, {}) if facts.is_sitemap else (self._from_pages, self._first)
+        page = _clean(cut(final))
         for link in facts.links:
             key = hash(start + link) if link[:1] == "/" else hash(link)
             if key != end:
-                counts[key] = counts.get(key, 0) + 1
+                counts[key] = number = counts.get(key, 0) + 1
+                if number <= MOST_FIRST:
+                    first.setdefault(key, []).append(page)
         if len(counts) > _HELD:
             self._write_counts()
         if facts.is_sitemap:
@@ -185,9 +193,10 @@ class Site:
     def _write_counts(self) -> None:
         pages, self._from_pages = self._from_pages, {}
         maps, self._from_maps = self._from_maps, {}
+        first, self._first = self._first, {}
         self._db.execute("BEGIN")
-        self._db.executemany(_COUNT, ((key, pages[key], 0) for key in sorted(pages)))
-        self._db.executemany(_COUNT, ((key, 0, maps[key]) for key in sorted(maps)))
+        self._db.executemany(_COUNT, ((key, pages[key], 0, "\n".join(first[key])) for key in sorted(pages)))
+        self._db.executemany(_COUNT, ((key, 0, maps[key], None) for key in sorted(maps)))
         self._db.execute("COMMIT")
 
     # Asking.
@@ -243,3 +252,10 @@ def of_links(column: str) -> str:
         f"(coalesce((SELECT {column} FROM linked WHERE key = p.final), 0)"
         f" + CASE WHEN p.key = p.final THEN 0 ELSE coalesce((SELECT {column} FROM linked WHERE key = p.key), 0) END)"
     )
+
+
+FIRST_LINKED: Final = (
+    "coalesce((SELECT group_concat(first, char(10)) FROM linked WHERE key IN (p.final, p.key) AND first IS NOT NULL), "
+    "p.parent)"
+)
+"""SQL: the first pages that link to the page `p`, by lines; where pages do not tell, the one on which it was found."""
