@@ -56,13 +56,10 @@ class ObjectServer:
             return connection.getresponse().getheader("Content-Type")
 
     def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        try:
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
             connection.request(method, path, body, _AUTHORIZATION)
             answer = connection.getresponse()
             return answer.status, answer.read()
-        finally:
-            connection.close()
 
     def get(self, bucket: str, key: str) -> bytes | None:
         """The bytes of an object, or None."""
@@ -169,11 +166,10 @@ def _proxy_of(server: ObjectServer, port: int) -> type[BaseHTTPRequestHandler]:
                 status, content = answers[fault]
                 self._answer(status, [], content)
                 return
-            upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            upstream.request(self.command, self.path, body, dict(self.headers))
-            answer = upstream.getresponse()
-            content = answer.read()
-            upstream.close()
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as upstream:
+                upstream.request(self.command, self.path, body, dict(self.headers))
+                answer = upstream.getresponse()
+                content = answer.read()
             if fault == "lost":
                 self._cut()
                 return
