@@ -9,7 +9,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(ls /wheels/*.whl)[dashboard,metrics,socks,websocket]" \
+    pip install --no-cache-dir "$(ls /wheels/*.whl)[dashboard,metrics,redis,socks,websocket]" \
     && useradd --uid 10001 --create-home crawler \
     && install -d -o crawler -g crawler /data
 USER crawler

@@ -35,6 +35,7 @@ from crawler.cli.usage.flags import EXAMPLES, EXIT_CODES, FLAGS, parse
 from crawler.cli.usage.manual import manual
 from crawler.config.config import NAMES, Config, resolve
 from crawler.config.kinds import Option
+from crawler.config.options.groups import OUTPUT
 from crawler.config.sources import Source
 from crawler.engine import retry
 from crawler.errors import CODES, LINK_CODES, WARNINGS
@@ -316,7 +317,8 @@ def test_commands_are_accepted(page, tmp_path, monkeypatch):
         values = {calls.get(name, name): raw for name, raw in written.values.items() if name in NAMES}
         source = Source(values, written.label)
         implied = Source(command.implied if command else {}, lambda _: "implied")
-        resolve(source, implied, reads_secrets=False)  # the readers have these
+        writes = command is None or OUTPUT in command.takes
+        resolve(source, implied, reads_secrets=False, writes_records=writes)  # the readers have these
 
 
 def test_commands_are_there_to_be_checked():

@@ -432,7 +432,11 @@ def test_treq_has_one_importer() -> None:
                 "crawler.monitor.messages",
             },
         ),
-        ("crawler.frontier", {"seen", "shared", "contract", "about"}, {"crawler.run.parts", "crawler.job.job", *NODE}),
+        (
+            "crawler.frontier",
+            {"seen", "shared", "contract", "about", "entries"},
+            {"crawler.run.parts", "crawler.job.job", "crawler.cli.commands.machines", *NODE},
+        ),
     ],
 )
 def test_concrete_parts_are_named_by_the_roots_alone(room: str, shared: set[str], roots: set[str]) -> None:

@@ -52,6 +52,19 @@ def test_commands_of_the_service_and_of_compose() -> None:
     (command,) = re.findall(r"command: >-\n((?: {6}.*\n)+)", compose)
     accepted(shlex.split(re.sub(r"\$\{.*?\}", "https://example.org/", command)))
     assert "143" in unit
+    machines = (ROOT / "deploy" / "machines.yaml").read_text()
+    (command,) = re.findall(r"command: >-\n((?: {6}.*\n)+)", machines)
+    accepted(shlex.split(re.sub(r"\$\{.*?\}", "https://example.org/", command)))
+
+
+def test_redis_of_compose_keeps_what_a_crawl_needs() -> None:
+    """As the how-to has it; the image has redis-py."""
+    machines = (ROOT / "deploy" / "machines.yaml").read_text()
+    page = (ROOT / "docs" / "howto" / "many-machines.md").read_text()
+    for setting in ("appendonly yes", "maxmemory-policy noeviction", "set-max-intset-entries 512"):
+        assert f"--{setting}" in machines
+        assert f"\n{setting} " in page
+    assert "redis" in re.findall(r"\[([\w,]+)\]\"", (ROOT / "Dockerfile").read_text())[0].split(",")
 
 
 def test_ports_and_token_are_those_of_prometheus() -> None:

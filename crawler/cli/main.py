@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from crawler.cli.answers import complain, put, schema_text, version_text, warn_of_exposed, with_password
-from crawler.cli.commands.table import COMMANDS, fetch, help_on, help_on_option
+from crawler.cli.commands.table import COMMANDS, NODE, fetch, help_on, help_on_option
 from crawler.cli.usage.flags import FLAGS, QUESTIONS, end_of_options, parse
 from crawler.config.config import NAMES, OPTIONS, ConfigError, Settings, Source, resolve
-from crawler.config.options.groups import CHECK, OUTPUT, SHARDS
+from crawler.config.options.groups import CHECK, MACHINES, OUTPUT, SHARDS
 from crawler.config.sources import from_environment, read
 
 __all__ = ["COMMANDS", "main"]
@@ -75,6 +75,8 @@ def _main(arguments: list[str]) -> int:
         _refuse(settings, CHECK, "is for `crawler check`")
     if command is None or SHARDS not in command.takes:
         _refuse(settings, SHARDS, "is for `crawler split` and `crawler work`")
+    taken = NODE if command is None else command.takes
+    _refuse(settings, MACHINES, "is for crawls over many machines, and `crawler status`, `forget` ...", taken)
     if "print_config" in asked:
         from crawler.config.text import to_toml
 
@@ -83,10 +85,10 @@ def _main(arguments: list[str]) -> int:
     return (command.run if command else fetch)(settings)
 
 
-def _refuse(settings: Settings, group: str, why: str) -> None:
+def _refuse(settings: Settings, group: str, why: str, taken: Collection[str] = ()) -> None:
     """Options that were typed and mean nothing here; a file may have what is for other runs. Raises ConfigError."""
     for name, origin in settings.origins.items():
-        if name in OPTIONS and OPTIONS[name].group == group and origin.startswith("-"):
+        if name in OPTIONS and OPTIONS[name].group == group and origin.startswith("-") and name not in taken:
             raise ConfigError(f"{origin}: {why}")
 
 

@@ -3,4 +3,4 @@
 Nothing here talks to other processes but through files: a folder of shards, and a folder of parts.
 """
 
-__all__ = ["collecting", "engines", "lease", "manifest", "sharing", "splitting", "working"]
+__all__ = ["collecting", "engines", "lease", "manifest", "shared", "sharing", "splitting", "working"]

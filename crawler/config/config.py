@@ -14,7 +14,7 @@ import msgspec
 
 from crawler.config.hosts import HostOptions
 from crawler.config.kinds import Flag, Option, Path, shown
-from crawler.config.machines import check_machines
+from crawler.config.machines import check_crawl, check_machines
 from crawler.config.options.cookies import SESSION
 from crawler.config.options.groups import CRAWL, GROUPS, INPUT, PEOPLE
 from crawler.config.options.monitor import check_monitors
@@ -170,7 +170,7 @@ def resolve(*sources: Source, reads_secrets: bool = True, writes_records: bool =
     """Make the Config of these sources, the strongest first; a `config` in one names a file that is weaker than all.
 
     Raises ConfigError, also for secrets that cannot be had now, unless these are not to be read. What outputs want that
-    have lines of text is not asked for where no records go there.
+    have lines of text, and what a node of a crawl has to be, is not asked for where no records are written.
     """
     naming = next((source for source in sources if CONFIG_FILE.name in source.values), None)
     if naming is not None:
@@ -196,8 +196,10 @@ def resolve(*sources: Source, reads_secrets: bool = True, writes_records: bool =
     if reads_secrets:
         _check_secrets(config, origins)
     _check_together(config, origins)
+    check_crawl(config, origins)
     if writes_records:
         check_template(config, origins, config.job)
+        check_machines(config, origins)
     return Settings(config, origins)
 
 
@@ -294,7 +296,6 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
         if path != _STREAM and ("://" not in path or is_object(path)) and (place := _place(path)) in taken:
             raise ConfigError(f"{taken[place]}: {shown(path)} is also an input")
     check_monitors(config, origins)
-    check_machines(config, origins)
 
 
 def _place(path: str) -> str:

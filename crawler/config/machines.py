@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Protocol
 from urllib.parse import urlsplit
 
-from crawler.config.kinds import Line, Option, Seconds, shown
+from crawler.config.kinds import Flag, Line, Option, Seconds, shown
 from crawler.config.options.groups import MACHINES
 from crawler.config.options.monitor import MonitorOptions
 from crawler.config.secrets import HIDDEN, Hidden, Secret
@@ -96,6 +96,10 @@ class MachineOptions(MonitorOptions, frozen=True, kw_only=True, forbid_unknown_f
             metavar="TIME",
         ),
     ] = 30.0
+    yes: Annotated[
+        bool,
+        Option(Flag(), MACHINES, "Of `crawler forget`: do not ask"),
+    ] = False
 
 
 _NOT_TOGETHER: Final = {
@@ -133,8 +137,8 @@ class Asked(Protocol):
     def overwrite_output(self) -> tuple[str, ...]: ...
 
 
-def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
-    """Refuse what a node cannot do. Raises ConfigError."""
+def check_crawl(config: Asked, origins: Mapping[str, str]) -> None:
+    """Refuse a crawl without a store, and a store without a crawl. Raises ConfigError."""
     if config.frontier is None:
         for name in ("crawl_id", "lease"):
             if origins.get(name, "").startswith(("-", "keyword ")):
@@ -143,6 +147,13 @@ def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
     of = origins["frontier"]
     if config.crawl_id is None:
         raise ConfigError(f"{of}: the crawl has no name (add --crawl-id NAME, the same on each machine)")
+
+
+def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
+    """Refuse what a node cannot do. Raises ConfigError."""
+    if config.frontier is None:
+        return
+    of = origins["frontier"]
     if not config.recursive:
         raise ConfigError(f"{of}: is for crawls (add -r; for lists there is `crawler split`)")
     if config.scope != "any":

@@ -382,6 +382,8 @@ class Options(TypedDict, total=False):
     """For how long a node that is gone holds its hosts: then others go on with them. Takes a time from 1 to 3600
     seconds (or with a unit: 500ms, 1.5s, 2m, 1h, 1d). Default: 30s.
     """
+    yes: bool
+    """Of `crawler forget`: do not ask."""
     accept_status: str | Iterable[str]
     """Take these statuses for good answers: 200..=299,403 (for `crawler check` also accept). Takes a status (403) or a
     range of them (200..=299, 200..300, 500..); or several. Default: 200..=299.

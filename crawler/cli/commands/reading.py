@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from crawler.cli.answers import complain, put
-from crawler.config.config import Config, Settings
+from crawler.config.config import Config, ConfigError, Settings
 
 if TYPE_CHECKING:
     from crawler.report.counts.aggregate import Aggregate
@@ -66,11 +66,33 @@ def about_job(command: str, settings: Settings) -> int:
     from crawler.errors import CodedError
 
     inputs = settings.config.inputs
-    if command == "why" and len(inputs) == 1 and "://" in inputs[0]:
+    shared = settings.config.frontier is not None
+    if not shared and command == "why" and len(inputs) == 1 and "://" in inputs[0]:
         return put(why_so(settings, inputs[0]))
     try:
-        text, exit_code = answer(command, settings.config.inputs)
+        if shared:
+            from crawler.cli.commands.machines import answer as answer_for_all
+
+            text, exit_code = answer_for_all(command, settings.config)
+        else:
+            text, exit_code = answer(command, settings.config.inputs)
     except CodedError as error:  # the disk's doing, not the user's
         complain(str(error), log_format=settings.config.log_format)
         return 5
     return put(text) or exit_code
+
+
+def forget(settings: Settings) -> int:
+    """Delete a crawl over many machines from its store: who is at a terminal is asked, others have to say --yes."""
+    from crawler.cli.commands.machines import forget as forget_crawl
+
+    config = settings.config
+    if config.inputs:
+        raise ConfigError(f"{settings.origins['inputs']}: forget takes no inputs (the parts stay where they are)")
+    if not config.yes:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise ConfigError("forget: nobody can be asked whether this is meant (--yes says so)")
+        name = input(f"Forget all that {config.frontier} has of {config.crawl_id}? Type its name: ")
+        if name.strip() != config.crawl_id:
+            return complain("forget: that is not its name; nothing was done", log_format=config.log_format)
+    return put(forget_crawl(config).text)

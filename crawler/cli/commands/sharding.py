@@ -143,6 +143,16 @@ def collect(settings: Settings) -> int:
         raise ConfigError(f"collect: {len(outputs)} outputs, and there should be one")
     parts, *shards = config.inputs
     try:
+        if config.frontier is not None:
+            from crawler.cli.commands.machines import collected
+
+            told = collected(config, outputs[0] if outputs else None)
+            if told.exit_code:
+                first, *more = told.text.splitlines()
+                complain(first, more, config.log_format)
+            else:
+                _say(config, told.text)
+            return told.exit_code
         found = join(
             parts,
             outputs[0] if outputs else None,

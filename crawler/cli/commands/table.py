@@ -12,7 +12,7 @@ from typing import Final
 from crawler.cli.answers import complain, put, version_text
 from crawler.cli.commands.checking import CHECK_REFUSES, CHECK_TAKES, check
 from crawler.cli.commands.command import Command
-from crawler.cli.commands.reading import about_job, diff, report, wacz
+from crawler.cli.commands.reading import about_job, diff, forget, report, wacz
 from crawler.cli.commands.running import AGAIN_TAKES, again, attach, demo, doctor, shell
 from crawler.cli.commands.sharding import collect, split, work
 from crawler.cli.commands.spiders import run
@@ -141,6 +141,9 @@ def version(settings: Settings) -> int:
     return put(version_text())
 
 
+NODE: Final = ("frontier", "crawl_id", "lease")
+"""What a node of a crawl over many machines takes."""
+_CRAWL: Final = ("frontier", "crawl_id")
 _FETCHING: Final = (REQUEST, LOGIN, PROXIES, ADDRESSES, POLITENESS, LIMITS)
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -155,7 +158,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Run the spider in a file of Python",
         run,
         "FILE [NAME] [KEY=VALUE]... [OPTION]...",
-        (*_FETCHING, CRAWL, EXTRACTION, OUTPUT, JOB, PEOPLE, MONITORS),
+        (*_FETCHING, CRAWL, EXTRACTION, OUTPUT, JOB, *NODE, PEOPLE, MONITORS),
         "The spider is the call of crawl() in the file, which is run as far as that, or its class of Spider. NAME "
         "chooses one of several: a class, or a function that calls crawl(). KEY=VALUE are its arguments. Options win "
         "over those in the file. Records go where -o says, items where --items does; what the file itself does with "
@@ -201,31 +204,38 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "come through a pipe: echo status | crawler attach PATH",
     ),
     "status": Command(
-        "Say how a job stands, also while it runs",
+        "Say how a job stands, or a crawl over many machines, also while it runs",
         partial(about_job, "status"),
-        "DIR",
-        more="DIR is the folder of --job. Shows what has become of its inputs, and what is left of each host.",
+        "DIR|--frontier URL --crawl-id NAME",
+        _CRAWL,
+        "DIR is the folder of --job. Shows what has become of its inputs, and what is left of each host; of a crawl "
+        "over many machines also its nodes, and what its Redis takes.",
     ),
     "verify": Command(
-        "Check the books of a job against its outputs",
+        "Check the books of a job, or of a crawl over many machines, against its outputs",
         partial(about_job, "verify"),
         "DIR",
-        more="DIR is the folder of --job. Reads every output again and says what is not as it was written. Exits "
-        "with 5 when something is wrong.",
+        _CRAWL,
+        "DIR is the folder of --job. Reads every output again and says what is not as it was written. Exits with 5 "
+        "when something is wrong. With --frontier and --crawl-id DIR is the folder of the parts (-o).",
     ),
     "retry": Command(
         "Queue the URLs that failed again, or those that ended with some error codes",
         partial(about_job, "retry"),
         "DIR [CODE]...",
-        more="DIR is the folder of --job. The command that began the job then fetches them.",
+        _CRAWL,
+        "DIR is the folder of --job. The command that began the job then fetches them. With --frontier and --crawl-id "
+        "DIR is the folder of the parts, and nodes fetch them, those at work or the next; `collect` takes the new "
+        "records.",
     ),
     "why": Command(
         "Tell what a job knows of a URL: who linked it, what decided, each request",
         partial(about_job, "why"),
         "[DIR] URL",
-        (*_FETCHING, "config"),
+        (*_FETCHING, *_CRAWL, "config"),
         "DIR is the folder of --job. Without: what would hold for the URL, and which option or table of [hosts] says "
-        "so.",
+        "so. With --frontier and --crawl-id: where it waits in that crawl, and who has it; in DIR, the folder of the "
+        "parts, its records are looked for.",
     ),
     "report": Command(
         "Make a page with plots and tables of a run",
@@ -280,14 +290,23 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "killed leaves nothing that counts: start it again.",
     ),
     "collect": Command(
-        "Check the parts of all shards, and join them: every input exactly once",
+        "Check the parts of all shards, or of a crawl over many machines, and join them",
         collect,
         "OUT [DIR] [-o FILE]",
-        ("output", "overwrite_output", "items", "csv_raw", "csv_bom", "quiet"),
+        (*_CRAWL, "output", "overwrite_output", "items", "csv_raw", "csv_bom", "quiet"),
         "OUT is the folder of the parts. -o FILE.jsonl joins them (also .jsonl.gz and .jsonl.zst, - for standard "
         "output, and the tables that runs write: .csv, .parquet, .sqlite, .duckdb), --items what pages gave. Where "
         "something is missing or double nothing is written, and it exits with 5; with DIR, the folder of the shards, "
-        "it says which lines these are.",
+        "it says which lines these are. With --frontier and --crawl-id OUT is the folder that the nodes write to; "
+        "while they do, what counts so far is joined.",
+    ),
+    "forget": Command(
+        "Delete a crawl over many machines from its Redis; its parts stay",
+        forget,
+        "--frontier URL --crawl-id NAME [--yes]",
+        (*_CRAWL, "yes"),
+        "What is deleted is what waits, what is known, and what counts of the parts: `crawler collect` first. While a "
+        "node is at work on it, nothing is.",
     ),
     "init": Command(
         "Write a file with every option, commented out, to be filled in",

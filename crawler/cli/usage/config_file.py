@@ -26,6 +26,8 @@ _EXAMPLES: Final = {
     "inputs": ("urls.txt",),
     "column": "url",
     "shard": "auto",
+    "frontier": "redis://localhost/0",
+    "crawl_id": "spring",
     "depth": 3,
     "max_pages": 1000,
     "include": ("/docs/",),

@@ -3,4 +3,4 @@
 Nothing here is at work on the crawl: it may go on meanwhile.
 """
 
-__all__: list[str] = []
+__all__ = ["collecting", "options", "retrying", "status", "story"]
