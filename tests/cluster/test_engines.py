@@ -15,8 +15,10 @@ from needs import SERVERS, missing
 from shard_tools import hosts, kill_workers, named
 
 from crawler.cli.main import main
+from crawler.cluster.engines.spark import retrying
 
 INPUTS = 40
+LIMIT = 300  # seconds, where much else is done beside
 
 
 @pytest.fixture
@@ -53,13 +55,28 @@ def test_an_engine(engine: str, module: str, address: str, domains: str, site, t
     work = f"work {tmp_path / 'shards'} -o {tmp_path / 'parts'} {where} --resolve {hosts(site)} --rate 20/s"
     killed: set[int] = set()
     with subprocess.Popen([sys.executable, "-c", BOTH_STEPS, split, work]) as parent:
-        assert eventually(lambda: kill_workers(tmp_path / "parts", killed, 1) or parent.poll() is not None, 120)
-        assert parent.wait(120) == 0
+        assert eventually(lambda: kill_workers(tmp_path / "parts", killed, 1) or parent.poll() is not None, LIMIT)
+        assert parent.wait(LIMIT) == 0
     assert killed
     assert parent.pid not in killed
     assert main(["collect", str(tmp_path / "parts"), "-o", str(tmp_path / "all.jsonl"), "-q"]) == 0
     lines = [json.loads(line)["input"]["line"] for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert sorted(lines) == [*range(1, INPUTS + 1)]
+
+
+@pytest.mark.parametrize(
+    ("address", "master"),
+    [
+        ("local", "local[1,4]"),
+        ("local[2]", "local[2,4]"),
+        ("local[*]", "local[*,4]"),
+        ("local[2,1]", "local[2,1]"),
+        ("spark://master:7077", "spark://master:7077"),
+    ],
+)
+def test_spark_retries_on_one_machine_too(address: str, master: str) -> None:
+    """Which it does only if it is told how often, and then as it was told."""
+    assert retrying(address) == master
 
 
 def test_what_is_not_installed(urls: str, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -28,10 +29,8 @@ class Spark:
             raise ConfigError("--engine: spark is not installed: pip install 'everyurl[spark]'") from None
         conf: Any = SparkConf().setAppName("crawler").set("spark.speculation", "false")
         if address != AUTO:
-            conf.setMaster(address)
-        conf.setIfMissing(
-            "spark.master", f"local[{cores()},{FAILURES}]"
-        )  # without the second number nothing is retried
+            conf.setMaster(retrying(address))
+        conf.setIfMissing("spark.master", retrying(f"local[{cores()}]"))
         conf.setIfMissing("spark.task.maxFailures", str(FAILURES))
         conf.setIfMissing("spark.ui.enabled", "false")
         if conf.get("spark.master").startswith("local"):
@@ -43,6 +42,12 @@ class Spark:
         if tasks:
             numbered = self._context.parallelize([*enumerate(tasks)], len(tasks))
             yield from numbered.map(_performed).collect()
+
+
+def retrying(master: str) -> str:
+    """The same master; where it is this machine, one that retries: without a second number it does not."""
+    alone = re.fullmatch(r"local(?:\[([0-9]+|\*)\])?", master)
+    return master if alone is None else f"local[{alone[1] or 1},{FAILURES}]"
 
 
 def _performed(numbered: tuple[int, bytes]) -> tuple[int, bytes]:
