@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 import redis
 from needs import SERVERS, missing
@@ -108,6 +108,15 @@ def shared_server() -> RedisServer:
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(redis_server(Path("/" + "x" * 80)))
+
+
+@cache
+def shared_cluster() -> list[RedisServer]:
+    """The same with three servers."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="redis-")))
+    return stack.enter_context(redis_cluster(folder))
 
 
 def another_crawl() -> str:

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, another_crawl, redis_cluster, redis_server, shared_server
+from redis_server import RedisServer, another_crawl, redis_server, shared_cluster, shared_server
 
 from crawler.frontier.shared.contract import (
     SHARDS,
@@ -19,6 +19,7 @@ from crawler.frontier.shared.contract import (
     Entry,
     Lease,
     Move,
+    Spill,
     StoreError,
     StoreRefusedError,
     Turn,
@@ -126,6 +127,7 @@ class TestRestarts:
         store = opened(server)
         fill(store, b"1", b"2")
         lease = claim(store, urls=1)
+        server.log()  # is written
         server.kill()
         with pytest.raises(StoreError):
             store.counts(SHARD)
@@ -328,6 +330,49 @@ class TestPieces:
         assert not store.spilled(SHARD, spill, "file")
         assert store.counts(SHARD).queued == 6
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_in_the_order_in_which_they_came(self, crawl, seed):
+        """Whatever is taken out to files, brought back, or needed before it is written, and however many come at once."""
+        rng = random.Random(seed)
+        store = RedisStore(shared_server().url, another_crawl(), head=6, piece=4)
+        files: dict[str, list[bytes]] = {}
+        writing: list[Spill] = []
+        wanted: list[bytes] = []
+        found: list[bytes] = []
+        lease = None
+        commits = count(1)
+        for number in range(3_000):
+            if len(wanted) < 600:
+                more = [b"%d" % (len(wanted) + each) for each in range(rng.choice((1, 3, 15)))]
+                fill(store, *more)
+                wanted += more
+            if rng.random() < 0.6 and (spill := store.spill(SHARD, "node", rng.choice((0.0, LONG)))) is not None:
+                writing.append(spill)
+            if writing and rng.random() < 0.6:
+                spill = writing.pop(rng.randrange(len(writing)))
+                if store.spilled(SHARD, spill, f"file {number}"):
+                    files[f"file {number}"] = spill.entries
+            if rng.random() < 0.7:
+                for host, file in store.segments(SHARD, 5):
+                    assert store.unspilled(SHARD, host, file, files.pop(file))
+            lease = lease or next(iter(store.claim(SHARD, "node", 1, 0, LONG)), None)
+            if lease is not None:
+                release = rng.random() < 0.1
+                turn = Turn(HOST, lease.token, wants=rng.randrange(8), release=release)
+                entries = commit(store, next(commits), turn).more.get(HOST, [])
+                found += [entry.data for entry in entries]
+                if not release:
+                    commit(store, next(commits), Turn(HOST, lease.token, ended=ended(*entries)))
+                lease = None if release else lease
+            counts, books = store.counts(SHARD), store.host(HOST)
+            assert (counts.queued, counts.ok) == (len(wanted) - len(found), len(found))
+            assert books is None or books.queued == counts.queued
+            assert books is None or books.spilled == sum(len(entries) for entries in files.values())
+            if len(found) == len(wanted) >= 600:
+                break
+        assert found == wanted
+        store.close()
+
     def test_a_file_that_is_not_whole(self, crawl):
         store = RedisStore(shared_server().url, another_crawl(), head=4, piece=4)
         fill(store, *[b"%d" % number for number in range(12)])
@@ -359,16 +404,14 @@ class TestPages:
 
 
 class TestCluster:
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def servers(tmp_path_factory) -> Iterator[list[RedisServer]]:
-        with redis_cluster(tmp_path_factory.mktemp("cluster")) as started:
-            yield started
+    @pytest.fixture
+    def servers(self) -> list[RedisServer]:
+        return shared_cluster()
 
     def test_all_shards_are_served(self, servers):
         store = RedisStore(f"redis+cluster://127.0.0.1:{servers[0].port}", "crawl", sleep=lambda _: None)
         assert store.open("{}") == "{}"
-        hosts = [f"{number}.example:80" for number in range(900)]
+        hosts = [f"{number}.example:80" for number in range(300)]
         for host in hosts:
             fill(store, b"1", host=host)
         assert all(server.client().dbsize() > 100 for server in servers)
@@ -377,7 +420,7 @@ class TestCluster:
         assert sum(store.counts(shard).leased for shard in range(SHARDS)) == len(hosts)
         assert store.join("node", b"", LONG) == 1
         store.forget()
-        assert [server.client().dbsize() for server in servers] == [0, 0, 0]
+        assert not [key for server in servers for key in server.client().scan_iter("{crawl:crawl[:}]*", 1_000)]
 
     def test_links_are_on_the_disk_before_their_page_is_ended(self, servers):
         """On another server than the page's: these write their logs by themselves."""

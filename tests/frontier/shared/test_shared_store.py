@@ -59,9 +59,10 @@ def reference() -> Iterator[Rig]:
 
 @contextmanager
 def redis() -> Iterator[Rig]:
-    """Two nodes on a real server, whose time is the real one."""
+    """Two nodes on a real server, whose time is the real one. Both are connected before it counts."""
     server, crawl = shared_server(), another_crawl()
     store, other = (RedisStore(server.url, crawl, head=LONGEST // 2, piece=LONGEST // 2) for _ in range(2))
+    other.nodes()
     client = server.client()
     yield Rig(store, other, time.sleep, lambda line: client.rpush(f"{{crawl:{crawl}}}:push", line), second=0.1)
     store.close()

@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from redis_server import another_crawl, shared_server
+from redis_server import another_crawl, shared_cluster, shared_server
 from shared_store import ReferenceStore
 from twisted.internet.task import Clock
 
@@ -138,11 +138,13 @@ def turn(rng: random.Random, both: Both, host: str, step: int) -> Turn:
     )
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_both_say_the_same(seed):
+@pytest.mark.parametrize(
+    ("is_cluster", "seed"), [(False, seed) for seed in range(12)] + [(True, seed) for seed in (12, 13)]
+)
+def test_both_say_the_same(is_cluster, seed):
     rng = random.Random(seed)
-    server = shared_server()
-    redis = RedisStore(server.url, another_crawl())
+    url = f"redis://127.0.0.1:{shared_cluster()[0].port}" if is_cluster else shared_server().url
+    redis = RedisStore(url, another_crawl(), sleep=lambda _: None)  # a cluster does not wait for its disks here
     both = Both(ReferenceStore(Clock().seconds), redis)
     keys = [rng.randbytes(8) for _ in range(60)]
     uids = [rng.randbytes(8) for _ in range(60)]
