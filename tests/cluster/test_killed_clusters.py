@@ -16,7 +16,7 @@ KILLS = 6
 
 
 def told(*arguments: str) -> dict:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=400)
     assert done.stdout, done.stderr[-3_000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["problems"] == []
