@@ -113,9 +113,10 @@ class NodeWatch(Watch):
         self.servers.sees(self, wire.host.key, asked.target, self.true(wire.written_at))
 
     def _check_once(self, request: Request) -> None:
-        """Only what was lost is asked for again, and where nothing befalls anybody nothing is."""
+        """Only what was lost is asked for again; where nothing befalls anybody nothing is, but a circle of redirects."""
         whose = f"{self.name} {request.id}"
-        if self.servers.calm and self.servers.asked_for.setdefault(request.url.href, whose) != whose:
+        once = self.servers.calm and not request.redirects
+        if once and self.servers.asked_for.setdefault(request.url.href, whose) != whose:
             self.broken.append(f"{request.url.href} is asked for again, for another input")
 
     def passed(self, now: float) -> None:
