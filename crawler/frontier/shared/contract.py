@@ -4,6 +4,9 @@
 politeness as ever: one holder at a time keeps a host's delays exact over all nodes. What it has learnt of the host (its
 delay, its back-off, what its robots.txt says) travels with the host as `state`.
 
+There is one request that no lease is needed for: where a robots.txt redirects to another host, it is read from there,
+once for each host that leads there.
+
 **Shards.** A host belongs to one of 256 (`shard_of`). All that is known of it, its URLs too, is in that shard, and each
 operation is about one shard: what it does it does whole or not at all, also where the shards are on several servers.
 
