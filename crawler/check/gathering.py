@@ -112,7 +112,7 @@ class Check:
     def findings(self) -> list[Finding]:
         """All that somebody may want to know of, in the order in which it was met.
 
-        Places are held in memory, some 120 bytes each: the menu of a site says the same on each page.
+        Places are held in memory, some 80 bytes each: the menu of a site says the same on each page.
         """
         same: dict[str, str] = {}
         found: dict[tuple[str, str | None], Finding] = {}
