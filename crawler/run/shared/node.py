@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final
@@ -44,6 +45,7 @@ from crawler.version import __version__
 PARTS: Final = "parts"
 TELL: Final = 1.0
 LOOK: Final = 0.5
+_PACE: Final = 10
 _HOSTS_EACH: Final = 4
 _MOST_HOSTS: Final = 5_000
 
@@ -92,6 +94,7 @@ class Node:
         self._ttl = ttl
         self._wall = wall
         self._since = wall()
+        self._pace: deque[tuple[float, int]] = deque(maxlen=_PACE)  # when it told of itself, and its records then
         self.frontier = SharedFrontier(politeness, key, epoch=self._epoch, clock=reactor.seconds)
         self.frontier.low = 2 * concurrency
         self._claiming = Claiming(
@@ -230,6 +233,9 @@ class Node:
 
     def _about(self) -> About:
         counts = self.frontier.counts()
+        now, done = self._reactor.seconds(), counts.ok + counts.failed + counts.skipped
+        then, before = self._pace[0] if self._pace else (now, done)
+        self._pace.append((now, done))
         return About(
             name=self.name,
             machine=socket.gethostname(),
@@ -241,6 +247,7 @@ class Node:
             ok=counts.ok,
             failed=counts.failed,
             skipped=counts.skipped,
+            rate=(done - before) / (now - then) if now > then else 0.0,
             hosts=len(self.frontier.held),
             part="" if self._sharing is None else self._sharing.part.name,
         )

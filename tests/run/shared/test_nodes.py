@@ -9,6 +9,8 @@ import pytest
 from crawl_world import World, page
 from shared_nodes import Nodes
 
+from crawler.frontier.shared.about import read_nodes
+
 HOSTS = [f"h{number}.example" for number in range(8)]
 PAGES = 12
 
@@ -44,3 +46,13 @@ def test_each_page_has_one_record_however_many_nodes_there_are(nodes: Nodes, num
     assert nodes.urls() == expected
     assert all(crawler.pending == 0 for crawler in nodes.crawlers)
     assert nodes.counts.pending == 0
+
+
+def test_a_node_says_how_fast_it_is(nodes: Nodes) -> None:
+    """Over the last seconds, for those who look at the crawl."""
+    web(nodes.world)
+    nodes.start("http://h0.example/0", delay=0.5)
+    nodes.until(lambda: nodes.counts.ok >= 20)
+    (node,) = read_nodes(nodes.store.nodes())
+    assert 0.5 < node.about.rate < 30
+    nodes.finish()
