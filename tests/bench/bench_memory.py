@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -28,21 +29,26 @@ OPTIONS: Final = ("-c", 32, "--per-host", 32, "--quiet")
 SLIM: Final = ("--fields", "url,status")  # a million whole records would be 700 MB
 
 
-def grows(sizes: Iterable[int], base: str, running: Servers, folder: Path) -> None:
-    """The same command on longer and longer lists. A short one before it warms up the server."""
+def grows(sizes: Iterable[int], base: str, running: Servers, folder: Path, procs: int) -> None:
+    """The same command on longer and longer lists. A short one before it warms up the server.
+
+    With --procs its peak is that of the first process, and that of each worker stands beside it.
+    """
     print(f"\n{'URLs':<24}{'seconds':>9}{'microseconds per URL':>22}{'CPU':>8}{'peak MiB':>10}")
-    source, output = folder / "urls.txt", folder / "records.jsonl"
+    source, output, stats = folder / "urls.txt", folder / "records.jsonl", folder / "stats.json"
+    options = (*OPTIONS, "--procs", procs, "--stats", stats) if procs > 1 else OPTIONS
     for number, size in enumerate([1_000, *sizes]):
         with source.open("w") as lines:
             lines.writelines(f"{base}/p/{n % PAGES}.html?{n // PAGES}\n" for n in range(size))
-        cost = run(crawl(source, *OPTIONS, *SLIM, "-O", output), running.environment)
+        cost = run(crawl(source, *options, *SLIM, "-O", output), running.environment)
+        workers = [worker["memory"] >> 20 for worker in json.loads(stats.read_text())["workers"]] if procs > 1 else []
         with output.open("rb") as lines:
             good = sum(line.endswith(b'"status":200}\n') for line in lines)
         if good != size:
             raise SystemExit(f"{good} of {size} answers were good")
         if number:
             each, cpu = (seconds / size * 1e6 for seconds in (cost.wall, cost.cpu))
-            print(f"{size:<24,}{cost.wall:>9.1f}{each:>22.0f}{cpu:>8.0f}{cost.peak:>10.0f}", flush=True)
+            print(f"{size:<24,}{cost.wall:>9.1f}{each:>22.0f}{cpu:>8.0f}{cost.peak:>10.0f}", *workers, flush=True)
 
 
 def block_of(base: str) -> bytes:
@@ -116,13 +122,14 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="how long to read each of the endless lists; 0 is not at all"
     )
+    parser.add_argument("--procs", type=int, default=1, help="workers of each run with a list (default: none)")
     options = parser.parse_args()
     print(about("one process, 32 at once, one host, pages of 1.1 kB"))
     with servers() as running, TemporaryDirectory() as name:
         base = running.urls[options.server or ("nginx" if "nginx" in running.urls else "site")]
         folder = Path(name)
         if options.sizes:
-            grows(options.sizes, base, running, folder)
+            grows(options.sizes, base, running, folder, options.procs)
         if options.seconds:
             print(
                 f"\n{'30,000,000 lines':<24}{'first record':>12}{'MiB at 1/4':>14}{'MiB at the end':>16}{'fetched':>12}"
