@@ -270,8 +270,15 @@ class Workers:
         had = [*process.in_flight.values()]
         process.in_flight.clear()
         for waiting in had:
+            if waiting.on_sent is not None and process.ready:  # it may have left, and nobody was there to say so
+                waiting.on_sent()
+        self._reactor.callLater(0, self._give_back, had, fate, begins=begins, counts=process.ready)
+
+    def _give_back(self, had: list[Waiting], fate: str, *, begins: bool, counts: bool) -> None:
+        """Answer what a worker had that has ended, once their hosts know that they were asked."""
+        for waiting in had:
             if begins:
-                response = self._given_back(waiting.claim.request.id, fate, counts=process.ready)
+                response = self._given_back(waiting.claim.request.id, fate, counts=counts)
             else:
                 response = _failed(_none_started())
             self._answer(waiting, Done(0, response, left=waiting.claim.left))
