@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from typing import Final, Protocol
 
+from crawler.config.sources import ConfigError
+
 # They import from where we do. Python's -m would put the current folder first: what a crawl saves is no code.
 _PROGRAM: Final = (
     "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; "
@@ -141,9 +143,7 @@ def _execute(module: str, function: str, theirs: socket.socket) -> subprocess.Po
     return subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
 
 
-FORKS: Final = (
-    sys.platform == "linux"
-)  # elsewhere the libraries of the system do not outlive a fork (macOS), or is none
+FORKS: Final = sys.platform == "linux"  # what macOS brings along does not outlive a fork, and Windows has none
 _early: list[ForkServer] = []
 
 
@@ -154,7 +154,9 @@ def start_early() -> None:
 
 
 def make_starts() -> Starts:
-    """What starts the workers of a run."""
+    """What starts the workers of a run. Raises ConfigError where nothing can."""
+    if os.name == "nt":
+        raise ConfigError("--procs: is not there on Windows yet (leave it out)")
     if not FORKS:
         return Executor()
     return _early.pop() if _early else ForkServer()

@@ -15,7 +15,7 @@ import pytest
 from asking_server import asked
 from run.workers.test_workers import deadly, workers
 
-from crawler import fetch_all
+from crawler import ConfigError, fetch_all
 from crawler.run.workers import forkserver, starting
 from crawler.run.workers.frames import LENGTH, Hello, decode_to_run
 from crawler.run.workers.starting import ForkServer, Starts, make_starts
@@ -142,3 +142,10 @@ def test_where_none_can_start_the_run_waits(monkeypatch: pytest.MonkeyPatch, tmp
         records = fetch_all([server.url(f"/{n}") for n in range(3)], procs=2, retries=0)
     assert [(record.body, record.attempts) for record in records] == [(f"/{n}".encode(), 1) for n in range(3)]
     assert len(counter.read_text().splitlines()) <= 15
+
+
+def test_windows_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told before anything is fetched: workers are given sockets in a way that Windows does not know."""
+    with monkeypatch.context() as patched, pytest.raises(ConfigError, match=r"--procs: is not there on Windows yet"):
+        patched.setattr(starting.os, "name", "nt")
+        make_starts()
