@@ -13,6 +13,7 @@ from crawler.config.options.groups import MACHINES
 from crawler.config.options.monitor import MonitorOptions
 from crawler.config.secrets import HIDDEN, Hidden, Secret
 from crawler.config.sources import ConfigError
+from crawler.objects.address import is_object
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _CRAWL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -167,6 +168,8 @@ def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
     for output in config.overwrite_output:
         raise ConfigError(f"{shown(output)}: nodes of a crawl add their parts to what is there (-o {output})")
     for output in outputs:
+        if is_object(output):
+            raise ConfigError(f"{shown(output)}: the parts of a crawl grow as it goes on (-o DIR/, which all reach)")
         if not output.endswith("/") and not os.path.isdir(output):  # noqa: PTH112
             raise ConfigError(f"{shown(output)}: the parts of a crawl go to a folder that all machines reach (-o DIR/)")
 

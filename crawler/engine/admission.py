@@ -106,6 +106,7 @@ class Admission:
         self._circles = Circles()
         self.write: Callable[[Record, int], None]  # crawl's
         self.pending = frontier.counts().pending  # inputs without a record
+        self.accept_seed = self._accept_seed  # of somebody's who types it in
         self.more = False  # there may be more to read at once
         self.held: Deferred[None] | None = None  # what the next seed waits for
 
@@ -149,6 +150,10 @@ class Admission:
         self._ended += 1
         if source.parent is None and self._seeds_open:  # of an earlier run's inputs nobody knows how many are seeds
             self._seeds_open -= 1
+
+    def doubt(self) -> None:
+        """What was queued lately may not have come to be known."""
+        self._recent.clear()
 
     def recorded(self, urls: Iterable[Url]) -> None:
         """An earlier run has written that these are skipped."""
@@ -216,7 +221,7 @@ class Admission:
         seed = next(iter(from_iterable([text], source)))
         if isinstance(seed, BadLine):
             return seed.error
-        self._accept_seed(seed, now)
+        self.accept_seed(seed, now)
         if self._feed.exhausted:
             self._all_read(self.pending + self._ended)
         return None

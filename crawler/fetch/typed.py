@@ -49,6 +49,11 @@ class Typed:
         elif len(self._ports) < MOST_HOSTS:
             self._ports[host] = {url.port}
 
+    def has_typed(self, host_key: str) -> bool:
+        """Whether somebody wrote a URL of this `host:port`."""
+        host, _, port = host_key.rpartition(":")
+        return int(port) in self._ports.get(host, ())
+
     def led_before(self, host_key: str, address: str) -> None:
         """An earlier run connected to this address for `host:port`. What is no address allows nothing."""
         host = host_key.rpartition(":")[0]

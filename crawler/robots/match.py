@@ -24,6 +24,8 @@ import msgspec
 
 FEW: Final = 32
 """So many patterns with stars are simply tried one after another."""
+MOST_FEW: Final = 50
+"""So many are kept as they were given."""
 MAX_INDEXED: Final = 4_096
 """With more than FEW patterns a longer path and query is not compared. Links are never so long (`scope.MAX_LENGTH`)."""
 MAX_TRIED: Final = 1_000
@@ -86,6 +88,8 @@ class Matcher:
     def __init__(self) -> None:
         self.size = 0
         """About how many bytes of memory this holds."""
+        self.few: list[Rule] | None = []
+        """All of its rules, unless they are many."""
         self._exact: dict[str, Rule] = {}
         self._prefixes = _Prefixes()
         self._globs = _Globs()
@@ -93,6 +97,8 @@ class Matcher:
     def fill(self, rules: Iterable[Rule]) -> Iterator[None]:
         """Take the rules, whose `rank` is set here. It goes on after each yield: some milliseconds are between them."""
         for count, rule in enumerate(rules, 1):
+            if self.few is not None:
+                self.few = [*self.few, rule] if count <= MOST_FEW else None
             path = rule.path
             self.size += _RULE_SIZE + 2 * len(path)
             anchored = path.endswith("$")

@@ -29,7 +29,7 @@ from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.redirect import next_hop
 from crawler.models import Input, Request, Response
 from crawler.robots.match import Rule
-from crawler.robots.rules import Rules, parse, read
+from crawler.robots.rules import Rules, of_rules, parse, read
 from crawler.urls import Url, join
 from crawler.urls import parse as parse_url
 
@@ -42,6 +42,7 @@ UNAUTHORIZED: Final = 401
 MAX_ORIGINS: Final = 10_000
 MAX_SIZE: Final = 64 << 20
 _ORIGIN_SIZE: Final = 2_000
+_MOST_CARRIED: Final = 20_000  # bytes of memory: about 40 lines
 _AT_ONCE: Final = 1 << 14  # bytes that are read in a few milliseconds
 # Google, too, takes 429 for "later": who asks too often does not get everything for it. 408 says nothing of robots.txt:
 # a server that closes an idle connection may send it just as the request leaves.
@@ -74,6 +75,20 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     @property
     def allowed(self) -> bool:
         return self.error is None
+
+
+class Carried(msgspec.Struct, frozen=True, array_like=True):
+    """What the robots.txt of an origin said, for `left` more seconds. `lines` are their number, whether they allow, and
+    the path.
+    """
+
+    origin: str
+    left: float
+    source: str
+    note: str
+    sitemaps: tuple[str, ...]
+    crawl_delay: float | None
+    lines: list[tuple[int, bool, str]]
 
 
 class Robots:
@@ -135,6 +150,34 @@ class Robots:
         if known is None and port not in {"80", "443"}:
             known = self._known.get(f"https://{host}")
         return "" if known is None else known.summary
+
+    def carried(self, host: str) -> list[Carried]:
+        """What is known of a host, by its key, for who asks it next; what is too long is not, nor what failed."""
+        found = []
+        name, _, port = host.rpartition(":")
+        for scheme, default in (("http", "80"), ("https", "443")):
+            origin = f"{scheme}://{name}" if port == default else f"{scheme}://{host}"
+            known = self._known.get(origin)
+            rules = None if known is None else known.answer.rules
+            if known is None or rules is None or rules.few is None or known.failures or rules.size > _MOST_CARRIED:
+                continue
+            answer = known.answer
+            lines = [(rule.line, rule.allow, rule.path) for rule in rules.few]
+            left = known.expires - self._clock.seconds()
+            found.append(Carried(origin, left, answer.source, answer.note, answer.sitemaps, rules.crawl_delay, lines))
+        return found
+
+    def carry(self, carried: Iterable[Carried]) -> None:
+        """Know what somebody else has read, unless more is known here."""
+        now = self._clock.seconds()
+        for of in carried:
+            left = min(of.left, LIFETIME)
+            if left <= 0 or of.origin in self._known or of.origin in self._asking:
+                continue
+            rules = of_rules((Rule(*line) for line in of.lines), of.crawl_delay, of.sitemaps)
+            answer = _Answer(rules, of.source, of.note, of.sitemaps)
+            known = self._known[of.origin] = _Known(answer, 0, "", now + left)
+            self._size += known.size
 
     def explain(self, url: Url) -> str:
         """What the robots.txt of a URL's origin says of it, as far as that is known; nobody is asked."""

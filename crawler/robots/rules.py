@@ -54,12 +54,25 @@ class Rules:
         self.size = self._matcher.size + sum(map(len, self.sitemaps))
         """About how many bytes of memory this holds."""
 
+    @property
+    def few(self) -> list[Rule] | None:
+        """All of them, to be given to `of_rules`; None where they are many."""
+        return self._matcher.few
+
     def decide(self, target: str) -> Rule | None:
         """The rule that decides for this path and query, as a URL in WHATWG form has them. None: nothing forbids it.
 
         Takes less than a millisecond, for a URL as long as links may be.
         """
         return None if target == "/robots.txt" else self._matcher.decide(target)
+
+
+def of_rules(rules: Iterable[Rule], crawl_delay: float | None, sitemaps: Iterable[str]) -> Rules:
+    """What was read elsewhere, by the `rules` that may decide; a few."""
+    matcher = Matcher()
+    for _ in matcher.fill(rules):
+        pass
+    return Rules(matcher, crawl_delay=crawl_delay, sitemaps=sitemaps)
 
 
 class _Group:

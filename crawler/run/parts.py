@@ -95,7 +95,7 @@ class Parts:
         self.notes: list[str] = []  # about inputs, and a job that goes on
         self.job: Job | None = None
         self.node: Node | None = None  # of a crawl over many machines
-        self._asks = asks
+        self.asks = asks  # of that, in place of --frontier
         self.sent: Ask | None = None  # with each input
         self.crawl: Crawl | None = None
         self.admission: Admission | None = None
@@ -129,6 +129,9 @@ class Parts:
 
             self.sent = ask_of(config)
         shown = None if self._checking is None else self._checking.certificate
+        if config.frontier is not None:
+            self.node = self._open_node(resources)
+            self._dial = self.node.careful(self._dial)
         self._ways = Ways(config, self._dial, hosts=self._hosts, typed=self.typed, shown=shown)
         resources.callback(self._ways.close)
         self._scope = self._make_scope()
@@ -143,8 +146,6 @@ class Parts:
             self.job = self._open_job(config.job)
             resources.callback(self.job.close)
             self.job.beside = self._kept
-        if config.frontier is not None:
-            self.node = self._open_node(resources)
         if config.cache is not None:
             from crawler.run.access.caching import make_store
 
@@ -325,7 +326,7 @@ class Parts:
         """Accept what an earlier run of the job has left, before the feed is read; or what others have."""
         assert self.admission is not None
         if self.node is not None and self.crawl is not None:
-            self.node.start(self.crawl, self.admission)
+            self.node.start(self.crawl, self.admission, self.robots)
         if self.job is None:
             return
         if self._config.skipped and self._config.depth is not None:
@@ -387,7 +388,7 @@ class Parts:
 
         assert self._key is not None
         own = {"politeness": self.politeness, "key": self._key, "typed": self.typed, "concurrency": self.concurrency}
-        node = open_node(self._config, asks=self._asks, reactor=self._reactor, resources=resources, **own)
+        node = open_node(self._config, asks=self.asks, reactor=self._reactor, resources=resources, **own)
         self.frontier = node.frontier
         return node
 

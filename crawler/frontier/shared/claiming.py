@@ -16,6 +16,7 @@ TTL: Final = 30.0
 DRIFT: Final = 0.01  # of a lease: so much may the store's clock be faster than ours
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
+BUSY_PAUSE: Final = 3.0
 
 
 class Clock(Protocol):
@@ -56,8 +57,8 @@ class Claiming:
         self._ttl = ttl
         self._rng = rng or random.Random()  # noqa: S311 - it only spreads nodes over shards
         self._busy = False
-        self._pause = 0.0
-        self._not_before = 0.0
+        self._pause = FIRST_PAUSE
+        self._looked = float("-inf")  # when all shards were asked
         self._timer: IDelayedCall | None = None
         self._promising: dict[int, None] = {}  # shards where something has arrived, the latest last
         self._renewal: IDelayedCall | None = None
@@ -85,6 +86,9 @@ class Claiming:
         """There may soon be nothing to do."""
         if self._busy or self.closed or self._timer is not None:
             return
+        self._ask()
+
+    def _ask(self) -> None:
         frontier = self._frontier
         wanted = int(min(self._hosts, frontier.most_hosts)) - len(frontier.held)
         if wanted <= 0:
@@ -94,7 +98,7 @@ class Claiming:
         now = self._clock.seconds()
         promising = list(self._promising)
         self._promising.clear()
-        is_full = now >= self._not_before
+        is_full = now >= self._next_look()
         rest: Iterable[int] = ()
         if is_full:
             first = self._rng.randrange(SHARDS)
@@ -102,10 +106,22 @@ class Claiming:
         shards = list(dict.fromkeys([*promising, *rest]))
         if not shards:
             self._busy = False
-            self._later(max(0.0, self._not_before - now))
+            self._later(max(0.0, self._next_look() - now))
             return
         asked = _Round(shards, wanted, self._node, self._ttl, self._clock.seconds)
         self._asks.ask(asked).addCallbacks(self._claimed, self._failed, callbackArgs=(asked, is_full))
+
+    def _next_look(self) -> float:
+        """When all shards may be asked again."""
+        return self._looked + (BUSY_PAUSE if self._frontier.held else self._pause)
+
+    def nothing_left(self) -> None:
+        """All that was held has ended: look around soon."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._busy:
+            self._later(max(0.01, self._next_look() - self._clock.seconds()))
 
     def heard(self, shards: Iterable[int]) -> None:
         """Something has arrived there."""
@@ -126,15 +142,16 @@ class Claiming:
         for shard, deadline, leases in found:
             if deadline > now:
                 frontier.take(shard, leases, deadline)
+        if is_full:
+            # All shards cost 10 ms. Who has something to do may wait; who has nothing finds out soon, and ever later.
+            self._pause = FIRST_PAUSE if frontier.held else min(LONGEST_PAUSE, 2 * self._pause)
+            self._looked = now + self._rng.uniform(0.0, 0.3) * self._pause
         if found:
-            self._pause = self._not_before = 0.0
             self.on_claimed()
         elif is_full:
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE)
-            self._not_before = now + self._pause * self._rng.uniform(0.7, 1.0)
             self.on_idle()
         if not self._busy and frontier.counts().queued < frontier.low:
-            self._later(max(0.01, self._not_before - now))
+            self._later(max(0.01, self._next_look() - now))
 
     def _later(self, seconds: float) -> None:
         if self._timer is None and not self.closed:

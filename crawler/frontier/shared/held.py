@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from crawler.frontier.shared.contract import Arrival, Ended, Entry, Move, Turn
+from crawler.robots.policy import Carried
 
 
 class Held:
@@ -16,8 +17,8 @@ class Held:
     """
 
     __slots__ = (
-        "again", "deadline", "ended", "entries", "given", "host", "is_leaving", "is_lost", "moves", "pages", "queued",
-        "shard", "state", "token",
+        "again", "deadline", "ended", "entries", "given", "host", "is_leaving", "is_lost", "is_typed", "moves", "pages",
+        "queued", "rules", "shard", "state", "token",
     )  # fmt: skip
 
     def __init__(self, host: str, shard: int, token: bytes, deadline: float) -> None:
@@ -30,7 +31,9 @@ class Held:
         self.given = 0
         self.is_lost = False
         self.is_leaving = False  # its release is on the way
+        self.is_typed = False  # somebody wrote a URL of it
         self.state = b""  # as the store has it
+        self.rules: tuple[Carried, ...] = ()  # of its robots.txt
         # What the next commit says.
         self.ended: list[Ended] = []
         self.again: dict[int, Entry] = {}

@@ -18,13 +18,15 @@ from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
 from crawler.frontier.memory import HostQueue, MemoryFrontier
-from crawler.frontier.shared.contract import Arrival, Ended, Entry, Lease, Move, Turn, shard_of
+from crawler.frontier.shared.contract import NO_HOST, Arrival, Ended, Entry, Lease, Move, Turn, shard_of
 from crawler.frontier.shared.entries import kept, read, uid
 from crawler.frontier.shared.finding import Found
 from crawler.frontier.shared.held import Changes, Held
-from crawler.frontier.shared.states import packed, unpacked
+from crawler.frontier.shared.states import State, packed, unpacked
 from crawler.models import Ending, Request
 from crawler.politeness.controller import Politeness
+from crawler.politeness.host import HostControl
+from crawler.robots.policy import Carried
 from crawler.seeds.inputs import BadLine
 from crawler.urls import Url
 
@@ -44,7 +46,8 @@ class SharedFrontier(MemoryFrontier):
     - `on_taken`: so many URLs are here now that have no record yet, or no longer.
     - `on_lost`: the requests of these ids are nobody's here any more.
     - `owe`: a record that has to be written without a request.
-    - `on_typed`: a URL that somebody wrote.
+    - `on_typed`: a URL that somebody wrote, so that `is_typed` says so of its host.
+    - `on_rules`: what another node has read of a robots.txt, as `rules_of` a host gives it.
     - `on_pages_lost`: so many that were begun here are not, as nothing of that was committed.
     - `on_begun`: an id that counts as begun already (--max-pages), which `is_begun` knows then.
     - `ask_lead`: the question of SharedStore.lead.
@@ -66,6 +69,9 @@ class SharedFrontier(MemoryFrontier):
         self.on_begun: Callable[[int], None] = lambda _: None
         self.on_pages_lost: Callable[[int], None] = lambda _: None
         self.on_typed: Callable[[Url], None] = lambda _: None
+        self.is_typed: Callable[[str], bool] = lambda _: False
+        self.rules_of: Callable[[str], Sequence[Carried]] = lambda _: ()
+        self.on_rules: Callable[[Sequence[Carried]], None] = lambda _: None
         self.is_begun: Callable[[int], bool] = lambda _: False
         self.owe: Callable[[int, BadLine], None]
         self.ask_lead: Callable[[int, bytes, bytes], Deferred[bool]]
@@ -80,7 +86,7 @@ class SharedFrontier(MemoryFrontier):
         self._holders: dict[int, Held] = {}
         self._touched: dict[Held, None] = {}
         self._orphans: set[int] = set()
-        self._first_deadline = _NEVER
+        self.first_deadline = _NEVER
         self.found = Found(epoch, self._changed)
 
     def _changed(self) -> None:
@@ -118,10 +124,15 @@ class SharedFrontier(MemoryFrontier):
             if before is not None:  # an answer was lost, or a lease ran out before we knew
                 self.drop(before)
             held = self.held[lease.host] = Held(lease.host, shard, lease.token, deadline)
-            self._first_deadline = min(self._first_deadline, deadline)
+            self.first_deadline = min(self.first_deadline, deadline)
             held.queued = lease.queued
             held.state = lease.state
-            self.politeness.learn(lease.host, unpacked(lease.state, epoch + now), lease.wait, now)
+            state = unpacked(lease.state, epoch + now)
+            self.politeness.learn(lease.host, state.learnt, lease.wait, now)
+            if state.rules:
+                self.on_rules(state.rules)
+                held.rules = state.rules
+            held.is_typed = state.is_typed
             self.more(held, lease.entries)
 
     def more(self, held: Held, entries: Sequence[Entry]) -> None:
@@ -146,7 +157,7 @@ class SharedFrontier(MemoryFrontier):
                 owed.append((number, BadLine(request.written, request.input, error, meta)))
                 continue
             taken += 1
-            if request.input.parent is None and not request.redirects:
+            if held.is_typed or (request.input.parent is None and not request.redirects):
                 self.on_typed(request.url)
             if what.begun:
                 self.on_begun(number)
@@ -165,7 +176,7 @@ class SharedFrontier(MemoryFrontier):
             self._touch(held)
 
     def claim(self, now: float) -> Request | None:
-        if now >= self._first_deadline:
+        if now >= self.first_deadline:
             self.expire(now)
         request = super().claim(now)
         if self._queued < self.low:
@@ -267,9 +278,6 @@ class SharedFrontier(MemoryFrontier):
 
     # Leases.
 
-    def renewed(self, held: Held, deadline: float) -> None:
-        held.deadline = deadline
-
     def expire(self, now: float) -> None:
         """Let go of the hosts whose time is over."""
         for held in [held for held in self.held.values() if held.deadline <= now]:
@@ -278,8 +286,8 @@ class SharedFrontier(MemoryFrontier):
 
     def look_at_deadlines(self) -> float:
         """The first time at which a lease is over."""
-        self._first_deadline = min((held.deadline for held in self.held.values()), default=_NEVER)
-        return self._first_deadline
+        self.first_deadline = min((held.deadline for held in self.held.values()), default=_NEVER)
+        return self.first_deadline
 
     def drop(self, held: Held) -> None:
         """The lease is over: what there was of it never was here."""
@@ -350,7 +358,7 @@ class SharedFrontier(MemoryFrontier):
             wants = URLS - left if has_more and left <= URLS // 2 else 0
         is_over = self.is_leaving or (not left and not wants)
         control = self.politeness.host(held.host, now)
-        state = packed(control.learnt(now), self._epoch() + now)
+        state = self._state(held, control, now, is_over=is_over)
         if state != held.state:
             held.state = state
             turn = turn._replace(state=state, delay=control.delay)
@@ -360,6 +368,14 @@ class SharedFrontier(MemoryFrontier):
         turn = turn._replace(wants=wants)
         said = turn.ended or turn.again or turn.moves or turn.pages or turn.wants or turn.state is not None
         return (turn if said else None), True
+
+    def _state(self, held: Held, control: HostControl, now: float, *, is_over: bool) -> bytes:
+        """What the next holder has to know."""
+        if held.host == NO_HOST:
+            return b""
+        if is_over or not held.rules:
+            held.rules = tuple(self.rules_of(held.host)) or held.rules
+        return packed(State(control.learnt(now), self.is_typed(held.host), held.rules), self._epoch() + now)
 
     def committed(self, held: Held, turn: Turn, more: Sequence[Entry]) -> None:
         """The store has taken what was said of a host."""

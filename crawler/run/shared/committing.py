@@ -35,7 +35,8 @@ from crawler.sinks import Sink
 from crawler.sinks.jsonl import Encode
 from crawler.sinks.wanted import is_wanted
 
-INTERVAL: Final = 0.1
+INTERVAL: Final = 0.4
+HUNGRY: Final = 0.05  # the same where little is left to do: what is found has to come back
 EVENTS: Final = 512
 MAX_WAITING: Final = 10_000
 _AT_ONCE: Final = 1_000  # arrivals to a shard
@@ -101,7 +102,6 @@ class Sharing:
         self._beginning: list[Deferred[bool]] = []  # with the one that is on its way
         self._pages = 0  # that this node has begun
         self._error: BaseException | None = None
-        self._closing: Deferred[None] | None = None
         frontier.on_change = self._arm
         frontier.on_pages_lost = self._pages_lost
 
@@ -219,7 +219,8 @@ class Sharing:
 
     def _arm(self) -> None:
         if self._timer is None and self._error is None:
-            self._timer = self._clock.callLater(INTERVAL, self._tick)
+            is_hungry = self._frontier.counts().queued < self._frontier.low
+            self._timer = self._clock.callLater(HUNGRY if is_hungry else INTERVAL, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -244,8 +245,8 @@ class Sharing:
 
     def _ask(self, changes: Changes, lines: list[Written]) -> None:
         # What was lost since: neither the record nor that it has ended.
-        lost = [turn for said in changes.turns.values() for held, turn in said if held.is_lost]
-        self._pages_lost(sum(turn.pages for turn in lost))
+        said_of = [pair for said in changes.turns.values() for pair in said]
+        self._pages_lost(sum(turn.pages for held, turn in said_of if held.is_lost))
         turns = {
             shard: good
             for shard, said in changes.turns.items()
@@ -299,7 +300,7 @@ class Sharing:
                 turns[shard] = good
         self.part.close()
         self._parts += 1
-        self.part = self._make(self._parts)
+        self.part = self._make(self._parts).following(self.part)
         lines = [line for line in batch.lines if line.held.shard in turns and not line.held.is_lost]
         self._ask(Changes(turns, {}), lines)
 
@@ -321,7 +322,11 @@ class Sharing:
 
 
 class _Batch:
-    """What is said to the store at once; called again, it goes on where it was."""
+    """What is said to the store at once.
+
+    Called again, it goes on where it was; but what was found arrives anew before anything more is committed: the store
+    may have lost its last second between the two.
+    """
 
     def __init__(self, part: Part, changes: Changes, lines: Sequence[Written], node: str) -> None:
         self.lines = lines
@@ -331,6 +336,7 @@ class _Batch:
         self._part = part
         self._node = node
         self._written = False
+        self._are_there = False
         self._links = [
             (shard, arrivals[at : at + _AT_ONCE])
             for shard, arrivals in changes.links.items()
@@ -345,11 +351,10 @@ class _Batch:
         if not self._written:
             part.append([Line(line.held.shard, line.data) for line in self.lines])
             self._written = True
-        while self._links:
-            shard, arrivals = self._links[-1]
+        for shard, arrivals in self._links if self._turns or not self._are_there else ():
             if store.arrive(shard, arrivals):
                 self.heard.append(shard)
-            self._links.pop()
+        self._are_there = True
         while self._turns:
             shard, said = self._turns[-1]
             self._commit(store, shard, said)
@@ -364,9 +369,20 @@ class _Batch:
             self._moves.pop()
         return self
 
+    def _goes_on(self, store: SharedStore, shard: int) -> bool:
+        """Whether a shard still knows what it had committed of the part before this one."""
+        last = self._part.before.pop(shard, None)
+        if last is None:
+            return True
+        name, number, size = last
+        return not store.commit(shard, Commit(name, number + 1, size, size, (), self._node)).forgotten
+
     def _commit(self, store: SharedStore, shard: int, said: Sequence[tuple[Held, Turn]]) -> None:
         part = self._part
         number, before = part.committed.get(shard, (0, 0))
+        if not self._goes_on(store, shard):
+            self.refused.append((shard, said, Committed([], forgotten=True, more={})))
+            return
         turns = [turn for _, turn in said]
         commit = Commit(part.name, number + 1, before, part.size, turns, self._node)
         answer = store.commit(shard, commit)

@@ -11,30 +11,36 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Protocol
 
 from crawler.config.config import Config
 from crawler.engine.admission import Admission
 from crawler.engine.loop import Crawl
 from crawler.errors import CodedError
+from crawler.fetch.connect.dial import Dial
 from crawler.fetch.typed import Typed
 from crawler.frontier.shared.about import About
 from crawler.frontier.shared.asking import Asking
 from crawler.frontier.shared.claiming import TTL, Claiming
-from crawler.frontier.shared.contract import SHARDS, Asks, SharedStore, StoreRefusedError
+from crawler.frontier.shared.contract import Asks, SharedStore, StoreRefusedError, shard_of
 from crawler.frontier.shared.entries import kept
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Ask, Request
 from crawler.politeness.controller import Politeness
+from crawler.robots.policy import Robots
 from crawler.run.shared.committing import Sharing
+from crawler.run.shared.ending import has_ended
 from crawler.run.shared.opening import opened
 from crawler.run.shared.part import Part
 from crawler.run.shared.reading import Arriving, Reading, take_pushed
+from crawler.run.shared.spilling import SEGMENTS, Spilling
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, requested
 from crawler.sinks import Sink
@@ -43,7 +49,7 @@ from crawler.urls import Url
 from crawler.version import __version__
 
 PARTS: Final = "parts"
-TELL: Final = 1.0
+TELL: Final = 0.5
 LOOK: Final = 0.5
 _PACE: Final = 10
 _HOSTS_EACH: Final = 4
@@ -108,6 +114,7 @@ class Node:
         self._reading: Reading | None = None
         self._arriving: Arriving
         self._sharing: Sharing | None = None
+        self._spilling: Spilling | None = None
         self._crawl: Crawl | None = None
         self._admission: Admission | None = None
         self._telling: IDelayedCall | None = None
@@ -143,6 +150,10 @@ class Node:
         config = self._config
         places = (*config.output, *config.overwrite_output)
         folder = os.path.join(places[0], PARTS) if places else None  # noqa: PTH118
+        if places:
+            segments = os.path.join(places[0], SEGMENTS)  # noqa: PTH118
+            own = {"asks": self._asks, "clock": self._reactor, "node": self.name, "ttl": self._ttl}
+            self._spilling = Spilling(segments, **own)
         self._sharing = Sharing(
             sink,
             encode=RecordLine(config.fields),
@@ -167,27 +178,56 @@ class Node:
         assert self._sharing is not None
         return self._sharing.begin(request)
 
+    def careful(self, dial: Dial) -> Dial:
+        """Dial so that nothing is asked over a connection that came when a lease was over: the process was held up."""
+
+        def give_up(protocol: Any, _: object) -> None:
+            if protocol.transport is not None:
+                protocol.transport.abortConnection()
+
+        def connected(result: Any, protocol: Protocol) -> Any:
+            if self._reactor.seconds() < self.frontier.first_deadline:
+                return result
+            # In the next turn, for what is cancelled by that may be what waits for this.
+            waits: Deferred[Any] = Deferred(partial(give_up, protocol))
+            self._reactor.callLater(0, lambda: self.frontier.expire(self._reactor.seconds()))
+            self._reactor.callLater(0, lambda: None if waits.called else waits.callback(result))
+            return waits
+
+        def careful(address: str, port: int, protocol: Protocol, own: str = "") -> Deferred[Any]:
+            dialled = dial(address, port, protocol, own) if own else dial(address, port, protocol)
+            return dialled.addCallback(connected, protocol)
+
+        return careful
+
     # The crawl.
 
-    def start(self, crawl: Crawl, admission: Admission) -> None:
+    def start(self, crawl: Crawl, admission: Admission, robots: Robots | None) -> None:
         """Begin to claim hosts, and to read inputs."""
         assert self._sharing is not None
         assert self._reading is not None
         self._crawl, self._admission = crawl, admission
+        admission.accept_seed = self._accept_typed
         frontier, claiming, reading = self.frontier, self._claiming, self._reading
         frontier.on_taken = self._taken
         frontier.on_lost = self._lost
         frontier.on_begun, frontier.is_begun = crawl.gate.has_begun, crawl.gate.is_begun
         frontier.on_typed = self._typed.add
+        frontier.is_typed = self._typed.has_typed
         frontier.owe = admission.owe
+        if robots is not None:
+            frontier.rules_of, frontier.on_rules = robots.carried, robots.carry
         frontier.ask_lead = lambda shard, key, uid: self._asks.ask(lambda store: store.lead(shard, key, uid))
-        self._asks.on_doubt = frontier.found.doubt
+        self._asks.on_doubt = self._doubt
         claiming.on_claimed = crawl.wake
         claiming.on_idle = self._look
         self._sharing.on_more = crawl.wake
-        self._sharing.on_quiet = self._look
+        self._sharing.on_quiet = self._quiet
         self._sharing.on_heard = reading.on_heard = self._heard
         claiming.on_error = reading.on_error = self._sharing.on_error = self._fail
+        if self._spilling is not None:
+            self._spilling.on_heard, self._spilling.on_error = self._claiming.heard, self._fail
+            self._spilling.start()
         self._tell()
         claiming.start()
         reading.start()
@@ -199,12 +239,29 @@ class Node:
         if number < 0:
             self._crawl.wake()
 
+    def _accept_typed(self, seed: Seed | BadLine, now: float) -> None:  # noqa: ARG002 - when it is claimed counts
+        """Somebody has typed this into a console: it arrives as all else does; who claims it writes its record."""
+        arrival = self._arriving.of(seed, "typed", secrets.randbits(64))
+        self._asks.ask(lambda store: store.arrive(shard_of(arrival.host), [arrival])).addCallbacks(
+            lambda _: self._heard([shard_of(arrival.host)]), lambda failure: self._fail(failure.value)
+        )
+
     def _lost(self, numbers: list[int]) -> None:
         assert self._crawl is not None
         self._crawl.let_go(numbers)
 
+    def _doubt(self) -> None:
+        """The store could not be asked: it may have lost its last second."""
+        self.frontier.found.doubt()
+        assert self._admission is not None
+        self._admission.doubt()
+        assert self._reading is not None
+        self._reading.doubt()
+
     def _heard(self, shards: list[int]) -> None:
         self._claiming.heard(shards)
+        if self._spilling is not None:
+            self._spilling.heard(shards)
 
     def _fail(self, error: BaseException) -> None:
         assert self._crawl is not None
@@ -217,6 +274,8 @@ class Node:
     def _stop(self) -> None:
         """Claim and read nothing more: the node leaves."""
         self._claiming.stop()
+        if self._spilling is not None:
+            self._spilling.stop()
         if self._reading is not None:
             self._reading.close()
         if self._telling is not None:
@@ -265,6 +324,12 @@ class Node:
 
     # The end.
 
+    def _quiet(self) -> None:
+        """All is committed."""
+        if not self.frontier.held:
+            self._claiming.nothing_left()
+            self._look()
+
     def _look(self) -> None:
         """Look whether all has ended, if this node has nothing to do."""
         if self.frontier.held or self._looking or self._sharing is None or not self._sharing.is_quiet:
@@ -291,36 +356,10 @@ class Node:
             self.feed_of_all.exhausted = True
             self._claiming.close()
             self.feed_of_all.on_ready()
-        elif heard:
-            self._heard(heard)
-
-
-def has_ended(store: SharedStore, node: str) -> tuple[bool, list[int]]:
-    """Whether the crawl has ended: all inputs were read, and nothing that arrived has no end.
-
-    All ends are read before all arrivals: both only grow, so what is equal then was so in between. What is on its way
-    from one host to another, because a node died, is brought there; gives the shards where something came.
-    """
-    if store.lease_seeds(node, 0.0) != -1:
-        return False, []
-    before = [store.counts(shard) for shard in range(SHARDS)]
-    heard = list(bring_moves(store, [shard for shard, counts in enumerate(before) if counts.moving]))
-    ended = sum(counts.ok + counts.failed + counts.skipped + counts.moved for counts in before)
-    if heard or any(counts.pending for counts in before):
-        return False, heard
-    return sum(store.counts(shard).arrived for shard in range(SHARDS)) == ended, []
-
-
-def bring_moves(store: SharedStore, shards: list[int]) -> Iterator[int]:
-    """Bring what a redirect has led to another host, to that host."""
-    from crawler.frontier.shared.contract import shard_of
-
-    for shard in shards:
-        for move in store.moves(shard, 1_000):
-            there = shard_of(move.arrival.host)
-            store.arrive(there, [move.arrival])
-            store.moved(shard, [move.id])
-            yield there
+            return
+        if self._spilling is not None:
+            self._spilling.look_everywhere()
+        self._heard(heard)
 
 
 def node_name() -> str:

@@ -15,7 +15,7 @@ from crawler.config.text import to_toml
 from crawler.frontier.shared.contract import Asks, StoreRefusedError
 from crawler.job.options import differing
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 10.0
 _OWN: Final = frozenset({"frontier", "crawl_id", "lease", "job", "durable", "output", "overwrite_output", "procs"})
 """What each node may have in its own way: where the store and the folder are called otherwise, or it has more cores."""
 _READ: Final = frozenset({"inputs", "sitemap"})

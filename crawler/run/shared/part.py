@@ -32,10 +32,17 @@ class Part:
         self.name = name
         self.size = 0
         self.committed: dict[int, tuple[int, int]] = {}  # by shard: the number of its last commit, the size then
+        self.before: dict[int, tuple[str, int, int]] = {}  # by shard: the same of a part before this, with its name
         self._folder = None if folder is None else Path(folder)
         self._durable = durable
         self._fds: tuple[int, int] | None = None
         self._begun = 0
+
+    def following(self, part: Part) -> Part:
+        """This, which is begun in place of that one."""
+        own = {shard: (part.name, *last) for shard, last in part.committed.items()}
+        self.before = {**part.before, **own}
+        return self
 
     @property
     def path(self) -> str:

@@ -102,6 +102,12 @@ class Reading:
         self._rest()
         self._feed.close()
 
+    def doubt(self) -> None:
+        """The store may have lost what it got last: ask anew how far the inputs have arrived."""
+        if self._reads:
+            self._reads = False
+            self._later(0.0)
+
     def resume(self) -> None:
         """Not all lines are there, it is said."""
         if self.is_exhausted:
@@ -242,11 +248,9 @@ class _Arrival:
         self._is_last = is_last
 
     def __call__(self, store: SharedStore) -> _Arrival:
-        while self._shards:
-            shard, arrivals = self._shards[-1]
+        for shard, arrivals in self._shards:  # all, when called again: see committing.py
             if store.arrive(shard, arrivals):
                 self.heard.append(shard)
-            self._shards.pop()
         self.is_counted = store.seeded(self._node, self._following, exhausted=self._is_last)
         return self
 

@@ -234,7 +234,7 @@ class _Living:
         else:
             node.watch.disturbed += 1
             if event.what == "pause":
-                node.pause_until = self.now + event.seconds
+                node.paused_at, node.pause_until = self.now, self.now + event.seconds
             else:
                 node.face.cut = True
                 self.later(event.seconds, partial(setattr, node.face, "cut", False))

@@ -39,6 +39,7 @@ class Node:
         self.name = f"n{number}"
         self.dead = False
         self.pause_until = 0.0
+        self.paused_at = 0.0  # what was due by then has happened: a turn of the reactor takes no time here
         self.results: list[Any] = []
         self.is_leaving = False
         self.rng = world.rng(f"node {number}")
@@ -84,7 +85,10 @@ class Node:
     def next_step(self) -> float | None:
         """When it does something next, on the world's clock."""
         calls = self.reactor.calls
-        return max(self.true(calls[0].time), self.pause_until) if calls else None
+        if not calls:
+            return None
+        due = self.true(calls[0].time)
+        return due if due <= self.paused_at else max(due, self.pause_until)
 
     # Its ends.
 
