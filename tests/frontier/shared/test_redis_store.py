@@ -373,6 +373,20 @@ class TestPieces:
         assert found == wanted
         store.close()
 
+    def test_what_is_given_back_to_a_full_head_is_not_cut_off(self, crawl):
+        """The head is longer than it gets by itself then, and what comes next goes behind it."""
+        store = RedisStore(shared_server().url, another_crawl(), head=4, piece=4)
+        data = [b"%d" % number for number in range(8)]
+        fill(store, *data[:4])
+        lease = claim(store, urls=2)
+        fill(store, *data[4:6])
+        commit(store, 1, Turn(HOST, lease.token, release=True))
+        fill(store, data[6])
+        fill(store, data[7])
+        assert store.host(HOST).queued == store.counts(SHARD).queued == 8
+        assert [entry.data for entry in claim(store).entries] == data
+        store.close()
+
     def test_a_file_that_is_not_whole(self, crawl):
         store = RedisStore(shared_server().url, another_crawl(), head=4, piece=4)
         fill(store, *[b"%d" % number for number in range(12)])

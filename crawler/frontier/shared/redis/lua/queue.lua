@@ -49,8 +49,9 @@ local function queue_last(host, entries)
         if length <= HEAD then
             return was_empty
         end
-        call('LTRIM', QUEUE .. host, 0, HEAD - 1)
-        entries = last_of(entries, length - HEAD)
+        local over = math.min(length - HEAD, #entries) -- no more: what was given back may have made the head longer
+        call('LTRIM', QUEUE .. host, 0, length - over - 1)
+        entries = last_of(entries, over)
     end
     local length = each('RPUSH', TAIL .. host, entries)
     call('HINCRBY', BEYOND, host, #entries)
