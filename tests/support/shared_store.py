@@ -208,6 +208,9 @@ class ReferenceStore:
         for number in numbers:
             self._crawl.pushed.pop(number, None)
 
+    def pushing(self) -> int:
+        return len(self._crawl.pushed)
+
     # URLs.
 
     def arrive(self, shard: int, arrivals: Sequence[Arrival]) -> int:

@@ -254,6 +254,9 @@ class SharedStore(Protocol):
     def pushed_arrived(self, numbers: Sequence[int]) -> None:
         """These have arrived. Those whose arrival may be lost are given again by `pushed`."""
 
+    def pushing(self) -> int:
+        """How many lines were pushed and have not arrived, with those that a node was given."""
+
     # URLs.
 
     def arrive(self, shard: int, arrivals: Sequence[Arrival]) -> int:

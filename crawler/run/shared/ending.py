@@ -8,12 +8,12 @@ from crawler.frontier.shared.contract import SHARDS, SharedStore, shard_of
 
 
 def has_ended(store: SharedStore, node: str) -> tuple[bool, list[int]]:
-    """Whether the crawl has ended: all inputs were read, and nothing that arrived has no end.
+    """Whether the crawl has ended: all inputs and pushed lines have arrived, and nothing that arrived has no end.
 
     All ends are read before all arrivals: both only grow, so what is equal then was so in between. What is on its way
     from one host to another, because a node died, is brought there; gives the shards where something came.
     """
-    if store.lease_seeds(node, 0.0) != -1:
+    if store.lease_seeds(node, 0.0) != -1 or store.pushing():
         return False, []
     before = [store.counts(shard) for shard in range(SHARDS)]
     heard = list(bring_moves(store, [shard for shard, counts in enumerate(before) if counts.moving]))

@@ -443,12 +443,14 @@ class TestCrawl:
         """Each is given to one node, and again when that has not brought it home."""
         for line in (b"1", b"2", b"3"):
             rig.push(line)
+        assert rig.other.pushing() == 3
         first = rig.store.pushed("one", 2, 3 * rig.second)
         assert [line for _, line in first] == [b"1", b"2"]
         second = rig.other.pushed("two", 2, LONG)
         assert [line for _, line in second] == [b"3"]
         rig.store.pushed_arrived([first[0][0]])
         rig.store.pushed_arrived([first[0][0]])
+        assert rig.other.pushing() == 2
         rig.wait(4 * rig.second)
         assert rig.other.pushed("two", 5, LONG) == [first[1]]
         assert len({number for number, _ in first + second}) == 3

@@ -209,6 +209,36 @@ def test_lines_that_others_push_are_fetched_too(nodes: Nodes) -> None:
     assert Counter(record["input"]["source"] for record in nodes.collect()) == {"urls": 1, "pushed": 2}
 
 
+class LosesAnswers:
+    """A store whose first answer to `method` is lost."""
+
+    def __init__(self, store: SharedStore, method: str) -> None:
+        self._store = store
+        self._method: str | None = method
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        if name != self._method:
+            return method
+
+        def lose(*arguments: Any, **rest: Any) -> Any:
+            self._method = None
+            method(*arguments, **rest)
+            raise StoreError("the answer is lost")
+
+        return lose
+
+
+def test_lines_that_are_on_their_way_are_waited_for(nodes: Nodes) -> None:
+    """Whoever was given them may not know, or be dead: then somebody else gets them, and no crawl ends before that."""
+    nodes.world.site({"/": page(), "/pushed": page()}, "a.example")
+    nodes.store.push(b"http://a.example/pushed")
+    store: Any = LosesAnswers(nodes.store, "pushed")
+    nodes.start("http://a.example/", asks=AsksOnClock(store, nodes.clock))
+    nodes.finish(120)
+    assert nodes.urls() == {"http://a.example/": 1, "http://a.example/pushed": 1}
+
+
 def test_other_options_are_refused(nodes: Nodes) -> None:
     nodes.world.site({"/": page("/1", "/2")}, "a.example")
     nodes.start("http://a.example/")

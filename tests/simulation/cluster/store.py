@@ -86,7 +86,7 @@ class Face:
 
 
 _READS: Final = frozenset(
-    {"nodes", "known", "moves", "segments", "counts", "parts", "busiest", "host", "find", "renew", "leave"}
+    {"nodes", "known", "moves", "segments", "counts", "parts", "busiest", "host", "find", "renew", "leave", "pushing"}
 )
 
 

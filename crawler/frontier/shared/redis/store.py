@@ -137,6 +137,9 @@ class RedisStore:
         for number in numbers:
             self._given_lines.pop(number, None)
 
+    def pushing(self) -> int:
+        return int(self._call("pushing", self._crawl))
+
     # URLs.
 
     def arrive(self, shard: int, arrivals: Sequence[Arrival]) -> int:
