@@ -123,7 +123,7 @@ class Nodes:
 
     @property
     def counts(self) -> Counts:
-        return total([self.store.counts(shard) for shard in range(SHARDS)])
+        return total(self.store.counts_of(range(SHARDS)))
 
     def collect(self) -> list[dict[str, Any]]:
         """The records that count, held against the books."""

@@ -430,13 +430,22 @@ class ReferenceStore:
             pages=sum(there.pages.values()),
         )
 
+    def counts_of(self, shards: Sequence[int]) -> list[Counts]:
+        return list(map(self.counts, shards))
+
     def parts(self, shard: int) -> dict[str, int]:
         return {name: part.size for name, part in self._crawl.shards[shard].parts.items()}
+
+    def parts_of(self, shards: Sequence[int]) -> list[dict[str, int]]:
+        return list(map(self.parts, shards))
 
     def busiest(self, shard: int, most: int) -> list[HostBooks]:
         hosts = self._crawl.shards[shard].hosts.items()
         busy = [self._books(name, host) for name, host in hosts if host.queued or host.leased]
         return sorted(busy, key=lambda books: -books.queued - books.leased)[:most]
+
+    def busiest_of(self, shards: Sequence[int], most: int) -> list[list[HostBooks]]:
+        return [self.busiest(shard, most) for shard in shards]
 
     def host(self, host: str) -> HostBooks | None:
         there = self._crawl.shards[shard_of(host)].hosts.get(host)

@@ -35,22 +35,24 @@ class Books(NamedTuple):
 
 def read_books(store: SharedStore) -> Books:
     """Ask for them. Raises StoreError, StoreRefusedError."""
+    counts = store.counts_of(range(SHARDS))
+    sizes: list[dict[str, int]] = [{} for _ in range(SHARDS)]
+    moving = list(range(SHARDS))
+    for _ in range(_TRIES):
+        # Between two looks that say the same, nothing was committed.
+        looked = zip(moving, store.parts_of(moving), store.counts_of(moving), strict=True)
+        moving = []
+        for shard, its_sizes, its_counts in looked:
+            if _ended(its_counts) != _ended(counts[shard]):
+                moving.append(shard)
+            sizes[shard], counts[shard] = its_sizes, its_counts
+        if not moving:
+            break
     parts: dict[str, list[int]] = {}
-    all_counts, moving = [], []
-    for shard in range(SHARDS):
-        counts = store.counts(shard)
-        for _ in range(_TRIES):
-            # Between two looks that say the same, nothing was committed.
-            sizes, before = store.parts(shard), counts
-            counts = store.counts(shard)
-            if _ended(counts) == _ended(before):
-                break
-        else:
-            moving.append(shard)
-        all_counts.append(counts)
-        for name, size in sizes.items():
+    for shard, its_sizes in enumerate(sizes):
+        for name, size in its_sizes.items():
             parts.setdefault(name, [0] * SHARDS)[shard] = size
-    return Books(all_counts, parts, moving)
+    return Books(counts, parts, moving)
 
 
 def _ended(counts: Counts) -> Sequence[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import nlargest
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -41,12 +42,12 @@ def read_status(store: SharedStore, memory: Callable[[], list[Memory]] = list) -
     books = read_books(store)
     nodes = read_nodes(store.nodes())
     total = books.total
-    hosts = (host for shard in range(SHARDS) if books.counts[shard].hosts for host in store.busiest(shard, HOSTS))
+    busy = store.busiest_of([shard for shard in range(SHARDS) if books.counts[shard].hosts], HOSTS)
     parts = [max(sizes) for sizes in books.parts.values()]
     return Status(
         counts=total,
         nodes=nodes,
-        hosts=nlargest(HOSTS, hosts, key=lambda host: host.queued + host.leased),
+        hosts=nlargest(HOSTS, chain.from_iterable(busy), key=lambda host: host.queued + host.leased),
         parts=sum(size > 0 for size in parts),
         size=sum(parts),
         memory=memory(),

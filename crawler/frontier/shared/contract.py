@@ -318,14 +318,25 @@ class SharedStore(Protocol):
 
     # What people look at.
 
+    # Of many shards at once: what each of them says is of a moment of its own, after this was asked.
+
     def counts(self, shard: int) -> Counts:
         """The books of a shard."""
+
+    def counts_of(self, shards: Sequence[int]) -> list[Counts]:
+        """The same of each of these."""
 
     def parts(self, shard: int) -> dict[str, int]:
         """How long each part is, as far as this shard has committed it."""
 
+    def parts_of(self, shards: Sequence[int]) -> list[dict[str, int]]:
+        """The same of each of these."""
+
     def busiest(self, shard: int, most: int) -> list[HostBooks]:
         """Hosts with something to do; those with most first, as far as that is cheap."""
+
+    def busiest_of(self, shards: Sequence[int], most: int) -> list[list[HostBooks]]:
+        """The same of each of these."""
 
     def host(self, host: str) -> HostBooks | None:
         """What is known of one host: None if that is nothing, or no more than that it once was there."""

@@ -15,12 +15,12 @@ def has_ended(store: SharedStore, node: str) -> tuple[bool, list[int]]:
     """
     if store.lease_seeds(node, 0.0) != -1 or store.pushing():
         return False, []
-    before = [store.counts(shard) for shard in range(SHARDS)]
+    before = store.counts_of(range(SHARDS))
     heard = list(bring_moves(store, [shard for shard, counts in enumerate(before) if counts.moving]))
     ended = sum(counts.ok + counts.failed + counts.skipped + counts.moved for counts in before)
     if heard or any(counts.pending for counts in before):
         return False, heard
-    return sum(store.counts(shard).arrived for shard in range(SHARDS)) == ended, []
+    return sum(counts.arrived for counts in store.counts_of(range(SHARDS))) == ended, []
 
 
 def bring_moves(store: SharedStore, shards: list[int]) -> Iterator[int]:

@@ -87,6 +87,21 @@ def opened(server: RedisServer, **settings: object) -> RedisStore:
     return store
 
 
+def trips(store: RedisStore) -> list[None]:
+    """Grows from now on by one each time that the server is waited for."""
+    pool = store._server._connected().connection_pool
+    connection = pool.get_connection()
+    pool.release(connection)
+    send, found = connection.send_packed_command, []
+
+    def counted(*arguments: object, **named: object) -> object:
+        found.append(None)
+        return send(*arguments, **named)
+
+    connection.send_packed_command = counted
+    return found
+
+
 class TestKnown:
     """Linear hashing: buckets are split in turn, and everything that was there is found again."""
 
@@ -296,6 +311,37 @@ class TestServers:
         fill(store, b"1")
 
 
+class TestManyShards:
+    """All of them are asked in a few round trips, also by a server that has not seen the script."""
+
+    def test_without_a_wait_for_each(self, server):
+        store = opened(server)
+        fill(store, b"1", b"2")
+        times = trips(store)
+        for is_new, most in ((True, 10), (False, 4), (True, 10)):
+            if is_new:
+                server.client().script_flush()
+            before = len(times)
+            counts = store.counts_of(range(SHARDS))
+            assert (counts[SHARD].queued, sum(each.queued for each in counts)) == (2, 2)
+            assert len(times) - before <= most
+
+    def test_one_that_is_gone(self, server):
+        store = opened(server)
+        server.kill()
+        with pytest.raises(StoreError):
+            store.counts_of(range(SHARDS))
+        server.start()
+        assert len(asked(lambda: store.counts_of(range(SHARDS)))) == SHARDS
+
+    def test_what_a_server_refuses(self, server):
+        """It is said as of one that is asked alone."""
+        store = opened(server)
+        server.client().acl_setuser("default", enabled=True, nopass=True, commands=["-evalsha"])
+        with pytest.raises(StoreRefusedError, match="permission"):
+            store.counts_of(range(SHARDS))
+
+
 class TestFull:
     def test_nothing_is_half_done_and_what_is_there_can_end(self, server):
         """New URLs are refused whole; those that are there are claimed, ended and taken out to files."""
@@ -432,6 +478,10 @@ class TestCluster:
         leases = [(shard, lease) for shard in range(SHARDS) for lease in store.claim(shard, "node", 99, 9, LONG)]
         assert sorted(lease.host for _, lease in leases) == sorted(hosts)
         assert sum(store.counts(shard).leased for shard in range(SHARDS)) == len(hosts)
+        assert sum(counts.leased for counts in store.counts_of(range(SHARDS))) == len(hosts)
+        for server in servers:
+            server.client().script_flush()
+        assert sum(counts.leased for counts in store.counts_of(range(SHARDS))) == len(hosts)
         assert store.join("node", b"", LONG) == 1
         store.forget()
         assert not [key for server in servers for key in server.client().scan_iter("{crawl:crawl[:}]*", 1_000)]

@@ -104,6 +104,11 @@ def claim(store: SharedStore, node: str = "one", *, urls: int = 100, ttl: float 
     return lease
 
 
+def claim_of(store: SharedStore, host: str) -> Lease:
+    """The lease of one of several, each in a shard with others perhaps."""
+    return next(lease for lease in store.claim(shard_of(host), "one", 10, 100, LONG) if lease.host == host)
+
+
 def data(entries: list[Entry]) -> list[bytes]:
     return [entry.data for entry in entries]
 
@@ -454,6 +459,27 @@ class TestCrawl:
         rig.wait(4 * rig.second)
         assert rig.other.pushed("two", 5, LONG) == [first[1]]
         assert len({number for number, _ in first + second}) == 3
+
+    def test_many_shards_at_once(self, rig):
+        """Each says what it says when it is asked alone, in the order in which they were named."""
+        hosts = [f"http://{number}.example:80" for number in range(100)]
+        for number, host in enumerate(hosts):
+            fill(rig.store, *[b"%d" % each for each in range(1 + number % 3)], host=host)
+        lease = claim_of(rig.store, hosts[0])
+        part = Commit("p", 1, 0, 7, [Turn(hosts[0], lease.token, ended=ended(lease, "ok"))], "one")
+        rig.store.commit(shard_of(hosts[0]), part)
+        shards = [*range(SHARDS)][::-1]
+        counts = rig.other.counts_of(shards)
+        assert counts == [rig.store.counts(shard) for shard in shards]
+        assert total(counts)[:2] == (sum(1 + number % 3 for number in range(100)), 1)
+        parts = rig.other.parts_of(shards)
+        assert parts == [rig.store.parts(shard) for shard in shards]
+        assert [size for sizes in parts for size in sizes.values()] == [7]
+        busiest = rig.other.busiest_of(shards, 5)
+        assert [[each.host for each in some] for some in busiest] == [
+            [each.host for each in rig.store.busiest(shard, 5)] for shard in shards
+        ]
+        assert rig.other.counts_of([]) == []
 
     def test_forget(self, rig):
         fill(rig.store, b"1")

@@ -87,6 +87,7 @@ class Face:
 
 _READS: Final = frozenset(
     {"nodes", "known", "moves", "segments", "counts", "parts", "busiest", "host", "find", "renew", "leave", "pushing"}
+    | {"counts_of", "parts_of", "busiest_of"}
 )
 
 

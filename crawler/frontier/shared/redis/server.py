@@ -10,7 +10,7 @@ connection asks whose it is, before anything is said over it: `losses` counts ho
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -23,6 +23,8 @@ _OLDEST: Final = (6, 2)  # LPOP with a count
 _WAITS_FOR_DISK: Final = (7, 2)  # WAITAOF
 _ON_DISK_AFTER: Final = 2.0
 """Seconds, after which a server that writes its log every second has written: it may skip one when the disk is slow."""
+_AT_ONCE: Final = 64
+"""Scripts of one round trip: a server answers nobody else meanwhile."""
 _AGAIN: Final = ("LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY", "NOREPLICAS", "UNBLOCKED")
 _REFUSED: Final = {
     "OOM": "it has no memory left (maxmemory)",
@@ -75,6 +77,53 @@ class Server:
                 return client.execute_command("EVAL", script.text, 1, key, *arguments)
         except (self._redis.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
             raise self._failed(error) from None
+
+    def call_each(self, script: Script, keys: Sequence[bytes], *arguments: object) -> list[Any]:
+        """Run a script at each of these keys: what it gives, in their order. Many are asked for in one round trip.
+
+        What raises leaves open where it was run. Each is run once in its own time: not all at one moment.
+        """
+        if len(keys) == 1:
+            return [self.call(script, keys[0], *arguments)]
+        answers: dict[bytes, Any] = {}
+        while left := [key for key in keys if key not in answers]:
+            answers |= self._answered(script, left, arguments)
+            not_run = next((key for key in left if key not in answers), None)
+            if not_run is not None:  # the server does not know the script yet; or the key is on another one now
+                answers[not_run] = self.call(script, not_run, *arguments)
+        return [answers[key] for key in keys]
+
+    def _answered(self, script: Script, keys: Sequence[bytes], arguments: Sequence[object]) -> dict[bytes, Any]:
+        """What it gives at those of the keys at which it was run."""
+        exceptions = self._redis.exceptions
+        answers: dict[bytes, Any] = {}
+        try:
+            for client, its in self._by_server(keys):
+                for first in range(0, len(its), _AT_ONCE):
+                    some = its[first : first + _AT_ONCE]
+                    asking = client.pipeline(transaction=False)
+                    for key in some:
+                        asking.execute_command("EVALSHA", script.sha, 1, key, *arguments)
+                    answers |= zip(some, asking.execute(raise_on_error=False), strict=True)
+            for key, answer in list(answers.items()):
+                if isinstance(answer, exceptions.NoScriptError | exceptions.AskError):  # and MovedError, which is one
+                    del answers[key]
+                elif isinstance(answer, Exception):
+                    raise answer
+        except (self._redis.RedisError, exceptions.RedisClusterException, OSError) as error:
+            raise self._failed(error) from None
+        return answers
+
+    def _by_server(self, keys: Sequence[bytes]) -> list[tuple[Any, list[bytes]]]:
+        """A client of each server that has some of these keys, and which."""
+        client = self._connected()
+        if not self.is_cluster:
+            return [(client, list(keys))]
+        found: dict[str, tuple[Any, list[bytes]]] = {}
+        for key in keys:
+            node = client.get_node_from_key(key)
+            found.setdefault(node.name, (node, []))[1].append(key)
+        return [(client.get_redis_connection(node), its) for node, its in found.values()]
 
     def wrote(self, key: bytes) -> None:
         """What was written to this key now has to be on the disk before what comes after `settle`."""

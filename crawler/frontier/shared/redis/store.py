@@ -81,6 +81,10 @@ class RedisStore:
     def _call(self, script: str, key: bytes, *arguments: object) -> Any:
         return self._server.call(self._scripts[script], key, *arguments)
 
+    def _call_each(self, script: str, shards: Sequence[int], *arguments: object) -> list[Any]:
+        """The same at each of these shards, without a wait for each."""
+        return self._server.call_each(self._scripts[script], [self._shards[shard] for shard in shards], *arguments)
+
     # The crawl.
 
     def open(self, options: str) -> str:
@@ -100,8 +104,7 @@ class RedisStore:
         return int(here)
 
     def _is_back(self, node: str) -> None:
-        for shard in self._shards:
-            self._call("back", shard, node)
+        self._call_each("back", range(SHARDS), node)
 
     def leave(self, node: str) -> None:
         self._call("leave", self._crawl, node)
@@ -222,7 +225,7 @@ class RedisStore:
     def _close(self, name: bytes) -> None:
         """Count a node as gone: its leases end, and of the pages that it took those are counted that it began."""
         if self._call("close", self._crawl, name):
-            began = sum(self._call("gone", shard, name) for shard in self._shards)
+            began = sum(self._call_each("gone", range(SHARDS), name))
             if not self._call("closed", self._crawl, name, began):
                 self._is_back(name.decode())
 
@@ -255,13 +258,22 @@ class RedisStore:
     # What people look at.
 
     def counts(self, shard: int) -> Counts:
-        return Counts(*self._call("counts", self._shards[shard]))
+        return self.counts_of([shard])[0]
+
+    def counts_of(self, shards: Sequence[int]) -> list[Counts]:
+        return [Counts(*found) for found in self._call_each("counts", shards)]
 
     def parts(self, shard: int) -> dict[str, int]:
-        return {part.decode(): size for part, size in self._call("parts", self._shards[shard])}
+        return self.parts_of([shard])[0]
+
+    def parts_of(self, shards: Sequence[int]) -> list[dict[str, int]]:
+        return [{part.decode(): size for part, size in found} for found in self._call_each("parts", shards)]
 
     def busiest(self, shard: int, most: int) -> list[HostBooks]:
-        return list(map(packing.host_books, self._call("busiest", self._shards[shard], most)))
+        return self.busiest_of([shard], most)[0]
+
+    def busiest_of(self, shards: Sequence[int], most: int) -> list[list[HostBooks]]:
+        return [list(map(packing.host_books, found)) for found in self._call_each("busiest", shards, most)]
 
     def host(self, host: str) -> HostBooks | None:
         found = self._call("host", self._shards[shard_of(host)], host)
