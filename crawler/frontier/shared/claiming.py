@@ -109,7 +109,7 @@ class Claiming:
             self._later(max(0.0, self._next_look() - now))
             return
         asked = _Round(shards, wanted, self._node, self._ttl, self._clock.seconds)
-        self._asks.ask(asked).addCallbacks(self._claimed, self._failed, callbackArgs=(asked, is_full))
+        self._asks.ask(asked).addCallback(self._claimed, asked, is_full).addErrback(self._failed)
 
     def _next_look(self) -> float:
         """When all shards may be asked again."""
@@ -174,7 +174,7 @@ class Claiming:
         self._frontier.expire(now)
         if due:
             renewal = _Renewal(due, self._ttl, self._clock.seconds)
-            self._asks.ask(renewal).addCallbacks(self._renewed, self._failed)
+            self._asks.ask(renewal).addCallback(self._renewed).addErrback(self._failed)
 
     def _renewed(self, answers: list[tuple[Held, float]]) -> None:
         now = self._clock.seconds()

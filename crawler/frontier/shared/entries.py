@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from crawler.errors import CodedError
+from crawler.frontier.shared.contract import StoreRefusedError
 from crawler.models import Ask, Input, Redirect, Request
 from crawler.seeds.inputs import BadLine
 from crawler.urls import Url, parse
@@ -118,7 +119,14 @@ def kept_line(line: BadLine) -> bytes:
 
 
 def read(data: bytes, number: int, epoch: float, now: float) -> Known | BadLine:
-    """What `kept` or `kept_line` gave, with an id of this node's."""
+    """What `kept` or `kept_line` gave, with an id of this node's. Raises StoreRefusedError for anything else."""
+    try:
+        return _read(data, number, epoch, now)
+    except (msgspec.DecodeError, UnicodeDecodeError, CodedError) as error:
+        raise StoreRefusedError(f"it has a URL that this version of the program cannot read: {error}") from error
+
+
+def _read(data: bytes, number: int, epoch: float, now: float) -> Known | BadLine:
     if data[1:6] == _LINE_HEAD:
         line = _line(data)
         place = Input(line.source, line.line, line.parent, line.depth)

@@ -142,7 +142,7 @@ class Sharing:
         self._taking, self._begins = self._begins, []
         total, limit = self._pages + len(self._taking), self._most_pages
         asked = self._asks.ask(lambda store: store.take_pages(self._node, total, limit))
-        asked.addCallbacks(self._taken, self._failed)
+        asked.addCallback(self._taken).addErrback(self._failed)
 
     def _taken(self, total: int) -> None:
         """So many pages may this node begin in all: those that are begun now are so with the next commit."""
@@ -241,7 +241,7 @@ class Sharing:
     def _send(self, changes: Changes, lines: list[Written]) -> None:
         self._busy = True
         flushed = maybeDeferred(self._sink.flush)
-        flushed.addCallbacks(lambda _: self._ask(changes, lines), self._failed)
+        flushed.addCallback(lambda _: self._ask(changes, lines)).addErrback(self._failed)
 
     def _ask(self, changes: Changes, lines: list[Written]) -> None:
         # What was lost since: neither the record nor that it has ended.
@@ -254,7 +254,7 @@ class Sharing:
         }
         good_lines = [line for line in lines if not line.held.is_lost]
         batch = _Batch(self.part, Changes(turns, changes.links), good_lines, self._node)
-        self._asks.ask(batch).addCallbacks(self._done, self._failed)
+        self._asks.ask(batch).addCallback(self._done).addErrback(self._failed)
 
     def _done(self, batch: _Batch) -> None:
         frontier = self._frontier
@@ -371,11 +371,13 @@ class _Batch:
 
     def _goes_on(self, store: SharedStore, shard: int) -> bool:
         """Whether a shard still knows what it had committed of the part before this one."""
-        last = self._part.before.pop(shard, None)
+        last = self._part.before.get(shard)
         if last is None:
             return True
         name, number, size = last
-        return not store.commit(shard, Commit(name, number + 1, size, size, (), self._node)).forgotten
+        answer = store.commit(shard, Commit(name, number + 1, size, size, (), self._node))
+        del self._part.before[shard]  # not before there is an answer
+        return not answer.forgotten
 
     def _commit(self, store: SharedStore, shard: int, said: Sequence[tuple[Held, Turn]]) -> None:
         part = self._part

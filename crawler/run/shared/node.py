@@ -19,6 +19,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
 
 from crawler.config.config import Config
 from crawler.engine.admission import Admission
@@ -242,9 +243,8 @@ class Node:
     def _accept_typed(self, seed: Seed | BadLine, now: float) -> None:  # noqa: ARG002 - when it is claimed counts
         """Somebody has typed this into a console: it arrives as all else does; who claims it writes its record."""
         arrival = self._arriving.of(seed, "typed", secrets.randbits(64))
-        self._asks.ask(lambda store: store.arrive(shard_of(arrival.host), [arrival])).addCallbacks(
-            lambda _: self._heard([shard_of(arrival.host)]), lambda failure: self._fail(failure.value)
-        )
+        asked = self._asks.ask(lambda store: store.arrive(shard_of(arrival.host), [arrival]))
+        asked.addCallback(lambda _: self._heard([shard_of(arrival.host)])).addErrback(self._failed)
 
     def _lost(self, numbers: list[int]) -> None:
         assert self._crawl is not None
@@ -262,6 +262,10 @@ class Node:
         self._claiming.heard(shards)
         if self._spilling is not None:
             self._spilling.heard(shards)
+
+    def _failed(self, failure: Failure) -> None:
+        assert failure.value is not None
+        self._fail(failure.value)
 
     def _fail(self, error: BaseException) -> None:
         assert self._crawl is not None
@@ -288,7 +292,7 @@ class Node:
         self._telling = self._reactor.callLater(TELL, self._tell)
         about = self._about().encoded()
         told = self._asks.ask(lambda store: (store.join(self.name, about, self._ttl), store.nodes())[1])
-        told.addCallbacks(self._told, lambda failure: self._fail(failure.value))
+        told.addCallback(self._told).addErrback(self._failed)
 
     def _about(self) -> About:
         counts = self.frontier.counts()
@@ -344,7 +348,7 @@ class Node:
             heard = take_pushed(store, self._arriving, self.name, self._ttl, scheme)
             return (False, heard) if heard else has_ended(store, self.name)
 
-        self._asks.ask(look).addCallbacks(self._seen, lambda failure: self._fail(failure.value))
+        self._asks.ask(look).addCallback(self._seen).addErrback(self._failed)
 
     def _seen(self, seen: tuple[bool, list[int]]) -> None:
         assert self._reading is not None

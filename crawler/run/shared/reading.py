@@ -125,7 +125,7 @@ class Reading:
         self._busy = True
         self._leased = self._clock.seconds()
         asked = self._asks.ask(lambda store: store.lease_seeds(self._node, self._ttl))
-        asked.addCallbacks(self._may_read, self._failed)
+        asked.addCallback(self._may_read).addErrback(self._failed)
 
     def _may_read(self, number: int | None) -> None:
         self._busy = False
@@ -186,7 +186,7 @@ class Reading:
         self._busy = True
         self._first = sent.following
         arrival = _Arrival(sent.arrivals, self._node, sent.following, is_last=is_last)
-        self._asks.ask(arrival).addCallbacks(self._arrived, self._failed, callbackArgs=(sent, is_last))
+        self._asks.ask(arrival).addCallback(self._arrived, sent, is_last).addErrback(self._failed)
 
     def _arrived(self, arrival: _Arrival, sent: _Sent, is_last: bool) -> None:
         self._busy = False

@@ -62,7 +62,7 @@ class Spilling:
             return
         self._busy = True
         shards, self._shards = self._shards, set()
-        self._asks.ask(lambda store: self._pass(store, shards)).addCallbacks(self._done, self._failed)
+        self._asks.ask(lambda store: self._pass(store, shards)).addCallback(self._done).addErrback(self._failed)
 
     def _done(self, heard: list[int]) -> None:
         self._busy = False

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
 from crawler.frontier.shared.about import read_nodes
-from crawler.frontier.shared.contract import SharedStore, StoreError
+from crawler.frontier.shared.contract import Arrival, SharedStore, StoreError, shard_of
 
 HOSTS = [f"h{number}.example" for number in range(8)]
 PAGES = 12
@@ -237,6 +237,16 @@ def test_lines_that_are_on_their_way_are_waited_for(nodes: Nodes) -> None:
     nodes.start("http://a.example/", asks=AsksOnClock(store, nodes.clock))
     nodes.finish(120)
     assert nodes.urls() == {"http://a.example/": 1, "http://a.example/pushed": 1}
+
+
+def test_what_a_node_cannot_read_ends_it(nodes: Nodes) -> None:
+    """In words, and not never: the store was written by something else."""
+    nodes.store.arrive(shard_of("a.example:80"), [Arrival("a.example:80", b"12345678", b"\xc1")])
+    nodes.start("http://b.example/")
+    nodes.until(lambda: len(nodes.ended) == 1, 60)
+    (outcome,) = nodes.ended
+    assert isinstance(outcome, Failure)
+    assert "it has a URL that this version of the program cannot read" in str(outcome.value)
 
 
 def test_other_options_are_refused(nodes: Nodes) -> None:
