@@ -7,8 +7,8 @@ is written again, into a new part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Generator
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
@@ -16,21 +16,13 @@ from twisted.python.failure import Failure
 
 from crawler.errors import CodedError
 from crawler.frontier.shared.claiming import Clock
-from crawler.frontier.shared.contract import (
-    Arrival,
-    Asks,
-    Commit,
-    Committed,
-    SharedStore,
-    StoreRefusedError,
-    Turn,
-    shard_of,
-)
+from crawler.frontier.shared.contract import Asks, SharedStore, StoreRefusedError, Turn
 from crawler.frontier.shared.finding import MOST
 from crawler.frontier.shared.held import Changes, Held
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Record, Request, Response
-from crawler.run.shared.part import Line, Part
+from crawler.run.shared.batch import Batch, Written
+from crawler.run.shared.part import Part
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import Encode
 from crawler.sinks.wanted import is_wanted
@@ -39,14 +31,6 @@ INTERVAL: Final = 0.4
 HUNGRY: Final = 0.05  # the same where little is left to do: what is found has to come back
 EVENTS: Final = 512
 MAX_WAITING: Final = 10_000
-_AT_ONCE: Final = 1_000  # arrivals to a shard
-
-
-class Written(NamedTuple):
-    """A record that is not yet committed, and who holds its host."""
-
-    held: Held
-    data: bytes
 
 
 class Sharing:
@@ -253,10 +237,10 @@ class Sharing:
             if (good := [(held, turn) for held, turn in said if not held.is_lost])
         }
         good_lines = [line for line in lines if not line.held.is_lost]
-        batch = _Batch(self.part, Changes(turns, changes.links), good_lines, self._node)
+        batch = Batch(self.part, Changes(turns, changes.links), good_lines, self._node)
         self._asks.ask(batch).addCallback(self._done).addErrback(self._failed)
 
-    def _done(self, batch: _Batch) -> None:
+    def _done(self, batch: Batch) -> None:
         frontier = self._frontier
         for held, turn, more in batch.committed:
             frontier.committed(held, turn, more)
@@ -282,7 +266,7 @@ class Sharing:
         elif not self._busy:
             self.on_quiet()
 
-    def _again(self, batch: _Batch) -> None:
+    def _again(self, batch: Batch) -> None:
         """Shards have refused: what was lost is forgotten, the rest goes into a new part."""
         turns: dict[int, list[tuple[Held, Turn]]] = {}
         for shard, said, answer in batch.refused:
@@ -319,83 +303,3 @@ class Sharing:
             if not waiter.called:
                 waiter.errback(self._error)
         self.on_error(self._error)
-
-
-class _Batch:
-    """What is said to the store at once.
-
-    Called again, it goes on where it was; but what was found arrives anew before anything more is committed: the store
-    may have lost its last second between the two.
-    """
-
-    def __init__(self, part: Part, changes: Changes, lines: Sequence[Written], node: str) -> None:
-        self.lines = lines
-        self.committed: list[tuple[Held, Turn, Sequence[Any]]] = []
-        self.refused: list[tuple[int, Sequence[tuple[Held, Turn]], Committed]] = []
-        self.heard: list[int] = []
-        self._part = part
-        self._node = node
-        self._written = False
-        self._are_there = False
-        self._links = [
-            (shard, arrivals[at : at + _AT_ONCE])
-            for shard, arrivals in changes.links.items()
-            for at in range(0, len(arrivals), _AT_ONCE)
-        ]
-        self._turns = list(changes.turns.items())
-        self._moves: list[tuple[int, list[int]]] = []
-        self._moving: list[tuple[int, Arrival]] = []
-
-    def __call__(self, store: SharedStore) -> _Batch:
-        part = self._part
-        if not self._written:
-            part.append([Line(line.held.shard, line.data) for line in self.lines])
-            self._written = True
-        for shard, arrivals in self._links if self._turns or not self._are_there else ():
-            if store.arrive(shard, arrivals):
-                self.heard.append(shard)
-        self._are_there = True
-        while self._turns:
-            shard, said = self._turns[-1]
-            self._commit(store, shard, said)
-            self._turns.pop()
-        while self._moving:
-            shard, arrival = self._moving[-1]
-            if store.arrive(shard, [arrival]):
-                self.heard.append(shard)
-            self._moving.pop()
-        while self._moves:
-            store.moved(*self._moves[-1])
-            self._moves.pop()
-        return self
-
-    def _goes_on(self, store: SharedStore, shard: int) -> bool:
-        """Whether a shard still knows what it had committed of the part before this one."""
-        last = self._part.before.get(shard)
-        if last is None:
-            return True
-        name, number, size = last
-        answer = store.commit(shard, Commit(name, number + 1, size, size, (), self._node))
-        del self._part.before[shard]  # not before there is an answer
-        return not answer.forgotten
-
-    def _commit(self, store: SharedStore, shard: int, said: Sequence[tuple[Held, Turn]]) -> None:
-        part = self._part
-        number, before = part.committed.get(shard, (0, 0))
-        if not self._goes_on(store, shard):
-            self.refused.append((shard, said, Committed([], forgotten=True, more={})))
-            return
-        turns = [turn for _, turn in said]
-        commit = Commit(part.name, number + 1, before, part.size, turns, self._node)
-        answer = store.commit(shard, commit)
-        if answer.lost or answer.forgotten:
-            self.refused.append((shard, said, answer))
-            return
-        part.committed[shard] = (number + 1, part.size)
-        for held, turn in said:
-            self.committed.append((held, turn, answer.more.get(held.host, ())))
-            if turn.moves:
-                self._moves.append((shard, [move.id for move in turn.moves]))
-                self._moving += [(shard_of(move.arrival.host), move.arrival) for move in turn.moves]
-            if turn.release:
-                self.heard.append(shard)

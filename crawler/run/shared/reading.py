@@ -248,7 +248,7 @@ class _Arrival:
         self._is_last = is_last
 
     def __call__(self, store: SharedStore) -> _Arrival:
-        for shard, arrivals in self._shards:  # all, when called again: see committing.py
+        for shard, arrivals in self._shards:  # all, when called again: see batch.py
             if store.arrive(shard, arrivals):
                 self.heard.append(shard)
         self.is_counted = store.seeded(self._node, self._following, exhausted=self._is_last)

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from crawler.frontier.shared.contract import Arrival, Ended, StoreError, Turn, shard_of
 from crawler.frontier.shared.held import Changes, Held
-from crawler.run.shared.committing import _Batch
+from crawler.run.shared.batch import Batch
 from crawler.run.shared.part import Part
 
 HOST, SHARD = "a.example:80", shard_of("a.example:80")
@@ -38,9 +38,9 @@ def test_a_new_part_asks_of_the_one_before_until_it_has_an_answer() -> None:
     held = Held(HOST, SHARD, lease.token, 30.0)
     before = store.snapshot()
 
-    def batch(part: Part, number: int) -> _Batch:
+    def batch(part: Part, number: int) -> Batch:
         turn = Turn(HOST, lease.token, ended=[Ended(lease.entries[number].id, "ok")])
-        return _Batch(part, Changes({SHARD: [(held, turn)]}, {}), [], "node")
+        return Batch(part, Changes({SHARD: [(held, turn)]}, {}), [], "node")
 
     first = Part(None, "first")
     assert not batch(first, 0)(store).refused
