@@ -231,8 +231,8 @@ class SharedFrontier(MemoryFrontier):
     def leads(self, onward: Request) -> Deferred[bool]:  # type: ignore[override]
         """Whether the URL that a redirect leads to is this input's, or has its own record."""
         key = self.key_of(onward)
-        held = self._holders.get(onward.id)
-        name = uid("lead", *_entry(held, onward.id), key)
+        first = onward.redirects[0]  # not the id in the store: what that has lost comes again by another
+        name = uid("lead", first.method, first.url, key)
         answer = self.ask_lead(shard_of(onward.url.host_key), key, name)
         return answer.addCallback(lambda is_new: is_new or self._is_its_own(onward))
 
@@ -254,7 +254,9 @@ class SharedFrontier(MemoryFrontier):
         """A redirect leads to another host, whose holder asks it."""
         del self._holders[request.id]
         entry = held.entries.pop(request.id)
-        name = uid("move", held.shard, entry, held.host, len(request.redirects), request.url.href)
+        # With where it began: a server that has lost its last second may give the id to another.
+        way = request.redirects[0].url, len(request.redirects), request.url.href
+        name = uid("move", held.shard, entry, held.host, *way)
         data = kept(request, self._epoch(), begun=self.is_begun(request.id))
         held.ended.append(Ended(entry, "moved"))
         held.again.pop(entry, None)
@@ -393,7 +395,3 @@ class SharedFrontier(MemoryFrontier):
     def _release(self, held: Held) -> None:
         self.drop(held)
         self.politeness.forget(held.host)
-
-
-def _entry(held: Held | None, number: int) -> tuple[object, ...]:
-    return ("", number) if held is None else (held.host, held.entries.get(number))

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from crawler.frontier.shared.claiming import Clock
 from crawler.frontier.shared.contract import NO_HOST, Arrival, Asks, SharedStore, shard_of
 from crawler.frontier.shared.entries import kept_line, uid
+from crawler.models import Input
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, from_iterable
 
@@ -31,8 +32,9 @@ class Arriving:
     def __init__(self, request: Callable[[Seed], tuple[bytes, bytes]]) -> None:
         self._request = request
 
-    def of(self, seed: Seed | BadLine, kind: str, number: int) -> Arrival:
-        name = uid(kind, number)
+    def of(self, seed: Seed | BadLine, *what: object) -> Arrival:
+        """`what` is the same when the same arrives again, and else another."""
+        name = uid(*what)
         if isinstance(seed, BadLine):
             return Arrival(NO_HOST, None, kept_line(seed), name)
         key, data = self._request(seed)
@@ -264,8 +266,8 @@ def take_pushed(store: SharedStore, arriving: Arriving, node: str, ttl: float, s
     arrivals = []
     for number, line in pushed:
         (seed,) = from_iterable([line.decode("utf-8", "replace")], PUSHED, scheme)
-        place = seed.input.__class__(PUSHED, number)
-        arrivals.append(arriving.of(seed._replace(input=place), "pushed", number))
+        # With the line: a server that has lost its last second may give its number to another.
+        arrivals.append(arriving.of(seed._replace(input=Input(PUSHED, number)), PUSHED, number, line))
     for shard, some in by_shard(arrivals):
         if store.arrive(shard, some):
             heard.append(shard)

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from crawler.config.config import Config, ConfigError
 from crawler.frontier.shared.about import read_nodes
 from crawler.frontier.shared.contract import Arrival, SharedStore, StoreError, shard_of
+from crawler.run.shared.reading import Arriving, take_pushed
 
 HOSTS = [f"h{number}.example" for number in range(8)]
 PAGES = 12
@@ -207,6 +208,16 @@ def test_lines_that_others_push_are_fetched_too(nodes: Nodes) -> None:
     nodes.start("http://a.example/")
     nodes.finish(60)
     assert Counter(record["input"]["source"] for record in nodes.collect()) == {"urls": 1, "pushed": 2}
+
+
+def test_a_line_that_has_the_number_of_another(nodes: Nodes) -> None:
+    """The server that counts them has lost its last second, and the one where the first has arrived has not."""
+    store, arriving = nodes.store, Arriving(lambda seed: (seed.url.href[-8:].encode(), b"x"))
+    for line in (b"http://a.example/first", b"http://a.example/other"):
+        store._crawl.last_pushed = 0
+        store.push(line)
+        take_pushed(store, arriving, "node", 30.0, None)
+    assert nodes.counts.arrived == 2
 
 
 class LosesAnswers:
