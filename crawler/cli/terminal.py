@@ -265,7 +265,14 @@ class Terminal:
         self._voice.end()
         if not self._config.quiet and self._made_for is None:
             self._voice.summary(
-                snapshot, [*self._about_mirror(), *self._about_report(), *self._notes(), *self._about_job()]
+                snapshot,
+                [
+                    *self._about_mirror(),
+                    *self._about_report(),
+                    *self._notes(),
+                    *self._about_job(),
+                    *self._about_crawl(),
+                ],
             )
         return verdict(snapshot) if self._config.fail else FINISHED
 
@@ -307,6 +314,25 @@ class Terminal:
             yield Said("job", words, "error", fields)
         if books.pending:
             yield Said("job", "Run the same command again to go on.", fields=fields)
+
+    def _about_crawl(self) -> Iterator[Said]:
+        """How the crawl of many machines stands, of which this was a node."""
+        node = None if self._crawler is None else self._crawler.parts.node
+        if node is None:
+            return
+        name, counts = self._config.crawl_id, node.ended
+        if counts is None:
+            words = f"The node has left the crawl {name}. The same command joins it again."
+            yield Said("crawl", words, fields={"crawl": name})
+            return
+        urls = counts.arrived - counts.moved
+        fields = {"crawl": name, "urls": urls, "ok": counts.ok, "failed": counts.failed, "skipped": counts.skipped}
+        whole = f"{urls:,} URLs = {counts.ok:,} ok + {counts.failed:,} failed + {counts.skipped:,} skipped"
+        yield Said("crawl", f"The whole crawl {name} has ended: {whole}", fields=fields)
+        own = node.frontier.counts()
+        if not own.ok + own.failed + own.skipped:
+            words = "Nothing was left for this node. What failed, `crawler retry` queues again; a new crawl has another"
+            yield Said("crawl", f"{words} --crawl-id.", fields=fields)
 
 
 def _encode(config: Config) -> Encode:

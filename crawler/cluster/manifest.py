@@ -77,6 +77,7 @@ def read_manifest(place: Place) -> Manifest:
         text = place.read(MANIFEST)
     except FileNotFoundError:
         words = f"holds no {MANIFEST}: `crawler split` writes one, last of all"
+        words += " (the parts of a crawl over many machines need --frontier and --crawl-id)"
         raise ConfigError(f"{shown(place.name)} {words}") from None
     except OSError as error:
         raise coded(error, place.path(MANIFEST)) from error

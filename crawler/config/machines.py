@@ -16,6 +16,7 @@ from crawler.config.sources import ConfigError
 from crawler.objects.address import is_object
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+_DATABASE: Final = re.compile(r"(/[0-9]{0,9})?", re.ASCII)
 _CRAWL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -54,6 +55,7 @@ class StoreUrl(Hidden, frozen=True):
             parts = urlsplit(text)
             place = parts.path if parts.scheme == "unix" else parts.hostname
             good = parts.scheme in SCHEMES and place and (parts.port or 1) and not parts.fragment
+            good = good and (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path) is not None)
         except ValueError:
             good = False
         if not good:

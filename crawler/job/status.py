@@ -301,6 +301,9 @@ def open_tables(folder: str) -> Iterator[sqlite3.Connection]:
 def _database(folder: str) -> Path:
     path = Path(folder) / DATABASE
     if not path.exists():
-        raise JobError(f"{scrub(folder)} is not the folder of a job")
+        hint = (
+            " (of a crawl over many machines add --frontier and --crawl-id)" if (path.parent / "parts").is_dir() else ""
+        )
+        raise JobError(f"{scrub(folder)} is not the folder of a job{hint}")
     refuse_others(Path(folder))
     return path

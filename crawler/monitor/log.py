@@ -35,6 +35,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "mirror": "how many files the copy of `--mirror` has, and in how many links were rewritten",
     "report": "where the page of `--report` is",
     "job": "how the job stands",
+    "crawl": "how the crawl of many machines stands, as one of its nodes ends",
     "error": "why the run cannot begin or go on; with a `code` where there is one",
     "log": "what a library has to say, from warnings upwards",
     "bug": "what must not be; with a `traceback`",

@@ -218,12 +218,37 @@ def test_mistakes(crawl, said):
     assert "collect: 2 folders" in said("collect", str(crawl.folder), "y", code=2)
 
 
+def test_a_node_without_inputs(crawl, capfd):
+    """It joins a crawl that others began, and says how that stands; where there is none it does not wait for one."""
+    line = ["-r", "--scope", "any", "-o", f"{crawl.folder}/", *crawl.options]
+    assert main(line) == 2
+    assert "that a node could join without inputs (name files of URLs" in capfd.readouterr().err
+    crawl.seed(URLS)
+    crawl.work()
+    assert crawl.store.lease_seeds("n1", 60.0) == 0
+    assert crawl.store.seeded("n1", len(URLS), exhausted=True)
+    crawl.store.leave("n1")
+    assert main(line) == 0
+    told = capfd.readouterr().err
+    whole = "6 URLs = 6 ok + 0 failed + 0 skipped"
+    assert f"The whole crawl {crawl.name} has ended: {whole}\n" in told
+    assert "Nothing was left for this node." in told
+    assert "has another --crawl-id.\n" in told
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "retry", "collect"])
+def test_the_parts_of_a_crawl_without_the_name_of_the_crawl(command, crawl, capsys):
+    assert main([command, str(crawl.folder)]) == 2
+    assert "--frontier and --crawl-id)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
         (["status", "--frontier", "redis://127.0.0.1:1/0", "--crawl-id", "x"], "--frontier: redis://127.0.0.1:1/0: "),
         (["status", "--crawl-id", "x"], "--crawl-id: is of a crawl over many machines"),
         (["status", "--frontier", "redis://127.0.0.1/0"], "--frontier: the crawl has no name"),
+        (["status", "--frontier", "redis://127.0.0.1:1/zero", "--crawl-id", "x"], "zero' is not the URL of a Redis"),
         (["urls.txt", "--yes"], "--yes: is for crawls over many machines"),
         (
             ["split", "u.txt", "--frontier", "redis://127.0.0.1/0", "--crawl-id", "x", "-o", "y"],

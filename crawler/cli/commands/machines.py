@@ -68,6 +68,14 @@ def opened(config: Config) -> Iterator[RedisStore]:
         raise ConfigError(f"--frontier: {error}") from error
 
 
+def check_joined(config: Config) -> None:
+    """A node without inputs has a crawl to join. Raises ConfigError where there is none."""
+    with opened(config) as store:
+        if not read_status(store).is_there:
+            words = f"there is no crawl {config.crawl_id} at {config.frontier} that a node could join without inputs"
+            raise ConfigError(f"{words} (name files of URLs, or URLs, and it begins)")
+
+
 def _folder(command: str, arguments: Sequence[str]) -> str:
     if len(arguments) != 1:
         words = f"{len(arguments)} folders, and there should be one: what the nodes were given with -o"

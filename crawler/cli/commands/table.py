@@ -43,7 +43,7 @@ from crawler.config.options.groups import (
 def fetch(settings: Settings) -> int:
     """Fetch the inputs: what is done when the first word is no command."""
     config = settings.config
-    if not config.inputs:
+    if not config.inputs and config.frontier is None:
         from crawler.cli.usage.help import SEE_HELP, rows
 
         words = "nothing to fetch: name files of URLs, URLs, or - for standard input"
@@ -51,6 +51,14 @@ def fetch(settings: Settings) -> int:
         return complain(words, [*examples[:3], examples[-1], SEE_HELP], config.log_format)
     from crawler.fetch.archive.reading import is_archive
     from crawler.seeds.inputs import check
+
+    if not config.inputs and not config.sitemap:
+        from crawler.cli.commands.machines import check_joined
+
+        try:
+            check_joined(config)
+        except ConfigError as error:
+            return complain(str(error), (), config.log_format)
 
     try:
         check([name for name in config.inputs if not is_archive(name)], config.column)

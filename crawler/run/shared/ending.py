@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crawler.frontier.shared.contract import SHARDS, SharedStore, shard_of
+from crawler.frontier.shared.contract import SHARDS, Counts, SharedStore, shard_of, total
 
 
-def has_ended(store: SharedStore, node: str) -> tuple[bool, list[int]]:
-    """Whether the crawl has ended: all inputs and pushed lines have arrived, and nothing that arrived has no end.
+def has_ended(store: SharedStore, node: str) -> tuple[Counts | None, list[int]]:
+    """The books of the crawl, or None if it has not ended: inputs, pushed lines, or ends of what arrived are missing.
 
     All ends are read before all arrivals: both only grow, so what is equal then was so in between. What is on its way
     from one host to another, because a node died, is brought there; gives the shards where something came.
     """
     if store.lease_seeds(node, 0.0) != -1 or store.pushing():
-        return False, []
+        return None, []
     before = store.counts_of(range(SHARDS))
     heard = list(bring_moves(store, [shard for shard, counts in enumerate(before) if counts.moving]))
     ended = sum(counts.ok + counts.failed + counts.skipped + counts.moved for counts in before)
     if heard or any(counts.pending for counts in before):
-        return False, heard
-    return sum(counts.arrived for counts in store.counts_of(range(SHARDS))) == ended, []
+        return None, heard
+    has_all = sum(counts.arrived for counts in store.counts_of(range(SHARDS))) == ended
+    return total(before) if has_all else None, []
 
 
 def bring_moves(store: SharedStore, shards: list[int]) -> Iterator[int]:

@@ -30,7 +30,7 @@ from crawler.fetch.typed import Typed
 from crawler.frontier.shared.about import About
 from crawler.frontier.shared.asking import Asking
 from crawler.frontier.shared.claiming import TTL, Claiming
-from crawler.frontier.shared.contract import Asks, SharedStore, StoreRefusedError, shard_of
+from crawler.frontier.shared.contract import Asks, Counts, SharedStore, StoreRefusedError, shard_of
 from crawler.frontier.shared.entries import kept
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Ask, Request
@@ -93,6 +93,7 @@ class Node:
     ) -> None:
         self.name = name or node_name()
         self.feed_of_all = NodeFeed()
+        self.ended: Counts | None = None  # the books of the whole crawl, once all of it has ended
         self._config = config
         self._asks = asks
         self._reactor = reactor
@@ -344,19 +345,19 @@ class Node:
         self._looked, self._looking = now, True
         scheme = None if self._config.default_scheme == "none" else self._config.default_scheme
 
-        def look(store: SharedStore) -> tuple[bool, list[int]]:
+        def look(store: SharedStore) -> tuple[Counts | None, list[int]]:
             heard = take_pushed(store, self._arriving, self.name, self._ttl, scheme)
-            return (False, heard) if heard else has_ended(store, self.name)
+            return (None, heard) if heard else has_ended(store, self.name)
 
         self._asks.ask(look).addCallback(self._seen).addErrback(self._failed)
 
-    def _seen(self, seen: tuple[bool, list[int]]) -> None:
+    def _seen(self, seen: tuple[Counts | None, list[int]]) -> None:
         assert self._reading is not None
         self._looking = False
-        is_over, heard = seen
-        if not is_over:
+        self.ended, heard = seen
+        if self.ended is None:
             self._reading.resume()
-        if is_over:
+        else:
             self.feed_of_all.exhausted = True
             self._claiming.close()
             self.feed_of_all.on_ready()
