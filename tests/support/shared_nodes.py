@@ -34,6 +34,11 @@ class AsksOnClock:
         self._waiting: list[tuple[Callable[[SharedStore], Any], Deferred[Any]]] = []
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many operations have no answer yet."""
+        return len(self._waiting)
+
     def ask(self, operation: Callable[[SharedStore], Any]) -> Deferred[Any]:
         answer: Deferred[Any] = Deferred(lambda _: None)
         if self._closed:

@@ -15,7 +15,7 @@ from crawler.errors import CodedError
 from crawler.frontier.shared.contract import StoreRefusedError
 from crawler.models import Ask, Input, Redirect, Request
 from crawler.seeds.inputs import BadLine
-from crawler.urls import Url, parse
+from crawler.urls import parse
 
 _LONGEST: Final = 7 * 86_400.0  # seconds; what should wait longer is a clock that was set
 
@@ -156,11 +156,6 @@ def _read(data: bytes, number: int, epoch: float, now: float) -> Known | BadLine
 def uid(*what: object) -> bytes:
     """8 bytes that are the same for the same, on every node."""
     return blake2b(repr(what).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def of_url(url: Url, *what: object) -> bytes:
-    """As `uid`, of a URL and what else tells it from others."""
-    return uid(url.href, *what)
 
 
 def _well_formed(value: Any) -> Any:

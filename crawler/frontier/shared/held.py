@@ -40,10 +40,6 @@ class Held:
         self.moves: list[Move] = []
         self.pages = 0
 
-    @property
-    def is_changed(self) -> bool:
-        return bool(self.ended or self.again or self.moves or self.pages)
-
     def cut(self) -> Turn:
         """What there is to say, which the next one does not say again."""
         turn = Turn(

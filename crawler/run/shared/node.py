@@ -10,14 +10,12 @@ import os
 import secrets
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -27,7 +25,6 @@ from crawler.engine.loop import Crawl
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.typed import Typed
-from crawler.frontier.shared.about import About
 from crawler.frontier.shared.asking import Asking
 from crawler.frontier.shared.claiming import TTL, Claiming
 from crawler.frontier.shared.contract import Asks, Counts, SharedStore, StoreRefusedError, shard_of
@@ -42,17 +39,15 @@ from crawler.run.shared.opening import opened
 from crawler.run.shared.part import Part
 from crawler.run.shared.reading import Arriving, Reading, take_pushed
 from crawler.run.shared.spilling import SEGMENTS, Spilling
+from crawler.run.shared.telling import Telling
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, requested
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import RecordLine
 from crawler.urls import Url
-from crawler.version import __version__
 
 PARTS: Final = "parts"
-TELL: Final = 0.5
 LOOK: Final = 0.5
-_PACE: Final = 10
 _HOSTS_EACH: Final = 4
 _MOST_HOSTS: Final = 5_000
 
@@ -101,8 +96,6 @@ class Node:
         self._concurrency = concurrency
         self._ttl = ttl
         self._wall = wall
-        self._since = wall()
-        self._pace: deque[tuple[float, int]] = deque(maxlen=_PACE)  # when it told of itself, and its records then
         self.frontier = SharedFrontier(politeness, key, epoch=self._epoch, clock=reactor.seconds)
         self.frontier.low = 2 * concurrency
         self._claiming = Claiming(
@@ -119,7 +112,7 @@ class Node:
         self._spilling: Spilling | None = None
         self._crawl: Crawl | None = None
         self._admission: Admission | None = None
-        self._telling: IDelayedCall | None = None
+        self._telling: Telling | None = None
         self._looking = False
         self._looked = 0.0
         self._error: BaseException | None = None
@@ -210,7 +203,7 @@ class Node:
         assert self._reading is not None
         self._crawl, self._admission = crawl, admission
         admission.accept_seed = self._accept_typed
-        frontier, claiming, reading = self.frontier, self._claiming, self._reading
+        frontier, claiming, reading, sharing = self.frontier, self._claiming, self._reading, self._sharing
         frontier.on_taken = self._taken
         frontier.on_lost = self._lost
         frontier.on_begun, frontier.is_begun = crawl.gate.has_begun, crawl.gate.is_begun
@@ -230,7 +223,19 @@ class Node:
         if self._spilling is not None:
             self._spilling.on_heard, self._spilling.on_error = self._claiming.heard, self._fail
             self._spilling.start()
-        self._tell()
+        self._telling = Telling(
+            self.name,
+            asks=self._asks,
+            frontier=frontier,
+            clock=self._reactor,
+            ttl=self._ttl,
+            concurrency=self._concurrency,
+            since=self._wall(),
+            part=lambda: sharing.part.name,
+            take=self._take_pushed,
+        )
+        self._telling.on_heard, self._telling.on_error = self._heard, self._fail
+        self._telling.start()
         claiming.start()
         reading.start()
 
@@ -284,48 +289,11 @@ class Node:
         if self._reading is not None:
             self._reading.close()
         if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+            self._telling.stop()
 
-    # What all nodes know of one another.
-
-    def _tell(self) -> None:
-        self._telling = self._reactor.callLater(TELL, self._tell)
-        about = self._about().encoded()
-        told = self._asks.ask(lambda store: (store.join(self.name, about, self._ttl), store.nodes())[1])
-        told.addCallback(self._told).addErrback(self._failed)
-
-    def _about(self) -> About:
-        counts = self.frontier.counts()
-        now, done = self._reactor.seconds(), counts.ok + counts.failed + counts.skipped
-        then, before = self._pace[0] if self._pace else (now, done)
-        self._pace.append((now, done))
-        return About(
-            name=self.name,
-            machine=socket.gethostname(),
-            pid=os.getpid(),
-            since=self._since,
-            version=__version__,
-            concurrency=self._concurrency,
-            in_flight=counts.leased,
-            ok=counts.ok,
-            failed=counts.failed,
-            skipped=counts.skipped,
-            rate=(done - before) / (now - then) if now > then else 0.0,
-            hosts=len(self.frontier.held),
-            part="" if self._sharing is None else self._sharing.part.name,
-        )
-
-    def _told(self, nodes: dict[str, tuple[bytes, float]]) -> None:
-        """Where hosts are few, each node has as many."""
-        from crawler.frontier.shared.about import read_nodes
-
-        there = [node.about for node in read_nodes(nodes) if not node.gone and node.about.name != self.name]
-        hosts = len(self.frontier.held)
-        some_are_hungry = any(about.hosts < min(about.concurrency, hosts) for about in there)
-        total = hosts + sum(about.hosts for about in there)
-        most = max(1, -(-total // (len(there) + 1))) if some_are_hungry else float("inf")
-        self.frontier.most_hosts = most
+    def _take_pushed(self, store: SharedStore) -> list[int]:
+        scheme = None if self._config.default_scheme == "none" else self._config.default_scheme
+        return take_pushed(store, self._arriving, self.name, self._ttl, scheme)
 
     # The end.
 
@@ -343,10 +311,9 @@ class Node:
         if now - self._looked < LOOK and self._looked:
             return
         self._looked, self._looking = now, True
-        scheme = None if self._config.default_scheme == "none" else self._config.default_scheme
 
         def look(store: SharedStore) -> tuple[Counts | None, list[int]]:
-            heard = take_pushed(store, self._arriving, self.name, self._ttl, scheme)
+            heard = self._take_pushed(store)
             return (None, heard) if heard else has_ended(store, self.name)
 
         self._asks.ask(look).addCallback(self._seen).addErrback(self._failed)

@@ -8,10 +8,12 @@ refused, another part is begun.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from crawler.errors import CodedError
 from crawler.files import coded, create, write
 
 LINES: Final = ".jsonl"
@@ -36,7 +38,8 @@ class Part:
         self._folder = None if folder is None else Path(folder)
         self._durable = durable
         self._fds: tuple[int, int] | None = None
-        self._begun = 0
+        self._is_closed = False
+        self._lock = threading.Lock()  # who closes it may not wait for the thread that writes
 
     def following(self, part: Part) -> Part:
         """This, which is begun in place of that one."""
@@ -49,7 +52,13 @@ class Part:
         return "" if self._folder is None else str(self._folder / f"{self.name}{LINES}")
 
     def append(self, lines: Sequence[Line]) -> None:
-        """Write records, whole. Raises CodedError."""
+        """Write records, whole. Raises CodedError, also where it is closed."""
+        with self._lock:
+            if self._is_closed:
+                raise CodedError("write_error", f"{self.name} is closed")
+            self._append(lines)
+
+    def _append(self, lines: Sequence[Line]) -> None:
         if not lines or self._folder is None:
             return
         try:
@@ -70,10 +79,12 @@ class Part:
         self.size += len(data)
 
     def close(self) -> None:
-        if self._fds is not None:
-            for fd in self._fds:
-                os.close(fd)
-            self._fds = None
+        with self._lock:
+            self._is_closed = True
+            if self._fds is not None:
+                for fd in self._fds:
+                    os.close(fd)
+                self._fds = None
 
 
 def _sync(folder: str) -> None:

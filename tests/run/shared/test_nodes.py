@@ -210,6 +210,33 @@ def test_lines_that_others_push_are_fetched_too(nodes: Nodes) -> None:
     assert Counter(record["input"]["source"] for record in nodes.collect()) == {"urls": 1, "pushed": 2}
 
 
+def test_lines_are_taken_in_while_all_have_something_to_do(nodes: Nodes) -> None:
+    web(nodes.world)
+    nodes.start("http://h0.example/0", delay=5)
+    nodes.until(lambda: nodes.counts.ok >= 2)
+    nodes.store.push(b"http://h7.example/pushed")
+    end = nodes.clock.seconds() + 3
+    nodes.until(lambda: nodes.clock.seconds() >= end)
+    assert nodes.store.pushing() == 0
+    assert nodes.counts.pending > 1
+    nodes.finish(1_000)
+    assert nodes.urls()["http://h7.example/pushed"] == 1
+
+
+def test_what_a_node_tells_does_not_pile_up_where_nobody_hears_it(nodes: Nodes) -> None:
+    web(nodes.world)
+    store = CutOff(nodes.store)
+    asks = AsksOnClock(store, nodes.clock)
+    nodes.start("http://h0.example/0", asks=asks)
+    nodes.until(lambda: half_done(nodes))
+    store.is_off = True
+    end = nodes.clock.seconds() + 20
+    nodes.until(lambda: nodes.clock.seconds() >= end)
+    assert asks.waiting < 10
+    store.is_off = False
+    nodes.finish()
+
+
 def test_a_line_that_has_the_number_of_another(nodes: Nodes) -> None:
     """The server that counts them has lost its last second, and the one where the first has arrived has not."""
     store, arriving = nodes.store, Arriving(lambda seed: (seed.url.href[-8:].encode(), b"x"))
