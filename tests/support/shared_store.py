@@ -25,6 +25,7 @@ from crawler.frontier.shared.contract import (
     Lease,
     Move,
     Spill,
+    StoreRefusedError,
     Turn,
     shard_of,
 )
@@ -143,6 +144,7 @@ class ReferenceStore:
         self.longest = longest
         self._clock = clock
         self._crawl = _Crawl()
+        self._was_forgotten = False
         self._tokens = count(1)  # not of the crawl: what is restored begins none again
 
     def snapshot(self) -> Any:
@@ -163,9 +165,12 @@ class ReferenceStore:
     def open(self, options: str) -> str:
         if self._crawl.options is None:
             self._crawl.options = options
+        self._was_forgotten = False
         return self._crawl.options
 
     def join(self, node: str, about: bytes, ttl: float) -> int:
+        if self._was_forgotten:
+            raise StoreRefusedError("the crawl is not there any more")
         now = self._clock()
         self._crawl.nodes[node] = (about, now + ttl)
         self._crawl.closed.discard(node)
@@ -468,6 +473,7 @@ class ReferenceStore:
 
     def forget(self) -> None:
         self._crawl = _Crawl()
+        self._was_forgotten = True
 
 
 class NoticesLoss:

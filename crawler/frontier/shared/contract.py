@@ -223,7 +223,7 @@ class SharedStore(Protocol):
         """Be one of its nodes, or stay one: known for `ttl` more seconds. Gives how many there are. For `nodes`.
 
         Whoever comes too late may have been counted as gone (see `take_pages`): then its leases are over, and it gets
-        none before it has joined again.
+        none before it has joined again. Raises StoreRefusedError if the crawl that was opened is not there any more.
         """
 
     def leave(self, node: str) -> None:

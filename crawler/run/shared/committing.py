@@ -197,7 +197,10 @@ class Sharing:
         if changes.turns or changes.links:
             self._send(changes, [])
             yield self.flush()
-        yield self._asks.ask(self._leave)
+        try:
+            yield self._asks.ask(self._leave)
+        except StoreRefusedError as error:
+            raise CodedError("frontier_refused", str(error)) from None
 
     # Batches.
 

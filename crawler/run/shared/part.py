@@ -68,6 +68,8 @@ class Part:
                 if self._durable:
                     _sync(str(self._folder))
             records, beside = self._fds
+            if not os.fstat(records).st_nlink:
+                raise CodedError("write_error", f"{self.path}: somebody has deleted it while it was written")
             data = b"".join([line.data for line in lines])
             write(beside, bytes([line.shard for line in lines]))
             write(records, data)

@@ -301,6 +301,49 @@ class TestServers:
         with pytest.raises(StoreRefusedError, match="of version 99"):
             store.open("{}")
 
+    def test_something_else_where_a_crawl_should_be(self, server):
+        server.client().hset("{crawl:crawl}:about", "version", "new")
+        assert "of version new" in self.refusal(server)
+
+    def test_lines_that_were_taken_before_a_crawl_began(self, server):
+        """By a node of a crawl of that name that was forgotten."""
+        server.client().hincrby("{crawl:crawl}:about", "pushed", 1)
+        assert RedisStore(server.url, "crawl").open("{}") == "{}"
+
+    def test_another_crawl_of_the_same_name(self, server):
+        """It is not that of a node that slept while its own was forgotten."""
+        store = opened(server)
+        store.join("one", b"", LONG)
+        other = RedisStore(server.url, "crawl")
+        other.forget()
+        other.open("{}")
+        with pytest.raises(StoreRefusedError, match="the crawl crawl that this node works on is not there any more"):
+            store.join("one", b"", LONG)
+        assert other.join("two", b"", LONG) == 1
+
+    def test_one_that_is_emptied(self, server):
+        store = opened(server)
+        server.client().flushall()
+        with pytest.raises(StoreRefusedError, match="forgotten, or the server has lost it"):
+            store.join("one", b"", LONG)
+
+    def test_one_that_lost_the_last_second_and_the_beginning_with_it(self, server):
+        before = server.log()
+        store = opened(server)
+        server.forget_since(before)
+        assert asked(lambda: store.join("one", b"", LONG)) == 1
+        assert RedisStore(server.url, "crawl").open('{"depth": 3}') == "{}"
+
+    def test_one_that_comes_back_with_nothing(self, server):
+        """Inputs that were read long ago are nobody's: nobody would say them again."""
+        before = server.log()
+        now = [0.0]
+        store = opened(server, monotonic=lambda: now[0])
+        now[0] = 60.0
+        server.forget_since(before)
+        with pytest.raises(StoreRefusedError, match="the server has lost it"):
+            asked(lambda: store.join("one", b"", LONG))
+
     def test_a_replica(self, server):
         """It may be made a primary at any moment."""
         store = opened(server)

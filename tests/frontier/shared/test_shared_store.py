@@ -27,6 +27,7 @@ from crawler.frontier.shared.contract import (
     Lease,
     Move,
     SharedStore,
+    StoreRefusedError,
     Turn,
     shard_of,
     total,
@@ -487,6 +488,14 @@ class TestCrawl:
         rig.store.forget()
         assert rig.other.open('{"depth": 3}') == '{"depth": 3}'
         assert (rig.other.nodes(), rig.other.counts(SHARD)) == ({}, Counts())
+
+    def test_a_node_of_what_was_forgotten(self, rig):
+        """Is told so, and does not make a beginning of another crawl."""
+        rig.store.join("one", b"", LONG)
+        rig.store.forget()
+        with pytest.raises(StoreRefusedError, match="not there any more"):
+            rig.store.join("one", b"", LONG)
+        assert rig.store.nodes() == {}
 
 
 class TestPages:

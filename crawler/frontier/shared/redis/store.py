@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from twisted.logger import Logger
 
@@ -38,6 +38,17 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _AT_ONCE: Final = 2_000
 """Arrivals of one call: a server does nothing else for some ms."""
 
+_BEGINNING: Final = 10.0
+"""Seconds after which a server has the beginning of a crawl on its disk, if it writes any."""
+
+
+class _Opened(NamedTuple):
+    """With which options, when by the monotonic clock, and how many losses there were."""
+
+    options: str
+    since: float
+    losses: int
+
 
 class RedisStore:
     """A shared store (see `contract`) on the server or cluster of a URL. Connects when it is first asked.
@@ -60,12 +71,16 @@ class RedisStore:
     ) -> None:
         if not _NAME.fullmatch(crawl):
             raise StoreRefusedError(f"{crawl!r}: the name of a crawl is letters, digits, '.', '_' and '-', up to 100")
+        self._name = crawl
         self._crawl = f"{{crawl:{crawl}}}".encode()
         self._shards = [f"{{crawl:{crawl}:{shard}}}".encode() for shard in range(SHARDS)]
         self._server = Server(url, timeout=timeout, monotonic=monotonic, sleep=sleep)
         self._scripts = Scripts(head=head, piece=piece)
         self._warn = warn or _warn
+        self._monotonic = monotonic
         self._unique = secrets.token_hex(8)
+        self._own = b""  # by what the crawl that was opened is known
+        self._opened = _Opened("", 0.0, 0)
         self._numbers = count(1)
         # Of what ends with an arrival: how many losses there were when it began. What came since then may be lost.
         self._parts: dict[str, int] = {}
@@ -89,19 +104,35 @@ class RedisStore:
 
     def open(self, options: str) -> str:
         check(self._server, self._scripts, self._crawl + b":check", self._warn)
-        version, begun_with = self._call("open", self._crawl, VERSION, options)
-        if int(version) != VERSION:
+        version, begun_with, own = self._call("open", self._crawl, VERSION, options, self._unique)
+        if version != b"%d" % VERSION:
             raise StoreRefusedError(
                 f"{self._server.name}: this crawl was begun by another version of the program (its keys are of version "
-                f"{int(version)}, and those of this one of {VERSION})"
+                f"{version.decode(errors='replace')}, and those of this one of {VERSION})"
             )
+        self._own = own or b""
+        self._opened = _Opened(options, self._monotonic(), self._server.losses)
         return str(begun_with, "utf-8")
 
     def join(self, node: str, about: bytes, ttl: float) -> int:
-        here, was_gone = self._call("join", self._crawl, node, about, ttl)
+        answer = self._call("join", self._crawl, node, about, ttl, self._own)
+        if answer is None and self._may_have_lost_the_beginning():
+            self.open(self._opened.options)
+            answer = self._call("join", self._crawl, node, about, ttl, self._own)
+        if answer is None:
+            raise StoreRefusedError(
+                f"{self._server.name}: the crawl {self._name} that this node works on is not there any more: it was "
+                "forgotten, or the server has lost it"
+            )
+        here, was_gone = answer
         if was_gone:
             self._is_back(node)
         return int(here)
+
+    def _may_have_lost_the_beginning(self) -> bool:
+        """Whether a server that lost its last seconds may have had the crawl's beginning in these."""
+        opened = self._opened
+        return opened.losses != self._server.losses and self._monotonic() - opened.since < _BEGINNING
 
     def _is_back(self, node: str) -> None:
         self._call_each("back", range(SHARDS), node)

@@ -3,7 +3,7 @@
 local call = redis.call
 local crawl = KEYS[1]
 
-local ABOUT = crawl .. ':about' -- hash: the version of these keys, the options with which it was begun
+local ABOUT = crawl .. ':about' -- hash: the version of these keys, the options with which it was begun, whose it is
 local NODES = crawl .. ':nodes' -- hash: node -> what it says of itself
 local UNTIL = crawl .. ':until' -- sorted set: nodes, by until when they are here
 local SEEDS = crawl .. ':seeds' -- hash: who reads the inputs, until when, from which number on, whether all were read
