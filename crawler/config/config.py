@@ -283,6 +283,8 @@ def _check_together(config: Config, origins: Mapping[str, str]) -> None:
             if "://" in path and not is_object(path):
                 why = "is a URL, not a file for records (bodies are kept with --bodies DIR --bodies-as name)"
                 raise ConfigError(f"{origins[name]}: {shown(path)} {why}")
+            if is_object(path) and path.endswith("/") and config.frontier is None:
+                raise ConfigError(f"{origins[name]}: {shown(path)} names no object (s3://bucket/key)")
             place = _place(path)
             if place in taken:
                 raise ConfigError(f"{origins[name]}: {shown(path)} is already an output ({taken[place]})")

@@ -251,6 +251,7 @@ class Path(msgspec.Struct, frozen=True):
     expected: str
     folder: bool = False
     objects: bool = False
+    prefixes: bool = False  # also where it is no folder
     urls: bool = False
 
     def read(self, raw: object) -> str:
@@ -262,7 +263,7 @@ class Path(msgspec.Struct, frozen=True):
         if is_object(path):
             if not self.objects:
                 raise ValueError(f"{shown(path)} is in an object store: this cannot be there (name {self.expected})")
-            return parse_address(path, prefix=self.folder).url
+            return parse_address(path, prefix=self.folder or (self.prefixes and path.endswith("/"))).url
         return local_path(path)
 
     @staticmethod

@@ -171,8 +171,10 @@ def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
         raise ConfigError(f"{shown(output)}: nodes of a crawl add their parts to what is there (-o {output})")
     for output in outputs:
         if is_object(output):
-            raise ConfigError(f"{shown(output)}: the parts of a crawl grow as it goes on (-o DIR/, which all reach)")
-        if not output.endswith("/") and not os.path.isdir(output):  # noqa: PTH112
+            if not output.endswith("/"):
+                words = f"the parts of a crawl go to a prefix of objects (-o {output}/), or a folder, which all reach"
+                raise ConfigError(f"{shown(output)}: {words}")
+        elif not output.endswith("/") and not os.path.isdir(output):  # noqa: PTH112
             raise ConfigError(f"{shown(output)}: the parts of a crawl go to a folder that all machines reach (-o DIR/)")
 
 

@@ -97,8 +97,8 @@ class Run(NamedTuple):
 class World:
     """Sites by host name, and crawls over them."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock = Clock()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.network = network = Network(self.clock)
 
         class Names:

@@ -74,7 +74,7 @@ class AsksOnClock:
 
 
 class Nodes:
-    """Nodes that crawl one World; their parts are in a folder."""
+    """Nodes that crawl one World; their parts are in a folder, or where the option `output` says."""
 
     def __init__(self, world: World, folder: Path, **options: Any) -> None:
         self.world = world
@@ -133,7 +133,8 @@ class Nodes:
     def collect(self) -> list[dict[str, Any]]:
         """The records that count, held against the books."""
         to = self.folder / "all.jsonl"
-        found: Collected = collect(self.store, str(self.folder), str(to), replace=True)
+        place = self.options.get("output", str(self.folder))
+        found: Collected = collect(self.store, place, str(to), replace=True)
         assert found.problems == []
         return [json.loads(line) for line in to.read_text().splitlines()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 
 from twisted.internet.task import Clock
 
@@ -20,4 +21,21 @@ class ThreadedClock(Clock):
     def pump(self, until):
         while not until():
             function, args = self.sent.get(timeout=30)
+            function(*args)
+
+
+class WorkClock(ThreadedClock):
+    """A Clock on which what a `Work` does takes no time: it is done before anybody looks at what is still to come."""
+
+    def getDelayedCalls(self):
+        while works := [thread for thread in threading.enumerate() if thread.name == "work"]:
+            for work in works:
+                work.join(30)
+            self._run()
+        self._run()
+        return super().getDelayedCalls()
+
+    def _run(self):
+        while not self.sent.empty():
+            function, args = self.sent.get()
             function(*args)

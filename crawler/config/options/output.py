@@ -118,7 +118,7 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     output: Annotated[
         tuple[str, ...],
         Option(
-            Many(Path("a file or -", objects=True)),
+            Many(Path("a file or -", objects=True, prefixes=True)),
             OUTPUT,
             "Write records to a new FILE, in the format of its suffix (.jsonl, .csv, .parquet, .sqlite, .duckdb), "
             "or what went over the wire (.warc.gz); - is standard output; FILE may be s3://bucket/key, gs://, az://",
@@ -128,7 +128,9 @@ class OutputOptions(InputOptions, frozen=True, kw_only=True):
     ] = ()
     overwrite_output: Annotated[
         tuple[str, ...],
-        Option(Many(Path("a file or -", objects=True)), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"),
+        Option(
+            Many(Path("a file or -", objects=True, prefixes=True)), OUTPUT, "As -o, replacing FILE", ("-O",), "FILE"
+        ),
     ] = ()
     fields: Annotated[
         tuple[str, ...],

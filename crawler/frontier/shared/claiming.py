@@ -90,7 +90,8 @@ class Claiming:
 
     def _ask(self) -> None:
         frontier = self._frontier
-        wanted = int(min(self._hosts, frontier.most_hosts)) - len(frontier.held)
+        held = sum(1 for held in frontier.held.values() if held.entries or not held.unwritten)
+        wanted = int(min(self._hosts, frontier.most_hosts)) - held
         if wanted <= 0:
             self._later(LONGEST_PAUSE)
             return

@@ -18,7 +18,7 @@ class Held:
 
     __slots__ = (
         "again", "deadline", "ended", "entries", "given", "host", "is_leaving", "is_lost", "is_typed", "moves", "pages",
-        "queued", "rules", "shard", "state", "token",
+        "queued", "rules", "shard", "state", "token", "unwritten",
     )  # fmt: skip
 
     def __init__(self, host: str, shard: int, token: bytes, deadline: float) -> None:
@@ -39,6 +39,12 @@ class Held:
         self.again: dict[int, Entry] = {}
         self.moves: list[Move] = []
         self.pages = 0
+        self.unwritten = 0  # have ended, and are told when their records are in a part
+
+    def hold_back(self) -> Ended:
+        """The last end, which is not said with the next commit."""
+        self.unwritten += 1
+        return self.ended.pop()
 
     def cut(self) -> Turn:
         """What there is to say, which the next one does not say again."""

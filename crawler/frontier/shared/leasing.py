@@ -358,7 +358,7 @@ class SharedFrontier(MemoryFrontier):
         if not self.is_leaving and hosts <= self.most_hosts and (held.given < TURN or not self.rotates):
             has_more = held.queued > 0 or held.host in self.found.hosts
             wants = URLS - left if has_more and left <= URLS // 2 else 0
-        is_over = self.is_leaving or (not left and not wants)
+        is_over = self.is_leaving or not (left or wants or held.unwritten)
         control = self.politeness.host(held.host, now)
         state = self._state(held, control, now, is_over=is_over)
         if state != held.state:
@@ -389,8 +389,8 @@ class SharedFrontier(MemoryFrontier):
         if turn.wants:
             held.queued = max(0, held.queued - len(more)) if len(more) == turn.wants else 0
             self.more(held, more)
-            if not held.entries:
-                self._touch(held)
+        if not held.entries:
+            self._touch(held)
 
     def _release(self, held: Held) -> None:
         self.drop(held)

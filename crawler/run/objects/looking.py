@@ -43,6 +43,9 @@ class Objects:
         for target in targets(config):
             if target.put_at is None:
                 continue
+            if config.frontier is not None:  # a node puts its parts there
+                self._look(parse_address(target.put_at, prefix=True))
+                continue
             target.suffix  # noqa: B018 - a format that there is not needs no store
             address = parse_address(target.put_at)
             place = Place(target, self._bucket(address), address.key, is_job=self._job is not None)

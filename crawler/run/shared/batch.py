@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from crawler.frontier.shared.contract import Arrival, Commit, Committed, SharedStore, Turn, shard_of
+from crawler.frontier.shared.contract import Arrival, Commit, Committed, Ended, SharedStore, Turn, shard_of
 from crawler.frontier.shared.held import Changes, Held
 from crawler.run.shared.part import Line, Part
 
@@ -17,6 +17,7 @@ class Written(NamedTuple):
 
     held: Held
     data: bytes
+    ended: Ended | None = None  # told only when its part is there
 
 
 class Batch:

@@ -3,6 +3,9 @@ to each shard that says what has ended and how long the part is. See frontier/sh
 
 Where a shard refuses, because a lease was over, nothing of what was to be said to it has happened: what is good of it
 is written again, into a new part.
+
+Where parts are objects, ends wait until a part is put (gathering.py). All else is committed meanwhile, by the name of
+the part that comes, which has no bytes yet.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from crawler.frontier.shared.held import Changes, Held
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Record, Request, Response
 from crawler.run.shared.batch import Batch, Written
+from crawler.run.shared.gathering import Gathering, Put
 from crawler.run.shared.part import Part
 from crawler.sinks import Sink
 from crawler.sinks.jsonl import Encode
@@ -36,8 +40,9 @@ MAX_WAITING: Final = 10_000
 class Sharing:
     """The sink of a node, around the sinks of who called it: `encode` makes lines of records for the part.
 
-    `part` makes the next one by its number. `stop` is called when all is committed, before the hosts are let go, and
-    `leave` says that to the store. With `omits_skips` skipped links have no record. `most_pages` may all nodes begin.
+    `part` makes the next one by its number; `put` puts one where they are objects. `stop` is called when all is
+    committed, before the hosts are let go, and `leave` says that to the store. With `omits_skips` skipped links have no
+    record. `most_pages` may all nodes begin.
 
     `on_more` is called when there may be more to fetch; `on_heard` hears of shards to which something has come,
     `on_quiet` that all is committed, `on_error` what ends the node. The first error is final.
@@ -53,6 +58,7 @@ class Sharing:
         clock: Clock,
         node: str,
         part: Callable[[int], Part],
+        put: Put | None = None,
         stop: Callable[[], None],
         leave: Callable[[SharedStore], None],
         omits_skips: bool,
@@ -86,13 +92,18 @@ class Sharing:
         self._beginning: list[Deferred[bool]] = []  # with the one that is on its way
         self._pages = 0  # that this node has begun
         self._error: BaseException | None = None
+        self._gathering: Gathering | None = None
+        if put is not None:
+            self._gathering = Gathering(put, name=lambda: self.part.name, frontier=frontier, clock=clock)
+            self._gathering.on_put, self._gathering.on_error = self.commit, self._failed
         frontier.on_change = self._arm
         frontier.on_pages_lost = self._pages_lost
 
     @property
     def is_quiet(self) -> bool:
         """Whether all that has happened is committed."""
-        return not (self._busy or self._timer or self._lines or self._begins or self._taking)
+        gathers = self._gathering is not None and self._gathering.is_busy
+        return not (self._busy or self._timer or self._lines or self._begins or self._taking or gathers)
 
     def write(self, record: Record, response: Response | None, sequence: int) -> Deferred[None] | None:
         if self._error is not None:
@@ -102,9 +113,13 @@ class Sharing:
             return None  # its lease was over: somebody else writes it
         if self._omits_skips and not is_wanted(record):
             return None
+        ended = None if self._gathering is None else held.hold_back()
         wait = self._sink.write(record, response, sequence)
         if wait is not None:
             wait.addErrback(self._failed)
+        if self._gathering is not None:
+            more = self._gathering.add(Written(held, self._encode(record, sequence), ended))
+            return wait or more
         self._lines.append(Written(held, self._encode(record, sequence)))
         if len(self._lines) >= EVENTS and not self._busy:
             self._cut()
@@ -166,7 +181,10 @@ class Sharing:
         while self._error is None and not self.is_quiet:
             waiter: Deferred[None] = Deferred()
             self._waiting.append(waiter)
-            self.commit()
+            if self._gathering is not None:
+                self._gathering.begin()
+            if self._gathering is None or not self._gathering.is_putting:
+                self.commit()
             yield waiter
         if self._error is not None:
             raise self._error
@@ -183,6 +201,8 @@ class Sharing:
                 self._stop()
                 self._asks.close()
                 self.part.close()
+                if self._gathering is not None:
+                    self._gathering.close()
                 if self._timer is not None:
                     self._timer.cancel()
                     self._timer = None
@@ -221,6 +241,9 @@ class Sharing:
             self._timer.cancel()
             self._timer = None
         self._overdue = False
+        if self._gathering is not None and self._gathering.is_there:
+            self._end(self._gathering)
+            return
         lines, self._lines = self._lines, []
         self._beginning, self._begun = self._begun, []
         self._send(self._frontier.cut(), lines)
@@ -254,6 +277,10 @@ class Sharing:
         if batch.refused:
             self._again(batch)
             return
+        self._go_on()
+
+    def _go_on(self) -> None:
+        frontier = self._frontier
         self._busy = False
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
@@ -271,6 +298,14 @@ class Sharing:
 
     def _again(self, batch: Batch) -> None:
         """Shards have refused: what was lost is forgotten, the rest goes into a new part."""
+        turns = self._good_of(batch)
+        if self._gathering is None or any(answer.forgotten for _, _, answer in batch.refused):
+            self._begin_part()
+        lines = [line for line in batch.lines if line.held.shard in turns and not line.held.is_lost]
+        self._ask(Changes(turns, {}), lines)
+
+    def _good_of(self, batch: Batch) -> dict[int, list[tuple[Held, Turn]]]:
+        """What shards have refused though it is good. What was lost is forgotten."""
         turns: dict[int, list[tuple[Held, Turn]]] = {}
         for shard, said, answer in batch.refused:
             lost = {held.host for held, _ in said} if answer.forgotten else set(answer.lost)
@@ -285,11 +320,36 @@ class Sharing:
             good = [(held, turn) for held, turn in said if held.host not in lost]
             if good:
                 turns[shard] = good
+        return turns
+
+    def _begin_part(self) -> None:
         self.part.close()
         self._parts += 1
         self.part = self._make(self._parts).following(self.part)
-        lines = [line for line in batch.lines if line.held.shard in turns and not line.held.is_lost]
-        self._ask(Changes(turns, {}), lines)
+
+    # Parts that are objects.
+
+    def _end(self, gathering: Gathering) -> None:
+        """The part is there: its URLs end. All else is said right after."""
+        self._busy = self._overdue = True
+        flushed = maybeDeferred(self._sink.flush)
+        flushed.addCallback(lambda _: self._ask_to_end(gathering)).addErrback(self._failed)
+
+    def _ask_to_end(self, gathering: Gathering) -> None:
+        self.part.size = gathering.size
+        changes = Changes(gathering.ends(), self._frontier.found.cut())
+        batch = Batch(self.part, changes, [], self._node)
+        self._asks.ask(batch).addCallback(self._have_ended, gathering).addErrback(self._failed)
+
+    def _have_ended(self, batch: Batch, gathering: Gathering) -> None:
+        self._good_of(batch)  # it is in the next part
+        self._begin_part()
+        gathering.over({held for held, _, _ in batch.committed})
+        for held, turn, more in batch.committed:
+            self._frontier.committed(held, turn, more)
+        if batch.heard:
+            self.on_heard(batch.heard)
+        self._go_on()
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError) and self._error is not None:
@@ -301,6 +361,8 @@ class Sharing:
         if self._error is None:
             self._error = error
         self._busy = False
+        if self._gathering is not None:
+            self._gathering.close()
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.called:

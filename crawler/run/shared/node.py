@@ -31,12 +31,13 @@ from crawler.frontier.shared.contract import Asks, Counts, SharedStore, StoreRef
 from crawler.frontier.shared.entries import kept
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Ask, Request
+from crawler.objects.address import is_object
 from crawler.politeness.controller import Politeness
 from crawler.robots.policy import Robots
 from crawler.run.shared.committing import Sharing
 from crawler.run.shared.ending import has_ended
 from crawler.run.shared.opening import opened
-from crawler.run.shared.part import Part
+from crawler.run.shared.part import ObjectParts, Part
 from crawler.run.shared.reading import Arriving, Reading, take_pushed
 from crawler.run.shared.spilling import SEGMENTS, Spilling
 from crawler.run.shared.telling import Telling
@@ -144,8 +145,11 @@ class Node:
         """The sink that keeps what this crawl promises; who called this run has `sink`."""
         config = self._config
         places = (*config.output, *config.overwrite_output)
-        folder = os.path.join(places[0], PARTS) if places else None  # noqa: PTH118
-        if places:
+        folder, put = None, None
+        if places and is_object(places[0]):
+            put = ObjectParts(f"{places[0]}{PARTS}/", self._reactor).put
+        elif places:
+            folder = os.path.join(places[0], PARTS)  # noqa: PTH118
             segments = os.path.join(places[0], SEGMENTS)  # noqa: PTH118
             own = {"asks": self._asks, "clock": self._reactor, "node": self.name, "ttl": self._ttl}
             self._spilling = Spilling(segments, **own)
@@ -159,6 +163,7 @@ class Node:
             clock=self._reactor,
             node=self.name,
             part=lambda number: Part(folder, f"{self.name}-{number}", durable=config.durable),
+            put=put,
             stop=self._stop,
             leave=lambda store: store.leave(self.name),
         )

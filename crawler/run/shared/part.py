@@ -2,22 +2,28 @@
 
 `PART.jsonl` has the records, `PART.shards` a byte for each: the shard whose lease the URL was under. A record counts
 if it ends before the size that its own shard has committed of this part. So a part is never cut: where a commit was
-refused, another part is begun.
+refused, another part is begun. A part may be an object, too, which is put when it is whole: gathering.py.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.defer import Deferred
 
 from crawler.errors import CodedError
 from crawler.files import coded, create, write
+from crawler.objects.address import parse_address
+from crawler.objects.bucket import Bucket
+from crawler.run.work import Work
 
 LINES: Final = ".jsonl"
 MARKS: Final = ".shards"
+_AT_ONCE: Final = 500  # records of an object
 
 
 class Line(NamedTuple):
@@ -93,3 +99,35 @@ def _sync(folder: str) -> None:
     from crawler.files import sync
 
     sync(folder)
+
+
+class ObjectParts:
+    """Parts that are objects, put under an `address` that ends with a slash. Raises ValueError for what is no address.
+
+    The marks are put first: where there are records, there is what tells whose they are.
+    """
+
+    def __init__(self, address: str, reactor: Any) -> None:
+        self._address = parse_address(address, prefix=True)
+        self._bucket = Bucket(self._address)
+        self._reactor = reactor
+
+    def put(self, name: str, lines: Sequence[Line]) -> Deferred[None]:
+        """Fails with CodedError. Cancelling gives it up: there may then be an object that nobody knows."""
+        return Work(self._reactor, lambda given_up: self._put(name, lines, given_up)).done
+
+    def _put(self, name: str, lines: Sequence[Line], given_up: Callable[[], bool]) -> None:
+        key = f"{self._address.key}{name}"
+        try:
+            self._bucket.put(f"{key}{MARKS}", [bytes([line.shard for line in lines])], fresh=False)
+            self._bucket.put(f"{key}{LINES}", _pieces(lines, given_up), fresh=False)
+        except OSError as error:
+            raise coded(error, f"{self._address.url}{name}{LINES}") from error
+
+
+def _pieces(lines: Sequence[Line], given_up: Callable[[], bool]) -> Iterator[bytes]:
+    """The records, in pieces of some size."""
+    for first in range(0, len(lines), _AT_ONCE):
+        if given_up():
+            raise CodedError("write_error", "the part is given up")
+        yield b"".join([line.data for line in lines[first : first + _AT_ONCE]])
