@@ -14,10 +14,9 @@ import msgspec
 from crawler.errors import CodedError
 from crawler.frontier.shared.contract import StoreRefusedError
 from crawler.models import Ask, Input, Redirect, Request
+from crawler.politeness.controller import LONGEST_PAUSE
 from crawler.seeds.inputs import BadLine
 from crawler.urls import parse
-
-_LONGEST: Final = 7 * 86_400.0  # seconds; what should wait longer is a clock that was set
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -149,7 +148,7 @@ def _read(data: bytes, number: int, epoch: float, now: float) -> Known | BadLine
         was.since,
         ask=was.ask,
     )
-    due = min(was.due / 1000 - epoch, now + _LONGEST) if was.due else 0.0
+    due = min(was.due / 1000 - epoch, now + LONGEST_PAUSE) if was.due else 0.0  # beyond that a clock is wrong
     return Known(request, was.begun, due)
 
 

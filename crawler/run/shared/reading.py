@@ -211,6 +211,8 @@ class Reading:
             self._sent.popleft()
 
     def _later(self, seconds: float) -> None:
+        if self._closed:
+            return
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._clock.callLater(seconds, self._again)

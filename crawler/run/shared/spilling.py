@@ -13,13 +13,14 @@ from twisted.internet.interfaces import IDelayedCall
 
 from crawler.files import coded, open_plain, put, sync
 from crawler.frontier.shared.claiming import Clock
-from crawler.frontier.shared.contract import SHARDS, Asks, SharedStore
+from crawler.frontier.shared.contract import SHARDS, Asks, SharedStore, StoreRefusedError
 
 SEGMENTS: Final = "segments"
 EVERY: Final = 2.0
 """Seconds between two looks at the shards in which something has happened."""
 KEPT: Final = 60.0
 """So long a file stays when its URLs are back: the store may lose its last seconds, and want them again."""
+PASS: Final = 1.0  # seconds of a look: commits and renewals wait for it
 _AT_ONCE: Final = 8  # segments of a shard
 _entries: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
@@ -64,8 +65,10 @@ class Spilling:
         shards, self._shards = self._shards, set()
         self._asks.ask(lambda store: self._pass(store, shards)).addCallback(self._done).addErrback(self._failed)
 
-    def _done(self, heard: list[int]) -> None:
+    def _done(self, answer: tuple[list[int], set[int]]) -> None:
         self._busy = False
+        heard, left = answer
+        self._shards |= left
         self.on_heard(heard)
 
     def _failed(self, failure: object) -> None:
@@ -74,19 +77,26 @@ class Spilling:
 
     # In the thread.
 
-    def _pass(self, store: SharedStore, shards: set[int]) -> list[int]:
-        """Spill and bring back; gives the shards where something came back."""
-        while self._used and self._used[0][0] < self._clock.seconds() - KEPT:
+    def _pass(self, store: SharedStore, shards: set[int]) -> tuple[list[int], set[int]]:
+        """Spill and bring back; gives the shards where something came back, and those to be looked at again."""
+        end = self._clock.seconds() + PASS
+        while self._used and self._used[0][0] < end - PASS - KEPT:
             self._used.popleft()[1].unlink(missing_ok=True)
         heard = []
+        left = set()
         for shard in sorted(shards):
+            if self._clock.seconds() >= end:
+                left.add(shard)
+                continue
             for _ in range(_AT_ONCE):
                 if not self._spilled(store, shard):
                     break
+            else:
+                left.add(shard)
             back = [self._brought(store, shard, host, name) for host, name in store.segments(shard, _AT_ONCE)]
             if any(back):
                 heard.append(shard)
-        return heard
+        return heard, left
 
     def _spilled(self, store: SharedStore, shard: int) -> bool:
         spill = store.spill(shard, self._node, self._ttl)
@@ -110,7 +120,9 @@ class Spilling:
             with open_plain(str(path)) as file:
                 entries = _entries(file.readall())
         except FileNotFoundError:
-            return False  # somebody else has just brought it back; if not, that is seen at the next look
+            if (host, name) in store.segments(shard, _AT_ONCE):
+                raise StoreRefusedError(f"{path} is missing, and has URLs of {host}") from None
+            return False  # somebody else has just brought it back
         except OSError as error:
             raise coded(error, str(path)) from error
         is_back = store.unspilled(shard, host, name, entries)

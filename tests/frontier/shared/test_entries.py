@@ -45,6 +45,9 @@ def test_times_are_those_of_the_node_that_reads() -> None:
     found = read(data, 7, EPOCH + 10, NOW)
     assert isinstance(found, Known)
     assert (found.request.accepted, found.begun, found.due) == (30.0, True, 50.0)
+    wrong = read(data, 7, EPOCH - 86_400, NOW)
+    assert isinstance(wrong, Known)
+    assert wrong.due == NOW + 3_600, "no longer than any host is waited for, whatever its clock says"
     early = read(data, 7, EPOCH - 1_000, NOW)
     assert isinstance(early, Known)
     assert early.request.accepted == NOW
