@@ -69,11 +69,13 @@ __all__ = [
     "BadLine",
     "InputError",
     "Seed",
+    "bad",
     "check",
     "columns",
     "from_iterable",
     "read",
     "requested",
+    "seed",
     "structure",
 ]
 

@@ -17,7 +17,7 @@ from crawler.frontier.shared.contract import NO_HOST, Arrival, Asks, SharedStore
 from crawler.frontier.shared.entries import kept_line, uid
 from crawler.models import Input
 from crawler.seeds.feed import Feed
-from crawler.seeds.inputs import BadLine, Seed, from_iterable
+from crawler.seeds.inputs import LINE_LIMIT, TEXT_LIMIT, BadLine, Seed, bad, seed
 
 BATCH: Final = 500
 KEPT: Final = 10.0  # seconds
@@ -267,11 +267,20 @@ def take_pushed(store: SharedStore, arriving: Arriving, node: str, ttl: float, s
         return []
     arrivals = []
     for number, line in pushed:
-        (seed,) = from_iterable([line.decode("utf-8", "replace")], PUSHED, scheme)
+        place = Input(PUSHED, number)
         # With the line: a server that has lost its last second may give its number to another.
-        arrivals.append(arriving.of(seed._replace(input=Input(PUSHED, number)), PUSHED, number, line))
+        arrivals.append(arriving.of(_of_line(line, place, scheme), PUSHED, number, line))
     for shard, some in by_shard(arrivals):
         if store.arrive(shard, some):
             heard.append(shard)
     store.pushed_arrived([number for number, _ in pushed])
     return heard
+
+
+def _of_line(line: bytes, place: Input, scheme: str | None) -> Seed | BadLine:
+    """As a line of a list, with its limit; but each has a record, also a blank one or a comment."""
+    if len(line) > LINE_LIMIT:
+        return bad(
+            line[:TEXT_LIMIT].decode("utf-8", "replace"), place, f"the line is longer than {LINE_LIMIT // 1024} KiB"
+        )
+    return seed(line.decode("utf-8", "surrogateescape").strip(), place, scheme)
