@@ -25,12 +25,14 @@ from crawler.config.kinds import Seconds
 from crawler.engine.control import Control
 from crawler.models import Record, Response
 from crawler.monitor.guard import Strangers
-from crawler.monitor.units import amount, duration, rate, size
+from crawler.monitor.units import amount, books, duration, rate, size
 from crawler.printable import json_bytes, printable
 from crawler.sinks.human import format_line
 from crawler.stats.newest import Kind, Newest, Of
+from crawler.stats.whole import WholeCrawl
 
 MAX_CLIENTS: Final = 16
+MOST_NODES: Final = 20
 MAX_LINE: Final = 8_192
 PATIENCE: Final = 1.0
 _SECONDS: Final = Seconds(0.0, 86_400.0)
@@ -286,11 +288,25 @@ def _status(control: Control) -> list[str]:
             f"worker {number} (pid {worker.pid}): {amount(worker.in_flight)} in flight, {amount(worker.done)} done, "
             f"{worker.cpu:.0%} of a core, {size(worker.memory)}{replaced}"
         )
+    if now.crawl is not None:
+        lines += _crawl(now.crawl)
     if now.eta is not None:
         lines.append(f"ETA {duration(now.eta)}")
     if now.bottleneck:
         lines.append(printable(now.bottleneck))
     return lines
+
+
+def _crawl(crawl: WholeCrawl) -> list[str]:
+    """The whole of it, and its nodes."""
+    lines = [printable(f"crawl {crawl.name}: {books(crawl)}")]
+    for node in crawl.nodes[:MOST_NODES]:
+        done = f"{amount(node.done)} done ({amount(node.failed)} failed)"
+        doing = f"{amount(node.in_flight)} in flight, {amount(node.hosts)} hosts, {done}, {rate(node.rate)}"
+        what = doing if node.gone is None else f"gone for {duration(node.gone)}, {done}"
+        lines.append(f"node {printable(node.name)}{' (this)' if node.is_this else ''}: {what}")
+    more = crawl.there + crawl.gone - len(crawl.nodes[:MOST_NODES])
+    return [*lines, f"and {amount(more)} more nodes"] if more else lines
 
 
 def _hosts(control: Control, number: int) -> list[str]:

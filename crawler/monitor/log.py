@@ -117,7 +117,10 @@ class Json:
     def _tell_progress(self) -> None:
         self._timer = self._clock.callLater(INTERVAL, self._tell_progress)
         snapshot = self._snapshot()
-        self.say(Said("progress", _sentence(snapshot), fields={name: getattr(snapshot, name) for name in _PROGRESS}))
+        fields: dict[str, Any] = {name: getattr(snapshot, name) for name in _PROGRESS}
+        if snapshot.crawl is not None:
+            fields["crawl"] = msgspec.to_builtins(snapshot.crawl)
+        self.say(Said("progress", _sentence(snapshot), fields=fields))
 
 
 class _Urls:

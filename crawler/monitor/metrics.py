@@ -19,6 +19,7 @@ from crawler.models import Record, Response
 from crawler.monitor.guard import UNAUTHORIZED, Guard, GuardedSite, taken
 from crawler.stats.histogram import Percentiles
 from crawler.stats.stats import WorkerLoad
+from crawler.stats.whole import WholeCrawl
 from crawler.version import __version__
 
 Value = float | Mapping[str, float] | Percentiles | None
@@ -39,6 +40,12 @@ class Metric(NamedTuple):
 def _by_worker(status: Status, value: Callable[[WorkerLoad], float]) -> Value:
     """By the place of each worker, which stays when it is replaced."""
     return {str(number): value(worker) for number, worker in enumerate(status.snapshot.workers, 1)}
+
+
+def _of_crawl(status: Status, value: Callable[[WholeCrawl], float | Mapping[str, float]]) -> Value:
+    """Of the crawl of all nodes: nothing where this is none, and nothing before it is known."""
+    crawl = status.snapshot.crawl
+    return None if crawl is None else value(crawl)
 
 
 METRICS: Final[Mapping[str, Metric]] = {
@@ -130,6 +137,35 @@ METRICS: Final[Mapping[str, Metric]] = {
         "counter",
         "Workers of --procs that have ended and were replaced",
         lambda status: sum(worker.replaced for worker in status.snapshot.workers),
+    ),
+    "crawler_crawl_urls_total": Metric(
+        "counter",
+        "URLs of the crawl of all nodes that have ended: ok, failed or skipped",
+        lambda status: _of_crawl(
+            status, lambda crawl: {"ok": crawl.ok, "failed": crawl.failed, "skipped": crawl.skipped}
+        ),
+        "outcome",
+    ),
+    "crawler_crawl_arrived_total": Metric(
+        "counter",
+        "URLs that the crawl of all nodes has found",
+        lambda status: _of_crawl(status, lambda crawl: crawl.arrived),
+    ),
+    "crawler_crawl_queued": Metric(
+        "gauge",
+        "URLs that wait in the queue of all nodes",
+        lambda status: _of_crawl(status, lambda crawl: crawl.queued),
+    ),
+    "crawler_crawl_leased": Metric(
+        "gauge",
+        "URLs that are leased to one of all nodes",
+        lambda status: _of_crawl(status, lambda crawl: crawl.leased),
+    ),
+    "crawler_crawl_nodes": Metric(
+        "gauge",
+        "Nodes of the crawl, those at work and those that are gone",
+        lambda status: _of_crawl(status, lambda crawl: {"there": crawl.there, "gone": crawl.gone}),
+        "state",
     ),
     "crawler_concurrency": Metric("gauge", "URLs that may be fetched at once", lambda status: status.concurrency),
     "crawler_per_host": Metric("gauge", "URLs of one host that may be fetched at once", lambda status: status.per_host),

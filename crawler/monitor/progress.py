@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from crawler.monitor.units import amount, clock, duration, rate, size
+from crawler.monitor.units import amount, books, clock, duration, rate, size
 from crawler.printable import printable
 from crawler.stats.stats import Snapshot
 
@@ -184,17 +184,20 @@ class _Field(NamedTuple):
 
 
 def render_bar(snapshot: Snapshot, console: Console, now: float) -> list[str]:
-    """The bar and, when something is known to bind, the sentence below it: each shorter than the terminal is wide."""
+    """The bar, and below it a line about the crawl of all nodes, where it is one, and the sentence on what binds, when
+    something is known to. Each is shorter than the terminal is wide.
+    """
     width = console.width - 1  # a full line would wrap on some terminals
     bar = _bar(snapshot, console, now, min(40, max(5, (width - 29) // 4)) if width >= 35 else 0)
     with console.capture() as capture:
         fields = _fields(snapshot, width - 1 - Segment.get_line_length(bar))
         console.print(" ", Segments(bar), fields, sep="", end="", no_wrap=True, crop=True)
     lines = [_one_line(capture.get())]
-    if snapshot.bottleneck:
+    below = [] if snapshot.crawl is None else [f"crawl {snapshot.crawl.name}: {books(snapshot.crawl)}"]
+    for sentence in [*below, snapshot.bottleneck] if snapshot.bottleneck else below:
         with console.capture() as capture:
-            sentence = Text(" " + printable(snapshot.bottleneck, max(3, width - 1)), style="dim")
-            console.print(sentence, end="", no_wrap=True, crop=True)
+            text = Text(" " + printable(sentence, max(3, width - 1)), style="dim")
+            console.print(text, end="", no_wrap=True, crop=True)
         lines.append(_one_line(capture.get()))
     return lines
 
@@ -280,4 +283,6 @@ def plain_line(snapshot: Snapshot) -> str:
         eta = ceil(snapshot.eta)
         words.append(f"ETA {eta} s" if eta < 60 else f"ETA {duration(eta)}")
     line = ", ".join(words)
+    if snapshot.crawl is not None:
+        line += printable(f"; crawl {snapshot.crawl.name}: {books(snapshot.crawl)}")
     return f"{line}; {printable(snapshot.bottleneck, 200)}" if snapshot.bottleneck else line

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from crawler.errors import CODES
-from crawler.monitor.units import amount, duration, rate, size, urls
+from crawler.monitor.units import amount, books, duration, rate, size, urls
 from crawler.printable import printable
 from crawler.stats.stats import Snapshot
 
@@ -91,6 +91,8 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
         more.append("1 retry" if snapshot.retries == 1 else f"{amount(snapshot.retries)} retries")
     if more:
         lines += _wrapped(", ".join(more), width)
+    if snapshot.crawl is not None:
+        lines += _wrapped(printable(f"Crawl {snapshot.crawl.name}: {books(snapshot.crawl)}"), width)
     return lines
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from crawler.stats.whole import WholeCrawl
+
+_OLD: Final = 15.0
+
 
 def amount(number: int) -> str:
     return f"{number:,}"
@@ -50,3 +56,17 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {second:02} s"
     hours, minute = divmod(minutes, 60)
     return f"{hours} h {minute:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def books(crawl: WholeCrawl) -> str:
+    """The crawl of all nodes in a line; how old that is where it is no longer of now."""
+    counts = (
+        f"{amount(crawl.done)} of {amount(crawl.arrived)} done, ok {amount(crawl.ok)}, failed {amount(crawl.failed)}"
+    )
+    if crawl.skipped:
+        counts += f", skipped {amount(crawl.skipped)}"
+    nodes = "1 node" if crawl.there == 1 else f"{amount(crawl.there)} nodes"
+    line = f"{counts}, queued {amount(crawl.queued)}, leased {amount(crawl.leased)}; {rate(crawl.rate)} by {nodes}"
+    if crawl.gone:
+        line += f", {amount(crawl.gone)} gone"
+    return f"{line} ({duration(crawl.age)} ago)" if crawl.age > _OLD + crawl.there else line

@@ -166,6 +166,8 @@ class Parts:
     def admit(self, feed: Feed, ask: Callable[[int], Deferred[None] | None] | None, stats: Stats) -> Admission:
         """What accepts the inputs of `feed`; see Admission for `ask`."""
         config, job = self._config, self.job
+        if self.node is not None:
+            stats.whole = self.node.watching.now
         self.admission = Admission(
             feed=feed,
             frontier=self.frontier,

@@ -3,4 +3,4 @@
 Imports the vocabulary alone.
 """
 
-__all__ = ["histogram", "newest", "pace", "stats"]
+__all__ = ["histogram", "newest", "pace", "stats", "whole"]

@@ -14,6 +14,7 @@ from crawler.models import Record, Response
 from crawler.stats.bottleneck import Bottleneck, Causes, HostLoad, bottleneck
 from crawler.stats.histogram import Histogram, Percentiles
 from crawler.stats.host_totals import OTHERS, HostTable, HostTotals
+from crawler.stats.whole import WholeCrawl
 
 RATE_NOW: Final = 5
 RATE_MINUTE: Final = 60
@@ -68,7 +69,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     cache, and no server was asked. `rate_now` and `bandwidth` are those of the last 5 seconds, `rate_minute` of the
     last 60, `rate_mean` of all. `cpu` is how many cores this process keeps busy, with its `workers`. `bottleneck` is
     what binds now, `bottleneck_overall` what did so longest, and `binds` in a word where the first is; all are "" when
-    nothing can be said.
+    nothing can be said. `crawl` is that of all nodes, where this is one of several.
     """
 
     elapsed: float
@@ -107,6 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck_overall: str
     binds: str = ""
     workers: tuple[WorkerLoad, ...] = ()
+    crawl: WholeCrawl | None = None
 
     @property
     def http_errors(self) -> int:
@@ -138,6 +140,7 @@ class Stats:
         cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
         self._concurrency = concurrency
+        self.whole: Callable[[], WholeCrawl | None] = lambda: None  # the crawl of all nodes; for snapshots
         self._load = load
         self._busiest = hosts
         self._clock = clock
@@ -293,6 +296,7 @@ class Stats:
             bottleneck_overall=self._causes.main(elapsed),
             binds="" if self._bottleneck is None or self._ended is not None else self._bottleneck.binds,
             workers=load.workers,
+            crawl=self.whole(),
         )
 
     def _next_second(self, now: float) -> None:

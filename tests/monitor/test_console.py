@@ -15,6 +15,7 @@ import pytest
 from steered_run import Going
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from whole_crawls import node, whole
 
 from crawler.cli.attach import talk
 from crawler.config.config import ConfigError
@@ -74,6 +75,21 @@ class TestVerbs:
         assert load == "4 in flight, 26 queued"
         assert settings == "concurrency 4, per-host 8, delay 0 s"
         assert last == "ok"
+
+    def test_status_of_a_crawl_of_many_nodes(self, going):
+        """Its books, and its nodes, some of them: no name of theirs does anything to a terminal."""
+        run, session = going(30)
+        nodes = [node("one", is_this=True), node("\x1b[2J", gone=8.0), *(node(f"n{number}") for number in range(30))]
+        run.crawler.stats.whole = lambda: whole(*nodes)
+        lines = session.ask("status")
+        begin = lines.index(
+            "crawl spring: 1,000 of 2,000 done, ok 900, failed 90, skipped 10, queued 800, leased 200; "
+            "40/s by 31 nodes, 1 gone"
+        )
+        assert lines[begin + 1] == "node one (this): 3 in flight, 4 hosts, 50 done (2 failed), 20/s"
+        assert lines[begin + 2].endswith(": gone for 8.0 s, 50 done (2 failed)")
+        assert lines[begin + 21] == "and 12 more nodes"
+        assert "\x1b" not in "".join(lines)
 
     def test_hosts(self, going):
         """Each with its queue and what binds it."""

@@ -17,6 +17,7 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 from twisted.internet.testing import StringTransport
+from whole_crawls import node, whole
 
 from crawler.config.config import ConfigError
 from crawler.config.options.monitor import Place
@@ -47,6 +48,22 @@ class Run:
     def write(self, **fields: object) -> None:
         usual = {"url": "http://a.example/", "final_url": "http://a.example/", "input": Input(), "outcome": "ok"}
         self.stats.write(Record(**{**usual, "status": 200, "attempts": 1, "time_total": 0.1, **fields}), None, 0)
+
+
+def test_the_crawl_of_all_nodes() -> None:
+    """Nothing of it where there is none; of names of nodes, nothing at all."""
+    run = Run()
+    assert not any("crawl_" in name.removeprefix("crawler_") for name, _ in scraped(run))
+    run.stats.whole = lambda: whole(node("one"), node('hostile"} 1\n', gone=3.0))
+    samples = scraped(run)
+    assert value(samples, "crawler_crawl_urls_total", outcome="ok") == 900
+    assert value(samples, "crawler_crawl_urls_total", outcome="failed") == 90
+    assert value(samples, "crawler_crawl_arrived_total") == 2_000
+    assert value(samples, "crawler_crawl_queued") == 800
+    assert value(samples, "crawler_crawl_leased") == 200
+    assert value(samples, "crawler_crawl_nodes", state="there") == 1
+    assert value(samples, "crawler_crawl_nodes", state="gone") == 1
+    assert b"hostile" not in Exposition(lambda: run).encode("")[0]
 
 
 @pytest.fixture
@@ -144,6 +161,7 @@ class TestExposition:
     @pytest.mark.parametrize("accept", ["", OPENMETRICS])
     def test_every_family_is_described(self, run, accept):
         """Each has one HELP and one TYPE, and they are what the table says; names end in their units."""
+        run.stats.whole = whole
         text = Exposition(lambda: run).encode(accept)[0].decode()
         families = openmetrics if accept else parser
         found = {family.name: family for family in families.text_string_to_metric_families(text)}

@@ -18,6 +18,7 @@ from rich.console import Console
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from whole_crawls import node, whole
 
 from crawler.errors import CodedError
 from crawler.monitor.progress import (
@@ -480,3 +481,29 @@ def test_one_terminal_is_told_from_two() -> None:
         assert not same_terminal(out, other)
         assert not same_terminal(out, io.StringIO())
         assert not same_terminal(Stream(True), Stream(True))
+
+
+class TestWholeCrawl:
+    """Of several nodes: below the node's own bar, and at the end of its line, the books of all."""
+
+    WORDS = "crawl spring: 1,000 of 2,000 done, ok 900, failed 90, skipped 10, queued 800, leased 200; 40/s by 2 nodes"
+
+    def test_in_a_line(self):
+        seen = whole(node("one"), node("two"))
+        assert plain_line(snapshot(crawl=seen)).endswith(f"; {self.WORDS}")
+        assert f"; {self.WORDS}; {SENTENCE}" in plain_line(snapshot(crawl=seen, bottleneck=SENTENCE))
+        assert "crawl" not in plain_line(snapshot())
+
+    def test_below_the_bar(self):
+        seen = snapshot(crawl=whole(node("one"), node("two")), bottleneck=SENTENCE)
+        _, crawl, binds = render_bar(seen, console(120), 0.0)
+        assert self.WORDS in crawl
+        assert SENTENCE in binds
+        narrow = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in render_bar(seen, console(40), 0.0)]
+        assert len(narrow) == 3
+        assert max(map(len, narrow)) < 40
+
+    def test_what_is_gone_or_old_is_said(self):
+        """The store may be away for long: then nobody knows more."""
+        seen = whole(node("one"), node("two", gone=5.0), age=300.0)
+        assert plain_line(snapshot(crawl=seen)).endswith("; 40/s by 1 node, 1 gone (5 min 00 s ago)")

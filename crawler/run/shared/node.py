@@ -41,6 +41,7 @@ from crawler.run.shared.part import ObjectParts, Part
 from crawler.run.shared.reading import Arriving, Reading, take_pushed
 from crawler.run.shared.spilling import SEGMENTS, Spilling
 from crawler.run.shared.telling import Telling
+from crawler.run.shared.watching import Watching
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, requested
 from crawler.sinks import Sink
@@ -107,6 +108,9 @@ class Node:
             hosts=min(_MOST_HOSTS, max(16, _HOSTS_EACH * concurrency)),
             ttl=ttl,
         )
+        always = bool(config.dashboard or config.console or config.metrics or config.stats)
+        crawl_id = config.crawl_id or ""
+        self.watching = Watching(asks=asks, clock=reactor, name=crawl_id, node=self.name, always=always)
         self._reading: Reading | None = None
         self._arriving: Arriving
         self._sharing: Sharing | None = None
@@ -224,7 +228,7 @@ class Node:
         self._sharing.on_more = crawl.wake
         self._sharing.on_quiet = self._quiet
         self._sharing.on_heard = reading.on_heard = self._heard
-        claiming.on_error = reading.on_error = self._sharing.on_error = self._fail
+        claiming.on_error = reading.on_error = self._sharing.on_error = self.watching.on_error = self._fail
         if self._spilling is not None:
             self._spilling.on_heard, self._spilling.on_error = self._claiming.heard, self._fail
             self._spilling.start()
@@ -240,6 +244,7 @@ class Node:
             take=self._take_pushed,
         )
         self._telling.on_heard, self._telling.on_error = self._heard, self._fail
+        self._telling.on_told = self.watching.told
         self._telling.start()
         claiming.start()
         reading.start()
@@ -295,6 +300,7 @@ class Node:
             self._reading.close()
         if self._telling is not None:
             self._telling.stop()
+            self.watching.end()
 
     def _take_pushed(self, store: SharedStore) -> list[int]:
         scheme = None if self._config.default_scheme == "none" else self._config.default_scheme

@@ -11,7 +11,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from crawler.frontier.shared.about import About, read_nodes
+from crawler.frontier.shared.about import About, Node, read_nodes
 from crawler.frontier.shared.claiming import Clock
 from crawler.frontier.shared.contract import Asks, SharedStore
 from crawler.frontier.shared.leasing import SharedFrontier
@@ -26,7 +26,7 @@ class Telling:
     have as many: that sets `frontier.most_hosts`.
 
     `part` gives the name of what it writes. With `take` it brings what was pushed to its shards, of which `on_heard`
-    hears; `on_error` of what ends the node.
+    hears; `on_told` hears of the nodes each time, `on_error` of what ends the node.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Telling:
     ) -> None:
         self.on_heard: Callable[[list[int]], None] = lambda _: None
         self.on_error: Callable[[BaseException], None] = lambda _: None
+        self.on_told: Callable[[list[Node]], None] = lambda _: None
         self._name = name
         self._asks = asks
         self._frontier = frontier
@@ -101,7 +102,9 @@ class Telling:
         nodes, heard = answer
         if heard:
             self.on_heard(heard)
-        there = [node.about for node in read_nodes(nodes) if not node.gone and node.about.name != self._name]
+        known = read_nodes(nodes)
+        self.on_told(known)
+        there = [node.about for node in known if not node.gone and node.about.name != self._name]
         hosts = len(self._frontier.held)
         some_are_hungry = any(about.hosts < min(about.concurrency, hosts) for about in there)
         total = hosts + sum(about.hosts for about in there)

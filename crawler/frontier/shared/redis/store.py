@@ -141,7 +141,8 @@ class RedisStore:
         self._call("leave", self._crawl, node)
 
     def nodes(self) -> dict[str, tuple[bytes, float]]:
-        return {name.decode(): (about, float(left)) for name, about, left in self._call("nodes", self._crawl)}
+        found = self._call("nodes", self._crawl)
+        return {name.decode(errors="backslashreplace"): (about, float(left)) for name, about, left in found}
 
     # Inputs.
 
