@@ -8,12 +8,17 @@ import re
 import signal
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from browser_tools import WHOLE_SECONDS, LiveRun, SlowSite, eventually, launched, live_run, slow_site
 from needs import BROWSER, missing
+from redis_server import another_crawl, shared_server
+
+from crawler.frontier.shared.about import About
+from crawler.frontier.shared.redis import RedisStore
 
 try:
     from axe_playwright_python.sync_playwright import Axe
@@ -441,6 +446,42 @@ def test_workers(page: Page, site: SlowSite, tmp_path: Path) -> None:
 def test_no_workers(page: Page, lasting: LiveRun) -> None:
     watch(page, lasting)
     expect(page.locator("#workers-section")).to_be_hidden()
+
+
+def test_the_crawl_of_all_nodes(page: Page, site: SlowSite, tmp_path: Path) -> None:
+    """Where the run is a node: the books of all, and a row for each node. What others call themselves is text."""
+    server, crawl = shared_server(), another_crawl()
+    hostile = "<img src=x onerror=alert(1)>" + "x" * 60
+    with closing(RedisStore(server.url, crawl)) as store:
+        options = ("-r", "--scope", "any", "--frontier", server.url, "--crawl-id", crawl, "--delay", "0.05")
+        with live_run(tmp_path, site.urls(500), *SLOWLY, *options, output="parts/") as run:
+            watch(page, run)
+            rows = page.locator("#nodes tr")
+            expect(rows).to_have_count(1)
+            expect(rows.first.locator("td").first).to_contain_text("(this one)")
+            expect(rows.first.locator("td").nth(1)).to_have_text("at work")
+            expect(page.locator("[data-value=crawl-arrived]")).to_have_text("500")
+            ok = number(page, "[data-value=crawl-ok]")
+            eventually(lambda: number(page, "[data-value=crawl-ok]") > ok)
+            store.join(hostile, About(name=hostile, ok=40, failed=2, rate=7.0, machine="<b>m</b>").encoded(), 1_000.0)
+            store.join("lost", About(name="lost").encoded(), 0.001)
+            expect(rows).to_have_count(3)
+            expect(page.locator("#nodes tr", has_text=hostile)).to_contain_text("<b>m</b>")
+            expect(page.locator("#nodes tr", has_text="lost")).to_contain_text("gone for")
+            expect(page.locator("[data-note=crawl-rate]")).to_have_text("by 2 nodes, 1 gone")
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                for width in (1280, 390):
+                    page.set_viewport_size({"width": width, "height": 850})
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width
+                    page.locator("#crawl-section").screenshot(path=tmp_path / f"crawl-{scheme}-{width}.png")
+                    assert violations(page) == []
+    assert not page.locator("#nodes img").count()
+
+
+def test_no_crawl_of_several_nodes(page: Page, lasting: LiveRun) -> None:
+    watch(page, lasting)
+    expect(page.locator("#crawl-section")).to_be_hidden()
 
 
 def test_keyboard(page: Page, lasting: LiveRun) -> None:

@@ -154,11 +154,11 @@ class LiveRun(NamedTuple):
 
 
 @contextmanager
-def live_run(folder: Path, urls: Sequence[str], *options: str) -> Iterator[LiveRun]:
+def live_run(folder: Path, urls: Sequence[str], *options: str, output: str = "out.jsonl") -> Iterator[LiveRun]:
     """`python -m crawler` over a list of URLs; killed at the end if it still runs."""
     (folder / "urls.txt").write_text("\n".join(urls) + "\n")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CRAWLER_")}
-    command = [sys.executable, "-m", "crawler", "urls.txt", "--dashboard", "0", "--no-progress", "-O", "out.jsonl", *options]  # fmt: skip
+    command = [sys.executable, "-m", "crawler", "urls.txt", "--dashboard", "0", "--no-progress", "-o" if output.endswith("/") else "-O", output, *options]  # fmt: skip
     with subprocess.Popen(
         command,
         cwd=folder,

@@ -7,6 +7,7 @@
 //   answers.js     how many answers and errors of each kind there are
 //   hosts.js       the table of hosts
 //   workers.js     the table of workers
+//   whole.js       the crawl of all nodes, and the table of these
 //   newest.js      the records that came last
 //   drill.js       those behind a number
 //   story.js       all that is known of one URL

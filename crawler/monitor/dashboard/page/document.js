@@ -8,6 +8,12 @@ export function tell(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The value of a tile, and what is noted below it. */
+export function tellTile(name, value, note) {
+  tell(document.querySelector(`[data-value=${name}]`), value);
+  tell(document.querySelector(`[data-note=${name}]`), note);
+}
+
 export function make(tag, className = '', text = '') {
   const element = document.createElement(tag);
   if (className) element.className = className;

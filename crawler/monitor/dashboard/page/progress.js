@@ -1,7 +1,8 @@
 // The top of the page: what the run is doing, how far it is, and its counts.
 
-import { byId, tell } from './document.js';
+import { byId, tell, tellTile } from './document.js';
 import { amount, clock, counted, duration, percent, rate, size, sum } from './numbers.js';
+import { showWhole } from './whole.js';
 import { showWorkers } from './workers.js';
 
 const STATES = {
@@ -92,26 +93,22 @@ function showTiles({ snapshot, concurrency }, outcomes) {
   const times = snapshot.time_total;
   const ofDone = (count) => percent(count, snapshot.done);
   const skippedLinks = sum(Object.values(snapshot.skips)) - snapshot.skipped;
-  showTile('rate', rate(snapshot.rate_now), `${rate(snapshot.rate_mean)} on average`);
-  showTile('received', `${size(snapshot.bandwidth)}/s`, `${size(snapshot.size_download)} in all`);
-  showTile('time', times ? duration(times.p50) : '–', times ? `99 %: ${duration(times.p99)}` : '');
-  showTile('flight', amount(snapshot.in_flight), `of ${amount(concurrency)}`);
-  showTile('queued', amount(snapshot.queued), snapshot.queued === 1 ? 'waits for its turn' : 'wait for their turn');
-  showTile('parked', amount(snapshot.parked), 'tried again at the end');
-  showTile('ok', amount(outcomes.ok), ofDone(outcomes.ok));
-  showTile('http', amount(outcomes.http), ofDone(outcomes.http));
-  showTile('failed', amount(outcomes.failed), ofDone(outcomes.failed));
-  showTile(
+  tellTile('rate', rate(snapshot.rate_now), `${rate(snapshot.rate_mean)} on average`);
+  tellTile('received', `${size(snapshot.bandwidth)}/s`, `${size(snapshot.size_download)} in all`);
+  tellTile('time', times ? duration(times.p50) : '–', times ? `99 %: ${duration(times.p99)}` : '');
+  tellTile('flight', amount(snapshot.in_flight), `of ${amount(concurrency)}`);
+  tellTile('queued', amount(snapshot.queued), snapshot.queued === 1 ? 'waits for its turn' : 'wait for their turn');
+  tellTile('parked', amount(snapshot.parked), 'tried again at the end');
+  tellTile('ok', amount(outcomes.ok), ofDone(outcomes.ok));
+  tellTile('http', amount(outcomes.http), ofDone(outcomes.http));
+  tellTile('failed', amount(outcomes.failed), ofDone(outcomes.failed));
+  tellTile(
     'skipped',
     amount(outcomes.skipped),
     skippedLinks > 0 ? `and ${counted(skippedLinks, 'link')}` : ofDone(outcomes.skipped),
   );
-  showTile('retries', amount(snapshot.retries), counted(snapshot.redirects, 'redirect'));
-  showTile('cpu', `${Math.round(100 * snapshot.cpu)} %`, 'of one core');
+  tellTile('retries', amount(snapshot.retries), counted(snapshot.redirects, 'redirect'));
+  tellTile('cpu', `${Math.round(100 * snapshot.cpu)} %`, 'of one core');
+  showWhole(snapshot.crawl);
   showWorkers(snapshot.workers);
-}
-
-function showTile(name, value, note) {
-  tell(document.querySelector(`[data-value=${name}]`), value);
-  tell(document.querySelector(`[data-note=${name}]`), note);
 }
