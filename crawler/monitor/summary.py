@@ -91,7 +91,7 @@ def _head(snapshot: Snapshot, width: int) -> list[Text]:
         more.append("1 retry" if snapshot.retries == 1 else f"{amount(snapshot.retries)} retries")
     if more:
         lines += _wrapped(", ".join(more), width)
-    if snapshot.crawl is not None:
+    if snapshot.crawl is not None and snapshot.crawl.done < snapshot.crawl.arrived:  # others go on
         lines += _wrapped(printable(f"Crawl {snapshot.crawl.name}: {books(snapshot.crawl)}"), width)
     return lines
 

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
+from whole_crawls import whole
 
 from crawler.monitor.summary import MAX_ERRORS, MAX_STATUSES, OFFLINE, print_summary
 from crawler.stats.histogram import Percentiles
@@ -187,6 +188,12 @@ def test_what_was_left_is_said() -> None:
     assert printed(stopped).startswith("\n12,122 URLs in 24 s (501/s), stopped with 123 left\n")
     unknown = replace(RUN, total=None, queued=5, parked=2, in_flight=1)
     assert printed(unknown).startswith("\n12,122 URLs in 24 s (501/s), stopped with 8 left\n")
+
+
+def test_the_crawl_that_others_go_on_with() -> None:
+    """Of one that has ended more is said elsewhere."""
+    assert "\nCrawl spring: 1,000 of 2,000 done" in plain(replace(EMPTY, crawl=whole()))
+    assert "spring" not in plain(replace(EMPTY, crawl=whole(arrived=1_000, queued=0, leased=0)))
 
 
 def test_one_host_needs_no_table_of_hosts() -> None:
