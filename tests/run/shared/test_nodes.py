@@ -90,14 +90,11 @@ def test_a_node_that_is_cut_off_beyond_its_leases_spoils_nothing(nodes: Nodes) -
     nodes.start(lease=5)
     store.is_off = True
     done, begun = nodes.counts.ok, nodes.clock.seconds()
-    nodes.until(lambda: nodes.clock.seconds() > begun + 4.5)
-    asked = len(nodes.world.network.asked) if hasattr(nodes.world.network, "asked") else 0
     nodes.until(lambda: nodes.clock.seconds() > begun + 30)
     assert nodes.counts.ok > done
     store.is_off = False
     nodes.finish()
     assert nodes.urls() == expected
-    assert asked >= 0
 
 
 def test_what_a_killed_node_held_goes_to_others(nodes: Nodes) -> None:
