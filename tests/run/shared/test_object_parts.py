@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from crawler.cli.main import main
 from crawler.errors import CodedError
+from crawler.frontier.shared.contract import shard_of
 from crawler.run.shared import gathering
 
 
@@ -142,6 +143,30 @@ def test_leases_that_are_lost_while_a_part_is_put(nodes: ObjectNodes) -> None:
     store.is_off = False
     nodes.finish(120)
     assert nodes.urls() == expected
+
+
+def test_a_lease_that_is_lost_beside_another_of_its_shard(nodes: ObjectNodes) -> None:
+    """A shard says how far a part counts, not of which host: what is good of it goes into the next part."""
+    lost = "h0.example"
+    stays = next(
+        name for n in range(1, 10_000) if shard_of(f"{(name := f'h{n}.example')}:80") == shard_of(f"{lost}:80")
+    )
+    servers = [nodes.world.site({"/": page()}, host) for host in (lost, stays)]
+    nodes.server.faults = lambda method, path: "denied" if method == "PUT" else None
+    nodes.start(f"http://{lost}/", f"http://{stays}/", lease=6)
+    nodes.until(lambda: any(path.endswith(".shards") for _, path in nodes.server.seen))
+    holder = nodes.store._crawl.shards[shard_of(f"{lost}:80")].hosts[f"{lost}:80"].holder
+    assert holder is not None
+    holder.expires = 0.0
+    nodes.start(lease=6)
+    nodes.until(lambda: len(servers[0].targets) == 2)
+    node = nodes.crawlers[0].parts.node
+    assert node is not None
+    nodes.until(lambda: list(node.frontier.held) == [f"{stays}:80"])
+    nodes.server.faults = lambda method, path: None
+    nodes.finish(120)
+    assert nodes.urls() == Counter([f"http://{lost}/", f"http://{stays}/"])
+    assert len(servers[1].targets) == 1
 
 
 @pytest.mark.parametrize("late", [0.1, 1.0, 3.0])
