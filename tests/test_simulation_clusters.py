@@ -90,7 +90,7 @@ def test_no_bug_goes_unseen(bug, monkeypatch):
 
 def test_a_node_is_killed_and_another_goes_on():
     """Each page has its record once, and the other node gets what was leased."""
-    cluster = small_cluster(*site(20), events=(Event(60, "kill", 0, 0.0),), delay=0.25)
+    cluster = small_cluster(*site(20), events=(Event(60, "kill", 1, 0.0),), delay=0.25)
     story = live_in(cluster)
     assert Counter(record.url for record in story.records) == Counter(
         f"http://a.example{page.target}" for page in site(20)

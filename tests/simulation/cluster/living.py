@@ -308,7 +308,7 @@ class _Living:
             patches.enter_context(patch.object(claiming, "random", names))
             patches.enter_context(patch.object(crawler.page.parsing.worker, "Child", MemoryChild))
             patches.enter_context(patch.object(crawler.run.shared.node, "node_name", lambda: here().name))
-            on_the_wall = partial(crawler.run.shared.node.Node, wall=wall)
+            on_the_wall = partial(crawler.run.shared.node.Node, wall=lambda: WALL + self.now)  # they agree
             patches.enter_context(patch.object(crawler.run.shared.node, "Node", on_the_wall))
             patches.enter_context(patch.multiple(network, Resolver=resolver, Fetcher=fetcher))
             patches.enter_context(patch.object(crawler.fetch.http11.tls, "client_context", tls_context))
