@@ -258,7 +258,8 @@ class Parts:
             return network.cached(fetcher)
         from crawler.run.workers.fetching import RemoteFetcher
 
-        return network.cached(RemoteFetcher(fetcher, self._workers, partial=partial))
+        leases = None if self.node is None else self.node.frontier.held
+        return network.cached(RemoteFetcher(fetcher, self._workers, partial=partial, leases=leases))
 
     def _make_workers(self, network: Network, resources: ExitStack, *, wants_bodies: bool) -> Workers | None:
         if self._config.procs == 1 or self.captures is not None or self._checking is not None:

@@ -10,6 +10,7 @@ the part that comes, which has no bytes yet.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
@@ -35,6 +36,9 @@ INTERVAL: Final = 0.4
 HUNGRY: Final = 0.05  # the same where little is left to do: what is found has to come back
 EVENTS: Final = 512
 MAX_WAITING: Final = 10_000
+_LEFT: Final = (
+    "it gave no answer to this node, which has left: others fetch what was not committed when its leases are over"
+)
 
 
 class Sharing:
@@ -83,6 +87,7 @@ class Sharing:
         self.part = part(1)
         self._lines: list[Written] = []
         self._busy = False
+        self._asking = False  # the store, for what was flushed or is let go
         self._overdue = False
         self._timer: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
@@ -197,6 +202,10 @@ class Sharing:
                 yield self.flush()
                 self._stop()
                 yield self._let_go()
+            except CancelledError:
+                if not self._asking:
+                    raise
+                raise CodedError("frontier_refused", _LEFT) from None
             finally:
                 self._stop()
                 self._asks.close()
@@ -217,6 +226,7 @@ class Sharing:
         if changes.turns or changes.links:
             self._send(changes, [])
             yield self.flush()
+        self._asking = True
         try:
             yield self._asks.ask(self._leave)
         except StoreRefusedError as error:
@@ -260,13 +270,15 @@ class Sharing:
         turns = {
             shard: good
             for shard, said in changes.turns.items()
-            if (good := [(held, turn) for held, turn in said if not held.is_lost])
+            if (good := [(held, turn) for held, turn in said if not held.is_lost or _is_bare(turn)])
         }
         good_lines = [line for line in lines if not line.held.is_lost]
         batch = Batch(self.part, Changes(turns, changes.links), good_lines, self._node)
+        self._asking = True
         self._asks.ask(batch).addCallback(self._done).addErrback(self._failed)
 
     def _done(self, batch: Batch) -> None:
+        self._asking = False
         frontier = self._frontier
         for held, turn, more in batch.committed:
             frontier.committed(held, turn, more)
@@ -306,12 +318,12 @@ class Sharing:
 
     def _good_of(self, batch: Batch) -> dict[int, list[tuple[Held, Turn]]]:
         """What shards have refused though it is good. What was lost is forgotten."""
-        turns: dict[int, list[tuple[Held, Turn]]] = {}
+        turns: defaultdict[int, list[tuple[Held, Turn]]] = defaultdict(list)
         for shard, said, answer in batch.refused:
-            lost = {held.host for held, _ in said} if answer.forgotten else set(answer.lost)
+            lost = {held.host for held, turn in said if not _is_bare(turn)} if answer.forgotten else set(answer.lost)
             if answer.forgotten:
-                for held in list(self._frontier.held.values()):  # the store may know of other URLs, by the same token
-                    self._frontier.drop(held)
+                for held in list(self._frontier.held.values()):
+                    turns[held.shard].append((held, self._given_up(held)))
                 self._frontier.found.doubt()
             for held, turn in said:
                 if held.host in lost:
@@ -319,7 +331,7 @@ class Sharing:
                     self._frontier.drop(held)
             good = [(held, turn) for held, turn in said if held.host not in lost]
             if good:
-                turns[shard] = good
+                turns[shard] += good
         return turns
 
     def _begin_part(self) -> None:
@@ -339,9 +351,11 @@ class Sharing:
         self.part.size = gathering.size
         changes = Changes(gathering.ends(), self._frontier.found.cut())
         batch = Batch(self.part, changes, [], self._node)
+        self._asking = True
         self._asks.ask(batch).addCallback(self._have_ended, gathering).addErrback(self._failed)
 
     def _have_ended(self, batch: Batch, gathering: Gathering) -> None:
+        self._asking = False
         self._good_of(batch)  # it is in the next part
         self._begin_part()
         gathering.over({held for held, _, _ in batch.committed})
@@ -350,6 +364,14 @@ class Sharing:
         if batch.heard:
             self.on_heard(batch.heard)
         self._go_on()
+
+    def _given_up(self, held: Held) -> Turn:
+        """The store may know of other URLs by the same token: what it has of them is queued again, at once."""
+        self._frontier.drop(held)
+        now = self._clock.seconds()
+        control = self._frontier.politeness.host(held.host, now)
+        wait = max(control.delay, control.next_start - now)  # something may just have left
+        return Turn(held.host, held.token, release=True, wait=wait, delay=control.delay)
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError) and self._error is not None:
@@ -368,3 +390,8 @@ class Sharing:
             if not waiter.called:
                 waiter.errback(self._error)
         self.on_error(self._error)
+
+
+def _is_bare(turn: Turn) -> bool:
+    """Whether it says no more than that a lease ends: that is true whatever the store has lost."""
+    return turn.release and not (turn.ended or turn.again or turn.back or turn.moves or turn.pages)

@@ -221,7 +221,7 @@ class Node:
         frontier.owe = admission.owe
         if robots is not None:
             frontier.rules_of, frontier.on_rules = robots.carried, robots.carry
-        frontier.ask_lead = lambda shard, key, uid: self._asks.ask(lambda store: store.lead(shard, key, uid))
+        frontier.ask_lead = self._lead
         self._asks.on_doubt = self._doubt
         claiming.on_claimed = crawl.wake
         claiming.on_idle = self._look
@@ -261,6 +261,9 @@ class Node:
         arrival = self._arriving.of(seed, "typed", secrets.randbits(64))
         asked = self._asks.ask(lambda store: store.arrive(shard_of(arrival.host), [arrival]))
         asked.addCallback(lambda _: self._heard([shard_of(arrival.host)])).addErrback(self._failed)
+
+    def _lead(self, shard: int, key: bytes, uid: bytes) -> Deferred[bool]:
+        return self._asks.ask(lambda store: store.lead(shard, key, uid)).addErrback(_in_words)
 
     def _lost(self, numbers: list[int]) -> None:
         assert self._crawl is not None
@@ -343,6 +346,12 @@ class Node:
         if self._spilling is not None:
             self._spilling.look_everywhere()
         self._heard(heard)
+
+
+def _in_words(failure: Failure) -> Failure:
+    """What ends a node, as a code."""
+    refused = failure.check(StoreRefusedError)
+    return failure if refused is None else Failure(CodedError("frontier_refused", str(failure.value)))
 
 
 def node_name() -> str:

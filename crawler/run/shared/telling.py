@@ -18,6 +18,10 @@ from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.version import __version__
 
 TELL: Final = 0.5
+_KNOWN: Final = 1.5
+"""So many leases, and TELL, a node is known after it has told of itself: who cannot tell loses its hosts by its own
+clock first, and only then is it counted as gone. The rest is for operations that wait their turn before it tells.
+"""
 _PACE: Final = 10
 
 
@@ -66,7 +70,7 @@ class Telling:
         about = self._about().encoded()
 
         def tell(store: SharedStore) -> tuple[dict[str, tuple[bytes, float]], list[int]]:
-            store.join(self._name, about, self._ttl)
+            store.join(self._name, about, _KNOWN * self._ttl + TELL)
             return store.nodes(), self._take(store)
 
         self._asks.ask(tell).addCallback(self._told).addErrback(self._failed)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -112,17 +112,32 @@ class Arrivals:
         return self._archive.take(request, Tape() if told.tape is None else tape_of(told.tape), response)
 
 
+class Leased(Protocol):
+    """A host that may be asked before its deadline, on the monotonic clock."""
+
+    @property
+    def deadline(self) -> float: ...
+
+
 class RemoteFetcher:
     """Implements `FetchesWithHead`. `local` writes the heads: it knows of cookies and logins, and which hosts somebody
     typed.
 
-    With `partial` it is for robots.txt.
+    With `partial` it is for robots.txt. Those of `leases` may be asked before their deadline.
     """
 
-    def __init__(self, local: Fetcher, workers: Workers, *, partial: bool = False) -> None:
+    def __init__(
+        self,
+        local: Fetcher,
+        workers: Workers,
+        *,
+        partial: bool = False,
+        leases: Mapping[str, Leased] | None = None,
+    ) -> None:
         self._local = local
         self._workers = workers
         self._partial = partial
+        self._leases = leases
         self._spools = local.parts.spools
         self.parts = local.parts
         self.public_only = local.public_only
@@ -144,6 +159,7 @@ class RemoteFetcher:
         head: bytes | None = None,
     ) -> Deferred[Response]:
         local = self._local
+        lease = None if self._leases is None else self._leases.get(request.url.host_key)
         fetching = self._workers.fetch(
             request,
             local.head(request) if head is None else head,
@@ -152,6 +168,7 @@ class RemoteFetcher:
             fresh=fresh,
             partial_body=self._partial,
             left=None if self._spools is None else self._spools.lend(request),
+            until=None if lease is None else lease.deadline,
         )
         return fetching if local.parts.heard is None else fetching.addCallback(self._heard, request)
 

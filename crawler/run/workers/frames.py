@@ -51,7 +51,8 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Fetch this. `head` is sent as it is. `tells` says that somebody waits to hear when it is sent.
 
     `partial` is for robots.txt. `inside` is what is known of a typed server: see Typed; None where it is not typed.
-    `left` is what there is of the body from an earlier try.
+    `left` is what there is of the body from an earlier try. It may begin before `until`, on the monotonic clock that
+    all processes of a machine share; None where there is no such time.
     """
 
     ticket: int
@@ -64,6 +65,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag=1):
     tells: bool = False
     partial: bool = False
     left: Left | None = None
+    until: float | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=2):

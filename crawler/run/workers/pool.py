@@ -104,14 +104,16 @@ class Workers:
         fresh: bool,
         partial_body: bool,
         left: Left | None = None,
+        until: float | None = None,
     ) -> Deferred[Response]:
-        """Have it fetched; cancelling closes its socket."""
+        """Have it fetched; cancelling closes its socket. See Claim."""
         if not self.processes and not self._replace():
             return succeed(_failed(_none_started()))
         url = request.url
         typed, inside = self._typed.standing(url)
         ticket = self._tickets = self._tickets + 1
-        claim = Claim(ticket, request, head, public_only, typed, inside, fresh, on_sent is not None, partial_body, left)
+        tells = on_sent is not None
+        claim = Claim(ticket, request, head, public_only, typed, inside, fresh, tells, partial_body, left, until)
         host = url.host_key
         if self._strikes and self._strikes[request.id] >= _ALONE:
             process = self._process(alone=True)

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from crawler.config.addresses import pinned
 from crawler.config.hosts import Hosts
 from crawler.engine.reading import PageReader, Prepared, make_reader
-from crawler.errors import CodedError
+from crawler.errors import CodedError, StaleConnection
 from crawler.fetch.connect.chosen.pins import Pins
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.fetcher import Fetcher
@@ -137,6 +137,9 @@ class Worker:
 
     def _claimed(self, claim: Claim) -> None:
         request = claim.request
+        if claim.until is not None and self._reactor.seconds() >= claim.until:
+            self._channel.put(Done(claim.ticket, _failed(_too_late()), left=claim.left))
+            return
         if claim.typed:
             self._typed.learn(request.url, claim.inside)
         self._public_only = claim.public_only
@@ -232,6 +235,11 @@ def _is_called(request: Request) -> bool:
 def _is_read(request: Request, headers: Mapping[str, list[str]], *, parses: bool) -> bool:
     """As PageReader.needs in the run; with `parses` a function of the user's gets all."""
     return parses or _is_called(request) or is_text(request, headers)
+
+
+def _too_late() -> StaleConnection:
+    """Somebody else may ask that host now: it goes back, uncounted, to who knows better."""
+    return StaleConnection("internal", "it was claimed too long ago", unprocessed=True)
 
 
 def _failed(error: CodedError) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 from crawl_world import World, moved, page, robots
 from shared_nodes import AsksOnClock, Nodes
+from shared_store import NoticesLoss
 from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
+from crawler.errors import CodedError
 from crawler.frontier.shared.about import read_nodes
-from crawler.frontier.shared.contract import Arrival, SharedStore, StoreError, shard_of
+from crawler.frontier.shared.contract import Arrival, SharedStore, StoreError, StoreRefusedError, shard_of
 from crawler.run.shared.reading import Arriving, take_pushed
 
 HOSTS = [f"h{number}.example" for number in range(8)]
@@ -384,3 +387,66 @@ def test_what_is_typed_into_a_console_arrives_as_all_else_does(nodes: Nodes) -> 
     sources = Counter(record["input"].get("source") for record in nodes.collect())
     assert sources["console"] == 1
     assert nodes.urls()["http://a.example/typed"] == 1
+
+
+def test_after_a_loss_hosts_need_not_wait_for_the_end_of_their_leases(nodes: Nodes) -> None:
+    """The node gives them up, and says so in a new part: what the store has of them is there at once."""
+    nodes.world.site({f"/{n}": page(f"/{n + 1}", after=0.02) for n in range(20)}, "a.example")
+    store: Any = NoticesLoss(nodes.store)
+    asks = AsksOnClock(store, nodes.clock)
+    nodes.start("http://a.example/0", asks=asks, lease=600, delay=0.1)
+    nodes.until(lambda: nodes.counts.ok >= 5)
+    before, at = nodes.store.snapshot(), nodes.clock.seconds()
+    nodes.until(lambda: nodes.clock.seconds() >= at + 0.9)
+    nodes.store.restore(before)
+    store.lost()
+    asks.on_doubt()
+    nodes.finish(60)
+    assert nodes.urls() == Counter(f"http://a.example/{n}" for n in range(21))
+
+
+def test_a_node_is_known_for_longer_than_any_of_its_leases(nodes: Nodes) -> None:
+    """Who cannot tell of itself is not counted as gone, and its pages given to others, before it has let go itself."""
+    web(nodes.world)
+    store = CutOff(nodes.store)
+    crawler = nodes.start("http://h0.example/0", asks=AsksOnClock(store, nodes.clock), lease=5, delay=1)
+    for at in [0.31 * n for n in range(1, 30)]:
+        nodes.until(partial(lambda at: nodes.clock.seconds() >= at, at + 1.0))
+        ((_, known),) = nodes.store.nodes().values()
+        books = [book for host in HOSTS if (book := nodes.store.host(f"{host}:80")) is not None]
+        assert all(known > book.expires for book in books)
+    crawler.abort()
+    nodes.until(lambda: bool(nodes.ended))
+
+
+def test_a_node_that_leaves_without_its_store_says_so(nodes: Nodes) -> None:
+    """It is not an output that takes nothing more."""
+    web(nodes.world)
+    store = CutOff(nodes.store)
+    crawler = nodes.start("http://h0.example/0", asks=AsksOnClock(store, nodes.clock), lease=600)
+    nodes.until(lambda: half_done(nodes))
+    store.is_off = True
+    crawler.drain()
+    crawler.abort()
+    nodes.until(lambda: bool(nodes.ended), 60)
+    (outcome,) = nodes.ended
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.value, CodedError)
+    assert (outcome.value.code, "gave no answer to this node" in str(outcome.value)) == ("frontier_refused", True)
+
+
+def test_a_store_that_takes_nothing_more_ends_a_node_that_asks_where_a_redirect_leads(nodes: Nodes) -> None:
+    """In words: that is no bug of a visit."""
+    nodes.world.site({"/": page("/to"), "/to": moved("/there"), "/there": page()}, "a.example")
+
+    class Full(CutOff):
+        def lead(self, *_: object) -> bool:
+            raise StoreRefusedError("its memory is full")
+
+    store: Any = Full(nodes.store)
+    nodes.start("http://a.example/", asks=AsksOnClock(store, nodes.clock))
+    nodes.until(lambda: bool(nodes.ended), 60)
+    (outcome,) = nodes.ended
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.value, CodedError)
+    assert outcome.value.code == "frontier_refused"

@@ -25,6 +25,8 @@ from crawler import ConfigError, Request, crawl, fetch_all, stream
 from crawler.cli import doctor
 from crawler.cli.main import main
 from crawler.models import Record
+from crawler.run.workers import fetching as workers_fetching
+from crawler.run.workers.fetching import RemoteFetcher
 from crawler.run.workers.forkserver import NAME
 
 UNLIKE = {"started", "reused", "time_queue", "duplicate_of"}
@@ -302,3 +304,31 @@ def test_ctrl_c_is_for_the_run_alone() -> None:
 def test_the_number_is_one(value: object) -> None:
     with pytest.raises(ConfigError, match=r"procs: .* is not auto, or a whole number from 1 to 1,000"):
         fetch_all([], procs=value)
+
+
+class Lease:
+    def __init__(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+
+
+class Leases:
+    """Of a store that others share: those of the first two claims are over when a worker reads them."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def get(self, _host: str) -> Lease:
+        self.given += 1
+        return Lease(60.0 if self.given > 2 else 0.0)
+
+
+def test_what_a_worker_reads_too_late_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else may ask that host by then: the claim goes back, uncounted, and its server hears nothing."""
+    leases = Leases()
+    monkeypatch.setattr(
+        workers_fetching, "RemoteFetcher", lambda *of, **rest: RemoteFetcher(*of, **{**rest, "leases": leases})
+    )
+    with asked(lambda *_: (200, {}, b"x")) as server:
+        (record,) = fetch_all([server.url("/")], procs=2, retries=0, robots=False)
+        assert (record.status, record.attempts, len(server.requests)) == (200, 1, 1)
+    assert leases.given == 3
