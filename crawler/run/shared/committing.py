@@ -356,14 +356,15 @@ class Sharing:
 
     def _have_ended(self, batch: Batch, gathering: Gathering) -> None:
         self._asking = False
-        self._good_of(batch)  # it is in the next part
+        good = self._good_of(batch)  # what ends is in the next part
+        given_up = {shard: [pair for pair in said if _is_bare(pair[1])] for shard, said in good.items()}
         self._begin_part()
         gathering.over({held for held, _, _ in batch.committed})
         for held, turn, more in batch.committed:
             self._frontier.committed(held, turn, more)
         if batch.heard:
             self.on_heard(batch.heard)
-        self._go_on()
+        self._ask(Changes({shard: said for shard, said in given_up.items() if said}, {}), [])
 
     def _given_up(self, held: Held) -> Turn:
         """The store may know of other URLs by the same token: what it has of them is queued again, at once."""
