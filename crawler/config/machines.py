@@ -159,8 +159,6 @@ def check_machines(config: Asked, origins: Mapping[str, str]) -> None:
     of = origins["frontier"]
     if not config.recursive:
         raise ConfigError(f"{of}: is for crawls (add -r; for lists there is `crawler split`)")
-    if config.scope != "any":
-        raise ConfigError(f"{of}: nodes do not know the inputs of one another (add --scope any; --include, --exclude)")
     for name, why in _NOT_TOGETHER.items():
         if getattr(config, name):
             raise ConfigError(f"{origins.get(name, name)}: cannot be combined with {of} ({why})")

@@ -87,6 +87,10 @@ class Scope:
             if not folder.startswith(folders):
                 self._folders[root] = (*(known for known in folders if not known.startswith(folder)), folder)
 
+    def place(self, url: Url) -> str:
+        """A URL that widens the scope as this one does, and is the same for all that are there."""
+        return f"{url.site}{_folder(url)}" if self._kind == "prefix" else f"{url.site}/"
+
     def judge(self, url: Url, depth: int) -> CodedError | None:
         """None when the URL is to be crawled, else `out_of_scope`, `depth_limit` or `trap_suspected`.
 

@@ -129,12 +129,12 @@ class Parts:
 
             self.sent = ask_of(config)
         shown = None if self._checking is None else self._checking.certificate
+        self._scope = self._make_scope()
         if config.frontier is not None:
             self.node = self._open_node(resources)
             self._dial = self.node.careful(self._dial)
         self._ways = Ways(config, self._dial, hosts=self._hosts, typed=self.typed, shown=shown)
         resources.callback(self._ways.close)
-        self._scope = self._make_scope()
         if self._checking is not None and self._scope is not None:
             self._leaves = Leaves(self._scope, self._checking)
         self._reader = self._make_reader(callbacks, items)
@@ -352,6 +352,8 @@ class Parts:
         from crawler.engine.scope import Scope
 
         disk = self._disk
+        if config.frontier is not None and config.scope != "any":
+            from crawler.run.shared.widening import SharedScope as Scope  # type: ignore[assignment]
         return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth, disk=disk)
 
     def _make_reader(self, callbacks: Callbacks | None, items: Items | None) -> PageReader | None:
@@ -391,6 +393,7 @@ class Parts:
 
         assert self._key is not None
         own = {"politeness": self.politeness, "key": self._key, "typed": self.typed, "concurrency": self.concurrency}
+        own["scope"] = self._scope
         node = open_node(self._config, asks=self.asks, reactor=self._reactor, resources=resources, **own)
         self.frontier = node.frontier
         return node

@@ -91,10 +91,9 @@ class Nodes:
         """One more node."""
         config = Config.build(
             recursive=True,
-            scope="any",
             frontier="redis://store.example/0",
             crawl_id="test",
-            **{"output": [f"{self.folder}/"], "allow_private": True, **self.options, **options},
+            **{"scope": "any", "output": [f"{self.folder}/"], "allow_private": True, **self.options, **options},
         )
         crawler = Crawler(
             config,

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from crawler.frontier.shared.contract import (
+    WIDENED,
     Arrival,
     Commit,
     Committed,
@@ -129,6 +130,7 @@ class _Crawl:
     exhausted: bool = False
     pushed: dict[int, tuple[bytes, float]] = field(default_factory=dict)  # a line, and until when a node has it
     last_pushed: int = 0
+    places: dict[str, None] = field(default_factory=dict)
     pages: dict[str, int] = field(default_factory=dict)  # in all, by node
     closed: set[str] = field(default_factory=set)  # nodes that were counted as gone, and have not come back
     shards: dict[int, _Shard] = field(default_factory=lambda: defaultdict(_Shard))
@@ -215,6 +217,14 @@ class ReferenceStore:
 
     def pushing(self) -> int:
         return len(self._crawl.pushed)
+
+    # The scope.
+
+    def widen(self, places: Sequence[str]) -> None:
+        self._crawl.places |= dict.fromkeys(places)
+
+    def widened(self, first: int) -> list[str]:
+        return list(self._crawl.places)[first : first + WIDENED]
 
     # URLs.
 

@@ -57,6 +57,7 @@ class Claiming:
         self._ttl = ttl
         self._rng = rng or random.Random()  # noqa: S311 - it only spreads nodes over shards
         self._busy = False
+        self._begun = False
         self._pause = FIRST_PAUSE
         self._looked = float("-inf")  # when all shards were asked
         self._timer: IDelayedCall | None = None
@@ -65,6 +66,7 @@ class Claiming:
         frontier.on_hungry = self.hungry
 
     def start(self) -> None:
+        self._begun = True
         self._renewal = self._clock.callLater(self._ttl / 3, self._renew)
         self.hungry()
 
@@ -84,7 +86,7 @@ class Claiming:
 
     def hungry(self) -> None:
         """There may soon be nothing to do."""
-        if self._busy or self.closed or self._timer is not None:
+        if self._busy or self.closed or self._timer is not None or not self._begun:
             return
         self._ask()
 

@@ -37,6 +37,7 @@ from crawler.models import Ending
 
 T = TypeVar("T")
 SHARDS: Final = 256
+WIDENED: Final = 1_000
 NO_HOST: Final = ""
 """The host of inputs that are not fetched: they have a record, written by who claims them."""
 
@@ -256,6 +257,14 @@ class SharedStore(Protocol):
 
     def pushing(self) -> int:
         """How many lines were pushed and have not arrived, with those that a node was given."""
+
+    # The scope, where there is one.
+
+    def widen(self, places: Sequence[str]) -> None:
+        """Inputs are there: all of `places` that are new are numbered, from 0."""
+
+    def widened(self, first: int) -> list[str]:
+        """Up to WIDENED places, from this number on. After a loss they may have other numbers."""
 
     # URLs.
 

@@ -3,4 +3,4 @@
 Imports what a run imports; `run/parts.py` opens it.
 """
 
-__all__ = ["node"]
+__all__ = ["node", "widening"]

@@ -16,18 +16,20 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from crawler.config.config import Config
 from crawler.engine.admission import Admission
 from crawler.engine.loop import Crawl
+from crawler.engine.scope import Scope
 from crawler.errors import CodedError
 from crawler.fetch.connect.dial import Dial
 from crawler.fetch.typed import Typed
 from crawler.frontier.shared.asking import Asking
 from crawler.frontier.shared.claiming import TTL, Claiming
-from crawler.frontier.shared.contract import Asks, Counts, SharedStore, StoreRefusedError, shard_of
+from crawler.frontier.shared.contract import Asks, Counts, SharedStore, StoreRefusedError
 from crawler.frontier.shared.entries import kept
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Ask, Request
@@ -38,10 +40,11 @@ from crawler.run.shared.committing import Sharing
 from crawler.run.shared.ending import has_ended
 from crawler.run.shared.opening import opened
 from crawler.run.shared.part import ObjectParts, Part
-from crawler.run.shared.reading import Arriving, Reading, take_pushed
+from crawler.run.shared.reading import Arriving, NodeFeed, Reading, bring, take_pushed
 from crawler.run.shared.spilling import SEGMENTS, Spilling
 from crawler.run.shared.telling import Telling
 from crawler.run.shared.watching import Watching
+from crawler.run.shared.widening import WAIT, SharedScope, Widening
 from crawler.seeds.feed import Feed
 from crawler.seeds.inputs import BadLine, Seed, requested
 from crawler.sinks import Sink
@@ -52,20 +55,6 @@ PARTS: Final = "parts"
 LOOK: Final = 0.5
 _HOSTS_EACH: Final = 4
 _MOST_HOSTS: Final = 5_000
-
-
-class NodeFeed:
-    """What a node's admission reads: nothing. All comes from the store; `exhausted` when the whole crawl has ended."""
-
-    def __init__(self) -> None:
-        self.exhausted = False
-        self.on_ready: Callable[[], None] = lambda: None
-
-    def take(self) -> Seed | BadLine | None:
-        return None
-
-    def close(self) -> None:
-        self.exhausted = True
 
 
 class Node:
@@ -83,6 +72,7 @@ class Node:
         politeness: Politeness,
         key: Callable[[Url], bytes],
         typed: Typed,
+        scope: Scope | None = None,
         concurrency: int,
         name: str | None = None,
         ttl: float = TTL,
@@ -92,7 +82,8 @@ class Node:
         self.feed_of_all = NodeFeed()
         self.ended: Counts | None = None  # the books of the whole crawl, once all of it has ended
         self._config = config
-        self._asks = asks
+        self._scope = scope if isinstance(scope, SharedScope) else None
+        self._asks = asks if self._scope is None else Widening(asks, self._scope)
         self._reactor = reactor
         self._typed = typed
         self._concurrency = concurrency
@@ -101,7 +92,7 @@ class Node:
         self.frontier = SharedFrontier(politeness, key, epoch=self._epoch, clock=reactor.seconds)
         self.frontier.low = 2 * concurrency
         self._claiming = Claiming(
-            asks=asks,
+            asks=self._asks,
             frontier=self.frontier,
             node=self.name,
             clock=reactor,
@@ -118,6 +109,7 @@ class Node:
         self._crawl: Crawl | None = None
         self._admission: Admission | None = None
         self._telling: Telling | None = None
+        self._waiting: IDelayedCall | None = None  # for the inputs
         self._looking = False
         self._looked = 0.0
         self._error: BaseException | None = None
@@ -139,7 +131,7 @@ class Node:
             of = requested(seed, 0, self._reactor.seconds(), self._config.method, ask)
             return self.frontier.key_of(of), kept(of, self._epoch())
 
-        self._arriving = Arriving(made)
+        self._arriving = Arriving(made, self._scope)
         self._reading = Reading(
             feed, self._arriving, asks=self._asks, clock=self._reactor, node=self.name, ttl=self._ttl
         )
@@ -246,8 +238,25 @@ class Node:
         self._telling.on_heard, self._telling.on_error = self._heard, self._fail
         self._telling.on_told = self.watching.told
         self._telling.start()
-        claiming.start()
+        if self._scope is None:
+            claiming.start()
+        else:
+            self._wait_for_inputs()
         reading.start()
+
+    def _wait_for_inputs(self) -> None:
+        """Claim nothing before all inputs are read: until then links to some of them would be out of scope."""
+        self._waiting = None
+        asked = self._asks.ask(lambda store: store.lease_seeds(self.name, 0.0))
+        asked.addCallback(self._are_read).addErrback(self._failed)
+
+    def _are_read(self, number: int | None) -> None:
+        if self._claiming.closed:
+            return  # the node has left meanwhile
+        if number == -1:
+            self._claiming.start()
+        else:
+            self._waiting = self._reactor.callLater(WAIT, self._wait_for_inputs)
 
     def _taken(self, number: int) -> None:
         assert self._admission is not None
@@ -259,8 +268,8 @@ class Node:
     def _accept_typed(self, seed: Seed | BadLine, now: float) -> None:  # noqa: ARG002 - when it is claimed counts
         """Somebody has typed this into a console: it arrives as all else does; who claims it writes its record."""
         arrival = self._arriving.of(seed, "typed", secrets.randbits(64))
-        asked = self._asks.ask(lambda store: store.arrive(shard_of(arrival.host), [arrival]))
-        asked.addCallback(lambda _: self._heard([shard_of(arrival.host)])).addErrback(self._failed)
+        places = self._arriving.places([seed])
+        self._asks.ask(lambda store: bring(store, [arrival], places)).addCallback(self._heard).addErrback(self._failed)
 
     def _lead(self, shard: int, key: bytes, uid: bytes) -> Deferred[bool]:
         return self._asks.ask(lambda store: store.lead(shard, key, uid)).addErrback(_in_words)
@@ -304,6 +313,9 @@ class Node:
         if self._telling is not None:
             self._telling.stop()
             self.watching.end()
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _take_pushed(self, store: SharedStore) -> list[int]:
         scheme = None if self._config.default_scheme == "none" else self._config.default_scheme

@@ -12,6 +12,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from crawler.engine.scope import Scope
 from crawler.frontier.shared.claiming import Clock
 from crawler.frontier.shared.contract import NO_HOST, Arrival, Asks, SharedStore, shard_of
 from crawler.frontier.shared.entries import kept_line, uid
@@ -27,10 +28,18 @@ PUSHED: Final = "pushed"
 
 
 class Arriving:
-    """Makes arrivals of seeds: `request` gives the key and the bytes of one."""
+    """Makes arrivals of seeds: `request` gives the key and the bytes of one. A shared `scope` is around them."""
 
-    def __init__(self, request: Callable[[Seed], tuple[bytes, bytes]]) -> None:
+    def __init__(self, request: Callable[[Seed], tuple[bytes, bytes]], scope: Scope | None = None) -> None:
         self._request = request
+        self._scope = scope
+
+    def places(self, seeds: Iterable[Seed | BadLine]) -> list[str]:
+        """Where they are: what the store has to know before they arrive."""
+        if self._scope is None:
+            return []
+        typed = (seed for seed in seeds if isinstance(seed, Seed) and seed.input.parent is None)
+        return list(dict.fromkeys(self._scope.place(seed.url) for seed in typed))
 
     def of(self, seed: Seed | BadLine, *what: object) -> Arrival:
         """`what` is the same when the same arrives again, and else another."""
@@ -46,6 +55,20 @@ def by_shard(arrivals: Iterable[Arrival]) -> list[tuple[int, list[Arrival]]]:
     for arrival in arrivals:
         shards[shard_of(arrival.host)].append(arrival)
     return list(shards.items())
+
+
+class NodeFeed:
+    """What a node's admission reads: nothing. All comes from the store; `exhausted` when the whole crawl has ended."""
+
+    def __init__(self) -> None:
+        self.exhausted = False
+        self.on_ready: Callable[[], None] = lambda: None
+
+    def take(self) -> Seed | BadLine | None:
+        return None
+
+    def close(self) -> None:
+        self.exhausted = True
 
 
 class Reading:
@@ -153,6 +176,7 @@ class Reading:
             self._say_again()
             return
         batch: list[Arrival] = []
+        seeds: list[Seed | BadLine] = []
         first = self._following
         try:
             for _ in range(_SKIPPED_AT_ONCE):
@@ -162,6 +186,7 @@ class Reading:
                 number = self._following
                 self._following += 1
                 if number >= self._first:
+                    seeds.append(seed)
                     batch.append(self._arriving.of(seed, "seed", number))
                     if len(batch) == BATCH:
                         break
@@ -169,7 +194,7 @@ class Reading:
             self.on_error(error)
             return
         if batch or feed.exhausted:
-            self._send(_Sent(first, self._following, batch), is_last=feed.exhausted)
+            self._send(_Sent(first, self._following, batch, self._arriving.places(seeds)), is_last=feed.exhausted)
         elif self._following < self._first:
             self._later(0.0)
         else:
@@ -187,7 +212,7 @@ class Reading:
     def _send(self, sent: _Sent, *, is_last: bool) -> None:
         self._busy = True
         self._first = sent.following
-        arrival = _Arrival(sent.arrivals, self._node, sent.following, is_last=is_last)
+        arrival = _Arrival(sent, self._node, is_last=is_last)
         self._asks.ask(arrival).addCallback(self._arrived, sent, is_last).addErrback(self._failed)
 
     def _arrived(self, arrival: _Arrival, sent: _Sent, is_last: bool) -> None:
@@ -233,8 +258,9 @@ class Reading:
 class _Sent:
     """Lines of the feed from number `first` on, those before `following`; they have arrived at `since`."""
 
-    def __init__(self, first: int, following: int, arrivals: Sequence[Arrival]) -> None:
+    def __init__(self, first: int, following: int, arrivals: Sequence[Arrival], places: Sequence[str]) -> None:
         self.first = first
+        self.places = places
         self.following = following
         self.arrivals = arrivals
         self.since = 0.0
@@ -243,15 +269,18 @@ class _Sent:
 class _Arrival:
     """Lines arrive, and then it is said how far they are read. Gives itself."""
 
-    def __init__(self, batch: Sequence[Arrival], node: str, following: int, *, is_last: bool) -> None:
+    def __init__(self, sent: _Sent, node: str, *, is_last: bool) -> None:
         self.heard: list[int] = []
         self.is_counted = False
-        self._shards = by_shard(batch)
+        self._places = sent.places
+        self._shards = by_shard(sent.arrivals)
         self._node = node
-        self._following = following
+        self._following = sent.following
         self._is_last = is_last
 
     def __call__(self, store: SharedStore) -> _Arrival:
+        if self._places:
+            store.widen(self._places)
         for shard, arrivals in self._shards:  # all, when called again: see batch.py
             if store.arrive(shard, arrivals):
                 self.heard.append(shard)
@@ -259,20 +288,25 @@ class _Arrival:
         return self
 
 
+def bring(store: SharedStore, arrivals: Iterable[Arrival], places: Sequence[str]) -> list[int]:
+    """Let them arrive, once it is known where they are. Gives the shards where something is new."""
+    if places:
+        store.widen(places)
+    return [shard for shard, some in by_shard(arrivals) if store.arrive(shard, some)]
+
+
 def take_pushed(store: SharedStore, arriving: Arriving, node: str, ttl: float, scheme: str | None) -> list[int]:
     """Bring lines that other programs have pushed to their shards. Gives the shards where something is new."""
-    heard = []
     pushed = store.pushed(node, BATCH, ttl)
     if not pushed:
         return []
-    arrivals = []
+    seeds, arrivals = [], []
     for number, line in pushed:
-        place = Input(PUSHED, number)
+        found = _of_line(line, Input(PUSHED, number), scheme)
+        seeds.append(found)
         # With the line: a server that has lost its last second may give its number to another.
-        arrivals.append(arriving.of(_of_line(line, place, scheme), PUSHED, number, line))
-    for shard, some in by_shard(arrivals):
-        if store.arrive(shard, some):
-            heard.append(shard)
+        arrivals.append(arriving.of(found, PUSHED, number, line))
+    heard = bring(store, arrivals, arriving.places(seeds))
     store.pushed_arrived([number for number, _ in pushed])
     return heard
 

@@ -587,6 +587,7 @@ class TestKeys:
         store.join("node", b"", LONG)
         store.join("late", b"", 0.0)
         store.lease_seeds("node", LONG)
+        store.widen(["http://a.example/"])
         client.rpush(store._crawl + b":push", "1", "2")
         store.pushed("node", 1, LONG)
         store.take_pages("late", 5, 5)

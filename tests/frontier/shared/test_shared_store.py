@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 
 from crawler.frontier.shared.contract import (
     SHARDS,
+    WIDENED,
     Arrival,
     Commit,
     Committed,
@@ -592,6 +593,22 @@ class TestSpilling:
 
 
 HOSTS = [name for name in (f"http://{number}.example:80" for number in range(5_000)) if shard_of(name) in {3, 4}][:5]
+
+
+class TestScope:
+    def test_places_are_numbered_once(self, rig):
+        """Who says one again, or another one meanwhile, changes no number."""
+        assert rig.store.widened(0) == []
+        rig.store.widen(["http://b.example/", "http://a.example/"])
+        rig.other.widen(["http://a.example/", "http://c.example/d/"])
+        assert rig.store.widened(0) == ["http://b.example/", "http://a.example/", "http://c.example/d/"]
+        assert rig.other.widened(2) == ["http://c.example/d/"]
+        assert rig.other.widened(3) == []
+
+    def test_many_come_in_several_answers(self, rig):
+        places = [f"http://{number}.example/" for number in range(WIDENED + 5)]
+        rig.store.widen(places)
+        assert rig.other.widened(0) + rig.other.widened(WIDENED) == places
 
 
 class TestAnything:

@@ -361,7 +361,6 @@ def test_queues_that_are_too_long_are_files_meanwhile(nodes: Nodes) -> None:
     ("options", "words"),
     [
         ({"crawl_id": None}, "the crawl has no name"),
-        ({"scope": "host"}, "add --scope any"),
         ({"recursive": False, "scope": "any"}, "is for crawls"),
         ({"job": "job"}, "the store keeps the crawl"),
         ({"output": "records.jsonl"}, "go to a folder that all machines reach"),
@@ -450,3 +449,34 @@ def test_a_store_that_takes_nothing_more_ends_a_node_that_asks_where_a_redirect_
     assert isinstance(outcome, Failure)
     assert isinstance(outcome.value, CodedError)
     assert outcome.value.code == "frontier_refused"
+
+
+@pytest.mark.parametrize("scope", ["host", "origin", "domain", "prefix"])
+def test_the_scope_is_around_the_inputs_of_all(nodes: Nodes, scope: str) -> None:
+    """Whoever reads them: each node follows links to all of them, from the first page on, and none elsewhere."""
+    for number, host in enumerate(HOSTS):
+        onward = HOSTS[(number + 2) % len(HOSTS)], HOSTS[(number + 1) % len(HOSTS)]
+        links = ["/1", *(f"http://{there}/late" for there in onward)]
+        nodes.world.site({"/0": page(*links), "/1": page(), "/late": page("/behind"), "/behind": page()}, host)
+    for _ in range(3):
+        nodes.start(*(f"http://{host}/0" for host in HOSTS[::2]), scope=scope)
+    nodes.finish()
+    paths = ("/0", "/1", "/late", "/behind")
+    assert nodes.urls() == Counter(f"http://{host}{path}" for host in HOSTS[::2] for path in paths)
+
+
+def test_the_scope_is_around_what_was_pushed_and_where_inputs_are_led(nodes: Nodes) -> None:
+    """Also for nodes that were not told, did not follow that redirect, and join later."""
+    nodes.world.site({"/": moved("http://www.a.example/")}, "a.example")
+    www = {"/": page("/1", after=1.0), "/1": page("/2", after=1.0), "/2": page(), "/x": page()}
+    nodes.world.site(www, "www.a.example")
+    nodes.world.site({"/": page("/1", "http://www.a.example/x", "http://c.example/"), "/1": page()}, "b.example")
+    first = nodes.start("http://a.example/", scope="origin")
+    nodes.until(lambda: nodes.counts.ok >= 1)
+    nodes.store.push(b"http://b.example/")
+    nodes.start(scope="origin")
+    first.drain()
+    nodes.finish()
+    found = nodes.urls()
+    expected = ["http://a.example/", "http://www.a.example/1", "http://www.a.example/2", "http://www.a.example/x"]
+    assert found == Counter([*expected, "http://b.example/", "http://b.example/1"])

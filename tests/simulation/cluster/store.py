@@ -86,7 +86,21 @@ class Face:
 
 
 _READS: Final = frozenset(
-    {"nodes", "known", "moves", "segments", "counts", "parts", "busiest", "host", "find", "renew", "leave", "pushing"}
+    {
+        "nodes",
+        "known",
+        "moves",
+        "segments",
+        "counts",
+        "parts",
+        "busiest",
+        "host",
+        "find",
+        "renew",
+        "leave",
+        "pushing",
+        "widened",
+    }
     | {"counts_of", "parts_of", "busiest_of"}
 )
 

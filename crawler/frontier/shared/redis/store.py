@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from crawler.frontier.shared.about import Memory
 from crawler.frontier.shared.contract import (
     SHARDS,
+    WIDENED,
     Arrival,
     Commit,
     Committed,
@@ -174,6 +175,15 @@ class RedisStore:
 
     def pushing(self) -> int:
         return int(self._call("pushing", self._crawl))
+
+    # The scope.
+
+    def widen(self, places: Sequence[str]) -> None:
+        self._call("widen", self._crawl, *places)
+        self._server.wrote(self._crawl)
+
+    def widened(self, first: int) -> list[str]:
+        return [place.decode() for place in self._call("widened", self._crawl, first, WIDENED)]
 
     # URLs.
 

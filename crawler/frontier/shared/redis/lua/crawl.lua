@@ -10,6 +10,7 @@ local SEEDS = crawl .. ':seeds' -- hash: who reads the inputs, until when, from 
 local PUSH = crawl .. ':push' -- list: lines that other programs push
 local PUSHED = crawl .. ':pushed' -- hash: number -> a line that a node takes in
 local PUSHED_UNTIL = crawl .. ':pushed-until' -- sorted set: these numbers, by when another node gets them
+local PLACES = crawl .. ':places' -- sorted set: where inputs are (--scope), by their numbers
 local PAGES = crawl .. ':pages' -- hash: node -> how many pages it may begin in all, or began if it is gone
 local CLOSED = crawl .. ':closed' -- set: nodes that are counted as gone
 
