@@ -28,7 +28,7 @@ from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.spilling import SpillingFrontier
 from crawler.models import Ask
 from crawler.run.access.cookies import KeptCookies
-from crawler.run.access.gating import make_gate, obeys_anywhere
+from crawler.run.access.gating import make_gate, make_scope, obeys_anywhere
 from crawler.run.access.routing import make_routing
 from crawler.run.network import Network, Ways
 from crawler.run.pacing import make_politeness, make_throttle
@@ -129,7 +129,7 @@ class Parts:
 
             self.sent = ask_of(config)
         shown = None if self._checking is None else self._checking.certificate
-        self._scope = self._make_scope()
+        self._scope = make_scope(config, self._disk)
         if config.frontier is not None:
             self.node = self._open_node(resources)
             self._dial = self.node.careful(self._dial)
@@ -344,17 +344,6 @@ class Parts:
         if not config.recursive:
             return None
         return partial(canonical_key, sort_query=config.sort_query, drop_trackers=config.strip_trackers)
-
-    def _make_scope(self) -> Scope | None:
-        config = self._config
-        if not config.recursive:
-            return None
-        from crawler.engine.scope import Scope
-
-        disk = self._disk
-        if config.frontier is not None and config.scope != "any":
-            from crawler.run.shared.widening import SharedScope as Scope  # type: ignore[assignment]
-        return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth, disk=disk)
 
     def _make_reader(self, callbacks: Callbacks | None, items: Items | None) -> PageReader | None:
         config = self._config

@@ -6,6 +6,7 @@ It is small, and none of it has to be there: who does not get it learns it anew.
 from __future__ import annotations
 
 import zlib
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -37,7 +38,7 @@ def packed(state: State, wall: float) -> bytes:
     """The bytes of a state, none where it says nothing. `wall` is the time of day."""
     learnt = state.learnt
     if learnt is not None and learnt.blocked:
-        learnt = learnt._replace(blocked=round(wall + learnt.blocked))
+        learnt = learnt._replace(blocked=ceil(round(wall + learnt.blocked, 2)))  # not earlier
     rules = tuple(msgspec.structs.replace(of, left=round(wall + of.left, -1)) for of in state.rules)
     if learnt is None and not rules and not state.is_typed:
         return b""

@@ -1,4 +1,4 @@
-"""What may be asked at all in a run: its gate, and what knows robots.txt."""
+"""What may be asked at all in a run: its scope, its gate, and what knows robots.txt."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from crawler.models import Request
 from crawler.politeness.controller import Politeness
 
 if TYPE_CHECKING:
+    from crawler.engine.checking.leaves import OnDisk
     from crawler.engine.scope import Scope
     from crawler.robots.policy import Robots
 
@@ -85,6 +86,17 @@ def make_gate(
         dry_run=partial(dry_run, scope) if config.dry_run else None,
         traps=None if scope is None else scope.traps,
     )
+
+
+def make_scope(config: Config, disk: OnDisk | None) -> Scope | None:
+    """What a crawl follows; a list follows nothing."""
+    if not config.recursive:
+        return None
+    from crawler.engine.scope import Scope
+
+    if config.frontier is not None and config.scope != "any":
+        from crawler.run.shared.widening import SharedScope as Scope  # type: ignore[assignment]
+    return Scope(config.scope, include=config.include, exclude=config.exclude, max_depth=config.depth, disk=disk)
 
 
 def _obeys_at(config: Config, hosts: Hosts, host_key: str) -> bool:
