@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from crawler.cluster.tasks import Gather, Scatter, Survey, Tally, Task, keep, ou
 from crawler.config.config import ConfigError
 from crawler.config.kinds import shown
 from crawler.errors import CodedError
-from crawler.files import coded, is_stream
+from crawler.files import coded, create, is_stream
 from crawler.job.lock import Lock, LockedError, who
 from crawler.objects.address import is_object
 from crawler.seeds.inputs import STDIN
@@ -93,7 +94,7 @@ def _file(name: str, folder: str, number: int, stdin: BinaryIO | None) -> str:
     if name != STDIN and (is_object(name) or not is_stream(name)):
         return name
     path = Path(folder) / f"input-{number}"
-    with path.open("wb") as file:
+    with os.fdopen(create(str(path)), "wb") as file:
         if name != STDIN:
             with Path(name).open("rb") as stream:
                 shutil.copyfileobj(stream, file, _COPIED)

@@ -3,4 +3,4 @@
 `composition` and `parts` are the only places that know all rooms below, and import them.
 """
 
-__all__ = ["access", "composition", "reactors", "thread", "workers"]
+__all__ = ["access", "composition", "reactors", "shared", "thread", "workers"]

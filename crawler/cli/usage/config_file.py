@@ -33,6 +33,7 @@ _EXAMPLES: Final = {
     "include": ("/docs/",),
     "exclude": ("/private/",),
     "base": "https://example.com/docs/",
+    "fallback_extensions": ("html",),
     "sitemap": ("https://example.com/sitemap.xml",),
     "cookie": ("name=value",),
     "data": ("name=value",),

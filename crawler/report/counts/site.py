@@ -255,7 +255,9 @@ def of_links(column: str) -> str:
 
 
 FIRST_LINKED: Final = (
-    "coalesce((SELECT group_concat(first, char(10)) FROM linked WHERE key IN (p.final, p.key) AND first IS NOT NULL), "
+    "coalesce((SELECT first FROM linked WHERE key = p.final)"
+    " || coalesce(char(10) || (SELECT first FROM linked WHERE key = p.key), ''),"
+    " (SELECT first FROM linked WHERE key = p.key), "
     "p.parent)"
 )
 """SQL: the first pages that link to the page `p`, by lines; where pages do not tell, the one on which it was found."""

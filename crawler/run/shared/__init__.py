@@ -3,4 +3,4 @@
 Imports what a run imports; `run/parts.py` opens it.
 """
 
-__all__ = ["node", "widening"]
+__all__ = ["node", "opening", "widening"]

@@ -98,3 +98,14 @@ class Batch:
                 self._moving += [(shard_of(move.arrival.host), move.arrival) for move in turn.moves]
             if turn.release:
                 self.heard.append(shard)
+
+
+def is_bare(turn: Turn) -> bool:
+    """Whether it says no more than that a lease ends: that is true whatever the store has lost."""
+    return turn.release and not (turn.ended or turn.again or turn.back or turn.moves or turn.pages)
+
+
+def once(said: list[tuple[Held, Turn]]) -> list[tuple[Held, Turn]]:
+    """Each lease ends once: a host may have been let go just as it was given up."""
+    ends = {held: turn for held, turn in said if is_bare(turn)}
+    return [(held, turn) for held, turn in said if not is_bare(turn) or ends[held] is turn]

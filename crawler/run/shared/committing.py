@@ -25,7 +25,7 @@ from crawler.frontier.shared.finding import MOST
 from crawler.frontier.shared.held import Changes, Held
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Record, Request, Response
-from crawler.run.shared.batch import Batch, Written
+from crawler.run.shared.batch import Batch, Written, is_bare, once
 from crawler.run.shared.gathering import Gathering, Put
 from crawler.run.shared.part import Part
 from crawler.sinks import Sink
@@ -270,7 +270,7 @@ class Sharing:
         turns = {
             shard: good
             for shard, said in changes.turns.items()
-            if (good := [(held, turn) for held, turn in said if not held.is_lost or _is_bare(turn)])
+            if (good := [(held, turn) for held, turn in said if not held.is_lost or is_bare(turn)])
         }
         good_lines = [line for line in lines if not line.held.is_lost]
         batch = Batch(self.part, Changes(turns, changes.links), good_lines, self._node)
@@ -320,7 +320,7 @@ class Sharing:
         """What shards have refused though it is good. What was lost is forgotten."""
         turns: defaultdict[int, list[tuple[Held, Turn]]] = defaultdict(list)
         for shard, said, answer in batch.refused:
-            lost = {held.host for held, turn in said if not _is_bare(turn)} if answer.forgotten else set(answer.lost)
+            lost = {held.host for held, turn in said if not is_bare(turn)} if answer.forgotten else set(answer.lost)
             if answer.forgotten:
                 for held in list(self._frontier.held.values()):
                     turns[held.shard].append((held, self._given_up(held)))
@@ -332,7 +332,7 @@ class Sharing:
             good = [(held, turn) for held, turn in said if held.host not in lost]
             if good:
                 turns[shard] += good
-        return turns
+        return {shard: once(said) for shard, said in turns.items()}
 
     def _begin_part(self) -> None:
         self.part.close()
@@ -357,7 +357,7 @@ class Sharing:
     def _have_ended(self, batch: Batch, gathering: Gathering) -> None:
         self._asking = False
         good = self._good_of(batch)  # what ends is in the next part
-        given_up = {shard: [pair for pair in said if _is_bare(pair[1])] for shard, said in good.items()}
+        given_up = {shard: [pair for pair in said if is_bare(pair[1])] for shard, said in good.items()}
         self._begin_part()
         gathering.over({held for held, _, _ in batch.committed})
         for held, turn, more in batch.committed:
@@ -391,8 +391,3 @@ class Sharing:
             if not waiter.called:
                 waiter.errback(self._error)
         self.on_error(self._error)
-
-
-def _is_bare(turn: Turn) -> bool:
-    """Whether it says no more than that a lease ends: that is true whatever the store has lost."""
-    return turn.release and not (turn.ended or turn.again or turn.back or turn.moves or turn.pages)

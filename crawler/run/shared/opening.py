@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from crawler.config.config import Config, ConfigError
 from crawler.config.text import to_toml
+from crawler.files import put
 from crawler.frontier.shared.contract import Asks, StoreRefusedError
 from crawler.job.options import differing
 
@@ -30,15 +31,20 @@ def opened(asks: Asks, config: Config, clock: Any) -> Deferred[None]:
 
 def compare(text: str, config: Config) -> None:
     """Raise ConfigError where the crawl was begun with other options than these."""
-    with tempfile.TemporaryDirectory(prefix="crawler-") as folder:
-        path = Path(folder, "options.toml")
-        path.write_text(text, "utf-8")
-        before = Config.kept(str(path))
+    before = begun_with(text)
     ignored = _OWN if config.inputs or config.sitemap else _OWN | _READ
     names = differing(before, config, ignored)
     if names:
         where = f"the crawl {config.crawl_id} at {config.frontier}"
         raise ConfigError(f"{', '.join(names)} must be what {where} began with, on all nodes; or begin another crawl")
+
+
+def begun_with(text: str) -> Config:
+    """The options with which a crawl was begun, as the store has them. Raises ConfigError."""
+    with tempfile.TemporaryDirectory(prefix="crawler-") as folder:
+        path = str(Path(folder, "options.toml"))
+        put(path, text.encode())
+        return Config.kept(path)
 
 
 def _refused(failure: Failure, config: Config) -> None:

@@ -11,7 +11,6 @@ import signal
 import socket
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from crawler.run.workers.worker import main
@@ -54,7 +53,9 @@ def _start(control: socket.socket, descriptor: int) -> bytes | int:
     try:
         control.close()
         with suppress(OSError):
-            Path("/proc/self/comm").write_text(NAME, encoding="ascii")
+            name = os.open("/proc/self/comm", os.O_WRONLY)
+            os.write(name, NAME.encode())
+            os.close(name)
         main(descriptor)
         status = 0
     except BaseException:  # nobody is left who could be told: it is for standard error

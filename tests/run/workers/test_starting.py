@@ -35,6 +35,11 @@ def greeted(starts: Starts) -> tuple[starting.Started, socket.socket, int]:
     return started, ours, hello.pid
 
 
+def fork_servers() -> list[psutil.Process]:
+    """Those of this process, which has other children, too."""
+    return [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+
+
 @BOTH
 def test_a_worker_ends_when_nobody_wants_it(forks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "FORKS", forks)
@@ -68,7 +73,7 @@ def test_a_fork_server_that_was_killed_is_replaced() -> None:
     try:
         first, ours, pid = greeted(server)
         with ours:
-            (process,) = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+            (process,) = fork_servers()
             process.kill()
             process.wait()
             assert first.wait(0.0) == -signal.SIGKILL  # nobody knows
@@ -122,7 +127,7 @@ def test_a_run_goes_on_without_its_fork_server() -> None:
     def answer(path: str, _login: str | None, _before: int) -> tuple[int, dict[str, str], bytes]:
         if path == "/7" and not killed:
             killed.append(1)
-            for child in psutil.Process().children(recursive=True):
+            for child in (*fork_servers(), *workers()):
                 child.kill()
         return 200, {}, path.encode()
 
