@@ -72,6 +72,8 @@ def prepare() -> None:
         ip("link", "add", f"{name}0", "type", "veth", "peer", "name", f"{name}1")
         ip("address", "add", f"{here}/24", "dev", f"{name}0")
         ip("link", "set", f"{name}0", "up")
+        # The lines are gone with the node at their other end: the others have to find what is here all the same.
+        ip("address", "add", f"{here}/32", "dev", "lo")
 
 
 @contextmanager
