@@ -60,10 +60,10 @@ PLANTED = {
         lambda host, back, not_before: setattr(host, "holder", None),
         "books do not balance|no end|record",
     ),
-    "tokens are not looked at": (
-        "shared_store.ReferenceStore._holder",
-        lambda store, there, host, token: there.hosts[host].holder,
-        "whose host is|record|books",
+    "a node does not look when its leases end": (
+        "crawler.frontier.shared.leasing.SharedFrontier.expire",
+        lambda *_: None,
+        "whose host is",
     ),
     "links are not said": ("crawler.frontier.shared.finding.Found.add", lambda *_: None, "links to"),
     "pages are not counted": (
