@@ -116,6 +116,16 @@ class Nodes:
             assert min(calls) <= end, "it takes too long"
             self.clock.advance(max(0.0, min(calls) - self.clock.seconds()))
 
+    def lose(self, late: float) -> None:
+        """Let that time pass, and the store lose what it got in it; all nodes are told that it may have."""
+        before, at = self.store.snapshot(), self.clock.seconds()
+        self.until(lambda: self.clock.seconds() >= at + late)
+        self.store.restore(before)
+        for crawler in self.crawlers:
+            asks = crawler.parts.asks
+            assert asks is not None
+            asks.on_doubt()
+
     def finish(self, seconds: float = 600.0) -> None:
         """Until all nodes have ended by themselves."""
         self.until(lambda: len(self.ended) == len(self.crawlers), seconds)

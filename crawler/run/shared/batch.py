@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from crawler.frontier.shared.contract import Arrival, Commit, Committed, Ended, SharedStore, Turn, shard_of
 from crawler.frontier.shared.held import Changes, Held
 from crawler.run.shared.part import Line, Part
 
 _AT_ONCE: Final = 1_000  # arrivals to a shard
+T = TypeVar("T")
 
 
 class Written(NamedTuple):
@@ -98,6 +101,13 @@ class Batch:
                 self._moving += [(shard_of(move.arrival.host), move.arrival) for move in turn.moves]
             if turn.release:
                 self.heard.append(shard)
+
+
+def tell(waiting: Sequence[Deferred[T]], answer: T) -> None:
+    """Fire these, but for those that nobody waits for any more."""
+    for waiter in waiting:
+        if not waiter.called:
+            waiter.callback(answer)
 
 
 def is_bare(turn: Turn) -> bool:

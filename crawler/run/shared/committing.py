@@ -25,7 +25,7 @@ from crawler.frontier.shared.finding import MOST
 from crawler.frontier.shared.held import Changes, Held
 from crawler.frontier.shared.leasing import SharedFrontier
 from crawler.models import Record, Request, Response
-from crawler.run.shared.batch import Batch, Written, is_bare, once
+from crawler.run.shared.batch import Batch, Written, is_bare, once, tell
 from crawler.run.shared.gathering import Gathering, Put
 from crawler.run.shared.part import Part
 from crawler.sinks import Sink
@@ -160,9 +160,7 @@ class Sharing:
                 refused.append(begun)
         if self._begun:
             self.commit()
-        for begun in refused:
-            if not begun.called:
-                begun.callback(False)
+        tell(refused, False)
         if self._begins:
             self._take_pages()
 
@@ -295,14 +293,10 @@ class Sharing:
         frontier = self._frontier
         self._busy = False
         waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            if not waiter.called:
-                waiter.callback(None)
+        tell(waiting, None)
         frontier.expire(self._clock.seconds())  # who has waited for this is not asked for beyond its lease
         beginning, self._beginning = self._beginning, []
-        for begun in beginning:
-            if not begun.called:
-                begun.callback(True)
+        tell(beginning, True)
         if not self._busy and (self._overdue or len(self._lines) >= EVENTS or len(frontier.found) > MOST):
             self._cut()
         elif not self._busy:

@@ -20,7 +20,7 @@ from crawler.frontier.shared.claiming import Clock
 from crawler.frontier.shared.contract import Turn
 from crawler.frontier.shared.held import Held
 from crawler.frontier.shared.leasing import SharedFrontier
-from crawler.run.shared.batch import Written
+from crawler.run.shared.batch import Written, tell
 from crawler.run.shared.part import Line
 
 MOST: Final = 32 << 20
@@ -98,9 +98,7 @@ class Gathering:
 
     def _go_on(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            if not waiter.called:
-                waiter.callback(None)
+        tell(waiting, None)
 
     def ends(self) -> dict[int, list[tuple[Held, Turn]]]:
         """By shard what has ended with the part that is there.

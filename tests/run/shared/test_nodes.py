@@ -121,13 +121,7 @@ def test_a_store_that_has_lost_its_last_second(nodes: Nodes, late: float) -> Non
     for _ in range(2):
         nodes.start("http://h0.example/0", lease=5)
     nodes.until(lambda: nodes.counts.ok >= 10)
-    before, at = nodes.store.snapshot(), nodes.clock.seconds()
-    nodes.until(lambda: nodes.clock.seconds() >= at + late)
-    nodes.store.restore(before)
-    for crawler in nodes.crawlers:
-        asks = crawler.parts.asks
-        assert asks is not None
-        asks.on_doubt()
+    nodes.lose(late)
     nodes.finish()
     assert nodes.urls() == expected
 
@@ -302,15 +296,9 @@ def test_inputs_that_the_store_has_lost_arrive_again(nodes: Nodes, late: float) 
     """Also where all were read before."""
     nodes.world.site({"/": page()}, "a.example")
     seeds = [f"http://a.example/{n}" for n in range(1_300)]
-    before = nodes.store.snapshot()
     nodes.start(*seeds, delay=0, per_host=16)
     nodes.until(lambda: nodes.counts.arrived > 400)
-    before, at = nodes.store.snapshot(), nodes.clock.seconds()
-    nodes.until(lambda: nodes.clock.seconds() >= at + late)
-    nodes.store.restore(before)
-    asks = nodes.crawlers[0].parts.asks
-    assert asks is not None
-    asks.on_doubt()
+    nodes.lose(late)
     nodes.finish(200)
     assert nodes.urls() == Counter(seeds)
 

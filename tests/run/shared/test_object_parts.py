@@ -175,13 +175,7 @@ def test_a_store_that_has_lost_its_last_seconds(nodes: ObjectNodes, late: float)
     for _ in range(2):
         nodes.start("http://h0.example/0", lease=5, delay=1.0)
     nodes.until(lambda: nodes.counts.ok >= 10)
-    before, at = nodes.store.snapshot(), nodes.clock.seconds()
-    nodes.until(lambda: nodes.clock.seconds() >= at + late)
-    nodes.store.restore(before)
-    for crawler in nodes.crawlers:
-        asks = crawler.parts.asks
-        assert asks is not None
-        asks.on_doubt()
+    nodes.lose(late)
     nodes.finish(200)
     assert nodes.urls() == expected
 
